@@ -1,0 +1,1 @@
+//! What runs in a member: dials the hub, serves the tunnel, reports.

@@ -1,0 +1,1 @@
+//! The Kubernetes object model: names, objects, Status, selectors; no IO.

@@ -1,0 +1,1 @@
+//! The platform's own kinds; their CRDs are generated from these types.

@@ -1,0 +1,1 @@
+//! The built-in resources: one small module each for defaults, validation and table.

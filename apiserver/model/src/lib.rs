@@ -1,0 +1,1 @@
+//! What a resource is: its names, its schema, its policy.

@@ -1,0 +1,1 @@
+//! The API server: its filter chain, life cycle and health.

@@ -1,0 +1,1 @@
+//! Clusters: import, register, health, version policy, removal.

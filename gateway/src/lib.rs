@@ -1,0 +1,1 @@
+//! The front door: filter chain, routes, console assets.

@@ -1,0 +1,1 @@
+//! People: local users, passwords, sessions.

@@ -1,0 +1,1 @@
+//! Orderly shutdown: every spawned task has an owner that can drain it.

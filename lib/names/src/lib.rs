@@ -1,0 +1,1 @@
+//! Checked strings: the names that people and programs give to things.

@@ -1,0 +1,1 @@
+//! Logs and error chains, the same way in every process.

@@ -1,0 +1,1 @@
+//! What makes an embedded cluster behave: controllers, scheduler, simulated kubelets.

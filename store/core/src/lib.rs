@@ -1,0 +1,1 @@
+//! Revisioned key-value storage: the trait and the conformance suite every backend must pass.

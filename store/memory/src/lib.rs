@@ -1,0 +1,1 @@
+//! The store that forgets: everything in memory.

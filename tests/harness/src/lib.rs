@@ -1,0 +1,1 @@
+//! Clusters in the test's own process.

@@ -1,0 +1,1 @@
+//! The words of the tunnel between hub and agents; no IO.

@@ -1,0 +1,7 @@
+//! `ConfigMap`.
+
+use apiserver_model::Strategy;
+
+pub(crate) struct ConfigMaps;
+
+impl Strategy for ConfigMaps {}

@@ -1,0 +1,7 @@
+//! `Secret`.
+
+use apiserver_model::Strategy;
+
+pub(crate) struct Secrets;
+
+impl Strategy for Secrets {}

@@ -1,0 +1,364 @@
+//! Hands committed changes to watchers: the part of a backend that all in-process backends share.
+//!
+//! A backend publishes each commit, in order. The fan-out keeps a window of recent changes, so that a watch may begin a
+//! little in the past, and a bounded queue per watcher. Publishing never waits: a watcher whose queue is full is cut off
+//! and learns so by [`Error::WatchLagged`]. Changes older than the window come from the backend's [`History`].
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use futures::stream;
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+use crate::{Batch, Error, Event, Revision, WatchRequest, WatchStream};
+
+/// How much a fan-out may remember. Each pair is a number and a size: whichever is reached first counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Commits waiting for one watcher.
+    pub queue_batches: usize,
+    /// Bytes waiting for one watcher. One commit may always wait, whatever its size.
+    pub queue_bytes: usize,
+    /// Recent changes kept for watches that begin in the past.
+    pub window_events: usize,
+    /// Bytes of recent changes kept.
+    pub window_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queue_batches: 4096, queue_bytes: 16 << 20, window_events: 4096, window_bytes: 8 << 20 }
+    }
+}
+
+impl Limits {
+    /// A window that only [`Fanout::forget`] shortens, for a backend without other history.
+    #[must_use]
+    pub fn unbounded_window(self) -> Self {
+        Self { window_events: usize::MAX, window_bytes: usize::MAX, ..self }
+    }
+}
+
+/// The future of [`History::changes`].
+pub type Changes<'a> = Pin<Box<dyn Future<Output = Result<Batch, Error>> + Send + 'a>>;
+
+/// Changes that are older than the window.
+pub trait History: Send + Sync + 'static {
+    /// Some changes under the prefix after a revision, oldest first, complete up to the batch's revision, which must be
+    /// greater than `after`.
+    fn changes<'a>(&'a self, prefix: &'a str, after: Revision) -> Changes<'a>;
+}
+
+/// A history that is all in the window: what is not there was compacted.
+#[derive(Debug, Default)]
+pub struct NoHistory;
+
+impl History for NoHistory {
+    fn changes<'a>(&'a self, _prefix: &'a str, after: Revision) -> Changes<'a> {
+        // `join` checks compaction before it asks for history, so this is reached only after a race with `forget`,
+        // and then the next revision is all that is certainly gone.
+        Box::pin(async move { Err(Error::Compacted { requested: after, compacted: after.next() }) })
+    }
+}
+
+/// Hands committed changes to watchers. See the module's header.
+#[derive(Debug)]
+pub struct Fanout {
+    limits: Limits,
+    state: Mutex<State>,
+    /// The latest published revision. Sent after the events, so whoever sees a revision here and then finds its queue
+    /// empty has had everything up to it.
+    revision: watch::Sender<Revision>,
+}
+
+#[derive(Debug)]
+struct State {
+    revision: Revision,
+    compacted: Revision,
+    /// All changes after this revision are in `window`.
+    floor: Revision,
+    window: VecDeque<Arc<Event>>,
+    window_bytes: usize,
+    watchers: Vec<Watcher>,
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Watcher {
+    prefix: String,
+    queue: mpsc::Sender<Batch>,
+    shared: Arc<Shared>,
+}
+
+/// What the two ends of a watcher's queue both see.
+#[derive(Debug, Default)]
+struct Shared {
+    bytes: AtomicUsize,
+    lagged: AtomicBool,
+}
+
+impl Fanout {
+    /// A fan-out for a store that stands at `revision`.
+    #[must_use]
+    pub fn new(limits: Limits, revision: Revision, compacted: Revision) -> Self {
+        let state = State {
+            revision,
+            compacted,
+            // Nothing led to the first revision, so nothing is missing before it.
+            floor: if revision == Revision::FIRST { Revision::ZERO } else { revision },
+            window: VecDeque::new(),
+            window_bytes: 0,
+            watchers: Vec::new(),
+            closed: false,
+        };
+        Self { limits, state: Mutex::new(state), revision: watch::Sender::new(revision) }
+    }
+
+    /// The latest published revision.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        *self.revision.borrow()
+    }
+
+    /// The revision below which nothing can be read.
+    #[must_use]
+    pub fn compacted(&self) -> Revision {
+        self.lock().compacted
+    }
+
+    /// How many watchers are live.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.lock().watchers.len()
+    }
+
+    /// Tells watchers what was committed, up to and including `revision`. Call in revision order.
+    pub fn publish(&self, events: Vec<Arc<Event>>, revision: Revision) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        state.watchers.retain(|watcher| watcher.offer(&events, revision, &self.limits));
+        state.revision = revision;
+        state.remember(events, &self.limits);
+        self.revision.send_replace(revision);
+    }
+
+    /// Notes that states before `revision` are compacted, and forgets the changes that led to them.
+    pub fn forget(&self, revision: Revision) {
+        let mut state = self.lock();
+        state.compacted = state.compacted.max(revision);
+        state.forget(revision);
+    }
+
+    /// Ends all watches with [`Error::Closed`] and refuses further ones.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.watchers.clear();
+        state.window.clear();
+        state.window_bytes = 0;
+    }
+
+    /// Begins a watch.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::Store::watch`].
+    pub fn watch(self: &Arc<Self>, history: Arc<dyn History>, request: WatchRequest) -> Result<WatchStream, Error> {
+        let position = request.after.unwrap_or_else(|| self.revision());
+        let mut follower = Follower {
+            fanout: Arc::clone(self),
+            history,
+            revision: self.revision.subscribe(),
+            live: None,
+            first: None,
+            next_progress: Instant::now(),
+            position,
+            request,
+        };
+        follower.join()?;
+        Ok(Box::pin(stream::unfold(Some(follower), |follower| async move {
+            let mut follower = follower?;
+            match follower.next().await {
+                Ok(batch) => Some((Ok(batch), Some(follower))),
+                Err(error) => Some((Err(error), None)),
+            }
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Each change of the state is complete before anything that may panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn remember(&mut self, events: Vec<Arc<Event>>, limits: &Limits) {
+        for event in events {
+            self.window_bytes += event.weight();
+            self.window.push_back(event);
+        }
+        while self.window.len() > limits.window_events || self.window_bytes > limits.window_bytes {
+            let Some(oldest) = self.window.front().map(|event| event.kv.mod_revision) else { break };
+            self.forget(oldest);
+        }
+    }
+
+    /// Drops whole revisions, so that the window never begins inside one.
+    fn forget(&mut self, upto: Revision) {
+        while let Some(event) = self.window.front().filter(|event| event.kv.mod_revision <= upto) {
+            self.window_bytes -= event.weight();
+            self.window.pop_front();
+        }
+        self.floor = self.floor.max(upto);
+    }
+}
+
+impl Watcher {
+    /// Queues what concerns this watcher; false when it is gone or cut off.
+    fn offer(&self, events: &[Arc<Event>], revision: Revision, limits: &Limits) -> bool {
+        let events = matching(events.iter(), &self.prefix);
+        if events.is_empty() {
+            return !self.queue.is_closed();
+        }
+        let weight = weigh(&events);
+        let waiting = self.shared.bytes.load(Ordering::Acquire);
+        if waiting > 0 && waiting + weight > limits.queue_bytes {
+            self.shared.lagged.store(true, Ordering::Release);
+            return false;
+        }
+        self.shared.bytes.fetch_add(weight, Ordering::AcqRel);
+        match self.queue.try_send(Batch { revision, events }) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.shared.lagged.store(true, Ordering::Release);
+                false
+            }
+        }
+    }
+}
+
+/// The reading end of one watch: first catches up, then lives from its queue.
+struct Follower {
+    fanout: Arc<Fanout>,
+    history: Arc<dyn History>,
+    request: WatchRequest,
+    revision: watch::Receiver<Revision>,
+    /// Everything up to here was delivered.
+    position: Revision,
+    live: Option<Live>,
+    /// The batch that marks the watch as live, until it is delivered.
+    first: Option<Batch>,
+    next_progress: Instant,
+}
+
+struct Live {
+    queue: mpsc::Receiver<Batch>,
+    shared: Arc<Shared>,
+}
+
+impl Follower {
+    /// Enters the list of live watchers if the window reaches back to our position.
+    fn join(&mut self) -> Result<(), Error> {
+        let mut state = self.fanout.lock();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        if self.position > state.revision {
+            return Err(Error::FutureRevision { requested: self.position, current: state.revision });
+        }
+        if self.position < state.compacted {
+            return Err(Error::Compacted { requested: self.position, compacted: state.compacted });
+        }
+        if self.position < state.floor {
+            return Ok(());
+        }
+        let unseen = state.window.partition_point(|event| event.kv.mod_revision <= self.position);
+        let events = matching(state.window.range(unseen..), &self.request.prefix);
+        let (sender, queue) = mpsc::channel(self.fanout.limits.queue_batches);
+        let shared = Arc::new(Shared::default());
+        state.watchers.push(Watcher {
+            prefix: self.request.prefix.clone(),
+            queue: sender,
+            shared: Arc::clone(&shared),
+        });
+        self.first = Some(Batch { revision: state.revision, events });
+        self.live = Some(Live { queue, shared });
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Batch, Error> {
+        let batch = match self.live {
+            Some(_) => self.next_live().await?,
+            None => self.catch_up().await?,
+        };
+        self.position = batch.revision;
+        self.next_progress = Instant::now() + self.request.progress;
+        Ok(batch)
+    }
+
+    async fn catch_up(&mut self) -> Result<Batch, Error> {
+        loop {
+            self.join()?;
+            if self.live.is_some() {
+                return self.next_live().await;
+            }
+            let batch = self.history.changes(&self.request.prefix, self.position).await?;
+            self.position = batch.revision;
+            if !batch.events.is_empty() {
+                return Ok(batch);
+            }
+        }
+    }
+
+    async fn next_live(&mut self) -> Result<Batch, Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(first);
+        }
+        let Self { fanout, revision, position, live, next_progress, .. } = self;
+        let Some(Live { queue, shared }) = live else { return Err(Error::Closed) };
+        let progress = async {
+            tokio::time::sleep_until(*next_progress).await;
+            revision.wait_for(|revision| *revision > *position).await.map(|revision| *revision)
+        };
+        let batch = tokio::select! {
+            biased;
+            batch = queue.recv() => batch,
+            // The sender lives in `fanout`, which we hold, so waiting cannot fail.
+            Ok(revision) = progress => match queue.try_recv() {
+                Ok(batch) => Some(batch),
+                Err(mpsc::error::TryRecvError::Empty) => return Ok(Batch { revision, events: Vec::new() }),
+                Err(mpsc::error::TryRecvError::Disconnected) => None,
+            },
+        };
+        match batch {
+            Some(batch) => {
+                shared.bytes.fetch_sub(weigh(&batch.events), Ordering::AcqRel);
+                Ok(batch)
+            }
+            None if shared.lagged.load(Ordering::Acquire) => Err(Error::WatchLagged { after: *position }),
+            None => {
+                debug_assert!(fanout.lock().closed, "a queue ends only by lag or close");
+                Err(Error::Closed)
+            }
+        }
+    }
+}
+
+fn matching<'a>(events: impl Iterator<Item = &'a Arc<Event>>, prefix: &str) -> Vec<Arc<Event>> {
+    events.filter(|event| event.kv.key.starts_with(prefix)).cloned().collect()
+}
+
+fn weigh(events: &[Arc<Event>]) -> usize {
+    events.iter().map(|event| event.weight()).sum()
+}

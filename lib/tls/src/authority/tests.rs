@@ -1,0 +1,204 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use super::*;
+use crate::PeerIdentity;
+
+fn authority() -> Authority {
+    Authority::generate("test authority", SystemTime::now()).unwrap()
+}
+
+#[test]
+fn kept_in_a_directory_and_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("pki");
+    let first = Authority::load_or_create(&home, "hub").unwrap();
+    let second = Authority::load_or_create(&home, "hub").unwrap();
+    assert_eq!(first.pin(), second.pin());
+    assert_eq!(first.certificate_pem(), second.certificate_pem());
+    for file in ["ca.crt", "ca.key"] {
+        assert_eq!(fs::metadata(home.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    // What the reloaded authority signs, the first one's certificate vouches for.
+    let leaf = second.issue(&Leaf::Client(Subject::new("u", ["g"]))).unwrap();
+    parse(leaf.certificate())
+        .unwrap()
+        .verify_signature(Some(parse(first.certificate()).unwrap().public_key()))
+        .unwrap();
+}
+
+#[test]
+fn a_first_start_that_was_cut_short_is_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("ca.key"), "half").unwrap();
+    Authority::load_or_create(dir.path(), "hub").unwrap();
+}
+
+#[test]
+fn a_lost_key_is_not_replaced_silently() {
+    let dir = tempfile::tempdir().unwrap();
+    Authority::load_or_create(dir.path(), "hub").unwrap();
+    fs::remove_file(dir.path().join("ca.key")).unwrap();
+    assert!(matches!(Authority::load_or_create(dir.path(), "hub"), Err(Error::KeyMissing { .. })));
+}
+
+#[test]
+fn a_strange_key_is_refused() {
+    let (one, other) = (authority(), authority());
+    let error = Authority::from_pem(one.certificate_pem(), &other.key.serialize_pem()).unwrap_err();
+    assert!(matches!(error, Error::KeyMismatch), "{error}");
+}
+
+#[test]
+fn case_86_a_leaf_is_no_authority() {
+    let leaf = authority().issue(&Leaf::Server(vec!["localhost".into()])).unwrap();
+    let error = Authority::from_pem(leaf.chain_pem(), leaf.key_pem()).unwrap_err();
+    assert!(matches!(error, Error::NotAuthority(_)), "{error}");
+}
+
+#[test]
+fn client_certificates_name_the_user_and_every_group() {
+    let now = SystemTime::now();
+    let subject = Subject::new("jane@example.org", ["dev", "ops", "qa"]);
+    let credential = authority().issue_at(&Leaf::Client(subject.clone()), now).unwrap();
+    let identity = credential.identity().unwrap();
+    assert_eq!(identity.subject(), subject);
+    assert!(identity.dns_names.is_empty() && identity.addresses.is_empty());
+    assert!(identity.validity.not_before < now);
+    let days = identity.validity.not_after.duration_since(now).unwrap().as_secs() / 86_400;
+    assert!((364..=365).contains(&days), "{days}");
+}
+
+#[test]
+fn server_certificates_name_hosts_and_addresses() {
+    let names = ["hub.example.org", "*.apps.example.org", "127.0.0.1", "::1"].map(String::from);
+    let identity = authority().issue(&Leaf::Server(names.to_vec())).unwrap().identity().unwrap();
+    assert_eq!(identity.dns_names, ["hub.example.org", "*.apps.example.org"]);
+    assert_eq!(identity.addresses, ["127.0.0.1".parse::<IpAddr>().unwrap(), "::1".parse().unwrap()]);
+}
+
+#[test]
+fn names_that_are_no_hosts_are_refused() {
+    for name in ["", "a b", "http://x", "-", "a\0b", "ü.example"] {
+        let result = authority().issue(&Leaf::Server(vec![name.into()]));
+        assert!(matches!(result, Err(Error::BadServerName(_))), "{name:?}");
+    }
+    assert!(authority().issue(&Leaf::Server(Vec::new())).is_err());
+}
+
+#[test]
+fn due_after_two_thirds() {
+    let now = SystemTime::now();
+    let credential = authority().issue_at(&Leaf::Client(Subject::new("u", ["g"])), now).unwrap();
+    let day = Duration::from_secs(86_400);
+    assert!(!credential.is_due(now + 243 * day));
+    assert!(credential.is_due(now + 244 * day));
+}
+
+#[test]
+fn dates_beyond_2049_are_encoded_too() {
+    let now = std::time::UNIX_EPOCH + Duration::from_secs(2_500_000_000);
+    let credential = authority().issue_at(&Leaf::Client(Subject::new("u", ["g"])), now).unwrap();
+    let until = credential.validity().not_after.duration_since(now).unwrap();
+    assert_eq!(until.as_secs(), 365 * 86_400);
+}
+
+mod signing {
+    use super::*;
+
+    fn agent(cluster: &str) -> Subject {
+        Subject::new(format!("acp:agent:{cluster}"), ["acp:agents"])
+    }
+
+    #[test]
+    fn exactly_what_was_agreed() {
+        let authority = authority();
+        let (request, key) = SigningRequest::generate(&agent("one")).unwrap();
+        let request = SigningRequest::from_pem(&request).unwrap();
+        let chain = authority.sign_client(&request, &agent("one"), SystemTime::now()).unwrap();
+        let identity = Credential::from_pem(chain, key).unwrap().identity().unwrap();
+        assert_eq!(identity.subject(), agent("one"));
+        assert_eq!(identity.spki, request.pin());
+    }
+
+    #[track_caller]
+    fn denied(request: &str) {
+        let request = SigningRequest::from_pem(request).unwrap();
+        let error = authority().sign_client(&request, &agent("cluster1"), SystemTime::now()).unwrap_err();
+        assert!(matches!(error, Error::RequestDenied { .. }), "{error}");
+    }
+
+    fn request(change: impl FnOnce(&mut rcgen::CertificateParams)) -> String {
+        let mut params = rcgen::CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::OrganizationName, "acp:agents");
+        params.distinguished_name.push(rcgen::DnType::CommonName, "acp:agent:cluster1");
+        change(&mut params);
+        params.serialize_request(&generate_key().unwrap()).unwrap().pem().unwrap()
+    }
+
+    #[test]
+    fn case_20_names_that_only_begin_alike() {
+        for cluster in ["cluster1xyz", "cluster1:extra", "cluster", "Cluster1", "cluster1 "] {
+            denied(&SigningRequest::generate(&agent(cluster)).unwrap().0);
+        }
+    }
+
+    #[test]
+    fn case_20_wrong_group() {
+        denied(&SigningRequest::generate(&Subject::new("acp:agent:cluster1", ["system:masters"])).unwrap().0);
+        denied(&SigningRequest::generate(&Subject::new("acp:agent:cluster1", Vec::<String>::new())).unwrap().0);
+    }
+
+    #[test]
+    fn case_20_alternative_names() {
+        denied(&request(|params| {
+            params.subject_alt_names = vec![rcgen::SanType::DnsName("hub.example.org".try_into().unwrap())];
+        }));
+    }
+
+    #[test]
+    fn case_20_further_attributes() {
+        denied(&request(|params| params.distinguished_name.push(rcgen::DnType::OrganizationalUnitName, "x")));
+    }
+
+    #[test]
+    fn case_86_rights_of_an_authority() {
+        denied(&request(|params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)));
+        denied(&request(|params| params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign]));
+        denied(&request(|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth]));
+    }
+
+    #[test]
+    fn a_request_without_the_key_is_refused() {
+        let (request, _) = SigningRequest::generate(&agent("one")).unwrap();
+        let mut der = rustls_pki_types::CertificateSigningRequestDer::from(
+            x509_parser::pem::parse_x509_pem(request.as_bytes()).unwrap().1.contents,
+        )
+        .to_vec();
+        let place = der.windows(3).position(|window| window == b"one").unwrap();
+        der[place..place + 3].copy_from_slice(b"two");
+        assert!(matches!(SigningRequest::from_der(&der), Err(Error::BadRequest("the signature is wrong"))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = SigningRequest::from_der(&bytes);
+            let _ = PeerIdentity::of(&bytes);
+        }
+
+        #[test]
+        fn damaged_requests_are_refused(at in 0usize..200, bit in 0u8..8) {
+            let (pem, _) = SigningRequest::generate(&agent("one")).unwrap();
+            let mut der = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap().1.contents;
+            let at = at % der.len();
+            der[at] ^= 1 << bit;
+            // A flip in the encoding of the algorithm may be without meaning; it never changes who is named.
+            if let Ok(request) = SigningRequest::from_der(&der) {
+                proptest::prop_assert_eq!(request.claimed(), &agent("one"));
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a failing store means to a client.
+
+use api_meta::{Cause, Details, Reason, Status};
+use store_core::Error;
+
+/// The safe half of a store's error; the whole chain is for the log, where it is written once.
+pub fn from_store(error: &Error) -> Status {
+    match error {
+        Error::Compacted { .. } => Status::expired(
+            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+             without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+             the results. Continuing with the provided token results in an inconsistent list - objects that were \
+             created, modified, or deleted between the time the first chunk was returned and now may show up in the \
+             list.",
+        ),
+        Error::FutureRevision { requested, current } => too_large_resource_version(requested.0, current.0),
+        Error::Invalid { reason, .. } => Status::bad_request(*reason),
+        Error::Full { .. } => {
+            Status::failure(507, Reason::InternalError, "no space is left for the data of this API server")
+        }
+        Error::Closed => Status::service_unavailable("the API server is shutting down"),
+        other => {
+            tracing::error!(error = %chain(other), "the store failed");
+            Status::internal("the store failed; the API server's log says why")
+        }
+    }
+}
+
+/// A version that this server has not seen yet, and waited for in vain.
+pub(crate) fn too_large_resource_version(requested: u64, current: u64) -> Status {
+    let cause = Cause {
+        reason: "ResourceVersionTooLarge".into(),
+        message: "Too large resource version".into(),
+        field: String::new(),
+    };
+    Status::failure(
+        504,
+        Reason::Timeout,
+        format!("Timeout: Too large resource version: {requested}, current: {current}"),
+    )
+    .with_details(Details { causes: vec![cause], retry_after_seconds: 1, ..Details::default() })
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

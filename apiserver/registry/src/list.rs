@@ -1,0 +1,202 @@
+//! Lists: `resourceVersion` semantics, selection, and pages pinned to one revision.
+
+use std::sync::Arc;
+
+use api_meta::{FieldSelector, LabelSelector, Object, Status};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use store_core::{Range, Revision};
+
+use crate::entry::Entry;
+use crate::error::from_store;
+use crate::{Registry, Served};
+
+/// How fresh the answer must be (`resourceVersion` and `resourceVersionMatch` together).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VersionMatch {
+    /// Everything acknowledged before the request.
+    #[default]
+    MostRecent,
+    /// Whatever is at hand.
+    Any,
+    NotOlderThan(u64),
+    Exact(u64),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    pub labels: LabelSelector,
+    pub fields: FieldSelector,
+    pub version: VersionMatch,
+    /// 0 is no limit.
+    pub limit: usize,
+    pub continue_token: String,
+}
+
+pub struct Listed {
+    pub entries: Vec<Arc<Entry>>,
+    pub revision: u64,
+    pub continue_token: String,
+    pub remaining: Option<u64>,
+}
+
+/// Where the next page begins; opaque to clients, checked as upstream checks its own.
+#[derive(Serialize, Deserialize)]
+struct Token {
+    #[serde(default)]
+    v: String,
+    #[serde(default)]
+    rv: i64,
+    #[serde(default)]
+    start: String,
+}
+
+const TOKEN_VERSION: &str = "meta.k8s.io/v1";
+
+impl Registry {
+    pub async fn list(&self, served: &Served, namespace: &str, options: &ListOptions) -> Result<Listed, Status> {
+        let collection = served.stored()?;
+        if !options.continue_token.is_empty() {
+            let token = decode_token(&options.continue_token)?;
+            let at = if token.rv > 0 { token.rv as u64 } else { self.mirror().wait_current().await? };
+            return self.list_past(served, namespace, options, at, Some(token.start)).await;
+        }
+        let revision = match options.version {
+            VersionMatch::MostRecent => self.mirror().wait_current().await?,
+            VersionMatch::Any => self.mirror().applied(),
+            VersionMatch::NotOlderThan(revision) => {
+                self.mirror().wait_for(revision).await?;
+                self.mirror().applied()
+            }
+            VersionMatch::Exact(revision) => {
+                self.mirror().wait_for(revision).await?;
+                return self.list_past(served, namespace, options, revision, None).await;
+            }
+        };
+        // The walk may already see changes after `revision`; a watch from there repeats them, which clients allow.
+        let mut selected = Vec::new();
+        for entry in collection.list(namespace) {
+            if selects(served, options, &entry)? {
+                selected.push(entry);
+            }
+        }
+        Ok(page(selected, options, revision))
+    }
+
+    /// The state at one revision, read from the store.
+    async fn list_past(
+        &self,
+        served: &Served,
+        namespace: &str,
+        options: &ListOptions,
+        revision: u64,
+        after: Option<String>,
+    ) -> Result<Listed, Status> {
+        let prefix = served.stored()?.prefix().to_owned();
+        let span = if namespace.is_empty() { prefix.clone() } else { format!("{prefix}{namespace}/") };
+        let mut range = Range::prefix(span).at(Revision(revision)).limit(500);
+        if let Some(after) = after {
+            range = range.after(format!("{prefix}{after}"));
+        }
+        let mut selected = Vec::new();
+        loop {
+            let found = self.mirror().store().range(range.clone()).await.map_err(|e| from_store(&e))?;
+            for kv in &found.items {
+                let entry = Arc::new(Entry::new(kv, prefix.len()));
+                if selects(served, options, &entry)? {
+                    selected.push(entry);
+                }
+            }
+            match found.items.last() {
+                Some(last) if found.more => range = range.after(last.key.to_string()),
+                _ => break,
+            }
+        }
+        Ok(page(selected, options, revision))
+    }
+}
+
+fn page(mut selected: Vec<Arc<Entry>>, options: &ListOptions, revision: u64) -> Listed {
+    let total = selected.len();
+    let (mut continue_token, mut remaining) = (String::new(), None);
+    if options.limit > 0 && total > options.limit {
+        selected.truncate(options.limit);
+        let start = selected.last().map(|e| e.relative_key().to_owned()).unwrap_or_default();
+        continue_token = encode_token(revision, start);
+        if options.labels.is_everything() && options.fields.is_everything() {
+            remaining = Some((total - options.limit) as u64);
+        }
+    }
+    Listed { entries: selected, revision, continue_token, remaining }
+}
+
+fn selects(served: &Served, options: &ListOptions, entry: &Entry) -> Result<bool, Status> {
+    if !options.labels.matches(entry.labels()) {
+        return Ok(false);
+    }
+    fields_match(served, &options.fields, entry)
+}
+
+/// Decodes the object only when a term asks for more than its name.
+pub(crate) fn fields_match(served: &Served, fields: &FieldSelector, entry: &Entry) -> Result<bool, Status> {
+    if fields.is_everything() {
+        return Ok(true);
+    }
+    let simple = |name: &str| name == "metadata.name" || name == "metadata.namespace";
+    let object = if fields.terms.iter().all(|(name, _, _)| simple(name)) {
+        Object::default()
+    } else {
+        self::decoded(served, entry)?
+    };
+    Ok(fields.matches(|name| match name {
+        "metadata.name" => Some(entry.name().to_owned()),
+        "metadata.namespace" => Some(entry.namespace().to_owned()),
+        other => served.resource.strategy.field(&object, other),
+    }))
+}
+
+/// The object in the version that is served.
+pub(crate) fn decoded(served: &Served, entry: &Entry) -> Result<Object, Status> {
+    let object = entry.object().map_err(|error| undecodable(entry, &error))?;
+    Ok(in_served_version(served, object))
+}
+
+pub(crate) fn in_served_version(served: &Served, object: Object) -> Object {
+    let info = served.info();
+    if info.storage_version == info.group_version() {
+        object
+    } else {
+        served.resource.strategy.convert(object, &info.group_version())
+    }
+}
+
+pub(crate) fn undecodable(entry: &Entry, error: &serde_json::Error) -> Status {
+    tracing::error!(key = %entry.relative_key(), error = %error, "a stored object does not decode");
+    Status::internal(format!("the stored object {:?} does not decode", entry.relative_key()))
+}
+
+fn encode_token(revision: u64, start: String) -> String {
+    let token = Token { v: TOKEN_VERSION.into(), rv: revision as i64, start };
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
+}
+
+fn decode_token(text: &str) -> Result<Token, Status> {
+    let refuse = |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text.trim_end_matches('='))
+        .or_else(|_| STANDARD.decode(text))
+        .map_err(|e| refuse(e.to_string()))?;
+    let token: Token = serde_json::from_slice(&bytes).map_err(|_| {
+        let first = char::from(bytes.first().copied().unwrap_or_default());
+        refuse(format!("invalid character '{}' looking for beginning of value", first.escape_default()
+            .to_string().replace("\\u{81}", "\\u0081")))
+    })?;
+    if token.v != TOKEN_VERSION {
+        return Err(refuse(format!("server does not recognize this encoded version {}", token.v)));
+    }
+    if token.start.is_empty() || token.start.split('/').any(|part| part == ".." || part == ".") {
+        return Err(refuse(token.start));
+    }
+    Ok(token)
+}

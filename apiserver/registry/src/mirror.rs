@@ -1,0 +1,417 @@
+//! An in-memory copy of the store, kept current by one watch, that serves lists and watches.
+//!
+//! One task owns all changes: it reads batches from the store's watch, applies
+//! them to the collections, hands them to subscribers and then publishes the
+//! revision up to which everything is applied. So a reader who has seen
+//! revision N published has all of N, in every collection.
+//!
+//! Subscribers have bounded queues. One that does not keep up is dropped and
+//! its stream ends; writers and other subscribers never wait for it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use api_meta::Status;
+use futures::StreamExt;
+use store_core::{Event, EventKind, Range, Revision, Store, WatchRequest};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::entry::Entry;
+use crate::error::{from_store, too_large_resource_version};
+use crate::keys;
+
+/// How many changes a collection remembers for watches that start in the past.
+const HISTORY: usize = 1024;
+/// How far a subscriber may fall behind.
+const QUEUE: usize = 4096;
+/// How long a read waits for a revision that this server has not seen.
+const FRESHNESS_DEADLINE: Duration = Duration::from_secs(3);
+
+/// One change of one object.
+pub struct Change {
+    pub revision: u64,
+    /// The state after the change; `None` when the object was deleted.
+    pub now: Option<Arc<Entry>>,
+    /// The state before; `None` when the object was created.
+    pub before: Option<Arc<Entry>>,
+}
+
+/// The objects of one resource.
+pub struct Collection {
+    prefix: String,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: BTreeMap<Box<str>, Arc<Entry>>,
+    history: VecDeque<Arc<Change>>,
+    /// The history holds every change after this revision.
+    complete_after: u64,
+    subscribers: Vec<mpsc::Sender<Arc<Change>>>,
+}
+
+/// The state at one revision, and every change after it.
+pub struct Subscription {
+    pub revision: u64,
+    pub changes: mpsc::Receiver<Arc<Change>>,
+}
+
+impl Collection {
+    fn new(prefix: String, revision: u64) -> Self {
+        let inner = Inner { complete_after: revision, ..Inner::default() };
+        Self { prefix, inner: RwLock::new(inner) }
+    }
+
+    // A poisoned lock means a panic while applying a change; the data itself is whole after each statement.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
+        self.read().entries.get(&*keys::relative(namespace, name)).cloned()
+    }
+
+    /// The objects of one namespace (all of them when it is empty), in key order.
+    pub fn list(&self, namespace: &str) -> Vec<Arc<Entry>> {
+        let inner = self.read();
+        if namespace.is_empty() {
+            return inner.entries.values().cloned().collect();
+        }
+        let start = format!("{namespace}/");
+        inner
+            .entries
+            .range::<str, _>((std::ops::Bound::Included(&*start), std::ops::Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&start))
+            .map(|(_, entry)| entry.clone())
+            .collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.read().entries.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The state now and every change after it, with nothing lost in between.
+    ///
+    /// `applied` is read under the collection's lock, so the snapshot has at least that revision.
+    pub(crate) fn snapshot_and_subscribe(
+        &self,
+        namespace: &str,
+        applied: impl FnOnce() -> u64,
+    ) -> (Vec<Arc<Entry>>, Subscription) {
+        let (sender, changes) = mpsc::channel(QUEUE);
+        let mut inner = self.write();
+        inner.subscribers.retain(|s| !s.is_closed());
+        inner.subscribers.push(sender);
+        let start = format!("{namespace}/");
+        let entries = inner
+            .entries
+            .iter()
+            .filter(|(key, _)| namespace.is_empty() || key.starts_with(&start))
+            .map(|(_, entry)| entry.clone())
+            .collect();
+        (entries, Subscription { revision: applied(), changes })
+    }
+
+    /// The changes after a revision, then live ones; `None` when they are no longer all remembered here.
+    pub(crate) fn replay_and_subscribe(&self, after: u64) -> Option<(Vec<Arc<Change>>, Subscription)> {
+        let mut inner = self.write();
+        if after < inner.complete_after {
+            return None;
+        }
+        let (sender, changes) = mpsc::channel(QUEUE);
+        inner.subscribers.retain(|s| !s.is_closed());
+        inner.subscribers.push(sender);
+        let first = inner.history.partition_point(|c| c.revision <= after);
+        let replay = inner.history.range(first..).cloned().collect();
+        Some((replay, Subscription { revision: after, changes }))
+    }
+
+    /// Every change from now on.
+    pub fn subscribe(&self) -> (Vec<Arc<Entry>>, mpsc::Receiver<Arc<Change>>) {
+        let (entries, subscription) = self.snapshot_and_subscribe("", || 0);
+        (entries, subscription.changes)
+    }
+
+    fn apply(&self, event: &Event) {
+        let mut inner = self.write();
+        let relative = &event.kv.key[self.prefix.len()..];
+        let revision = event.kv.mod_revision.0;
+        let (now, before) = match event.kind {
+            EventKind::Put => {
+                let entry = Arc::new(Entry::new(&event.kv, self.prefix.len()));
+                let before = inner.entries.insert(relative.into(), entry.clone());
+                (Some(entry), before)
+            }
+            EventKind::Delete => (None, inner.entries.remove(relative)),
+        };
+        if now.is_none() && before.is_none() {
+            return;
+        }
+        let change = Arc::new(Change { revision, now, before });
+        if inner.history.len() == HISTORY
+            && let Some(oldest) = inner.history.pop_front()
+        {
+            inner.complete_after = oldest.revision;
+        }
+        inner.history.push_back(change.clone());
+        inner.subscribers.retain(|subscriber| subscriber.try_send(change.clone()).is_ok());
+    }
+}
+
+enum Command {
+    Add { prefix: String, done: oneshot::Sender<Result<Arc<Collection>, store_core::Error>> },
+    Remove { prefix: String },
+}
+
+/// See the module's words.
+pub struct Mirror {
+    store: Arc<dyn Store>,
+    collections: Arc<RwLock<HashMap<String, Arc<Collection>>>>,
+    applied: watch::Receiver<u64>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Mirror {
+    /// Loads the collections with the given prefixes and keeps them current until `stop` is cancelled.
+    ///
+    /// # Errors
+    ///
+    /// The store's, while loading.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        prefixes: Vec<String>,
+        stop: CancellationToken,
+    ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + 'static), store_core::Error> {
+        let revision = store.current_revision().await?;
+        let collections: HashMap<_, _> =
+            prefixes.into_iter().map(|p| (p.clone(), Arc::new(Collection::new(p, revision.0)))).collect();
+        load(&*store, &collections, revision).await?;
+        let collections = Arc::new(RwLock::new(collections));
+        let (publish, applied) = watch::channel(revision.0);
+        let (commands, inbox) = mpsc::channel(64);
+        let feed = Feed { store: store.clone(), collections: collections.clone(), publish, inbox, stop };
+        let mirror = Arc::new(Self { store, collections, applied, commands });
+        Ok((mirror, feed.run()))
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Everything up to this revision is applied.
+    pub fn applied(&self) -> u64 {
+        *self.applied.borrow()
+    }
+
+    pub(crate) fn collection(&self, prefix: &str) -> Option<Arc<Collection>> {
+        self.collections.read().unwrap_or_else(PoisonError::into_inner).get(prefix).cloned()
+    }
+
+    /// Starts to mirror a further prefix, with what is stored there already.
+    pub(crate) async fn add(&self, prefix: &str) -> Result<Arc<Collection>, Status> {
+        let (done, answer) = oneshot::channel();
+        let gone = || Status::service_unavailable("the API server is shutting down");
+        self.commands.send(Command::Add { prefix: prefix.into(), done }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?.map_err(|e| from_store(&e))
+    }
+
+    pub(crate) async fn remove(&self, prefix: &str) {
+        // A closed channel means the mirror itself is gone.
+        let _ = self.commands.send(Command::Remove { prefix: prefix.into() }).await;
+    }
+
+    /// Waits until a revision is applied here.
+    ///
+    /// # Errors
+    ///
+    /// 504 when it does not come in time: it was never written, or the store stalls.
+    pub async fn wait_for(&self, revision: u64) -> Result<(), Status> {
+        let mut applied = self.applied.clone();
+        if *applied.borrow() >= revision {
+            return Ok(());
+        }
+        let wait = applied.wait_for(|current| *current >= revision);
+        match tokio::time::timeout(FRESHNESS_DEADLINE, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Status::service_unavailable("the API server is shutting down")),
+            Err(_) => Err(too_large_resource_version(revision, self.applied())),
+        }
+    }
+
+    /// Waits until this mirror has everything that was acknowledged before the call, and says up to where.
+    pub async fn wait_current(&self) -> Result<u64, Status> {
+        let revision = self.store.current_revision().await.map_err(|e| from_store(&e))?.0;
+        self.wait_for(revision).await?;
+        Ok(self.applied().max(revision))
+    }
+}
+
+async fn load(
+    store: &dyn Store,
+    collections: &HashMap<String, Arc<Collection>>,
+    revision: Revision,
+) -> Result<(), store_core::Error> {
+    for (prefix, collection) in collections {
+        load_one(store, prefix, collection, revision).await?;
+    }
+    Ok(())
+}
+
+async fn load_one(
+    store: &dyn Store,
+    prefix: &str,
+    collection: &Collection,
+    revision: Revision,
+) -> Result<(), store_core::Error> {
+    let mut range = Range::prefix(prefix).at(revision).limit(1000);
+    loop {
+        let page = store.range(range.clone()).await?;
+        let last = page.items.last().map(|kv| kv.key.to_string());
+        let mut inner = collection.write();
+        for kv in &page.items {
+            inner.entries.insert(kv.key[prefix.len()..].into(), Arc::new(Entry::new(kv, prefix.len())));
+        }
+        drop(inner);
+        match last {
+            Some(last) if page.more => range = range.after(last),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The one task that changes the mirror.
+struct Feed {
+    store: Arc<dyn Store>,
+    collections: Arc<RwLock<HashMap<String, Arc<Collection>>>>,
+    publish: watch::Sender<u64>,
+    inbox: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+}
+
+impl Feed {
+    async fn run(mut self) {
+        let stop = self.stop.clone();
+        while !stop.is_cancelled() {
+            let after = Revision(*self.publish.borrow());
+            let request = WatchRequest::prefix(keys::ROOT).after(after).progress(Duration::from_millis(20));
+            match self.store.watch(request).await {
+                Ok(stream) => self.follow(stream, &stop).await,
+                Err(store_core::Error::Closed) => return,
+                Err(store_core::Error::Compacted { .. }) => self.reload().await,
+                Err(error) => tracing::warn!(error = %error, "the mirror could not watch the store"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    }
+
+    async fn follow(&mut self, mut stream: store_core::WatchStream, stop: &CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                batch = stream.next() => match batch {
+                    Some(Ok(batch)) => {
+                        for event in &batch.events {
+                            if let Some(collection) = self.owner(&event.kv.key) {
+                                collection.apply(event);
+                            }
+                        }
+                        self.publish.send_if_modified(|applied| {
+                            let newer = batch.revision.0 > *applied;
+                            *applied = batch.revision.0.max(*applied);
+                            newer
+                        });
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(error = %error, "the mirror's watch ended");
+                        return;
+                    }
+                    None => return,
+                },
+                Some(command) = self.inbox.recv() => self.obey(command).await,
+            }
+        }
+    }
+
+    /// The collection that a key belongs to: the longest known prefix of it.
+    fn owner(&self, key: &str) -> Option<Arc<Collection>> {
+        let collections = self.collections.read().unwrap_or_else(PoisonError::into_inner);
+        let mut end = key.len();
+        while let Some(slash) = key[..end].rfind('/') {
+            if let Some(collection) = collections.get(&key[..=slash]) {
+                return Some(collection.clone());
+            }
+            end = slash;
+        }
+        None
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Add { prefix, done } => {
+                let answer = self.add(&prefix).await;
+                // Whoever asked may have gone.
+                let _ = done.send(answer);
+            }
+            Command::Remove { prefix } => {
+                self.collections.write().unwrap_or_else(PoisonError::into_inner).remove(&prefix);
+            }
+        }
+    }
+
+    async fn add(&self, prefix: &str) -> Result<Arc<Collection>, store_core::Error> {
+        let existing = self.collections.read().unwrap_or_else(PoisonError::into_inner).get(prefix).cloned();
+        if let Some(collection) = existing {
+            return Ok(collection);
+        }
+        // Loaded as of what is applied: the next batch goes on from exactly there.
+        let revision = Revision(*self.publish.borrow());
+        let collection = Arc::new(Collection::new(prefix.to_owned(), revision.0));
+        load_one(&*self.store, prefix, &collection, revision).await?;
+        self.collections
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(prefix.to_owned(), collection.clone());
+        Ok(collection)
+    }
+
+    /// Starts over when the store has forgotten the changes in between.
+    ///
+    /// Subscribers are dropped: their streams end, and their owners list anew.
+    async fn reload(&mut self) {
+        let Ok(revision) = self.store.current_revision().await else { return };
+        let prefixes: Vec<String> =
+            self.collections.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        for prefix in prefixes {
+            let fresh = Collection::new(prefix.clone(), revision.0);
+            if let Err(error) = load_one(&*self.store, &prefix, &fresh, revision).await {
+                tracing::warn!(error = %error, "the mirror could not reload");
+                return;
+            }
+            let collection = self.owner(&prefix);
+            if let Some(collection) = collection {
+                let entries = std::mem::take(&mut fresh.write().entries);
+                *collection.write() = Inner { entries, complete_after: revision.0, ..Inner::default() };
+            }
+        }
+        self.publish.send_replace(revision.0);
+    }
+}

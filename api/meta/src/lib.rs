@@ -8,6 +8,7 @@
 mod field;
 mod group;
 mod object;
+pub mod quantity;
 mod selector;
 mod status;
 mod time;
@@ -16,6 +17,7 @@ pub mod validation;
 pub use field::{FieldError, FieldErrorKind, FieldErrors, FieldPath};
 pub use group::{GroupKind, GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource, InvalidGroupVersion};
 pub use object::{NotAnObject, Object, OwnerReference};
+pub use quantity::Quantity;
 pub use selector::{FieldSelector, InvalidSelector, LabelSelector, Requirement};
 pub use status::{Cause, Details, Reason, Status};
 pub use time::{format_micro, format_seconds, now_micro, now_seconds, parse as parse_time};

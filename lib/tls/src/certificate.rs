@@ -94,7 +94,7 @@ impl Statement<'_> {
         let serial = serial()?;
         let not_before = date(self.validity.not_before)?;
         let not_after = date(self.validity.not_after)?;
-        let signed_part = yasna::construct_der_seq(|writer| {
+        let signed_part = sequence(|writer| {
             writer.next().write_tagged(Tag::context(0), |writer| writer.write_u8(2));
             writer.next().write_bigint_bytes(&serial, true);
             write_algorithm(writer.next());
@@ -111,7 +111,7 @@ impl Statement<'_> {
         });
         let signature =
             signer.key.sign(&signed_part).map_err(|source| Error::Crypto { doing: "sign a certificate", source })?;
-        let der = yasna::construct_der_seq(|writer| {
+        let der = sequence(|writer| {
             writer.next().write_der(&signed_part);
             write_algorithm(writer.next());
             writer.next().write_bitvec_bytes(&signature, signature.len() * 8);
@@ -162,7 +162,7 @@ pub(crate) fn encode_name(common_name: &str, organizations: &[String]) -> Vec<u8
         .iter()
         .map(|group| (ORGANIZATION, group.as_str()))
         .chain(std::iter::once((COMMON_NAME, common_name)));
-    yasna::construct_der_seq(|writer| {
+    sequence(|writer| {
         for (kind, value) in attributes {
             writer.next().write_set(|writer| {
                 writer.next().write_sequence(|writer| {
@@ -236,6 +236,10 @@ fn date(at: SystemTime) -> Result<OffsetDateTime, Error> {
     let seconds = at.duration_since(UNIX_EPOCH).map_err(|_| Error::BadTime)?.as_secs();
     let seconds = i64::try_from(seconds).map_err(|_| Error::BadTime)?;
     OffsetDateTime::from_unix_timestamp(seconds).map_err(|_| Error::BadTime)
+}
+
+fn sequence(content: impl FnOnce(&mut DERWriterSeq<'_>)) -> Vec<u8> {
+    yasna::construct_der(|writer| writer.write_sequence(content))
 }
 
 /// RFC 5280 wants the short form until 2049.

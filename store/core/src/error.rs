@@ -51,6 +51,25 @@ pub enum Error {
         /// The process that holds the lock, as far as it can be known.
         holder: Option<u32>,
     },
+    /// The data directory cannot be created, read or written.
+    #[error("the data directory {} cannot be used", directory.display())]
+    Unusable {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system says.
+        #[source]
+        source: BoxError,
+    },
+    /// The data was written by another version of this program, or by another program.
+    #[error("{} has format {found}; this program reads format {supported}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// The format that it says it has.
+        found: String,
+        /// The format that can be read.
+        supported: String,
+    },
     /// There is no room for the write. It was not applied; reads go on.
     #[error("no space is left in {}", directory.display())]
     Full {

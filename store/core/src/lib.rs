@@ -26,6 +26,8 @@
 //!
 //! See [`Error`]. A lost compare-and-swap race is an answer, not an error.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 pub mod fanout;
 mod model;

@@ -1,1 +1,25 @@
 //! The words of the tunnel between hub and agents; no IO.
+//!
+//! An agent dials the hub's door with TLS, offers [`ALPN`] and shows the certificate that names its cluster. Then the
+//! roles turn around: over that connection the *hub* is the HTTP/2 client and the agent the server, so only the hub can
+//! open streams. Each stream is a `CONNECT` whose authority is the name of a [`Target`]; after `200` it carries plain
+//! HTTP/1.1 to that target. There is no other handshake: who the agent is, the certificate says, and nothing that an
+//! agent sends later can change it.
+//!
+//! What comes from the other machine is decoded here, and every decoder is total: any bytes give a value or an error.
+
+mod agent;
+mod health;
+pub mod limits;
+mod refusal;
+pub mod registration;
+mod target;
+
+pub use agent::{AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
+pub use health::{ApiHealth, BadHealth, Health, NodeCount};
+pub use refusal::Refusal;
+pub use target::{Target, UnknownTarget};
+
+/// The protocol's name in the TLS handshake. Another version has another name, so peers that do not understand each other
+/// find out before a byte is exchanged.
+pub const ALPN: &[u8] = b"acp-tunnel/1";

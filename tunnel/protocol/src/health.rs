@@ -1,0 +1,169 @@
+//! How an agent and its cluster are.
+//!
+//! The answer comes from a machine that somebody else runs, and ends up in conditions that many people read. So it is
+//! bounded in size, and its texts are short and plain before anybody sees them.
+
+use serde::{Deserialize, Serialize};
+
+/// How an agent and its cluster are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// The agent's own version.
+    pub agent_version: String,
+    /// The agent's clock, in seconds since 1970.
+    pub unix_time: i64,
+    /// What the agent sees of its cluster's API.
+    pub api: ApiHealth,
+}
+
+/// What an agent sees of its cluster's API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiHealth {
+    /// Whether the API answers that it is ready.
+    pub ready: bool,
+    /// Why not, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The Kubernetes version, as `v1.34.1`, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The identity of the cluster: the uid of its `kube-system` namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// The nodes, once they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<NodeCount>,
+}
+
+/// How many nodes there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeCount {
+    /// All.
+    pub total: u32,
+    /// The ready ones.
+    pub ready: u32,
+}
+
+/// An answer that is no health.
+#[derive(Debug, thiserror::Error)]
+pub enum BadHealth {
+    /// Nobody is that ill.
+    #[error("the answer is longer than {max} bytes", max = Health::MAX_BYTES)]
+    TooLong,
+    /// Something else was sent.
+    #[error("could not decode the answer")]
+    Decode(#[source] serde_json::Error),
+}
+
+impl Health {
+    /// Where the agent serves it.
+    pub const PATH: &str = "/acp/v1/health";
+
+    /// The longest answer.
+    pub const MAX_BYTES: usize = 16 * 1024;
+
+    const VERSION_CHARS: usize = 64;
+    const MESSAGE_CHARS: usize = 512;
+
+    /// Decodes an answer and makes its texts harmless.
+    pub fn decode(bytes: &[u8]) -> Result<Self, BadHealth> {
+        if bytes.len() > Self::MAX_BYTES {
+            return Err(BadHealth::TooLong);
+        }
+        let mut health: Self = serde_json::from_slice(bytes).map_err(BadHealth::Decode)?;
+        tame(&mut health.agent_version, Self::VERSION_CHARS);
+        let api = &mut health.api;
+        for (text, limit) in [
+            (&mut api.message, Self::MESSAGE_CHARS),
+            (&mut api.version, Self::VERSION_CHARS),
+            (&mut api.uid, Self::VERSION_CHARS),
+        ] {
+            if let Some(text) = text {
+                tame(text, limit);
+            }
+        }
+        if let Some(nodes) = &mut api.nodes {
+            nodes.ready = nodes.ready.min(nodes.total);
+        }
+        Ok(health)
+    }
+}
+
+/// Cuts a text and replaces everything that a terminal or a log would act on.
+fn tame(text: &mut String, limit: usize) {
+    let harmless = |c: char| {
+        !c.is_control()
+            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
+    if text.len() > limit || !text.chars().all(harmless) {
+        *text = text.chars().take(limit).map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn health() -> Health {
+        Health {
+            agent_version: "0.1.0".into(),
+            unix_time: 1_800_000_000,
+            api: ApiHealth {
+                ready: true,
+                version: Some("v1.34.1".into()),
+                uid: Some("6a9c".into()),
+                nodes: Some(NodeCount { total: 3, ready: 2 }),
+                message: None,
+            },
+        }
+    }
+
+    #[test]
+    fn written_and_read() {
+        let bytes = serde_json::to_vec(&health()).unwrap();
+        assert_eq!(Health::decode(&bytes).unwrap(), health());
+    }
+
+    #[test]
+    fn case_28_hostile_texts_are_made_harmless() {
+        let mut hostile = health();
+        hostile.api.message = Some(format!("\u{1b}[2J\r\n\u{202e}{}", "x".repeat(1000)));
+        hostile.api.nodes = Some(NodeCount { total: 1, ready: u32::MAX });
+        let read = Health::decode(&serde_json::to_vec(&hostile).unwrap()).unwrap();
+        let message = read.api.message.unwrap();
+        assert!(message.starts_with("\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}xxx"), "{message}");
+        assert_eq!(message.chars().count(), 512);
+        assert_eq!(read.api.nodes, Some(NodeCount { total: 1, ready: 1 }));
+    }
+
+    #[test]
+    fn case_28_endless_answers_are_refused() {
+        assert!(matches!(Health::decode(&vec![b' '; Health::MAX_BYTES + 1]), Err(BadHealth::TooLong)));
+    }
+
+    #[test]
+    fn case_17_deep_nesting_is_refused() {
+        assert!(matches!(Health::decode("[".repeat(Health::MAX_BYTES).as_bytes()), Err(BadHealth::Decode(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged(bytes: Vec<u8>) {
+            let _ = Health::decode(&bytes);
+        }
+
+        #[test]
+        fn any_texts_become_plain(message: String, version: String) {
+            let mut given = health();
+            given.api.message = Some(message);
+            given.api.version = Some(version);
+            let read = Health::decode(&serde_json::to_vec(&given).unwrap()).unwrap();
+            let texts = [read.api.message.unwrap(), read.api.version.unwrap()];
+            prop_assert!(texts.iter().all(|text| !text.chars().any(char::is_control)));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! How an agent gets its first certificate, and the next ones.
+
+use lib_names::ClusterName;
+use serde::{Deserialize, Serialize};
+
+/// Where an agent turns its registration token into a certificate: `POST`, with the token as bearer.
+pub const REGISTER_PATH: &str = "/agent/v1/register";
+
+/// Where an agent gets its next certificate: `POST`, over TLS with the certificate that it has. The request is for the
+/// same key: the key is what the hub knows the agent by.
+pub const RENEW_PATH: &str = "/agent/v1/renew";
+
+/// The largest request and answer.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// What an agent sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CertificateRequest {
+    /// The cluster that it speaks for.
+    pub cluster: ClusterName,
+    /// The signing request, in PEM.
+    pub request: String,
+}
+
+/// What it gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCertificate {
+    /// The chain in PEM, leaf first.
+    pub certificate: String,
+}

@@ -1,0 +1,154 @@
+//! One h2 stream as a stream of bytes, for both ends of the tunnel.
+//!
+//! Credit goes back to the sender only for bytes that the reader took, so a reader that stops holds one window of its own
+//! stream and nothing of the others. A stream that is dropped before both sides have finished is reset, so the far end
+//! learns at once that nobody listens.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Reason, RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The most bytes that one write hands to h2.
+const CHUNK: usize = 64 * 1024;
+
+/// Counts the bytes of streams.
+#[derive(Debug, Default)]
+pub struct Meter {
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Meter {
+    /// Bytes read from streams.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to streams.
+    pub fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// A stream of bytes inside a tunnel.
+pub struct TunnelStream {
+    send: SendStream<Bytes>,
+    receive: RecvStream,
+    /// What h2 gave us and the reader has not taken.
+    unread: Bytes,
+    finished: bool,
+    meter: Arc<Meter>,
+    /// Whatever has to live as long as the stream: a permit, for one.
+    _held: Option<Box<dyn Send + Sync>>,
+}
+
+impl std::fmt::Debug for TunnelStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TunnelStream").field("id", &self.send.stream_id()).finish_non_exhaustive()
+    }
+}
+
+impl TunnelStream {
+    /// Joins the two directions of an h2 stream.
+    pub fn new(send: SendStream<Bytes>, receive: RecvStream, meter: Arc<Meter>) -> Self {
+        Self { send, receive, unread: Bytes::new(), finished: false, meter, _held: None }
+    }
+
+    /// Keeps `held` until the stream is dropped.
+    pub fn holding(mut self, held: impl Send + Sync + 'static) -> Self {
+        self._held = Some(Box::new(held));
+        self
+    }
+
+    /// Completes when the far end resets the stream or the tunnel closes.
+    pub async fn reset(&mut self) {
+        // The reason makes no difference to a caller who only wants to stop.
+        let _ = poll_fn(|cx| self.send.poll_reset(cx)).await;
+    }
+
+    fn broken(&mut self, cx: &mut Context<'_>) -> io::Error {
+        match self.send.poll_reset(cx) {
+            Poll::Ready(Ok(reason)) => io::Error::new(io::ErrorKind::BrokenPipe, h2::Error::from(reason)),
+            Poll::Ready(Err(error)) => into_io(error),
+            Poll::Pending => io::ErrorKind::BrokenPipe.into(),
+        }
+    }
+}
+
+impl AsyncRead for TunnelStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        while self.unread.is_empty() {
+            match ready!(self.receive.poll_data(cx)) {
+                None => return Poll::Ready(Ok(())),
+                Some(Ok(data)) => self.unread = data,
+                Some(Err(error)) => return Poll::Ready(Err(into_io(error))),
+            }
+        }
+        let take = self.unread.len().min(out.remaining());
+        let taken = self.unread.split_to(take);
+        out.put_slice(&taken);
+        self.meter.received.fetch_add(take as u64, Ordering::Relaxed);
+        // After a reset there is nobody to give credit to, and the bytes are still good.
+        let _ = self.receive.flow_control().release_capacity(take);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TunnelStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        if self.finished {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        self.send.reserve_capacity(data.len().min(CHUNK));
+        let granted = loop {
+            match ready!(self.send.poll_capacity(cx)) {
+                Some(Ok(0)) => {}
+                Some(Ok(granted)) => break granted,
+                Some(Err(error)) => return Poll::Ready(Err(into_io(error))),
+                None => return Poll::Ready(Err(self.broken(cx))),
+            }
+        };
+        let take = granted.min(data.len());
+        self.send.send_data(Bytes::copy_from_slice(&data[..take]), false).map_err(into_io)?;
+        self.meter.sent.fetch_add(take as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(take))
+    }
+
+    /// The connection's own task writes; there is nothing to push.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.finished {
+            self.finished = true;
+            self.send.send_data(Bytes::new(), true).map_err(into_io)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for TunnelStream {
+    fn drop(&mut self) {
+        if !self.finished || !self.receive.is_end_stream() {
+            self.send.send_reset(Reason::CANCEL);
+        }
+    }
+}
+
+fn into_io(error: h2::Error) -> io::Error {
+    if error.is_io() {
+        return error.into_io().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into());
+    }
+    io::Error::new(io::ErrorKind::ConnectionReset, error)
+}

@@ -307,12 +307,12 @@ fn authorization() -> Vec<Resource> {
 }
 
 fn autoscaling() -> Vec<Resource> {
-    ["v2", "v1"]
+    [("v2", HorizontalPodAutoscalers::V2), ("v1", HorizontalPodAutoscalers::V1)]
         .into_iter()
-        .flat_map(|version| {
+        .flat_map(|(version, strategy)| {
             let mut group = Group::new("autoscaling", version);
             group
-                .namespaced("HorizontalPodAutoscaler", "horizontalpodautoscalers", HorizontalPodAutoscalers)
+                .namespaced("HorizontalPodAutoscaler", "horizontalpodautoscalers", strategy)
                 .short(&["hpa"])
                 .in_all()
                 .stored_as("autoscaling", "v2")

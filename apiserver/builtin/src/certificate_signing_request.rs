@@ -1,7 +1,10 @@
 //! `CertificateSigningRequest`.
 
 use api_meta::validation::NameRule;
+use api_meta::{Object, Value, json};
 use apiserver_model::Strategy;
+
+use crate::fields::FieldsExt;
 
 pub(crate) struct CertificateSigningRequests;
 
@@ -10,7 +13,47 @@ impl Strategy for CertificateSigningRequests {
         NameRule::PathSegment
     }
 
+    fn default(&self, object: &mut Object) {
+        object.made("status");
+        object.made("spec");
+    }
+
+    fn initial_status(&self) -> Option<Value> {
+        Some(json!({}))
+    }
+
+    /// Nothing of a request may change.
+    fn prepare_for_update(&self, new: &mut Object, old: &Object) {
+        new.set("spec", old.value("spec").clone());
+        new.set("status", old.value("status").clone());
+    }
+
+    /// Approval or denial is said through `/approval` alone.
+    fn prepare_for_status_update(&self, new: &mut Object, old: &Object) {
+        new.set("spec", old.value("spec").clone());
+        let verdicts = conditions(old, is_verdict);
+        let mut rest = conditions(new, |c| !is_verdict(c));
+        rest.extend(verdicts);
+        new.made("status").set("conditions", rest);
+    }
+
+    fn prepare_for_subresource_update(&self, _subresource: &str, new: &mut Object, old: &Object) {
+        let conditions = new.value("status")["conditions"].clone();
+        new.set("spec", old.value("spec").clone());
+        new.set("status", old.value("status").clone());
+        new.made("status").set("conditions", conditions);
+    }
+
     fn has_status(&self) -> bool {
         true
     }
+}
+
+fn is_verdict(condition: &Value) -> bool {
+    matches!(condition["type"].as_str(), Some("Approved" | "Denied"))
+}
+
+fn conditions(object: &Object, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
+    let all = object.value("status")["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    all.iter().filter(|c| keep(c)).cloned().collect()
 }

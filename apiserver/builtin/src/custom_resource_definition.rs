@@ -1,10 +1,84 @@
-//! `CustomResourceDefinition`: defaults and policy; its schema is judged by the crd crate.
+//! `CustomResourceDefinition`: defaults and policy; its schemas are judged by the crd crate.
 
+use api_meta::{Object, Value, json};
 use apiserver_model::Strategy;
+
+use crate::fields::{FieldsExt, fill};
+
+fn empty_status() -> Value {
+    json!({"conditions": null, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": null})
+}
 
 pub(crate) struct CustomResourceDefinitions;
 
 impl Strategy for CustomResourceDefinitions {
+    fn default(&self, object: &mut Object) {
+        let status = object.made("status");
+        fill(status, empty_status());
+        for missing in ["conditions", "storedVersions"] {
+            status.entry(missing).or_insert(Value::Null);
+        }
+        let spec = object.made("spec");
+        spec.or_text("scope", "Namespaced");
+        let names = spec.made("names");
+        let (singular, list) = (names.text("kind").to_lowercase(), format!("{}List", names.text("kind")));
+        names.or_text("singular", &singular);
+        if !names.text("kind").is_empty() {
+            names.or_text("listKind", &list);
+        }
+        spec.made("conversion").or_text("strategy", "None");
+        let conversion = spec.made("conversion");
+        let service = conversion
+            .fields_mut("webhook")
+            .and_then(|w| w.fields_mut("clientConfig"))
+            .and_then(|c| c.fields_mut("service"));
+        if let Some(service) = service {
+            service.or_set("port", 443);
+        }
+    }
+
+    fn initial_status(&self) -> Option<Value> {
+        Some(empty_status())
+    }
+
+    /// What is stored from the first moment is remembered, so that no version's objects are forgotten.
+    fn prepare_for_create(&self, object: &mut Object) {
+        let mut status = empty_status();
+        status["storedVersions"] = storage_versions(object).into();
+        object.set("status", status);
+        object.set_generation(1);
+    }
+
+    fn prepare_for_update(&self, new: &mut Object, old: &Object) {
+        new.set("status", old.value("status").clone());
+        let status = new.made("status");
+        let mut stored = status.items("storedVersions").to_vec();
+        for version in storage_versions(new) {
+            if !stored.contains(&version) {
+                stored.push(version);
+            }
+        }
+        new.made("status").set("storedVersions", stored);
+        let changed = self.generation_changes(new, old);
+        new.set_generation(old.generation() + i64::from(changed));
+    }
+
+    /// Metadata stays as it was, but for who wrote it.
+    fn prepare_for_status_update(&self, new: &mut Object, old: &Object) {
+        new.set("spec", old.value("spec").clone());
+        let managed = new.metadata().map(|m| m.value("managedFields").clone()).unwrap_or_default();
+        let mut metadata = old.metadata().cloned().unwrap_or_default();
+        if let Some(version) = new.metadata().and_then(|m| m.get("resourceVersion")) {
+            metadata.set("resourceVersion", version.clone());
+        }
+        if managed.is_null() {
+            metadata.remove("managedFields");
+        } else {
+            metadata.set("managedFields", managed);
+        }
+        new.set("metadata", metadata);
+    }
+
     fn has_status(&self) -> bool {
         true
     }
@@ -16,4 +90,9 @@ impl Strategy for CustomResourceDefinitions {
     fn allow_unconditional_update(&self) -> bool {
         false
     }
+}
+
+fn storage_versions(object: &Object) -> Vec<Value> {
+    let versions = object.value("spec")["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    versions.iter().filter(|v| v["storage"] == true).map(|v| v["name"].clone()).collect()
 }

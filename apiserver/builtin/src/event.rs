@@ -1,7 +1,21 @@
 //! `Event`, in the core group and in `events.k8s.io`: one object, two forms.
 
 use api_meta::validation::NameRule;
+use api_meta::{GroupVersion, Object, Value, json};
 use apiserver_model::Strategy;
+
+use crate::fields::FieldsExt;
+
+/// The same field in the core group and in `events.k8s.io`.
+const NAMES: [(&str, &str); 7] = [
+    ("involvedObject", "regarding"),
+    ("message", "note"),
+    ("reportingComponent", "reportingController"),
+    ("source", "deprecatedSource"),
+    ("firstTimestamp", "deprecatedFirstTimestamp"),
+    ("lastTimestamp", "deprecatedLastTimestamp"),
+    ("count", "deprecatedCount"),
+];
 
 pub(crate) struct Events {
     /// Served in `events.k8s.io`, not in the core group.
@@ -18,7 +32,52 @@ impl Strategy for Events {
         if self.grouped { NameRule::Subdomain } else { NameRule::PathSegment }
     }
 
+    fn default(&self, object: &mut Object) {
+        show_empty_fields(object, self.grouped);
+    }
+
     fn allow_create_on_update(&self) -> bool {
         true
+    }
+
+    fn convert(&self, mut object: Object, to: &GroupVersion) -> Object {
+        let grouped = !to.group.is_empty();
+        object.set("apiVersion", to.to_string());
+        for (core, new) in NAMES {
+            let (from, to) = if grouped { (core, new) } else { (new, core) };
+            if let Some(value) = object.remove(from) {
+                object.insert(to.into(), value);
+            }
+        }
+        show_empty_fields(&mut object, grouped);
+        object
+    }
+}
+
+/// Which fields are shown without a value differs between the forms.
+fn show_empty_fields(object: &mut Object, grouped: bool) {
+    object.entry("eventTime").or_insert(Value::Null);
+    let name = |core: &'static str| {
+        let of_group = NAMES.iter().find(|(c, _)| grouped && *c == core);
+        of_group.map_or(core, |(_, new)| new)
+    };
+    object.made(name("involvedObject"));
+    object.made(name("source"));
+    for time in ["firstTimestamp", "lastTimestamp"] {
+        object.entry(name(time)).or_insert(Value::Null);
+    }
+    let reporter = name("reportingComponent");
+    if grouped {
+        for empty in [reporter, "reportingInstance", "note"] {
+            if object.value(empty) == "" {
+                object.remove(empty);
+            }
+        }
+        if object.value(name("count")) == 0 {
+            object.remove(name("count"));
+        }
+    } else {
+        object.or_set(reporter, json!(""));
+        object.or_set("reportingInstance", json!(""));
     }
 }

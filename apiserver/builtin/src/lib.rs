@@ -19,6 +19,7 @@ mod dynamic_resource;
 mod endpoint_slice;
 mod endpoints;
 mod event;
+mod fields;
 mod flow_control;
 mod horizontal_pod_autoscaler;
 mod ingress;
@@ -48,3 +49,4 @@ mod volume_attachment;
 mod webhook;
 
 pub use catalog::resources;
+pub use service::{Needs as ServiceNeeds, needs as service_needs};

@@ -1,10 +1,29 @@
 //! `NetworkPolicy`.
 
+use api_meta::{Object, json};
 use apiserver_model::Strategy;
+
+use crate::fields::FieldsExt;
 
 pub(crate) struct NetworkPolicies;
 
 impl Strategy for NetworkPolicies {
+    fn default(&self, object: &mut Object) {
+        let spec = object.made("spec");
+        spec.made("podSelector");
+        for direction in ["ingress", "egress"] {
+            for rule in spec.each_mut(direction) {
+                for port in rule.each_mut("ports") {
+                    port.or_set("protocol", "TCP");
+                }
+            }
+        }
+        if spec.items("policyTypes").is_empty() {
+            let both = !spec.items("egress").is_empty();
+            spec.set("policyTypes", if both { json!(["Ingress", "Egress"]) } else { json!(["Ingress"]) });
+        }
+    }
+
     fn has_generation(&self) -> bool {
         true
     }

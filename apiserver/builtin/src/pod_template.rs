@@ -1,10 +1,35 @@
 //! What Pods and everything that makes Pods share; and `PodTemplate` itself.
 
+mod defaults;
+mod image;
+mod volumes;
+
+use api_meta::{Map, Object, Value};
 use apiserver_model::Strategy;
+
+use crate::fields::{Fields, FieldsExt};
+
+pub(crate) use defaults::{default_spec, same_service_account};
+pub(crate) use volumes::default_source;
+
+/// Fills in the template that a workload carries in `spec.template` and the like.
+pub(crate) fn default_template(template: &mut Fields) {
+    template.made("metadata");
+    default_spec(template.made("spec"));
+}
+
+/// `metadata.labels` of a template.
+pub(crate) fn labels(template: &Fields) -> Option<&Map<String, Value>> {
+    template.fields("metadata")?.fields("labels")
+}
 
 pub(crate) struct PodTemplates;
 
 impl Strategy for PodTemplates {
+    fn default(&self, object: &mut Object) {
+        default_template(object.made("template"));
+    }
+
     fn has_generation(&self) -> bool {
         true
     }

@@ -1,10 +1,46 @@
 //! `StatefulSet`.
 
+use api_meta::{Object, Value, json};
 use apiserver_model::Strategy;
+
+use crate::fields::{FieldsExt, fill};
+use crate::persistent_volume_claim::default_claim;
+use crate::pod_template::default_template;
+
+fn zero_status() -> Value {
+    json!({"replicas": 0, "availableReplicas": 0})
+}
 
 pub(crate) struct StatefulSets;
 
 impl Strategy for StatefulSets {
+    fn default(&self, object: &mut Object) {
+        fill(object.made("status"), zero_status());
+        let spec = object.made("spec");
+        spec.or_set("replicas", 1);
+        spec.or_text("podManagementPolicy", "OrderedReady");
+        spec.or_set("revisionHistoryLimit", 10);
+        let update = spec.made("updateStrategy");
+        update.or_text("type", "RollingUpdate");
+        if update.text("type") == "RollingUpdate" {
+            update.made("rollingUpdate").or_set("partition", 0);
+        }
+        let retention = spec.made("persistentVolumeClaimRetentionPolicy");
+        retention.or_text("whenDeleted", "Retain");
+        retention.or_text("whenScaled", "Retain");
+        default_template(spec.made("template"));
+        for claim in spec.each_mut("volumeClaimTemplates") {
+            claim.set("apiVersion", "v1");
+            claim.set("kind", "PersistentVolumeClaim");
+            claim.made("metadata");
+            default_claim(claim);
+        }
+    }
+
+    fn initial_status(&self) -> Option<Value> {
+        Some(zero_status())
+    }
+
     fn has_status(&self) -> bool {
         true
     }

@@ -1,6 +1,9 @@
 //! Admission by others: webhook configurations and validating admission policies.
 
+use api_meta::{Object, Value, json};
 use apiserver_model::Strategy;
+
+use crate::fields::{Fields, FieldsExt};
 
 pub(crate) struct WebhookConfigurations {
     mutating: bool,
@@ -12,6 +15,21 @@ impl WebhookConfigurations {
 }
 
 impl Strategy for WebhookConfigurations {
+    fn default(&self, object: &mut Object) {
+        for webhook in object.each_mut("webhooks") {
+            webhook.or_set("failurePolicy", "Fail");
+            webhook.or_set("timeoutSeconds", 10);
+            default_match(webhook);
+            webhook.each_mut("rules").for_each(default_rule);
+            if let Some(service) = webhook.made("clientConfig").fields_mut("service") {
+                service.or_set("port", 443);
+            }
+            if self.mutating {
+                webhook.or_set("reinvocationPolicy", "Never");
+            }
+        }
+    }
+
     fn has_generation(&self) -> bool {
         true
     }
@@ -21,9 +39,38 @@ impl Strategy for WebhookConfigurations {
     }
 }
 
+fn default_match(holder: &mut Fields) {
+    holder.or_set("matchPolicy", "Equivalent");
+    holder.or_set("namespaceSelector", json!({}));
+    holder.or_set("objectSelector", json!({}));
+}
+
+fn default_rule(rule: &mut Fields) {
+    rule.or_set("scope", "*");
+}
+
+fn default_match_resources(resources: &mut Fields) {
+    default_match(resources);
+    resources.each_mut("resourceRules").for_each(default_rule);
+    resources.each_mut("excludeResourceRules").for_each(default_rule);
+}
+
 pub(crate) struct AdmissionPolicies;
 
 impl Strategy for AdmissionPolicies {
+    fn default(&self, object: &mut Object) {
+        object.made("status");
+        let spec = object.made("spec");
+        spec.or_set("failurePolicy", "Fail");
+        if let Some(constraints) = spec.fields_mut("matchConstraints") {
+            default_match_resources(constraints);
+        }
+    }
+
+    fn initial_status(&self) -> Option<Value> {
+        Some(json!({}))
+    }
+
     fn has_status(&self) -> bool {
         true
     }
@@ -40,6 +87,12 @@ impl Strategy for AdmissionPolicies {
 pub(crate) struct AdmissionPolicyBindings;
 
 impl Strategy for AdmissionPolicyBindings {
+    fn default(&self, object: &mut Object) {
+        if let Some(resources) = object.made("spec").fields_mut("matchResources") {
+            default_match_resources(resources);
+        }
+    }
+
     fn has_generation(&self) -> bool {
         true
     }

@@ -12,4 +12,4 @@ mod table;
 pub use resource::{Resource, ResourceInfo, Scope, Subresource, Verb};
 pub use schema::Schema;
 pub use strategy::{Operation, Strategy};
-pub use table::{Column, Table, human_age};
+pub use table::{CREATED_DESCRIPTION, Column, NAME_DESCRIPTION, Table, human_age, human_duration};

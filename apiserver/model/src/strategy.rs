@@ -31,11 +31,19 @@ pub trait Strategy: Send + Sync + 'static {
     /// Fills in what the writer left out, exactly as upstream's defaulting does.
     fn default(&self, _object: &mut Object) {}
 
+    /// The status of a new object; `None` where a new object shows none.
+    fn initial_status(&self) -> Option<Value> {
+        None
+    }
+
     /// Drops what a creation may not set. With a status subresource the status
-    /// goes; with a generation it starts at 1.
+    /// starts over; with a generation it starts at 1.
     fn prepare_for_create(&self, object: &mut Object) {
         if self.has_status() {
-            object.remove("status");
+            match self.initial_status() {
+                Some(status) => object.insert("status".into(), status),
+                None => object.remove("status"),
+            };
         }
         if self.has_generation() {
             object.set_generation(1);
@@ -82,6 +90,19 @@ pub trait Strategy: Send + Sync + 'static {
             Some(status) => new.insert("status".into(), status),
             None => new.remove("status"),
         };
+    }
+
+    /// Keeps what a write to a further subresource of the same kind (`pods/resize`,
+    /// `namespaces/finalize`, `certificatesigningrequests/approval`) may not change.
+    fn prepare_for_subresource_update(&self, _subresource: &str, new: &mut Object, old: &Object) {
+        self.prepare_for_update(new, old);
+    }
+
+    /// Rules of such a write; they stand in place of `validate` and `validate_update`.
+    fn validate_subresource_update(&self, _subresource: &str, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = self.validate(new);
+        errors.extend(self.validate_update(new, old));
+        errors
     }
 
     fn validate(&self, _object: &Object) -> FieldErrors {
@@ -144,6 +165,14 @@ pub trait Strategy: Send + Sync + 'static {
     fn row(&self, object: &Object, now: jiff::Timestamp) -> Vec<Value> {
         vec![object.name().into(), crate::human_age(object.creation_timestamp(), now).into()]
     }
+
+    /// The object's `/scale`, for kinds that have one.
+    fn scale(&self, _object: &Object) -> Option<Object> {
+        None
+    }
+
+    /// Sets the number that `/scale` shows.
+    fn set_scale(&self, _object: &mut Object, _replicas: i64) {}
 
     /// The object in another served version of the same resource.
     fn convert(&self, object: Object, to: &api_meta::GroupVersion) -> Object {

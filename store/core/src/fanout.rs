@@ -166,6 +166,28 @@ impl Fanout {
         state.watchers.clear();
         state.window.clear();
         state.window_bytes = 0;
+        // Wakes those who wait in `reached`.
+        self.revision.send_modify(|_| {});
+    }
+
+    /// Waits until a revision is published.
+    ///
+    /// For a backend whose readers may see a commit a moment before it is published: a caller that is told of a
+    /// revision must be able to watch from there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] when that will not happen any more.
+    pub async fn reached(&self, revision: Revision) -> Result<(), Error> {
+        let mut published = self.revision.subscribe();
+        while *published.borrow_and_update() < revision {
+            if self.lock().closed {
+                return Err(Error::Closed);
+            }
+            // Cannot fail: the sender is in `self`.
+            published.changed().await.map_err(|_| Error::Closed)?;
+        }
+        Ok(())
     }
 
     /// Begins a watch.

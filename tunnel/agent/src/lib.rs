@@ -1,1 +1,25 @@
 //! The agent's end of the tunnel.
+//!
+//! The agent dials, and dials again whenever the link is gone, until it is drained. Over the connection it is the HTTP/2
+//! server: it answers the hub's streams and opens none.
+//!
+//! It leads to its targets and nowhere else, whatever the hub asks for. The hub may be broken into; a member must not
+//! become a way into its own network by that.
+//!
+//! # Guarantees
+//!
+//! - The hub is verified against the given trust, and nothing falls back to less.
+//! - Every step of dialling has a deadline. A dead link is noticed within 13 seconds.
+//! - The first retry comes at once; while the hub cannot be reached, retries stay close enough together that a link which
+//!   comes back is used within 5 seconds.
+
+mod backoff;
+mod dial;
+mod run;
+mod serve;
+
+pub use backoff::Backoff;
+pub use dial::{DialError, HubAddress};
+pub use run::{Agent, Config, State};
+pub use serve::{Ended, Handler};
+pub use tunnel_stream::TunnelStream;

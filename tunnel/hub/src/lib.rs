@@ -1,1 +1,29 @@
 //! The hub's end of the tunnels.
+//!
+//! The hub never dials a member. An agent holds one connection open and we open streams inside it, so a cluster behind
+//! NAT needs no inbound port. Over that connection we are the HTTP/2 client: an agent has no way to open a stream
+//! hub-ward, and an attempt ends its session.
+//!
+//! There is no retry here: only the caller knows whether a request is safe to repeat. There is no queue either; with no
+//! tunnel, or with no stream left in it, the answer is an error at once.
+//!
+//! # Guarantees
+//!
+//! - A session belongs to the cluster that the client certificate named in the handshake. Nothing that is sent later
+//!   changes that.
+//! - The newest session of the same key wins. Another key does not displace a session that lives.
+//! - A session counts as connected once it has answered a ping, and is dropped when it stops answering.
+
+mod error;
+mod peer;
+mod registry;
+mod request;
+mod session;
+mod sessions;
+
+pub use error::{OpenError, Refused, SendError};
+pub use peer::Peer;
+pub use registry::{Change, Connection, Snapshot};
+pub use session::Ended;
+pub use sessions::{Config, Sessions};
+pub use tunnel_stream::TunnelStream;

@@ -4,6 +4,8 @@
 //! stream and nothing of the others. A stream that is dropped before both sides have finished is reset, so the far end
 //! learns at once that nobody listens.
 
+pub mod alive;
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;

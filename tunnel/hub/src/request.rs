@@ -1,0 +1,50 @@
+//! One HTTP/1.1 request on a stream of its own.
+//!
+//! Streams are never reused. Whatever a request or its answer does to the framing of HTTP/1.1, there is no next request
+//! on the same stream that it could reach, and a refused upgrade ends with its stream.
+
+use std::error::Error;
+use std::time::Duration;
+
+use http::{HeaderValue, Request, Response, header};
+use http_body::Body;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use tokio::time::timeout;
+use tunnel_protocol::Target;
+use tunnel_stream::TunnelStream;
+
+use crate::SendError;
+
+/// The most that a member may send as the head of a response.
+const MAX_HEAD: usize = 256 * 1024;
+
+pub(crate) async fn send<B>(
+    tasks: &Drain,
+    cluster: &ClusterName,
+    target: Target,
+    stream: TunnelStream,
+    mut request: Request<B>,
+    deadline: Duration,
+) -> Result<Response<Incoming>, SendError>
+where
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let failed = |source| SendError::Exchange { cluster: cluster.clone(), source };
+    request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static(target.as_str()));
+    let (mut sender, connection) =
+        http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    tasks.spawn(async move {
+        // Whoever holds the response or its body meets the same error there.
+        let _ = connection.with_upgrades().await;
+    });
+    timeout(deadline, sender.send_request(request))
+        .await
+        .map_err(|_| SendError::Deadline { cluster: cluster.clone() })?
+        .map_err(failed)
+}

@@ -1,0 +1,193 @@
+//! One agent's connection, from handshake to end.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, SendRequest};
+use http::{Method, Request, StatusCode, Uri};
+use lib_names::ClusterName;
+use lib_tls::SpkiPin;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tunnel_protocol::{Refusal, Target, limits};
+use tunnel_stream::alive::{self, LastHeard, Listened};
+use tunnel_stream::{Meter, TunnelStream};
+
+use crate::registry::Snapshot;
+use crate::{OpenError, Peer, Refused};
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The agent closed it, or the connection broke.
+    ByPeer,
+    /// The agent broke the rules of HTTP/2, as by opening a stream of its own.
+    Violation,
+    /// The agent stopped answering.
+    Silent,
+    /// The same agent connected again.
+    Replaced,
+    /// The hub closed it.
+    Closed,
+}
+
+/// What others hold of a session: enough to open streams and to end it.
+pub(crate) struct Session {
+    pub(crate) cluster: ClusterName,
+    pub(crate) key: SpkiPin,
+    pub(crate) since: SystemTime,
+    /// Absent once the session takes no new streams.
+    send: Mutex<Option<SendRequest<Bytes>>>,
+    /// One permit per stream: the bound is ours, whatever the agent's settings say.
+    permits: Arc<Semaphore>,
+    meter: Arc<Meter>,
+    round_trip_micros: AtomicU64,
+    end: CancellationToken,
+    ended: OnceLock<Ended>,
+}
+
+/// The part of a session that has to be driven.
+pub(crate) struct Driver<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    connection: Connection<Listened<IO>, Bytes>,
+    pings: h2::PingPong,
+    heard: LastHeard,
+}
+
+/// Starts HTTP/2 and waits until the agent has answered once.
+pub(crate) async fn begin<IO>(
+    peer: &Peer,
+    io: IO,
+    timing: limits::Timing,
+) -> Result<(Arc<Session>, Driver<IO>), Refused>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (io, heard) = Listened::new(io);
+    let (send, mut connection) = timeout(timing.handshake, builder().handshake::<_, Bytes>(io))
+        .await
+        .map_err(|_| Refused::Silent)?
+        .map_err(Refused::Handshake)?;
+    // h2 gives the handle once per connection, and nobody took it before us.
+    let mut pings = connection.ping_pong().ok_or(Refused::Silent)?;
+    let round_trip = tokio::select! {
+        answered = alive::round_trip(&mut pings, &heard, timing.handshake) => answered.ok_or(Refused::Silent)?,
+        closed = &mut connection => return Err(closed.map_or_else(Refused::Handshake, |()| Refused::Silent)),
+    };
+    let session = Session {
+        cluster: peer.cluster().clone(),
+        key: peer.key(),
+        since: SystemTime::now(),
+        send: Mutex::new(Some(send)),
+        permits: Arc::new(Semaphore::new(limits::STREAMS as usize)),
+        meter: Arc::default(),
+        round_trip_micros: AtomicU64::new(micros(round_trip)),
+        end: CancellationToken::new(),
+        ended: OnceLock::new(),
+    };
+    Ok((Arc::new(session), Driver { connection, pings, heard }))
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .initial_max_send_streams(limits::STREAMS as usize)
+        .max_send_buffer_size(limits::SEND_BUFFER)
+        .max_header_list_size(limits::HEADER_LIST)
+        .max_frame_size(limits::FRAME)
+        // Pushes are the one way in which a server opens streams. None are allowed, and none have room.
+        .enable_push(false)
+        .max_concurrent_streams(0);
+    builder
+}
+
+impl<IO> Driver<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// Moves bytes until the session ends.
+    pub(crate) async fn run(self, session: Arc<Session>, timing: limits::Timing) -> Ended {
+        let Self { connection, pings, heard } = self;
+        let silence = alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |took| {
+            session.round_trip_micros.store(micros(took), Ordering::Relaxed);
+        });
+        tokio::select! {
+            closed = connection => match closed {
+                Err(error) if !error.is_io() && !error.is_remote() => Ended::Violation,
+                _ => session.ended.get().copied().unwrap_or(Ended::ByPeer),
+            },
+            () = silence => Ended::Silent,
+            () = session.end.cancelled() => session.ended.get().copied().unwrap_or(Ended::Closed),
+        }
+    }
+}
+
+impl Session {
+    /// Takes no new streams. The connection says goodbye and closes when the last stream has ended.
+    pub(crate) fn retire(&self) {
+        let _ = self.ended.set(Ended::Closed);
+        self.handle().take();
+    }
+
+    fn handle(&self) -> MutexGuard<'_, Option<SendRequest<Bytes>>> {
+        self.send.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the session now. The first reason stays.
+    pub(crate) fn end(&self, reason: Ended) {
+        let _ = self.ended.set(reason);
+        self.end.cancel();
+    }
+
+    pub(crate) async fn open(&self, target: Target, deadline: Duration) -> Result<TunnelStream, OpenError> {
+        let permit =
+            self.permits.clone().try_acquire_owned().map_err(|_| OpenError::Full { cluster: self.cluster.clone() })?;
+        let opened = timeout(deadline, self.connect(target)).await;
+        let stream = opened.map_err(|_| OpenError::Deadline { cluster: self.cluster.clone() })??;
+        Ok(stream.holding(permit))
+    }
+
+    async fn connect(&self, target: Target) -> Result<TunnelStream, OpenError> {
+        let broken = |source| OpenError::Broken { cluster: self.cluster.clone(), source };
+        let mut request = Request::new(());
+        *request.method_mut() = Method::CONNECT;
+        *request.uri_mut() = Uri::from_static(target.as_str());
+        let handle = self.handle().clone();
+        let Some(send) = handle else {
+            return Err(OpenError::NoTunnel { cluster: self.cluster.clone(), since: Some(SystemTime::now()) });
+        };
+        let mut send = send.ready().await.map_err(broken)?;
+        let (response, outward) = send.send_request(request, false).map_err(broken)?;
+        // From here on a dropped future resets the stream: an abandoned attempt leaves nothing at the agent.
+        let response = response.await.map_err(broken)?;
+        if response.status() != StatusCode::OK {
+            let refusal = Refusal::from_status(response.status().as_u16());
+            return Err(OpenError::Refused { cluster: self.cluster.clone(), target, refusal });
+        }
+        Ok(TunnelStream::new(outward, response.into_body(), self.meter.clone()))
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            cluster: self.cluster.clone(),
+            since: self.since,
+            streams: limits::STREAMS as usize - self.permits.available_permits(),
+            received: self.meter.received(),
+            sent: self.meter.sent(),
+            round_trip: Duration::from_micros(self.round_trip_micros.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

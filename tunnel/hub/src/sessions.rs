@@ -1,0 +1,178 @@
+//! All sessions of a hub.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use lib_drain::{Drain, Drained};
+use lib_names::ClusterName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tunnel_protocol::Target;
+use tunnel_protocol::limits::Timing;
+use tunnel_stream::TunnelStream;
+
+use crate::registry::{Change, Connection, Registry, Snapshot};
+use crate::session::{Ended, begin};
+use crate::{OpenError, Peer, Refused, SendError, request};
+
+/// How a hub holds its tunnels.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long to wait, and when a link is dead.
+    pub timing: Timing,
+    /// How many changes a subscriber may be behind before it misses some and has to look at everything again.
+    pub change_backlog: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { timing: Timing::default(), change_backlog: 1024 }
+    }
+}
+
+/// The sessions of a hub. Clones share them.
+#[derive(Clone)]
+pub struct Sessions {
+    config: Config,
+    registry: Arc<Registry>,
+    /// Owns the exchanges on streams.
+    tasks: Drain,
+    /// Counts the connections that are being served.
+    serving: TaskTracker,
+    /// Ends them all.
+    cut: CancellationToken,
+}
+
+impl Sessions {
+    /// No sessions yet.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            registry: Arc::new(Registry::new(config.change_backlog)),
+            tasks: Drain::new(),
+            serving: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Serves an agent's connection until it ends. The caller has checked that this agent may connect at all.
+    pub async fn serve<IO>(&self, peer: &Peer, io: IO) -> Result<Ended, Refused>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.tasks.is_finishing() {
+            return Err(Refused::Draining);
+        }
+        let _serving = self.serving.token();
+        let (session, driver) = begin(peer, io, self.config.timing).await?;
+        self.registry.enter(&session)?;
+        // Also when this future is dropped.
+        let leave = Leave { registry: self.registry.clone(), session };
+        let session = &leave.session;
+        tracing::info!(cluster = %session.cluster, "tunnel opened");
+        let run = driver.run(session.clone(), self.config.timing);
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = self.tasks.finishing() => {
+                self.registry.leave(session, SystemTime::now());
+                session.retire();
+                tokio::select! {
+                    ended = run => ended,
+                    () = self.cut.cancelled() => Ended::Closed,
+                }
+            }
+        };
+        tracing::info!(cluster = %session.cluster, ended = ?ended, "tunnel closed");
+        Ok(ended)
+    }
+
+    /// Opens a stream in a cluster's tunnel. Fails at once when there is none.
+    pub async fn open(
+        &self,
+        cluster: &ClusterName,
+        target: Target,
+        deadline: Duration,
+    ) -> Result<TunnelStream, OpenError> {
+        let session =
+            self.registry.find(cluster).map_err(|since| OpenError::NoTunnel { cluster: cluster.clone(), since })?;
+        session.open(target, deadline).await
+    }
+
+    /// Sends one request on a stream of its own and waits for the head of the response. `deadline` counts twice: for the
+    /// stream, and for the head of the response; the body may take as long as it likes.
+    ///
+    /// For an upgrade take `hyper::upgrade::on` of the response. A dropped response, or body, ends the stream.
+    pub async fn send<B>(
+        &self,
+        cluster: &ClusterName,
+        target: Target,
+        request: Request<B>,
+        deadline: Duration,
+    ) -> Result<Response<Incoming>, SendError>
+    where
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let stream = self.open(cluster, target, deadline).await?;
+        request::send(&self.tasks, cluster, target, stream, request, deadline).await
+    }
+
+    /// Whether a cluster is connected.
+    pub fn connection(&self, cluster: &ClusterName) -> Connection {
+        self.registry.connection(cluster)
+    }
+
+    /// Every change from now on. Who lags misses some, and asks [`Sessions::connection`] again.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.registry.subscribe()
+    }
+
+    /// The figures of all sessions.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        self.registry.live().iter().map(|session| session.snapshot()).collect()
+    }
+
+    /// Ends a cluster's session, if there is one, and forgets the cluster: for one that is no longer managed.
+    pub fn forget(&self, cluster: &ClusterName) {
+        self.registry.forget(cluster, SystemTime::now());
+    }
+
+    /// Takes no new sessions and opens no new streams, waits for those that are open, and after `deadline` ends them.
+    ///
+    /// The futures of [`Sessions::serve`] have to be driven meanwhile.
+    pub async fn drain(&self, deadline: Duration) -> Drained {
+        let began = Instant::now();
+        let drained = self.tasks.drain(deadline).await;
+        self.serving.close();
+        let left = deadline.saturating_sub(began.elapsed());
+        let late = match timeout(left, self.serving.wait()).await {
+            Ok(()) => 0,
+            Err(_) => self.serving.len(),
+        };
+        self.cut.cancel();
+        match drained {
+            Drained::Complete if late > 0 => Drained::Abandoned(late),
+            other => other,
+        }
+    }
+}
+
+struct Leave {
+    registry: Arc<Registry>,
+    session: Arc<crate::session::Session>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.registry.leave(&self.session, SystemTime::now());
+    }
+}

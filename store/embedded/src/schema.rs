@@ -160,3 +160,31 @@ pub(crate) fn write_position(connection: &Connection, position: Position) -> rus
     let Position { revision, compacted, swept } = position;
     statement.execute((revision.0 as i64, compacted.0 as i64, swept.0)).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_synced() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("store.db");
+        for _fresh_then_again in 0..2 {
+            let (connection, _) = open_writer(&file, &Site::new(&file)).unwrap();
+            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, String>(0));
+            let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            assert_eq!(pragma("journal_mode").unwrap(), "wal");
+            assert_eq!(number("synchronous").unwrap(), 2, "FULL");
+        }
+    }
+
+    #[test]
+    fn change_ids_order_as_revisions_and_positions() {
+        let id = ChangeId::new(Revision(7), store_core::MAX_TXN_OPS - 1);
+        assert_eq!(id.revision(), Revision(7));
+        assert!(ChangeId::new(Revision(7), 0) < id);
+        assert!(id <= ChangeId::last(Revision(7)));
+        assert!(ChangeId::last(Revision(7)) < ChangeId::behind(Revision(7)));
+        assert_eq!(ChangeId::behind(Revision(7)), ChangeId::new(Revision(8), 0));
+    }
+}

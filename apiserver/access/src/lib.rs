@@ -1,1 +1,45 @@
-//! Who is asking and what they may do: authenticators, RBAC, bootstrap policy.
+//! Who is asking and what they may do.
+//!
+//! Authentication turns a request's credentials into a [`User`]; authorisation
+//! answers whether that user may do what the request's [`Attributes`] say.
+//! Both fail closed: no credential that is present and wrong is ever ignored.
+
+mod attributes;
+mod user;
+
+pub use attributes::{Attributes, Decision, ResourceAttributes};
+pub use user::User;
+
+
+use api_meta::Value;
+use async_trait::async_trait;
+use http::HeaderMap;
+use lib_tls::PeerIdentity;
+
+/// Turns credentials into a user.
+#[async_trait]
+pub trait Authenticator: Send + Sync + 'static {
+    /// `None` when the request carries no credential of the kind this authenticator reads.
+    ///
+    /// # Errors
+    ///
+    /// A credential that is present and wrong.
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&PeerIdentity>,
+    ) -> Result<Option<User>, Unauthenticated>;
+}
+
+/// A credential was refused. Why is for the log, never for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the credential was refused: {0}")]
+pub struct Unauthenticated(pub &'static str);
+
+/// Says whether a request may go on.
+pub trait Authorizer: Send + Sync + 'static {
+    fn authorize(&self, attributes: &Attributes) -> Decision;
+
+    /// What a user may do in a namespace, as the status of a `SelfSubjectRulesReview`.
+    fn rules(&self, user: &User, namespace: &str) -> Value;
+}

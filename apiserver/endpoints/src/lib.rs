@@ -1,1 +1,39 @@
 //! One module per verb.
+//!
+//! # Flow
+//!
+//! [`request::Info`] says what a path and method ask for; the server's filter
+//! chain authenticates and authorises that; [`Endpoints::handle`] finds the
+//! served resource and runs the verb. A verb is written once: what a kind adds
+//! is in its [`apiserver_model::Strategy`], what a subresource does differently
+//! in one module of its own.
+
+pub mod admission;
+pub mod body;
+mod binding;
+mod context;
+mod create;
+mod delete;
+mod eviction;
+mod fields;
+mod get;
+mod kubelet;
+mod list;
+pub mod negotiate;
+mod options;
+mod patch;
+pub mod request;
+mod respond;
+mod reviews;
+mod scale;
+mod table;
+mod token;
+mod update;
+mod watch;
+
+pub use admission::{Admission, Write};
+pub use body::{Body, BoxError};
+pub use context::{Endpoints, Tokens};
+pub use kubelet::KubeletTransport;
+pub use request::{Info, Target};
+pub use respond::status as status_response;

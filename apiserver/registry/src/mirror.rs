@@ -101,6 +101,12 @@ impl Collection {
         self.read().entries.len()
     }
 
+    /// The revision of the latest change here: as long as it stays, what was made of the objects stays true.
+    pub fn version(&self) -> u64 {
+        let inner = self.read();
+        inner.history.back().map_or(inner.complete_after, |change| change.revision)
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,0 +1,39 @@
+//! Request and response bodies.
+
+use api_meta::Status;
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// The largest request body (upstream: `MaxRequestBodyBytes`).
+pub const REQUEST_LIMIT: usize = 3 * 1024 * 1024;
+
+pub fn boxed<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    boxed(Full::new(bytes.into()))
+}
+
+pub fn empty() -> Body {
+    full(Bytes::new())
+}
+
+/// The whole body, up to the limit; more is refused without being read.
+pub async fn read(body: Body) -> Result<Bytes, Status> {
+    match Limited::new(body, REQUEST_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Status::too_large(format!("Request entity too large: limit is {REQUEST_LIMIT}")))
+        }
+        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+    }
+}

@@ -1,0 +1,176 @@
+//! What the verbs work with, and the one place that picks a verb for a request.
+
+use std::sync::Arc;
+
+use api_meta::Status;
+use apiserver_access::{Authorizer, ResourceAttributes, User};
+use apiserver_model::Verb;
+use apiserver_registry::{Registry, Served, ServiceNetwork};
+use async_trait::async_trait;
+use http::{HeaderMap, Method, Request, Response};
+
+use crate::admission::Admission;
+use crate::body::Body;
+use crate::kubelet::KubeletTransport;
+use crate::request::{Info, Query, Target};
+use crate::{binding, create, delete, eviction, get, kubelet, list, patch, reviews, scale, token, update, watch};
+
+/// Issues and reads tokens; implemented by the server's authentication.
+#[async_trait]
+pub trait Tokens: Send + Sync + 'static {
+    /// A token for a service account, already checked to exist.
+    fn issue(&self, request: &token::Claims) -> Result<token::Issued, Status>;
+    /// Whose token this is; `None` for nobody's.
+    async fn review(&self, token: &str, audiences: &[String]) -> Option<(User, Vec<String>)>;
+}
+
+/// Everything behind the filter chain.
+#[derive(Clone)]
+pub struct Endpoints {
+    pub registry: Registry,
+    pub admission: Arc<Admission>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub tokens: Arc<dyn Tokens>,
+    pub services: Arc<ServiceNetwork>,
+    /// `None` where no node can be reached: logs and exec answer 503.
+    pub kubelets: Option<Arc<dyn KubeletTransport>>,
+}
+
+/// One request on its way to a verb.
+pub(crate) struct Call<'a> {
+    pub(crate) endpoints: &'a Endpoints,
+    pub(crate) served: &'a Served,
+    pub(crate) target: &'a ResourceAttributes,
+    pub(crate) query: &'a Query,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) user: &'a User,
+}
+
+impl Call<'_> {
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.endpoints.registry
+    }
+
+    pub(crate) fn user_agent(&self) -> &str {
+        self.headers.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Endpoints {
+    /// Runs the verb that an authorised request asks for.
+    ///
+    /// # Errors
+    ///
+    /// The `Status` to answer with.
+    pub async fn handle(&self, user: &User, info: &Info, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let Target::Resource { attributes: target, rest } = &info.target else {
+            return Err(Status::no_such_resource());
+        };
+        let served = self
+            .registry
+            .catalog()
+            .find(&target.group, &target.version, &target.resource)
+            .ok_or_else(Status::no_such_resource)?;
+        let scoped = served.info().namespaced();
+        let own_namespace = target.resource == "namespaces" && target.group.is_empty();
+        if !own_namespace && scoped == target.namespace.is_empty() && (!scoped || !target.name.is_empty()) {
+            return Err(Status::no_such_resource());
+        }
+        if !target.subresource.is_empty() && served.info().subresource(&target.subresource).is_none() {
+            return Err(Status::no_such_resource());
+        }
+        let (parts, body) = request.into_parts();
+        let mut target = target.clone();
+        if own_namespace {
+            target.namespace.clear();
+        }
+        let call = Call {
+            endpoints: self,
+            served: &served,
+            target: &target,
+            query: &info.query,
+            headers: &parts.headers,
+            user,
+        };
+        let method = parts.method.clone();
+        if target.subresource.is_empty() {
+            main_resource(&call, &method, info, body).await
+        } else {
+            let request = Request::from_parts(parts.clone(), body);
+            subresource(&call, &method, rest, request).await
+        }
+    }
+}
+
+async fn main_resource(call: &Call<'_>, method: &Method, info: &Info, body: Body) -> Result<Response<Body>, Status> {
+    let named = !call.target.name.is_empty();
+    let verb = match (method.as_str(), named) {
+        ("GET", true) => Verb::Get,
+        ("GET", false) if info.is_watch() => Verb::Watch,
+        ("GET", false) => Verb::List,
+        ("POST", false) => Verb::Create,
+        ("PUT", true) => Verb::Update,
+        ("PATCH", true) => Verb::Patch,
+        ("DELETE", true) => Verb::Delete,
+        ("DELETE", false) => Verb::DeleteCollection,
+        _ => return Err(Status::method_not_allowed()),
+    };
+    if !call.served.info().offers(verb) {
+        return Err(Status::method_not_allowed());
+    }
+    if call.served.collection.is_none() {
+        return virtual_resource(call, verb, body).await;
+    }
+    match verb {
+        Verb::Get => get::get(call).await,
+        Verb::List => list::list(call).await,
+        Verb::Watch => watch::watch(call).await,
+        Verb::Create => create::create(call, body).await,
+        Verb::Update => update::update(call, body).await,
+        Verb::Patch => patch::patch(call, body).await,
+        Verb::Delete => delete::delete(call, body).await,
+        Verb::DeleteCollection => delete::delete_collection(call, body).await,
+    }
+}
+
+/// Resources that answer and keep nothing.
+async fn virtual_resource(call: &Call<'_>, verb: Verb, body: Body) -> Result<Response<Body>, Status> {
+    match (&*call.target.resource, verb) {
+        ("bindings", Verb::Create) => binding::create(call, body).await,
+        ("componentstatuses", Verb::List) => list::empty(call),
+        ("componentstatuses", Verb::Get) => Err(Status::not_found(&call.served.group_resource(), &call.target.name)),
+        (_, Verb::Create) => reviews::create(call, body).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+async fn subresource(
+    call: &Call<'_>,
+    method: &Method,
+    rest: &[String],
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
+    let verb = match method.as_str() {
+        "GET" => Verb::Get,
+        "POST" => Verb::Create,
+        "PUT" => Verb::Update,
+        "PATCH" => Verb::Patch,
+        "DELETE" => Verb::Delete,
+        _ => return Err(Status::method_not_allowed()),
+    };
+    let allowed = call.served.info().subresource(&call.target.subresource).is_some_and(|s| s.verbs.contains(&verb));
+    if !allowed || call.target.name.is_empty() {
+        return Err(Status::method_not_allowed());
+    }
+    match (&*call.target.subresource, verb) {
+        ("log" | "exec" | "attach" | "portforward" | "proxy", _) => kubelet::stream(call, rest, request).await,
+        ("scale", _) => scale::scale(call, verb, request.into_body()).await,
+        ("binding", Verb::Create) => binding::create(call, request.into_body()).await,
+        ("eviction", Verb::Create) => eviction::create(call, request.into_body()).await,
+        ("token", Verb::Create) => token::create(call, request.into_body()).await,
+        (_, Verb::Get) => get::get(call).await,
+        (_, Verb::Update) => update::update(call, request.into_body()).await,
+        (_, Verb::Patch) => patch::patch(call, request.into_body()).await,
+        _ => Err(Status::method_not_allowed()),
+    }
+}

@@ -1,0 +1,153 @@
+//! Content types: which form an answer takes, and how a body is to be read.
+
+use api_meta::{Details, Reason, Status};
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    Json,
+    Yaml,
+}
+
+impl Media {
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Yaml => "application/yaml",
+        }
+    }
+}
+
+/// What is made of the object before it is written (`as=` in `Accept`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transform {
+    None,
+    Table { version: String },
+    Metadata { version: String },
+    MetadataList { version: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    pub media: Media,
+    pub transform: Transform,
+}
+
+impl Form {
+    pub const JSON: Self = Self { media: Media::Json, transform: Transform::None };
+}
+
+const PLAIN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const STREAMS: &str = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// One alternative of an `Accept` header.
+struct Clause<'a> {
+    media: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+    quality: f32,
+}
+
+impl<'a> Clause<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        let parameters: Vec<_> = parts.filter_map(|p| p.split_once('=')).collect();
+        let quality = parameters.iter().find(|(k, _)| *k == "q").and_then(|(_, v)| v.parse().ok()).unwrap_or(1.0);
+        Self { media, parameters, quality }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(k, _)| *k == name).map(|(_, v)| *v)
+    }
+}
+
+/// The first acceptable form, best quality first.
+///
+/// # Errors
+///
+/// 406 when nothing that is asked for can be given.
+pub fn accept(headers: &HeaderMap, watch: bool) -> Result<Form, Status> {
+    let header = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
+    let mut clauses: Vec<_> = header.split(',').map(Clause::parse).filter(|c| !c.media.is_empty()).collect();
+    if clauses.is_empty() {
+        return Ok(Form::JSON);
+    }
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    let mut known_media = false;
+    for clause in &clauses {
+        let media = match clause.media {
+            "application/json" | "*/*" | "application/*" => Media::Json,
+            "application/yaml" if !watch => Media::Yaml,
+            _ => continue,
+        };
+        known_media = true;
+        if let Some(transform) = transform(clause) {
+            return Ok(Form { media, transform });
+        }
+    }
+    Err(if known_media { Status::not_acceptable(PLAIN) } else { unavailable(watch) })
+}
+
+/// `None` when the transformation asked for does not exist.
+fn transform(clause: &Clause<'_>) -> Option<Transform> {
+    let Some(target) = clause.parameter("as") else { return Some(Transform::None) };
+    let version = clause.parameter("v").filter(|v| ["v1", "v1beta1"].contains(v))?.to_owned();
+    if clause.parameter("g") != Some("meta.k8s.io") {
+        return None;
+    }
+    match target {
+        "Table" => Some(Transform::Table { version }),
+        "PartialObjectMetadata" => Some(Transform::Metadata { version }),
+        "PartialObjectMetadataList" => Some(Transform::MetadataList { version }),
+        _ => None,
+    }
+}
+
+fn unavailable(watch: bool) -> Status {
+    let streams = if watch { STREAMS } else { "" };
+    let message = format!("406: Not Acceptable\n\nAvailable representations: {PLAIN}{streams}");
+    Status::failure(406, Reason::NotAcceptable, message).with_details(Details::default())
+}
+
+/// How the body is written; JSON when the client does not say.
+///
+/// # Errors
+///
+/// 415 for anything that is neither JSON nor YAML.
+pub fn content_type(headers: &HeaderMap) -> Result<Media, Status> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Media::Json) };
+    let media = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    match media {
+        "" | "application/json" => Ok(Media::Json),
+        "application/yaml" => Ok(Media::Yaml),
+        _ => Err(Status::unsupported_media_type(PLAIN)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(accepted: &str, expect: Result<Form, u16>) {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, accepted.parse().unwrap());
+        assert_eq!(accept(&headers, false).map_err(|s| s.code), expect, "{accepted}");
+    }
+
+    #[test]
+    fn forms() {
+        let table = Form { media: Media::Json, transform: Transform::Table { version: "v1".into() } };
+        check("application/json", Ok(Form::JSON));
+        check("application/vnd.kubernetes.protobuf,application/json", Ok(Form::JSON));
+        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Ok(table));
+        check("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", Ok(Form::JSON));
+        check("application/json;as=Table;v=v2;g=meta.k8s.io", Err(406));
+        check(
+            "application/yaml;q=0.1, application/json;q=0.9",
+            Ok(Form::JSON),
+        );
+        check("text/html", Err(406));
+    }
+}

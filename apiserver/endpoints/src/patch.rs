@@ -1,0 +1,170 @@
+//! PATCH: JSON, merge and strategic merge patches, and server-side apply.
+
+use api_meta::{GroupVersionKind, Map, Object, Reason, Status, Value};
+use apiserver_model::schema::builtin;
+use apiserver_patch::{JsonPatch, decode, json_patch, merge_patch, strategic_merge};
+use http::header::CONTENT_TYPE;
+use http::{Response, StatusCode};
+
+use crate::body::{self, Body};
+use crate::context::Call;
+use crate::options::WriteOptions;
+use crate::update::{Committed, RACES, check_name, check_version, commit};
+use crate::{create, fields, negotiate, respond};
+
+const JSON: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const APPLY: &str = "application/apply-patch+yaml";
+
+/// A patch, read but not yet applied.
+#[derive(Clone)]
+pub(crate) enum Patch {
+    Json(JsonPatch),
+    Merge(Map<String, Value>),
+    Strategic(Map<String, Value>),
+    Apply(Map<String, Value>),
+}
+
+impl Patch {
+    pub(crate) async fn read(call: &Call<'_>, body: Body) -> Result<Self, Status> {
+        let media = call.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let media = media.split(';').next().unwrap_or_default().trim().to_owned();
+        let custom = call.served.resource.schema.is_structural();
+        if !([JSON, MERGE, APPLY].contains(&&*media) || (media == STRATEGIC && !custom)) {
+            let accepted =
+                if custom { [JSON, MERGE, APPLY].join(", ") } else { [JSON, MERGE, STRATEGIC, APPLY].join(", ") };
+            return Err(Status::unsupported_media_type(&accepted));
+        }
+        let bytes = body::read(body).await?;
+        Ok(match &*media {
+            JSON => Self::Json(decode::steps(&bytes).map_err(decode::Error::into_status)?),
+            MERGE => Self::Merge(decode::object(&bytes).map_err(decode::Error::into_status)?),
+            STRATEGIC => Self::Strategic(decode::object(&bytes).map_err(decode::Error::into_strategic_status)?),
+            _ => Self::Apply(fields::read_apply(&bytes)?),
+        })
+    }
+
+    /// The patched object, without ownership and not yet decoded.
+    pub(crate) fn apply_plainly(
+        &self,
+        call: &Call<'_>,
+        object: &Object,
+        kind: &GroupVersionKind,
+    ) -> Result<Object, Status> {
+        match self {
+            Self::Json(patch) => {
+                let mut value = object.to_value();
+                json_patch(&mut value, patch.clone())?;
+                Object::try_from(value).map_err(|_| Status::bad_request("the patched object is not an object"))
+            }
+            Self::Merge(patch) | Self::Apply(patch) => {
+                let mut fields: Map<String, Value> = (**object).clone();
+                merge_patch(&mut fields, patch.clone());
+                Ok(fields.into())
+            }
+            Self::Strategic(patch) => {
+                let schema = if *kind == call.served.info().group_version_kind() {
+                    call.served.resource.schema.clone()
+                } else {
+                    builtin(&kind.group, &kind.version, &kind.kind)
+                        .ok_or_else(|| Status::internal(format!("no schema for {kind}")))?
+                };
+                Ok(strategic_merge(object.clone(), patch.clone(), &schema)?)
+            }
+        }
+    }
+}
+
+pub(crate) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
+    let form = negotiate::accept(call.headers, false)?;
+    let options = WriteOptions::parse(call.query, "PatchOptions", call.user_agent())?;
+    let patch = Patch::read(call, body).await?;
+    if matches!(patch, Patch::Apply(_)) && call.query.get("fieldManager").is_none_or(str::is_empty) {
+        return Err(fields::no_manager());
+    }
+    let kind = call.served.info().group_version_kind();
+    let mut found = match call.registry().get(call.served, &call.target.namespace, &call.target.name).await {
+        Ok(current) => current,
+        Err(status) if status.code == 404 && call.target.subresource.is_empty() => match &patch {
+            Patch::Apply(applied) => return create_applied(call, applied, &form, &options).await,
+            _ => return Err(status),
+        },
+        Err(status) => return Err(status),
+    };
+    for _ in 0..RACES {
+        let (new, patch_warnings) = next_state(call, &patch, &found.object, &kind, &options)?;
+        let version = new.resource_version();
+        if !version.is_empty() && version != found.object.resource_version() {
+            return Err(Status::modified(&call.served.group_resource(), &call.target.name));
+        }
+        match commit(call, &found, new, &options).await? {
+            Committed::Done(stored, mut warnings) => {
+                warnings.splice(0..0, patch_warnings);
+                let mut response = respond::object(call.served, &kind, stored, &form, call.query, StatusCode::OK)?;
+                respond::warn(&mut response, &warnings);
+                return Ok(response);
+            }
+            Committed::Lost(newer) => found = newer,
+        }
+    }
+    Err(Status::modified(&call.served.group_resource(), &call.target.name))
+}
+
+fn next_state(
+    call: &Call<'_>,
+    patch: &Patch,
+    old: &Object,
+    kind: &GroupVersionKind,
+    options: &WriteOptions,
+) -> Result<(Object, Vec<String>), Status> {
+    let (new, warnings) = match patch {
+        Patch::Apply(applied) => fields::applied(call, old, applied, options)?,
+        other => {
+            let mut typed = old.clone();
+            typed.set_type(kind);
+            let patched = other.apply_plainly(call, &typed, kind)?;
+            let decoded = fields::reread(call, patched, options.validation)?;
+            (fields::updated(call, old, decoded.object, options)?, decoded.warnings)
+        }
+    };
+    check_name(call, &new)?;
+    check_version(&new)?;
+    if new.namespace() != old.namespace() {
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    Ok((new, warnings))
+}
+
+/// Server-side apply to a name that does not exist creates the object.
+async fn create_applied(
+    call: &Call<'_>,
+    applied: &Map<String, Value>,
+    form: &negotiate::Form,
+    options: &WriteOptions,
+) -> Result<Response<Body>, Status> {
+    let kind = call.served.info().group_version_kind();
+    let mut empty = Object::default();
+    empty.set_type(&kind);
+    empty.set_meta_str("name", &call.target.name);
+    if call.served.info().namespaced() {
+        empty.set_meta_str("namespace", &call.target.namespace);
+    }
+    let (mut new, patch_warnings) = fields::applied(call, &empty, applied, options)?;
+    check_name(call, &new)?;
+    create::place(call, &mut new)?;
+    if !new.resource_version().is_empty() || !new.uid().is_empty() {
+        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        if !new.uid().is_empty() {
+            return Err(Status::conflict(&call.served.group_resource(), new.name(), format!("uid mismatch: the provided object specified uid {}, and no existing object was found", new.uid())));
+        }
+        return Err(Status::failure(409, Reason::Conflict, why));
+    }
+    let (stored, mut warnings) = create::store(call, new, options).await?;
+    warnings.splice(0..0, patch_warnings);
+    let mut response = respond::object(call.served, &kind, stored, form, call.query, StatusCode::CREATED)?;
+    respond::warn(&mut response, &warnings);
+    Ok(response)
+}

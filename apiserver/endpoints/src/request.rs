@@ -1,0 +1,172 @@
+//! What a request asks for, read from its method, path and query (upstream: `RequestInfoFactory`).
+
+use apiserver_access::ResourceAttributes;
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// A query string, decoded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub fn parse(text: Option<&str>) -> Self {
+        let decode = |part: &str| percent_decode_str(&part.replace('+', " ")).decode_utf8_lossy().into_owned();
+        let pairs = text.unwrap_or_default().split('&').filter(|p| !p.is_empty()).map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(key), decode(value))
+        });
+        Self(pairs.collect())
+    }
+
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str())
+    }
+
+    pub fn all(&self, key: &str) -> Vec<&str> {
+        self.0.iter().filter(|(k, _)| k == key).map(|(_, v)| v.as_str()).collect()
+    }
+
+    /// As Go reads a boolean parameter: present without a value is true.
+    pub fn flag(&self, key: &str) -> bool {
+        matches!(self.get(key), Some("" | "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    }
+
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(k, v)| (k.as_str(), v.as_str()))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Resource {
+        attributes: ResourceAttributes,
+        /// Segments after the subresource: the path of a proxied request.
+        rest: Vec<String>,
+    },
+    /// `/version`, `/healthz`, discovery, ...
+    Path,
+}
+
+/// One request, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    /// Authorisation's verb.
+    pub verb: String,
+    pub path: String,
+    pub target: Target,
+    pub query: Query,
+}
+
+impl Info {
+    pub fn new(method: &Method, path: &str, query: Option<&str>) -> Self {
+        let query = Query::parse(query);
+        let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
+        let target = target(&decoded);
+        let verb = match &target {
+            Target::Path => method.as_str().to_lowercase(),
+            Target::Resource { attributes, .. } => verb(method, attributes, &query).to_owned(),
+        };
+        Self { verb, path: path.to_owned(), target, query }
+    }
+
+    pub fn is_watch(&self) -> bool {
+        self.verb == "watch"
+    }
+
+    /// Streams that end when their parties say so, not by a deadline.
+    pub fn is_long_running(&self) -> bool {
+        self.is_watch()
+            || matches!(&self.target, Target::Resource { attributes, .. }
+                if matches!(&*attributes.subresource, "log" | "exec" | "attach" | "portforward" | "proxy"))
+    }
+}
+
+fn verb(method: &Method, attributes: &ResourceAttributes, query: &Query) -> &'static str {
+    let named = !attributes.name.is_empty();
+    match method.as_str() {
+        "POST" => "create",
+        "PUT" => "update",
+        "PATCH" => "patch",
+        "DELETE" if named => "delete",
+        "DELETE" => "deletecollection",
+        "GET" | "HEAD" if named => "get",
+        "GET" | "HEAD" if query.flag("watch") => "watch",
+        "GET" | "HEAD" => "list",
+        _ => "",
+    }
+}
+
+/// Resources that have namespaces in their path but belong to the namespace itself.
+const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
+
+fn target(path: &str) -> Target {
+    let trimmed = path.trim_matches('/');
+    let segments: Vec<&str> = trimmed.split('/').collect();
+    let (group, version, rest) = match segments[..] {
+        ["api", version, ref rest @ ..] if !rest.is_empty() => ("", version, rest),
+        ["apis", group, version, ref rest @ ..] if !rest.is_empty() => (group, version, rest),
+        _ => return Target::Path,
+    };
+    let mut attributes =
+        ResourceAttributes { group: group.into(), version: version.into(), ..ResourceAttributes::default() };
+    let rest = match rest {
+        ["namespaces", namespace, below @ ..] => {
+            attributes.namespace = (*namespace).into();
+            match below {
+                [] => rest,
+                [sub, ..] if NAMESPACE_SUBRESOURCES.contains(sub) => rest,
+                below => below,
+            }
+        }
+        rest => rest,
+    };
+    let [resource, tail @ ..] = rest else { return Target::Path };
+    attributes.resource = (*resource).into();
+    if let [name, ..] = tail {
+        attributes.name = (*name).into();
+    }
+    if let [_, subresource, ..] = tail {
+        attributes.subresource = (*subresource).into();
+    }
+    let rest = tail.iter().skip(2).map(|s| (*s).to_owned()).collect();
+    Target::Resource { attributes, rest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(method: &str, path_and_query: &str, expect: &str) {
+        let (path, query) = path_and_query.split_once('?').map_or((path_and_query, None), |(p, q)| (p, Some(q)));
+        let info = Info::new(&Method::from_bytes(method.as_bytes()).unwrap(), path, query);
+        let got = match &info.target {
+            Target::Path => format!("{} {}", info.verb, info.path),
+            Target::Resource { attributes: a, .. } => format!(
+                "{} {}/{} {}/{}:{} {}",
+                info.verb, a.group, a.version, a.resource, a.subresource, a.name, a.namespace
+            ),
+        };
+        assert_eq!(got, expect);
+    }
+
+    #[test]
+    fn resources() {
+        check("GET", "/api/v1/namespaces/a/pods", "list /v1 pods/: a");
+        check("GET", "/api/v1/namespaces/a/pods?watch", "watch /v1 pods/: a");
+        check("GET", "/api/v1/namespaces/a/pods/p?watch=true", "get /v1 pods/:p a");
+        check("POST", "/api/v1/namespaces/a/pods/p/exec", "create /v1 pods/exec:p a");
+        check("DELETE", "/apis/apps/v1/deployments", "deletecollection apps/v1 deployments/: ");
+        check("GET", "/api/v1/namespaces/a", "get /v1 namespaces/:a a");
+        check("GET", "/api/v1/namespaces/a/", "get /v1 namespaces/:a a");
+        check("PUT", "/api/v1/namespaces/a/finalize", "update /v1 namespaces/finalize:a a");
+        check("GET", "/api/v1/namespaces/a/configmaps/x%2Fy", "get /v1 configmaps/y:x a");
+    }
+
+    #[test]
+    fn paths() {
+        check("GET", "/api/v1", "get /api/v1");
+        check("GET", "/healthz", "get /healthz");
+        check("POST", "/version", "post /version");
+    }
+}

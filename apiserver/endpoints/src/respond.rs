@@ -1,0 +1,204 @@
+//! Answers: objects, lists and statuses in the form that the client accepts.
+
+use api_meta::{GroupVersionKind, Object, Status, Value, json};
+use apiserver_registry::{Entry, Listed, Served};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
+use http::{Response, StatusCode};
+
+use crate::body::{Body, full};
+use crate::negotiate::{Form, Media, Transform};
+use crate::request::Query;
+use crate::table;
+
+/// A failure as clients expect it.
+pub fn status(status: &Status) -> Response<Body> {
+    let mut response = json_response(
+        StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        serde_json::to_vec(status).unwrap_or_default(),
+    );
+    if let Some(seconds) = status.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn json_response(code: StatusCode, bytes: Vec<u8>) -> Response<Body> {
+    bytes_response(code, Media::Json, bytes)
+}
+
+pub(crate) fn bytes_response(code: StatusCode, media: Media, mut bytes: Vec<u8>) -> Response<Body> {
+    if media == Media::Json {
+        bytes.push(b'\n');
+    }
+    let mut response = Response::new(full(bytes));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
+    response
+}
+
+pub(crate) fn value_response(code: StatusCode, media: Media, value: &Value) -> Result<Response<Body>, Status> {
+    let bytes = match media {
+        Media::Json => serde_json::to_vec(value).map_err(Status::internal)?,
+        Media::Yaml => serde_saphyr::to_string(value).map_err(Status::internal)?.into_bytes(),
+    };
+    Ok(bytes_response(code, media, bytes))
+}
+
+/// Adds `Warning: 299 - "text"` headers (RFC 7234); texts are quoted and kept on one line.
+pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+}
+
+/// Reading a deprecated kind says so.
+pub(crate) fn deprecation(served: &Served) -> Vec<String> {
+    match (&*served.info().group, &*served.info().kind) {
+        ("", "ComponentStatus") => vec!["v1 ComponentStatus is deprecated in v1.19+".into()],
+        ("", "Endpoints") => {
+            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into()]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// One object.
+pub(crate) fn object(
+    served: &Served,
+    kind: &GroupVersionKind,
+    mut object: Object,
+    form: &Form,
+    query: &Query,
+    code: StatusCode,
+) -> Result<Response<Body>, Status> {
+    object.set_type(kind);
+    let value = match &form.transform {
+        Transform::None => object.into(),
+        Transform::Metadata { version } => partial(&object, version),
+        Transform::MetadataList { .. } => {
+            return Err(Status::not_acceptable_text(format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{})",
+                internal_group(&served.info().group),
+                served.info().kind
+            )));
+        }
+        Transform::Table { version } => {
+            let meta = json!({"resourceVersion": object.resource_version()});
+            table::of(served, &[object], meta, version, table::Include::parse(query)?)?
+        }
+    };
+    value_response(code, form.media, &value)
+}
+
+/// A list, with the bytes of its items copied where nothing has to be changed in them.
+pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query) -> Result<Response<Body>, Status> {
+    let info = served.info();
+    let mut meta = json!({"resourceVersion": listed.revision.to_string()});
+    if !listed.continue_token.is_empty() {
+        meta["continue"] = listed.continue_token.clone().into();
+    }
+    if let Some(remaining) = listed.remaining {
+        meta["remainingItemCount"] = remaining.into();
+    }
+    let head = |kind: String, version: String, items: Vec<Value>| {
+        json!({"kind": kind, "apiVersion": version, "metadata": meta, "items": items})
+    };
+    let value = match &form.transform {
+        Transform::None if form.media == Media::Json && same_bytes(served) => {
+            return Ok(bytes_response(StatusCode::OK, Media::Json, list_bytes(served, listed, &meta)));
+        }
+        Transform::None => {
+            let items = objects(served, listed)?.into_iter().map(Value::from).collect();
+            head(info.list_kind.clone(), info.group_version().to_string(), items)
+        }
+        Transform::MetadataList { version } => {
+            let items = objects(served, listed)?.iter().map(|o| partial(o, version)).collect();
+            head("PartialObjectMetadataList".into(), format!("meta.k8s.io/{version}"), items)
+        }
+        Transform::Metadata { .. } => {
+            return Err(Status::not_acceptable_text(format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*{}.{})",
+                internal_group(&info.group),
+                info.list_kind
+            )));
+        }
+        Transform::Table { version } => {
+            table::of(served, &objects(served, listed)?, meta, version, table::Include::parse(query)?)?
+        }
+    };
+    value_response(StatusCode::OK, form.media, &value)
+}
+
+/// Go's package of a group's internal types, as its error texts show it.
+fn internal_group(group: &str) -> &str {
+    if group.is_empty() { "core" } else { group.split('.').next().unwrap_or(group) }
+}
+
+/// Stored objects carry their type and are stored in the version that is served.
+pub(crate) fn same_bytes(served: &Served) -> bool {
+    served.info().storage_version == served.info().group_version()
+}
+
+fn list_bytes(served: &Served, listed: &Listed, meta: &Value) -> Vec<u8> {
+    let info = served.info();
+    let size: usize = listed.entries.iter().map(|e| e.size() + 40).sum();
+    let mut out = Vec::with_capacity(size + 256);
+    out.extend_from_slice(b"{\"kind\":\"");
+    out.extend_from_slice(info.list_kind.as_bytes());
+    out.extend_from_slice(b"\",\"apiVersion\":\"");
+    out.extend_from_slice(info.group_version().to_string().as_bytes());
+    out.extend_from_slice(b"\",\"metadata\":");
+    out.extend_from_slice(meta.to_string().as_bytes());
+    out.extend_from_slice(b",\"items\":[");
+    for (index, entry) in listed.entries.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        entry.write_to(&mut out);
+    }
+    out.extend_from_slice(b"]}");
+    out
+}
+
+fn objects(served: &Served, listed: &Listed) -> Result<Vec<Object>, Status> {
+    listed.entries.iter().map(|entry| decoded(served, entry)).collect()
+}
+
+/// A stored object in the version that is served.
+pub(crate) fn decoded(served: &Served, entry: &Entry) -> Result<Object, Status> {
+    decoded_at(served, entry, entry.revision())
+}
+
+pub(crate) fn decoded_at(served: &Served, entry: &Entry, revision: u64) -> Result<Object, Status> {
+    let object = entry
+        .object_at(revision)
+        .map_err(|_| Status::internal(format!("the stored object {:?} does not decode", entry.relative_key())))?;
+    if same_bytes(served) {
+        return Ok(object);
+    }
+    Ok(served.resource.strategy.convert(object, &served.info().group_version()))
+}
+
+/// Only the metadata of an object.
+pub(crate) fn partial(object: &Object, version: &str) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
+    })
+}
+
+/// A 406 with a text of its own.
+trait NotAcceptableText {
+    fn not_acceptable_text(message: String) -> Status;
+}
+
+impl NotAcceptableText for Status {
+    fn not_acceptable_text(message: String) -> Status {
+        Status::failure(406, api_meta::Reason::NotAcceptable, message)
+    }
+}

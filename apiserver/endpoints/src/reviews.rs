@@ -1,0 +1,137 @@
+//! Reviews: questions about rights and identities, answered and not kept.
+
+use api_meta::{GroupVersionKind, Object, Status, Value, json, now_seconds};
+use apiserver_access::{Attributes, Decision, ResourceAttributes, User};
+use http::{Response, StatusCode};
+
+use crate::body::Body;
+use crate::context::Call;
+use crate::options::WriteOptions;
+use crate::{fields, negotiate, respond};
+
+pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
+    let form = negotiate::accept(call.headers, false)?;
+    let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
+    let object = fields::read(call, body, options.validation).await?.object;
+    let mut object = fields::created(call, object, &options);
+    let status = match &*call.target.resource {
+        "subjectaccessreviews" | "localsubjectaccessreviews" => {
+            let user = subject(&object)?;
+            access(call, &object, user)?
+        }
+        "selfsubjectaccessreviews" => access(call, &object, call.user.clone())?,
+        "selfsubjectrulesreviews" => rules(call, &object)?,
+        "selfsubjectreviews" => {
+            object.set_meta_str("creationTimestamp", &now_seconds());
+            json!({"userInfo": call.user})
+        }
+        "tokenreviews" => token(call, &object).await?,
+        _ => return Err(Status::method_not_allowed()),
+    };
+    object.insert("status".into(), status);
+    let kind: GroupVersionKind = call.served.info().group_version_kind();
+    respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED)
+}
+
+fn text(object: &Object, path: &[&str]) -> String {
+    object.str_at(path).unwrap_or_default().to_owned()
+}
+
+fn strings(value: Option<&Value>) -> Vec<String> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}
+
+fn subject(object: &Object) -> Result<User, Status> {
+    let user = User {
+        name: text(object, &["spec", "user"]),
+        uid: text(object, &["spec", "uid"]),
+        groups: strings(object.at(&["spec", "groups"])),
+        extra: object
+            .at(&["spec", "extra"])
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(key, values)| (key.to_lowercase(), strings(Some(values))))
+            .collect(),
+    };
+    if user.name.is_empty() && user.groups.is_empty() {
+        let mut errors = api_meta::FieldErrors::new();
+        errors.invalid(&api_meta::FieldPath::new("spec").child("user"), "", "at least one of user or group must be specified");
+        let kind = api_meta::GroupKind { group: "authorization.k8s.io".into(), kind: object.kind().to_owned() };
+        return Err(Status::invalid(&kind, "", &errors));
+    }
+    Ok(user)
+}
+
+fn access(call: &Call<'_>, object: &Object, user: User) -> Result<Value, Status> {
+    let resource = object.at(&["spec", "resourceAttributes"]).filter(|v| v.is_object());
+    let path = object.at(&["spec", "nonResourceAttributes"]).filter(|v| v.is_object());
+    if resource.is_some() == path.is_some() {
+        let mut errors = api_meta::FieldErrors::new();
+        let spec = api_meta::FieldPath::new("spec");
+        let (field, why) = if resource.is_some() {
+            ("nonResourceAttributes", "cannot be specified in combination with resourceAttributes")
+        } else {
+            ("resourceAttributes", "exactly one of nonResourceAttributes or resourceAttributes must be specified")
+        };
+        errors.invalid(&spec.child(field), path.cloned().unwrap_or_default(), why);
+        let kind = api_meta::GroupKind { group: "authorization.k8s.io".into(), kind: object.kind().to_owned() };
+        return Err(Status::invalid(&kind, "", &errors));
+    }
+    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let attributes = match (resource, path) {
+        (Some(r), _) => {
+            let namespace = of(r, "namespace");
+            if object.kind() == "LocalSubjectAccessReview" && namespace != call.target.namespace {
+                return Err(Status::bad_request(format!(
+                    "spec.resourceAttributes.namespace must match namespace: {}",
+                    call.target.namespace
+                )));
+            }
+            Attributes {
+                user,
+                verb: of(r, "verb"),
+                path: String::new(),
+                resource: Some(ResourceAttributes {
+                    group: of(r, "group"),
+                    version: of(r, "version"),
+                    resource: of(r, "resource"),
+                    subresource: of(r, "subresource"),
+                    namespace,
+                    name: of(r, "name"),
+                }),
+            }
+        }
+        (None, Some(p)) => Attributes { user, verb: of(p, "verb"), path: of(p, "path"), resource: None },
+        (None, None) => return Err(Status::bad_request("nothing to review")),
+    };
+    let decision = call.endpoints.authorizer.authorize(&attributes);
+    let mut status = json!({"allowed": decision.is_allowed()});
+    if let Decision::Deny { .. } = decision {
+        status["denied"] = true.into();
+    }
+    if !decision.reason().is_empty() {
+        status["reason"] = decision.reason().into();
+    }
+    Ok(status)
+}
+
+fn rules(call: &Call<'_>, object: &Object) -> Result<Value, Status> {
+    let namespace = text(object, &["spec", "namespace"]);
+    if namespace.is_empty() {
+        return Err(Status::bad_request("no namespace on request"));
+    }
+    Ok(call.endpoints.authorizer.rules(call.user, &namespace))
+}
+
+async fn token(call: &Call<'_>, object: &Object) -> Result<Value, Status> {
+    let token = text(object, &["spec", "token"]);
+    if token.is_empty() {
+        return Err(Status::bad_request("token is required for TokenReview in authentication"));
+    }
+    let audiences = strings(object.at(&["spec", "audiences"]));
+    Ok(match call.endpoints.tokens.review(&token, &audiences).await {
+        Some((user, audiences)) => json!({"authenticated": true, "user": user, "audiences": audiences}),
+        None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
+    })
+}

@@ -1,0 +1,213 @@
+//! The way of a request through the server, in the order in which it goes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use api_meta::Status;
+use apiserver_access::{Attributes, Authenticator, Authorizer, User};
+use apiserver_endpoints::{Body, BoxError, Endpoints, Info, Target, body, status_response};
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{HeaderMap, Request, Response, StatusCode};
+use lib_tls::PeerIdentity;
+use tokio::sync::Semaphore;
+
+use crate::documents::Documents;
+use crate::health::Health;
+use crate::impersonation;
+use crate::metrics::Metrics;
+
+/// How many requests run at once; watches and other streams are not counted (upstream: `MaxRequestsInFlight`).
+const IN_FLIGHT: usize = 400;
+/// How long a request that is no stream may take (upstream: `RequestTimeout`).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The server behind its sockets.
+pub(crate) struct Handler {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    pub(crate) authorizer: Arc<dyn Authorizer>,
+    pub(crate) documents: Documents,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Metrics,
+    in_flight: Semaphore,
+}
+
+/// Marks a request that comes from inside this process, from this user. Only code can set it, no socket.
+#[derive(Clone)]
+pub(crate) struct InProcess(pub(crate) User);
+
+/// The certificate that the client showed, verified.
+#[derive(Clone)]
+pub(crate) struct Peer(pub(crate) Arc<PeerIdentity>);
+
+impl Handler {
+    pub(crate) fn new(
+        endpoints: Endpoints,
+        authenticator: Arc<dyn Authenticator>,
+        authorizer: Arc<dyn Authorizer>,
+        documents: Documents,
+        health: Arc<Health>,
+    ) -> Self {
+        Self {
+            endpoints,
+            authenticator,
+            authorizer,
+            documents,
+            health,
+            metrics: Metrics::default(),
+            in_flight: Semaphore::new(IN_FLIGHT),
+        }
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        let started = Instant::now();
+        let info = Info::new(request.method(), request.uri().path(), request.uri().query());
+        let verb = info.verb.clone();
+        let resource = match &info.target {
+            Target::Resource { attributes, .. } => attributes.resource.clone(),
+            Target::Path => String::new(),
+        };
+        let run = std::panic::AssertUnwindSafe(self.bounded(info, request)).catch_unwind();
+        let response = match run.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => status_response(&status),
+            Err(_) => status_response(&Status::internal("the request could not be served; the server's log says why")),
+        };
+        // Names nobody serves must not grow the metrics without bound.
+        let resource = if response.status() == StatusCode::NOT_FOUND { String::new() } else { resource };
+        self.metrics.observe(&verb, &resource, response.status(), started.elapsed());
+        response
+    }
+
+    async fn bounded(&self, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
+        if info.is_long_running() {
+            return self.filter(info, request).await;
+        }
+        let _slot = self
+            .in_flight
+            .try_acquire()
+            .map_err(|_| Status::too_many_requests("Too many requests, please try again later.", 1))?;
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0)),
+        }
+    }
+
+    /// Authenticate, impersonate, authorise, run.
+    async fn filter(&self, info: Info, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        let user = self.authenticate(&request).await?;
+        let user = match impersonation::requested(request.headers(), &info.path) {
+            Ok(None) => user,
+            Ok(Some(wanted)) => impersonation::assume(&*self.authorizer, &user, wanted)?,
+            Err(text) => return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, text)),
+        };
+        impersonation::strip(request.headers_mut());
+        self.authorize(&user, &info)?;
+        if let Target::Resource { .. } = &info.target {
+            return self.endpoints.handle(&user, &info, request).await;
+        }
+        if let Some(answer) = self.health.answer(&info) {
+            return Ok(answer);
+        }
+        if info.path == "/metrics" {
+            return Ok(self.metrics.answer());
+        }
+        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers()).await
+    }
+
+    async fn authenticate(&self, request: &Request<Body>) -> Result<User, Status> {
+        if let Some(InProcess(user)) = request.extensions().get::<InProcess>() {
+            return Ok(user.clone());
+        }
+        let peer = request.extensions().get::<Peer>().map(|p| &*p.0);
+        match self.authenticator.authenticate(request.headers(), peer).await {
+            Ok(Some(user)) => Ok(user),
+            Ok(None) => Ok(User::anonymous()),
+            Err(error) => {
+                tracing::debug!(error = %error, "authentication failed");
+                Err(Status::unauthorized())
+            }
+        }
+    }
+
+    fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {
+        let resource = match &info.target {
+            Target::Resource { attributes, .. } => Some(attributes.clone()),
+            Target::Path => None,
+        };
+        let attributes =
+            Attributes { user: user.clone(), verb: info.verb.clone(), resource, path: info.path.clone() };
+        if self.authorizer.authorize(&attributes).is_allowed() {
+            return Ok(());
+        }
+        Err(forbidden(&attributes))
+    }
+}
+
+pub(crate) fn forbidden(attributes: &Attributes) -> Status {
+    let (resource, name) = match &attributes.resource {
+        Some(r) => (api_meta::GroupResource::new(&*r.group, &*r.resource), r.name.as_str()),
+        None => (api_meta::GroupResource::new("", ""), ""),
+    };
+    Status::forbidden(&resource, name, attributes.describe())
+}
+
+pub(crate) fn plain(code: StatusCode, text: String) -> Response<Body> {
+    let mut response = Response::new(body::full(text));
+    *response.status_mut() = code;
+    let headers: HeaderMap = [
+        (http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8")),
+        (http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff")),
+    ]
+    .into_iter()
+    .collect();
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The server as a service that a client in this process, or a connection, can call.
+#[derive(Clone)]
+pub struct Service {
+    handler: Arc<Handler>,
+    user: Option<User>,
+}
+
+impl Service {
+    /// Requests are authenticated by what they carry.
+    pub(crate) fn new(handler: Arc<Handler>) -> Self {
+        Self { handler, user: None }
+    }
+
+    /// Requests come from this user, whatever they carry.
+    pub(crate) fn as_user(handler: Arc<Handler>, user: User) -> Self {
+        Self { handler, user: Some(user) }
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Service
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let handler = self.handler.clone();
+        let mut request = request.map(body::boxed);
+        if let Some(user) = &self.user {
+            request.extensions_mut().insert(InProcess(user.clone()));
+        }
+        async move { Ok(handler.answer(request).await) }.boxed()
+    }
+}

@@ -3,6 +3,8 @@
 //! `cargo bench -p store-embedded [-- DIRECTORY]`; takes about fifteen seconds. The directory decides which disk is
 //! measured: the default is below the current one, because `/tmp` is often memory.
 
+#![expect(clippy::unwrap_used, reason = "a measurement that fails says so by panicking")]
+
 use std::{
     fs::{self, File},
     io::Write,
@@ -65,13 +67,11 @@ fn raw_appends(home: &Path) {
 }
 
 /// Runs tasks that repeat an action until the time is up.
-async fn repeat<F: Future<Output = ()> + Send>(
+async fn repeat<F: Future<Output = ()> + Send + 'static>(
     what: &str,
     tasks: usize,
     action: impl Fn(usize, usize) -> F + Clone + Send + 'static,
-) where
-    F: 'static,
-{
+) {
     let start = Instant::now();
     let mut running = JoinSet::new();
     for task in 0..tasks {

@@ -39,7 +39,10 @@ impl Directory {
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
         sign(&mut lock).map_err(unusable)?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        let directory = Self { path: path.to_owned(), _lock: lock };
+        // SQLite would create it for all to read; its other files take the mode of this one.
+        OpenOptions::new().append(true).create(true).mode(0o600).open(directory.database()).map_err(unusable)?;
+        Ok(directory)
     }
 
     /// The file that holds the data.

@@ -1,5 +1,7 @@
 //! The embedded store means what a store means.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use store_core::{conformance::Fixture, fanout::Limits};
 use store_embedded::{EmbeddedStore, Options};
 

@@ -1,5 +1,7 @@
 //! Killed at any moment, the store keeps what it acknowledged.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader, Write},

@@ -1,5 +1,7 @@
 //! What the data directory promises: it remembers, it is private, it has one user, and it says what is wrong with it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 use std::{
     error::Error as _,
     fs,
@@ -74,8 +76,13 @@ async fn a_store_that_is_dropped_lets_go_of_its_directory() {
 async fn the_directory_is_private() {
     let home = tempfile::tempdir().unwrap();
     let new = home.path().join("some/where");
-    open(&new).await.unwrap().close().await.unwrap();
+    let store = open(&new).await.unwrap();
     assert_eq!(mode(&new), 0o700);
+    for entry in fs::read_dir(&new).unwrap() {
+        let file = entry.unwrap().path();
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+    store.close().await.unwrap();
 
     let lax = home.path().join("lax");
     fs::create_dir(&lax).unwrap();

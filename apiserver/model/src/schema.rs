@@ -5,12 +5,21 @@
 //! structural schema).
 //!
 //! A schema is a tree that shares equal branches. The one recursive type,
-//! `JSONSchemaProps`, is cut off as "anything" below its first level.
+//! `JSONSchemaProps`, is cut off as "anything" below [`builtin::MAX_RECURSION`] levels.
+
+pub mod builtin;
+pub mod decode;
+mod facts;
+mod prune;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use api_meta::Value;
+use api_meta::{Map, Value};
+
+pub use builtin::builtin;
+pub use decode::{DecodeError, Decoded, FieldValidation, Format, decode, decode_value};
+pub use prune::prune;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Type {
@@ -46,9 +55,27 @@ pub enum ListType {
 pub struct PatchStrategy {
     /// Merge the list by `merge_key` (or, for scalars, as a set) instead of replacing it.
     pub merge: bool,
+    /// Replace the object instead of merging it.
+    pub replace: bool,
     /// Keys that `$retainKeys` does not name are dropped.
     pub retain_keys: bool,
     pub merge_key: Option<String>,
+}
+
+/// What Go's encoder does with the fields of a struct.
+///
+/// Upstream decodes into structs and encodes those again, so an absent
+/// `status` comes back as `{}` and an empty list not at all. [`Schema::tidy`]
+/// does the same to untyped JSON.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GoStruct {
+    /// `PodSpec`
+    pub name: String,
+    /// Fields that are written even when empty, with their empty value.
+    pub always: Vec<(String, Value)>,
+    /// Pointers (sorted): left out when absent, written when set, even to an empty value. All other fields are left out
+    /// when they hold their type's zero value.
+    pub pointers: Vec<String>,
 }
 
 /// One value's shape. Fields that do not apply to its type stay empty.
@@ -57,8 +84,10 @@ pub struct Schema {
     pub type_: Type,
     /// OpenAPI's `format`: `int32`, `int64`, `date-time`, `byte`, ...
     pub format: Option<String>,
-    /// Go's name of the type, where an error text needs it (`ObjectMeta`, `PodSpec`).
+    /// Go's name of the type, where an error text needs it (`v1.PodSpec`, `v1.PullPolicy`).
     pub type_name: Option<String>,
+    /// For an object that is a struct in Go: how its fields are written.
+    pub go: Option<Arc<GoStruct>>,
     pub description: Option<String>,
     pub properties: BTreeMap<String, Arc<Schema>>,
     /// The shape of a map's values; with `properties` empty the object is a map.
@@ -66,6 +95,7 @@ pub struct Schema {
     pub items: Option<Arc<Schema>>,
     pub required: Vec<String>,
     pub nullable: bool,
+    /// For custom resources filled in by defaulting; for built-in kinds only documentation and the default of list keys.
     pub default: Option<Value>,
     /// `x-kubernetes-preserve-unknown-fields`
     pub preserve_unknown_fields: bool,
@@ -122,5 +152,78 @@ impl Schema {
 
     pub fn is_map(&self) -> bool {
         self.properties.is_empty() && self.additional_properties.is_some()
+    }
+
+    /// Whether this describes a custom resource, whose values are checked by a
+    /// structural schema after decoding, and not by decoding into Go's types.
+    pub fn is_structural(&self) -> bool {
+        self.go.is_none()
+    }
+
+    /// Writes the value as Go writes it: fields of structs that are always written are there, the others not
+    /// when they are empty. Changes nothing outside of structs.
+    pub fn tidy(&self, value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields.iter_mut() {
+                    if let Some(schema) = self.field(name) {
+                        schema.tidy(value);
+                    }
+                }
+                if let Some(go) = &self.go {
+                    go.tidy(fields);
+                }
+            }
+            Value::Array(items) => {
+                if let Some(schema) = &self.items {
+                    items.iter_mut().for_each(|item| schema.tidy(item));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Go's zero value, as JSON.
+    pub fn zero(&self) -> Value {
+        match self.type_ {
+            Type::Object if self.go.is_some() => {
+                let always = self.go.iter().flat_map(|go| go.always.iter().cloned());
+                Value::Object(always.collect())
+            }
+            Type::Any | Type::Object | Type::Array => Value::Null,
+            Type::String if self.format.is_some() => Value::Null,
+            Type::String => Value::String(String::new()),
+            Type::Integer | Type::Number | Type::IntOrString => 0.into(),
+            Type::Boolean => Value::Bool(false),
+            Type::Quantity => "0".into(),
+        }
+    }
+}
+
+impl GoStruct {
+    fn tidy(&self, fields: &mut Map<String, Value>) {
+        fields.retain(|name, value| !is_zero(value) || self.keeps(name));
+        for (name, zero) in &self.always {
+            if !fields.contains_key(name) {
+                fields.insert(name.clone(), zero.clone());
+            }
+        }
+    }
+
+    fn keeps(&self, name: &str) -> bool {
+        self.pointers.binary_search_by(|p| p.as_str().cmp(name)).is_ok() || self.always.iter().any(|(n, _)| n == name)
+    }
+}
+
+/// What `omitempty` leaves out. A struct is never empty in Go, so `{}` counts only where it stands for an empty map;
+/// optional structs are pointers, which are kept.
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(b) => !b,
+        Value::Number(n) => n.as_f64() == Some(0.0),
+        Value::String(s) => s.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
     }
 }

@@ -1,0 +1,128 @@
+// The values of a cluster, drawn the same way in table, cards and drawer.
+import { clsx } from "clsx";
+import { Cable, CircleDot, CircleHelp, Waypoints, type LucideIcon } from "lucide-react";
+import { useState, type ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { useNow } from "../lib/clock";
+import { dateAndTime, useAge } from "../lib/time";
+import { serverNow } from "../lib/clock";
+import type { ClusterView, Link } from "./model";
+
+/** Members that say nothing for this long count as lost. */
+const LATE_AFTER_MS = 40_000;
+
+/** Lights up for a moment when its value changes. */
+export function Changing({ value, children }: { value: string; children: ReactNode }) {
+  const [seen, setSeen] = useState({ value, changes: 0 });
+  if (seen.value !== value) setSeen({ value, changes: seen.changes + 1 });
+  return (
+    <span key={seen.changes} className={clsx("-mx-1 inline-flex items-center rounded px-1 align-middle whitespace-nowrap", seen.changes > 0 && "animate-changed")}>
+      {children}
+    </span>
+  );
+}
+
+export function Absent() {
+  const { t } = useTranslation();
+  return (
+    <span className="text-ink-faint">
+      <span aria-hidden>–</span>
+      <span className="sr-only">{t("clusters.notReported")}</span>
+    </span>
+  );
+}
+
+export function Version({ view }: { view: ClusterView }) {
+  const { t } = useTranslation();
+  if (!view.version) return <Absent />;
+  return (
+    <Changing value={view.version}>
+      <span
+        className={clsx("tabular", !view.versionSupported && "text-warn-text")}
+        title={view.versionSupported ? undefined : t("clusters.versionUnsupported")}
+      >
+        {view.version}
+      </span>
+    </Changing>
+  );
+}
+
+export function Nodes({ view }: { view: ClusterView }) {
+  const { t } = useTranslation();
+  if (!view.nodes) return <Absent />;
+  const { ready, total } = view.nodes;
+  const share = total > 0 ? Math.min(1, ready / total) : 0;
+  const known = view.health !== "unknown";
+  return (
+    <Changing value={`${ready}/${total}`}>
+      <span className="inline-flex items-center gap-2.5 tabular">
+        <span className="h-1 w-10 overflow-hidden rounded-full bg-line-strong" aria-hidden data-mark>
+          <span
+            className={clsx("block h-full rounded-full", !known ? "bg-mute" : ready < total ? "bg-warn" : "bg-good")}
+            style={{ width: `${share * 100}%` }}
+          />
+        </span>
+        <span aria-hidden>
+          {ready}
+          <span className="text-ink-faint"> / {total}</span>
+        </span>
+        <span className="sr-only">{t("clusters.nodesReady", { ready, total })}</span>
+      </span>
+    </Changing>
+  );
+}
+
+export function Heartbeat({ view }: { view: ClusterView }) {
+  const { i18n } = useTranslation();
+  const words = useAge(view.heartbeat);
+  const from = view.heartbeat;
+  const late = useNow((now) => from !== undefined && now - from > LATE_AFTER_MS);
+  if (from === undefined) return <span className="text-ink-faint">{words}</span>;
+  return (
+    <time
+      dateTime={new Date(from).toISOString()}
+      title={dateAndTime(from, i18n.language)}
+      className={clsx("tabular whitespace-nowrap", late ? "text-warn-text" : "text-ink-soft")}
+    >
+      {words}
+    </time>
+  );
+}
+
+const linkIcons: Record<Link, LucideIcon> = {
+  "in-process": CircleDot,
+  tunnel: Waypoints,
+  direct: Cable,
+  unknown: CircleHelp,
+};
+
+export function LinkKind({ link }: { link: Link }) {
+  const { t } = useTranslation();
+  const Icon = linkIcons[link];
+  return (
+    <span className="inline-flex items-center gap-1.5 align-middle whitespace-nowrap text-ink-soft" title={t(`linkDetail.${link}`)}>
+      <Icon className="size-4 shrink-0 text-ink-faint" strokeWidth={1.5} aria-hidden />
+      {t(`link.${link}`)}
+    </span>
+  );
+}
+
+export function HubChip() {
+  const { t } = useTranslation();
+  return (
+    <span className="rounded border border-line-strong px-1 text-[11px] leading-4 font-medium text-ink-soft">
+      {t("clusters.hub")}
+    </span>
+  );
+}
+
+/** How long ago, for a time that is not a heartbeat. */
+export function Since({ time }: { time: number }) {
+  const { i18n } = useTranslation();
+  const words = useAge(Math.min(time, serverNow()));
+  return (
+    <time dateTime={new Date(time).toISOString()} title={dateAndTime(time, i18n.language)}>
+      {words}
+    </time>
+  );
+}

@@ -1,0 +1,14 @@
+// The `ac` commands that do what these pages do.
+
+export const LIST_COMMAND = "ac get clusters";
+
+export function detailCommands(name: string) {
+  return [
+    { title: "commandUse", command: `ac config use-cluster ${name}` },
+    { title: "commandNodes", command: `ac get nodes --cluster ${name}` },
+    { title: "commandPods", command: `ac get pods -A --cluster ${name}` },
+    { title: "commandObject", command: `ac get clusters.cluster.x-k8s.io ${name} -n cpaas-system -o yaml --cluster global` },
+  ] as const;
+}
+
+export const deleteCommand = (name: string) => `ac delete cluster ${name}`;

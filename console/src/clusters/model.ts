@@ -1,0 +1,172 @@
+// What the pages show of a Cluster, decided in one place.
+//
+// Members report parts of these objects, so nothing about their shape is
+// trusted: values of a wrong type count as absent.
+import {
+  CONNECTION_KEY,
+  DISPLAY_NAME_ANNOTATION,
+  HUB_NAME,
+  type Cluster,
+  type ClusterCondition,
+} from "../api/cluster";
+
+export const HEALTHS = ["unhealthy", "unknown", "degraded", "pending", "removing", "healthy"] as const;
+export type Health = (typeof HEALTHS)[number];
+
+export const LINKS = ["in-process", "tunnel", "direct"] as const;
+export type Link = (typeof LINKS)[number] | "unknown";
+
+export interface ClusterView {
+  name: string;
+  displayName: string | undefined;
+  isHub: boolean;
+  health: Health;
+  /** The reason in the API's own words, when the cluster is not well. */
+  reason: string | undefined;
+  version: string | undefined;
+  versionSupported: boolean;
+  nodes: { ready: number; total: number } | undefined;
+  heartbeat: number | undefined;
+  link: Link;
+  phase: string | undefined;
+  endpoint: string | undefined;
+  created: number | undefined;
+  conditions: readonly ClusterCondition[];
+  labels: readonly (readonly [string, string])[];
+}
+
+const views = new WeakMap<Cluster, ClusterView>();
+
+/** The view of an object, made once: an unchanged object gives the same view. */
+export function clusterView(cluster: Cluster): ClusterView {
+  let view = views.get(cluster);
+  if (!view) views.set(cluster, (view = makeView(cluster)));
+  return view;
+}
+
+function makeView({ metadata, spec, status }: Cluster): ClusterView {
+  const conditions = (Array.isArray(status?.conditions) ? status.conditions : []).filter(
+    (condition) => text(condition?.type) !== undefined,
+  );
+  const nodes = nodeCounts(status?.nodes);
+  const link = metadata.annotations?.[CONNECTION_KEY] ?? metadata.labels?.[CONNECTION_KEY];
+  const endpoint = spec?.controlPlaneEndpoint;
+  const supported = find(conditions, "VersionSupported");
+  return {
+    name: metadata.name,
+    displayName: text(metadata.annotations?.[DISPLAY_NAME_ANNOTATION]),
+    isHub: metadata.name === HUB_NAME,
+    ...health(conditions, nodes, metadata.deletionTimestamp !== undefined),
+    version: text(status?.kubernetesVersion),
+    versionSupported: supported?.status !== "False",
+    nodes,
+    heartbeat: time(status?.lastHeartbeatTime),
+    link: LINKS.find((known) => known === link) ?? "unknown",
+    phase: text(status?.phase),
+    endpoint: text(endpoint?.host) ? `${endpoint?.host}:${endpoint?.port ?? 443}` : undefined,
+    created: time(metadata.creationTimestamp),
+    conditions,
+    labels: Object.entries(metadata.labels ?? {})
+      .filter((entry): entry is [string, string] => typeof entry[1] === "string")
+      .toSorted(([a], [b]) => a.localeCompare(b)),
+  };
+}
+
+/** One word for a cluster: the worst that its conditions say. */
+function health(
+  conditions: readonly ClusterCondition[],
+  nodes: ClusterView["nodes"],
+  removing: boolean,
+): Pick<ClusterView, "health" | "reason"> {
+  const ready = find(conditions, "Ready");
+  if (removing) return { health: "removing", reason: undefined };
+  if (!ready) return { health: "pending", reason: because(conditions.find((condition) => condition.status !== "True")) };
+  if (ready.status === "Unknown") return { health: "unknown", reason: because(ready) };
+  const connected = find(conditions, "Connected");
+  if (ready.status === "False") {
+    // A registered cluster whose agent has not come yet is not broken.
+    const waiting = nodes === undefined && connected !== undefined && connected.status !== "True";
+    return { health: waiting ? "pending" : "unhealthy", reason: because(ready) };
+  }
+  const warning = conditions.find((condition) => condition.status === "False");
+  if (warning) return { health: "degraded", reason: because(warning) };
+  if (nodes && nodes.ready < nodes.total) return { health: "degraded", reason: undefined };
+  return { health: "healthy", reason: undefined };
+}
+
+function because(condition: ClusterCondition | undefined): string | undefined {
+  return text(condition?.reason) ?? text(condition?.message);
+}
+
+export function find(conditions: readonly ClusterCondition[], type: string): ClusterCondition | undefined {
+  return conditions.find((condition) => condition.type === type);
+}
+
+export function isTrue(view: ClusterView | undefined, type: string): boolean {
+  return view !== undefined && find(view.conditions, type)?.status === "True";
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+export function time(value: unknown): number | undefined {
+  const parsed = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(parsed) ? undefined : parsed;
+}
+
+function nodeCounts(nodes: unknown): ClusterView["nodes"] {
+  const { ready, total } = (nodes ?? {}) as { ready?: unknown; total?: unknown };
+  if (typeof total !== "number") return undefined;
+  return { ready: typeof ready === "number" ? ready : 0, total };
+}
+
+export const SORT_KEYS = ["name", "health", "version", "nodes", "heartbeat", "connection"] as const;
+export type SortKey = (typeof SORT_KEYS)[number];
+
+export interface Query {
+  q: string;
+  health: Health | undefined;
+  sort: SortKey;
+  descending: boolean;
+}
+
+/** The rows a query asks for, in its order; equal rows are in order of name, so that rows never trade places. */
+export function select(all: readonly ClusterView[], query: Query): ClusterView[] {
+  const wanted = query.q.trim().toLowerCase();
+  const rows = all.filter(
+    (view) => (query.health === undefined || view.health === query.health) && (wanted === "" || matches(view, wanted)),
+  );
+  const direction = query.descending ? -1 : 1;
+  return rows.toSorted((a, b) => direction * compare(a, b, query.sort) || byName(a, b));
+}
+
+function matches(view: ClusterView, wanted: string): boolean {
+  return (
+    view.name.toLowerCase().includes(wanted) ||
+    (view.displayName?.toLowerCase().includes(wanted) ?? false) ||
+    view.labels.some(([key, value]) => `${key}=${value}`.toLowerCase().includes(wanted))
+  );
+}
+
+function compare(a: ClusterView, b: ClusterView, key: SortKey): number {
+  switch (key) {
+    case "name":
+      return byName(a, b);
+    case "health":
+      return HEALTHS.indexOf(a.health) - HEALTHS.indexOf(b.health);
+    case "version":
+      return (a.version ?? "").localeCompare(b.version ?? "", "en", { numeric: true });
+    case "nodes":
+      return (a.nodes?.total ?? -1) - (b.nodes?.total ?? -1);
+    case "heartbeat":
+      return (a.heartbeat ?? 0) - (b.heartbeat ?? 0);
+    case "connection":
+      return a.link.localeCompare(b.link);
+  }
+}
+
+/** The hub first, then by name with numbers in their own order. */
+function byName(a: ClusterView, b: ClusterView): number {
+  return Number(b.isHub) - Number(a.isHub) || a.name.localeCompare(b.name, "en", { numeric: true });
+}

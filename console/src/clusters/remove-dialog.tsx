@@ -1,0 +1,76 @@
+import { useMutation } from "@tanstack/react-query";
+import { useMatch, useNavigate } from "@tanstack/react-router";
+import { createContext, useState, type FormEvent } from "react";
+import { useTranslation } from "react-i18next";
+import { removeCluster } from "../api/gateway";
+import { Button } from "../ui/button";
+import { CodeBlock } from "../ui/copy";
+import { Dialog } from "../ui/dialog";
+import { Field, Input } from "../ui/field";
+import { toast } from "../ui/toast";
+import { deleteCommand } from "./commands";
+import { Failure } from "./failure";
+import type { ClusterView } from "./model";
+
+/** Asks to remove a cluster; the list page owns the dialog. */
+export const RemovalContext = createContext<(view: ClusterView) => void>(() => undefined);
+
+export function RemoveDialog({ name, onClose }: { name: string; onClose: () => void }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const detail = useMatch({ from: "/clusters/$name", shouldThrow: false });
+  const [typed, setTyped] = useState("");
+  const removal = useMutation({
+    mutationFn: () => removeCluster(name),
+    onSuccess: () => {
+      toast(t("removal.done", { name }));
+      onClose();
+      if (detail?.params.name === name) void navigate({ to: "/clusters", search: (search) => search });
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (typed === name && !removal.isPending) removal.mutate();
+  };
+  return (
+    <Dialog
+      narrow
+      title={t("removal.title", { name })}
+      subtitle={t("removal.detail")}
+      onClose={onClose}
+      footer={
+        <>
+          <Button onClick={onClose}>{t("action.cancel")}</Button>
+          <Button type="submit" form="remove-cluster" look="danger" busy={removal.isPending} disabled={typed !== name || removal.isPending}>
+            {removal.isPending ? t("removal.submitting") : t("removal.submit")}
+          </Button>
+        </>
+      }
+    >
+      <form id="remove-cluster" onSubmit={submit} className="flex flex-col gap-4">
+        <ul className="list-disc space-y-1 pl-5 text-table text-ink-soft">
+          <li>{t("removal.effectAccess")}</li>
+          <li>{t("removal.effectCredential")}</li>
+          <li>{t("removal.effectBack")}</li>
+        </ul>
+        {removal.error && <Failure error={removal.error} />}
+        <Field label={t("removal.type")} hint={<code className="font-mono text-ink-soft">{name}</code>}>
+          {(props) => (
+            <Input
+              {...props}
+              autoComplete="off"
+              autoCapitalize="none"
+              className="font-mono"
+              value={typed}
+              onChange={(event) => setTyped(event.target.value)}
+            />
+          )}
+        </Field>
+        <div>
+          <p className="mb-1 text-caption text-ink-faint">{t("clusters.fromTerminal")}</p>
+          <CodeBlock text={deleteCommand(name)} label={t("clusters.fromTerminal")} />
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,57 @@
+// Whether what the page shows is current. This takes the place of toasts about the network.
+import { clsx } from "clsx";
+import { Clock } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import type { Connection } from "../api/watch-store";
+import { useNow } from "../lib/clock";
+import { timeOfDay } from "../lib/time";
+import { useClusters } from "./context";
+
+/** A short break heals unnoticed; after this the data is called stale. */
+const STALE_AFTER_MS = 10_000;
+
+export type ConnectionWord = "connecting" | "live" | "reconnecting" | "stale" | "paused";
+
+export function connectionWord(connection: Connection, now: number): ConnectionWord {
+  if (connection.state !== "reconnecting") return connection.state;
+  return connection.lastLive !== undefined && now - connection.since >= STALE_AFTER_MS ? "stale" : "reconnecting";
+}
+
+export function useConnectionWord(connection: Connection): ConnectionWord {
+  // The clock only makes this look again; the times compared are both the browser's own.
+  return useNow(() => connectionWord(connection, Date.now()));
+}
+
+const dots: Record<ConnectionWord, string> = {
+  connecting: "bg-mute animate-breathe",
+  live: "bg-good",
+  reconnecting: "bg-warn animate-breathe",
+  stale: "bg-mute",
+  paused: "bg-mute",
+};
+
+export function ConnectionState() {
+  const { t, i18n } = useTranslation();
+  const { connection } = useClusters();
+  const word = useConnectionWord(connection);
+  const lastLive = "lastLive" in connection ? connection.lastLive : undefined;
+  const stale = word === "stale" && lastLive !== undefined;
+  return (
+    <p
+      role="status"
+      aria-label={t("connection.label")}
+      data-connection={word}
+      className={clsx(
+        "flex h-6 items-center gap-1.5 rounded-full px-2 text-caption whitespace-nowrap sm:mr-1",
+        stale ? "bg-mute-soft text-mute-text" : "text-ink-soft",
+      )}
+    >
+      {stale ? (
+        <Clock className="size-3.5" aria-hidden />
+      ) : (
+        <span data-mark className={clsx("size-2 rounded-full", dots[word])} aria-hidden />
+      )}
+      {stale ? t("connection.stale", { time: timeOfDay(lastLive, i18n.language) }) : t(`connection.${word === "stale" ? "reconnecting" : word}`)}
+    </p>
+  );
+}

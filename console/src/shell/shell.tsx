@@ -1,0 +1,39 @@
+// Everything below a session: the data, the routes, the frame around them.
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
+import type { Session } from "../api/gateway";
+import { WatchStore } from "../api/watch-store";
+import { Toasts } from "../ui/toast";
+import { makeRouter } from "./router";
+import { ShellContext } from "./context";
+
+interface Props {
+  session: Session;
+  onSignOut: () => void;
+}
+
+export default function Shell({ session, onSignOut }: Props) {
+  const [queries] = useState(
+    () =>
+      new QueryClient({
+        defaultOptions: {
+          queries: { retry: 1, refetchOnWindowFocus: false },
+          // Variables of a mutation can hold a kubeconfig or a token: forget them with the dialog.
+          mutations: { gcTime: 0, retry: false },
+        },
+      }),
+  );
+  const [clusters] = useState(() => new WatchStore<Cluster>({ path: CLUSTERS_PATH }));
+  const [router] = useState(makeRouter);
+  useEffect(() => () => queries.clear(), [queries]);
+  return (
+    <QueryClientProvider client={queries}>
+      <ShellContext value={{ session, onSignOut, clusters }}>
+        <RouterProvider router={router} />
+        <Toasts />
+      </ShellContext>
+    </QueryClientProvider>
+  );
+}

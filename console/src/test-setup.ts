@@ -1,0 +1,15 @@
+// What every test starts from: English words, and nothing left over from the test before.
+import { cleanup } from "@testing-library/react";
+import { afterEach, beforeAll, vi } from "vitest";
+import { startLanguage } from "./i18n/i18n";
+
+beforeAll(async () => {
+  document.documentElement.lang = "en";
+  await startLanguage();
+});
+
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});

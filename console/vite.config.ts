@@ -34,6 +34,7 @@ export default defineConfig({
   },
   test: {
     environment: "happy-dom",
+    testTimeout: 20_000,
     include: ["src/**/*.test.{ts,tsx}"],
     setupFiles: ["./src/test-setup.ts"],
     server: { deps: { inline: [/@radix-ui/, /radix-ui/] } },

@@ -1,6 +1,6 @@
 // The values of a cluster, drawn the same way in table, cards and drawer.
 import { clsx } from "clsx";
-import { Cable, CircleDot, CircleHelp, Waypoints, type LucideIcon } from "lucide-react";
+import { Cable, CircleDot, Waypoints, type LucideIcon } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useNow } from "../lib/clock";
@@ -89,15 +89,15 @@ export function Heartbeat({ view }: { view: ClusterView }) {
   );
 }
 
-const linkIcons: Record<Link, LucideIcon> = {
+const linkIcons: Record<Exclude<Link, "unknown">, LucideIcon> = {
   "in-process": CircleDot,
   tunnel: Waypoints,
   direct: Cable,
-  unknown: CircleHelp,
 };
 
 export function LinkKind({ link }: { link: Link }) {
   const { t } = useTranslation();
+  if (link === "unknown") return <Absent />;
   const Icon = linkIcons[link];
   return (
     <span className="inline-flex items-center gap-1.5 align-middle whitespace-nowrap text-ink-soft" title={t(`linkDetail.${link}`)}>

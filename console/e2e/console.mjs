@@ -60,7 +60,7 @@ async function newPage(options = {}) {
     });
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => complaints.push(`page error: ${error.message}`));
   page.on("console", (message) => {
     // The browser itself reports refused sign-ins and a network taken away; both are made here on purpose.

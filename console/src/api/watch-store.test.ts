@@ -302,6 +302,17 @@ describe("letting go", () => {
     expect(server.lists).toBe(1);
   });
 
+  test("a page that is left lets go at once, and resumes on Back", async () => {
+    await start();
+    window.dispatchEvent(new Event("pagehide"));
+    await pass(0);
+    expect(server.watching).toBe(0);
+    window.dispatchEvent(new Event("pageshow"));
+    await pass(300);
+    expect(server.watching).toBe(1);
+    expect(server.lists).toBe(1);
+  });
+
   test("a short look away changes nothing", async () => {
     await start();
     const before = server.requests.length;

@@ -4,7 +4,7 @@
 // - Resumes from the last resourceVersion; lists again only when the server says it is too old (410).
 // - Readers are told at most four times a second, whatever the rate of events.
 // - Data once read stays readable while the connection is down; `connection` says how old it is.
-// - A page hidden for 30 seconds lets go of its watch and resumes when shown.
+// - A page hidden for 30 seconds lets go of its watch and resumes when shown; one that is left does so at once.
 //
 // There is no limit on the number of retries: the page is a display, and heals by itself.
 import { announceUnauthenticated } from "./http";
@@ -112,6 +112,8 @@ export class WatchStore<T extends WatchedObject> {
 
   private start(): void {
     document.addEventListener("visibilitychange", this.onVisibility);
+    window.addEventListener("pagehide", this.pause);
+    window.addEventListener("pageshow", this.onVisibility);
     window.addEventListener("online", this.retry);
     window.addEventListener("offline", this.onOffline);
     this.run();
@@ -119,6 +121,8 @@ export class WatchStore<T extends WatchedObject> {
 
   private stop(): void {
     document.removeEventListener("visibilitychange", this.onVisibility);
+    window.removeEventListener("pagehide", this.pause);
+    window.removeEventListener("pageshow", this.onVisibility);
     window.removeEventListener("online", this.retry);
     window.removeEventListener("offline", this.onOffline);
     clearTimeout(this.hiddenTimer);
@@ -139,16 +143,20 @@ export class WatchStore<T extends WatchedObject> {
   private readonly onVisibility = (): void => {
     clearTimeout(this.hiddenTimer);
     if (document.visibilityState === "hidden") {
-      this.hiddenTimer = setTimeout(() => {
-        const lastLive = this.lastLive();
-        this.running?.abort();
-        this.running = undefined;
-        this.setConnection({ state: "paused", lastLive });
-      }, HIDDEN_GRACE_MS);
+      this.hiddenTimer = setTimeout(this.pause, HIDDEN_GRACE_MS);
     } else if (this.running === undefined) {
       this.failures = 0;
       this.run();
     }
+  };
+
+  /** Also for a page that was left: browsers keep it for Back, and with it the connection, of which they have few. */
+  private readonly pause = (): void => {
+    clearTimeout(this.hiddenTimer);
+    const lastLive = this.lastLive();
+    this.running?.abort();
+    this.running = undefined;
+    this.setConnection({ state: "paused", lastLive });
   };
 
   /** The socket of a machine that lost its network stays silent for minutes; the browser knows at once. */

@@ -23,7 +23,7 @@ export const columnClass: Record<SortKey | "actions", string> = {
   // These two share what the others leave.
   name: "",
   health: "",
-  version: "w-28 @max-xl:hidden",
+  version: "w-30 @max-xl:hidden",
   nodes: "w-40 text-right",
   heartbeat: "w-36 @max-3xl:hidden",
   connection: "w-36 @max-4xl:hidden",

@@ -4,12 +4,22 @@
 //! answers whether that user may do what the request's [`Attributes`] say.
 //! Both fail closed: no credential that is present and wrong is ever ignored.
 
+mod accounts;
 mod attributes;
+mod bootstrap;
+mod certificate;
+mod escalation;
+mod rbac;
+mod rules;
 mod user;
 
+pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
 pub use attributes::{Attributes, Decision, ResourceAttributes};
-pub use user::User;
-
+pub use bootstrap::bootstrap_policy;
+pub use certificate::certificate_user;
+pub use rbac::{PolicySource, Rbac};
+pub use rules::{PolicyRule, covers};
+pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
 use api_meta::Value;
 use async_trait::async_trait;

@@ -27,7 +27,7 @@ mod respond;
 mod reviews;
 mod scale;
 mod table;
-mod token;
+pub mod token;
 mod update;
 mod watch;
 

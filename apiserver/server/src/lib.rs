@@ -1,1 +1,178 @@
-//! The API server: its filter chain, life cycle and health.
+//! The embedded Kubernetes API server: its filter chain, life cycle and health.
+//!
+//! ```no_run
+//! # async fn example(store: std::sync::Arc<dyn store_core::Store>) -> Result<(), apiserver_server::Error> {
+//! let server = apiserver_server::ApiServer::new(store, apiserver_server::Config::default()).start().await?;
+//! let client = server.client(apiserver_access::User::new("admin", [apiserver_access::MASTERS]));
+//! # let _ = client; Ok(()) }
+//! ```
+
+mod bootstrap;
+mod chain;
+mod custom;
+mod documents;
+mod health;
+mod impersonation;
+mod metrics;
+mod openapi;
+mod serve;
+mod version;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use api_meta::Status;
+use apiserver_access::{Authenticator, Rbac, User};
+use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
+use apiserver_registry::{Catalog, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
+use lib_drain::Drain;
+use store_core::Store;
+
+use crate::chain::Handler;
+use crate::documents::Documents;
+use crate::health::Health;
+
+pub use crate::chain::Service;
+pub use crate::version::{KubernetesVersion, UnsupportedVersion};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("could not load the stored objects")]
+    Load(#[source] store_core::Error),
+    #[error("could not write the objects that every cluster has: {0}")]
+    Bootstrap(Status),
+    #[error("could not make the key that signs service account tokens")]
+    Key(#[source] apiserver_access::KeyError),
+    #[error("could not take connections")]
+    Listen(#[source] std::io::Error),
+}
+
+/// What an operator decides.
+#[derive(Clone)]
+pub struct Config {
+    pub version: KubernetesVersion,
+    pub service_network: (Ipv4Addr, u8),
+    /// `iss` of service account tokens.
+    pub issuer: String,
+    /// PKCS#8 of the P-256 key that signs service account tokens; made anew when absent,
+    /// and then tokens do not outlive the process.
+    pub service_account_key: Option<Vec<u8>>,
+    pub kubelets: Option<Arc<dyn KubeletTransport>>,
+    /// Asked before the built-in ones (certificates, service account tokens).
+    pub authenticators: Vec<Arc<dyn Authenticator>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            version: KubernetesVersion::default(),
+            service_network: (Ipv4Addr::new(10, 96, 0, 0), 16),
+            issuer: "https://kubernetes.default.svc".into(),
+            service_account_key: None,
+            kubelets: None,
+            authenticators: Vec::new(),
+        }
+    }
+}
+
+/// A server that is not started yet.
+pub struct ApiServer {
+    store: Arc<dyn Store>,
+    config: Config,
+}
+
+/// A server that answers. Dropping it does not stop it; [`Running::stop`] does.
+#[derive(Clone)]
+pub struct Running {
+    handler: Arc<Handler>,
+    drain: Drain,
+}
+
+impl ApiServer {
+    pub fn new(store: Arc<dyn Store>, config: Config) -> Self {
+        Self { store, config }
+    }
+
+    /// Loads what is stored, makes sure of what every cluster has, and answers from then on.
+    pub async fn start(self) -> Result<Running, Error> {
+        let Self { store, config } = self;
+        let drain = Drain::new();
+        let resources = apiserver_builtin::resources();
+        let (mirror, feed) =
+            Mirror::start(store, prefixes(&resources), drain.token().clone()).await.map_err(Error::Load)?;
+        drain.spawn(feed);
+        let catalog = Arc::new(Catalog::new(mirror.clone(), resources));
+        let registry = Registry::new(mirror, catalog);
+        let rbac = Arc::new(Rbac::new(serve::policy(&registry)));
+        let accounts = Arc::new(
+            apiserver_access::ServiceAccounts::new(
+                config.service_account_key.as_deref(),
+                &config.issuer,
+                serve::accounts(&registry),
+            )
+            .map_err(Error::Key)?,
+        );
+        let subnet = Subnet::new(config.service_network.0, config.service_network.1);
+        let endpoints = Endpoints {
+            registry: registry.clone(),
+            admission: Arc::new(Admission { guards: vec![Arc::new(serve::EscalationGuard(rbac.clone()))] }),
+            authorizer: rbac.clone(),
+            tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
+            services: Arc::new(ServiceNetwork::new(subnet)),
+            kubelets: config.kubelets,
+        };
+        let custom = custom::CustomResources::new(registry).ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
+        bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
+            .await
+            .map_err(Error::Bootstrap)?;
+        let follow = custom.start().await.map_err(Error::Bootstrap)?;
+        drain.spawn(follow(drain.token().clone()));
+        let health = Arc::new(Health::default());
+        let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
+        let authenticator = serve::Chain::new(config.authenticators, accounts);
+        let handler = Handler::new(endpoints, Arc::new(authenticator), rbac, documents, health.clone());
+        health.set_ready();
+        Ok(Running { handler: Arc::new(handler), drain })
+    }
+}
+
+impl Running {
+    /// A client in this process, acting as `user`. It cannot tell that there is no network.
+    pub fn client(&self, user: User) -> kube::Client {
+        kube::Client::new(Service::as_user(self.handler.clone(), user), "default")
+    }
+
+    /// The server as a service whose callers must authenticate.
+    pub fn service(&self) -> Service {
+        Service::new(self.handler.clone())
+    }
+
+    /// The server as a service whose caller is `user`: for a trusted party in this process.
+    pub fn service_as(&self, user: User) -> Service {
+        Service::as_user(self.handler.clone(), user)
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.handler.endpoints.registry
+    }
+
+    pub fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// Answers on a listener, over TLS, until stopped.
+    pub fn serve(&self, listener: tokio::net::TcpListener, tls: Arc<tokio_rustls::rustls::ServerConfig>) -> Result<SocketAddr, Error> {
+        let address = listener.local_addr().map_err(Error::Listen)?;
+        *self.handler.documents.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+        let (service, drain) = (self.service(), self.drain.clone());
+        self.drain.spawn(serve::accept(listener, tls, service, drain));
+        Ok(address)
+    }
+
+    /// Takes no more requests, ends streams, and returns when all is done or the time is over.
+    pub async fn stop(&self, deadline: Duration) {
+        self.handler.health.set_stopping();
+        let _ = self.drain.drain(deadline).await;
+    }
+}

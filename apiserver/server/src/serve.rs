@@ -1,0 +1,188 @@
+//! Connections, and the ends that tie access to the registry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_meta::{Object, Status};
+use apiserver_access::{
+    AccountSource, Authenticator, Authorizer, PolicySource, Rbac, ServiceAccounts, Unauthenticated, User,
+};
+use apiserver_endpoints::admission::{Guard, Write};
+use apiserver_endpoints::token::{Claims, Issued};
+use apiserver_endpoints::Tokens;
+use apiserver_registry::{Registry, Served};
+use async_trait::async_trait;
+use http::{HeaderMap, Request};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use lib_drain::Drain;
+use lib_tls::PeerIdentity;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tower::Service as _;
+
+use crate::chain::{Peer, Service};
+
+/// How long a client may take to finish its TLS handshake, and to send a request's headers.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Takes connections until the owner drains.
+pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, service: Service, drain: Drain) {
+    let acceptor = TlsAcceptor::from(tls);
+    loop {
+        let accepted = tokio::select! {
+            () = drain.finishing() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (acceptor, service, owner) = (acceptor.clone(), service.clone(), drain.clone());
+                drain.spawn(async move { connection(stream, acceptor, service, owner).await });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: wait for some to come back.
+                tracing::warn!(error = %error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, drain: Drain) {
+    // Small answers should not wait for more to come.
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
+    let peer = match certificate.map(|der| PeerIdentity::of(&der)) {
+        None => None,
+        Some(Ok(identity)) => Some(Peer(Arc::new(identity))),
+        Some(Err(error)) => {
+            tracing::debug!(error = %error, "a client certificate could not be read");
+            return;
+        }
+    };
+    let handle = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.clone());
+        }
+        service.clone().call(request)
+    });
+    let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(64 * 1024);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250).max_header_list_size(64 * 1024);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), handle);
+    tokio::pin!(connection);
+    tokio::select! {
+        // How a connection ends is its client's affair.
+        _ = connection.as_mut() => {}
+        () = drain.finishing() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
+        }
+    }
+}
+
+/// Asks each authenticator in turn; the first that knows the credential decides.
+pub(crate) struct Chain {
+    first: Vec<Arc<dyn Authenticator>>,
+    accounts: Arc<ServiceAccounts>,
+}
+
+impl Chain {
+    pub(crate) fn new(first: Vec<Arc<dyn Authenticator>>, accounts: Arc<ServiceAccounts>) -> Self {
+        Self { first, accounts }
+    }
+}
+
+#[async_trait]
+impl Authenticator for Chain {
+    async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&PeerIdentity>,
+    ) -> Result<Option<User>, Unauthenticated> {
+        if let Some(user) = apiserver_access::certificate_user(peer) {
+            return Ok(Some(user));
+        }
+        for authenticator in &self.first {
+            if let Some(user) = authenticator.authenticate(headers, peer).await? {
+                return Ok(Some(user));
+            }
+        }
+        self.accounts.authenticate(headers, peer).await
+    }
+}
+
+/// Roles and bindings, read from the mirror.
+struct Policy {
+    kinds: Vec<Arc<Served>>,
+}
+
+pub(crate) fn policy(registry: &Registry) -> Arc<dyn PolicySource> {
+    let find = |plural| registry.catalog().find("rbac.authorization.k8s.io", "v1", plural);
+    let kinds = ["roles", "clusterroles", "rolebindings", "clusterrolebindings"].into_iter().filter_map(find);
+    Arc::new(Policy { kinds: kinds.collect() })
+}
+
+impl PolicySource for Policy {
+    fn version(&self) -> u64 {
+        self.kinds.iter().filter_map(|k| k.collection.as_ref()).map(|c| c.version()).max().unwrap_or_default()
+    }
+
+    fn objects(&self) -> Vec<Object> {
+        let collections = self.kinds.iter().filter_map(|k| k.collection.as_ref());
+        collections.flat_map(|c| c.list("")).filter_map(|entry| entry.object().ok()).collect()
+    }
+}
+
+/// Service accounts and what tokens may be bound to, read from the mirror.
+struct Accounts(Registry);
+
+pub(crate) fn accounts(registry: &Registry) -> Arc<dyn AccountSource> {
+    Arc::new(Accounts(registry.clone()))
+}
+
+impl AccountSource for Accounts {
+    fn uid(&self, plural: &str, namespace: &str, name: &str) -> Option<String> {
+        let served = self.0.catalog().find("", "v1", plural)?;
+        let current = self.0.get_cached(&served, namespace, name).ok()?;
+        Some(current.object.uid().to_owned())
+    }
+}
+
+pub(crate) struct TokenService(pub(crate) Arc<ServiceAccounts>);
+
+#[async_trait]
+impl Tokens for TokenService {
+    fn issue(&self, claims: &Claims) -> Result<Issued, Status> {
+        let issued = self
+            .0
+            .issue(
+                &claims.namespace,
+                &claims.account,
+                &claims.account_uid,
+                &claims.audiences,
+                claims.expiration_seconds,
+                claims.bound_to.as_ref(),
+            )
+            .map_err(Status::internal)?;
+        Ok(Issued { token: issued.token, audiences: issued.audiences, expires: issued.expires })
+    }
+
+    async fn review(&self, token: &str, audiences: &[String]) -> Option<(User, Vec<String>)> {
+        self.0.verify(token, audiences).ok()
+    }
+}
+
+/// Nobody grants what they do not hold.
+pub(crate) struct EscalationGuard(pub(crate) Arc<Rbac>);
+
+impl Guard for EscalationGuard {
+    fn check(&self, authorizer: &dyn Authorizer, write: &Write<'_>, object: &Object) -> Result<(), Status> {
+        if write.served.info().group != "rbac.authorization.k8s.io" || write.verb == apiserver_model::Verb::Delete {
+            return Ok(());
+        }
+        self.0.check_escalation(authorizer, write.call_user, &write.served.group_resource(), write.old, object)
+    }
+}

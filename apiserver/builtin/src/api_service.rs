@@ -2,9 +2,11 @@
 
 use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
+use crate::table::{self, age, condition, part};
+use jiff::Timestamp;
 
 pub(crate) struct ApiServices;
 
@@ -33,5 +35,20 @@ impl Strategy for ApiServices {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("apiregistration.k8s.io/apiservices")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let service = part(object, "spec").fields("service");
+        let service = service.map(|s| format!("{}/{}", s.text("namespace"), s.text("name")));
+        let available = match condition(part(object, "status"), "Available") {
+            None => "Unknown".into(),
+            Some(c) if c.text("status") == "True" => "True".into(),
+            Some(c) => format!("{} ({})", c.text("status"), c.text("reason")),
+        };
+        vec![object.name().into(), service.unwrap_or_else(|| "Local".into()).into(), available.into(), age(object, now)]
     }
 }

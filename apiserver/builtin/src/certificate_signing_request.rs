@@ -2,9 +2,11 @@
 
 use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy, human_duration};
 
-use crate::fields::FieldsExt;
+use crate::fields::{Fields, FieldsExt};
+use crate::table::{self, NONE, age, condition, part, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct CertificateSigningRequests;
 
@@ -47,6 +49,23 @@ impl Strategy for CertificateSigningRequests {
     fn has_status(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("certificates.k8s.io/certificatesigningrequests")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let lifetime = spec.int("expirationSeconds").map_or_else(|| NONE.to_owned(), human_duration);
+        vec![
+            object.name().into(),
+            age(object, now),
+            text_or(spec, "signerName", NONE),
+            spec.text("username").into(),
+            lifetime.into(),
+            state(part(object, "status")).into(),
+        ]
+    }
 }
 
 fn is_verdict(condition: &Value) -> bool {
@@ -56,4 +75,17 @@ fn is_verdict(condition: &Value) -> bool {
 fn conditions(object: &Object, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
     let all = object.value("status")["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter().filter(|c| keep(c)).cloned().collect()
+}
+
+/// `Approved,Issued` and the like; a denial outweighs an approval.
+fn state(status: &Fields) -> String {
+    let has = |type_: &str| condition(status, type_).is_some();
+    let verdict = match () {
+        () if has("Denied") => "Denied",
+        () if has("Approved") => "Approved",
+        () => "Pending",
+    };
+    let failed = if has("Failed") { ",Failed" } else { "" };
+    let issued = if status.text("certificate").is_empty() { "" } else { ",Issued" };
+    format!("{verdict}{failed}{issued}")
 }

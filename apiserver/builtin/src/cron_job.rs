@@ -1,10 +1,12 @@
 //! `CronJob`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy, human_age};
 
 use crate::fields::FieldsExt;
 use crate::job::default_job_template;
+use crate::table::{self, NONE, age, part, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct CronJobs;
 
@@ -29,5 +31,28 @@ impl Strategy for CronJobs {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("batch/cronjobs")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (part(object, "spec"), part(object, "status"));
+        let job = part(part(spec, "jobTemplate"), "spec");
+        let [containers, images] = table::containers(part(job, "template"));
+        let last = status.text("lastScheduleTime");
+        vec![
+            object.name().into(),
+            spec.text("schedule").into(),
+            text_or(spec, "timeZone", NONE),
+            table::yes_no(spec.value("suspend")),
+            status.items("active").len().into(),
+            if last.is_empty() { NONE.into() } else { human_age(last, now).into() },
+            age(object, now),
+            containers,
+            images,
+            table::selector(job.value("selector")).into(),
+        ]
     }
 }

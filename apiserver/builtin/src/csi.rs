@@ -1,9 +1,11 @@
 //! What storage drivers say of themselves: `CSIDriver`, `CSINode`, `CSIStorageCapacity`.
 
 use api_meta::{Object, Quantity, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
+use crate::table::{self, UNSET, age, or_none, part, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct CsiDrivers;
 
@@ -29,6 +31,27 @@ impl Strategy for CsiDrivers {
     fn allow_unconditional_update(&self) -> bool {
         false
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("storage.k8s.io/csidrivers")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let or = |key: &str, missing: bool| spec.value(key).as_bool().unwrap_or(missing);
+        let audiences: Vec<_> = spec.each("tokenRequests").map(|(_, request)| request.text("audience")).collect();
+        let modes: Vec<_> = spec.texts("volumeLifecycleModes").collect();
+        vec![
+            object.name().into(),
+            or("attachRequired", true).into(),
+            or("podInfoOnMount", false).into(),
+            or("storageCapacity", false).into(),
+            if spec.says("tokenRequests") { audiences.join(",").into() } else { UNSET.into() },
+            or("requiresRepublish", false).into(),
+            or_none(modes.join(",")).into(),
+            age(object, now),
+        ]
+    }
 }
 
 pub(crate) struct CsiNodes;
@@ -40,6 +63,14 @@ impl Strategy for CsiNodes {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("storage.k8s.io/csinodes")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), part(object, "spec").items("drivers").len().into(), age(object, now)]
     }
 }
 
@@ -56,5 +87,13 @@ impl Strategy for CsiStorageCapacities {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("storage.k8s.io/csistoragecapacities")
+    }
+
+    fn row(&self, object: &Object, _now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), object.text("storageClassName").into(), text_or(object, "capacity", UNSET)]
     }
 }

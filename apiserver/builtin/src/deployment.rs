@@ -1,10 +1,12 @@
 //! `Deployment`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
 use crate::pod_template::default_template;
+use crate::table::{self, age, int, part};
+use jiff::Timestamp;
 
 pub(crate) struct Deployments;
 
@@ -56,5 +58,24 @@ impl Strategy for Deployments {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("apps/deployments")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (part(object, "spec"), part(object, "status"));
+        let [containers, images] = table::containers(part(spec, "template"));
+        vec![
+            object.name().into(),
+            format!("{}/{}", int(status, "readyReplicas"), int(spec, "replicas")).into(),
+            int(status, "updatedReplicas").into(),
+            int(status, "availableReplicas").into(),
+            age(object, now),
+            containers,
+            images,
+            table::selector(spec.value("selector")).into(),
+        ]
     }
 }

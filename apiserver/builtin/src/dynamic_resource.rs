@@ -1,9 +1,11 @@
 //! Dynamic resource allocation (`resource.k8s.io`).
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt};
+use crate::table::{self, UNSET, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct DeviceClasses;
 
@@ -14,6 +16,14 @@ impl Strategy for DeviceClasses {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("resource.k8s.io/deviceclasses")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), age(object, now)]
     }
 }
 
@@ -32,6 +42,14 @@ impl Strategy for ResourceClaims {
     fn has_status(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("resource.k8s.io/resourceclaims")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), state(object).into(), age(object, now)]
+    }
 }
 
 pub(crate) struct ResourceClaimTemplates;
@@ -42,6 +60,14 @@ impl Strategy for ResourceClaimTemplates {
         spec.made("metadata");
         default_claim_spec(spec.made("spec"));
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("resource.k8s.io/resourceclaimtemplates")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), age(object, now)]
+    }
 }
 
 pub(crate) struct ResourceSlices;
@@ -49,6 +75,27 @@ pub(crate) struct ResourceSlices;
 impl Strategy for ResourceSlices {
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("resource.k8s.io/resourceslices")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let node = match spec.text("nodeName") {
+            "" if spec.flag("allNodes") => "<all>",
+            "" if spec.says("nodeSelector") => "<some>",
+            "" => UNSET,
+            node => node,
+        };
+        vec![
+            object.name().into(),
+            node.into(),
+            spec.text("driver").into(),
+            part(spec, "pool").text("name").into(),
+            age(object, now),
+        ]
     }
 }
 
@@ -69,4 +116,21 @@ fn default_request(request: &mut Fields) {
     for toleration in request.each_mut("tolerations") {
         toleration.or_text("operator", "Equal");
     }
+}
+
+fn state(object: &Object) -> String {
+    let status = part(object, "status");
+    let mut states = Vec::new();
+    if object.deletion_timestamp().is_some() {
+        states.push("deleted");
+    }
+    if !status.says("allocation") {
+        states.push("pending");
+    } else if object.deletion_timestamp().is_none() {
+        states.push("allocated");
+        if !status.items("reservedFor").is_empty() {
+            states.push("reserved");
+        }
+    }
+    states.join(",")
 }

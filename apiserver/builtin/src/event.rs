@@ -1,10 +1,14 @@
 //! `Event`, in the core group and in `events.k8s.io`: one object, two forms.
 
+mod row;
+
 use api_meta::validation::NameRule;
 use api_meta::{GroupVersion, Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
+use crate::table::{self};
+use jiff::Timestamp;
 
 /// The same field in the core group and in `events.k8s.io`.
 const NAMES: [(&str, &str); 7] = [
@@ -25,6 +29,11 @@ pub(crate) struct Events {
 impl Events {
     pub(crate) const CORE: Self = Self { grouped: false };
     pub(crate) const GROUPED: Self = Self { grouped: true };
+
+    /// The name here of a field that the core group calls `core`.
+    fn name(&self, core: &'static str) -> &'static str {
+        name(core, self.grouped)
+    }
 }
 
 impl Strategy for Events {
@@ -52,15 +61,24 @@ impl Strategy for Events {
         show_empty_fields(&mut object, grouped);
         object
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("events")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        row::row(self, object, now)
+    }
+}
+
+fn name(core: &'static str, grouped: bool) -> &'static str {
+    NAMES.iter().find(|(name, _)| grouped && *name == core).map_or(core, |(_, new)| new)
 }
 
 /// Which fields are shown without a value differs between the forms.
 fn show_empty_fields(object: &mut Object, grouped: bool) {
     object.entry("eventTime").or_insert(Value::Null);
-    let name = |core: &'static str| {
-        let of_group = NAMES.iter().find(|(c, _)| grouped && *c == core);
-        of_group.map_or(core, |(_, new)| new)
-    };
+    let name = |core: &'static str| name(core, grouped);
     object.made(name("involvedObject"));
     object.made(name("source"));
     for time in ["firstTimestamp", "lastTimestamp"] {

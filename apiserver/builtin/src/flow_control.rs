@@ -1,9 +1,11 @@
 //! API priority and fairness: `FlowSchema`, `PriorityLevelConfiguration`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
-use crate::fields::{FieldsExt, fill};
+use crate::fields::{Fields, FieldsExt, fill};
+use crate::table::{self, NONE, age, condition, int, part, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct FlowSchemas;
 
@@ -23,6 +25,23 @@ impl Strategy for FlowSchemas {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("flowcontrol.apiserver.k8s.io/flowschemas")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let dangling = condition(part(object, "status"), "Dangling").map_or("?", |c| c.text("status"));
+        vec![
+            object.name().into(),
+            part(spec, "priorityLevelConfiguration").text("name").into(),
+            int(spec, "matchingPrecedence").into(),
+            text_or(part(spec, "distinguisherMethod"), "type", NONE),
+            age(object, now),
+            dangling.into(),
+        ]
     }
 }
 
@@ -55,5 +74,25 @@ impl Strategy for PriorityLevels {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("flowcontrol.apiserver.k8s.io/prioritylevelconfigurations")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let limited = part(spec, "limited");
+        let queuing = part(part(limited, "limitResponse"), "queuing");
+        let number = |fields: &Fields, key: &str| fields.int(key).map_or_else(|| NONE.into(), Value::from);
+        vec![
+            object.name().into(),
+            spec.text("type").into(),
+            number(limited, "nominalConcurrencyShares"),
+            number(queuing, "queues"),
+            number(queuing, "handSize"),
+            number(queuing, "queueLengthLimit"),
+            age(object, now),
+        ]
     }
 }

@@ -1,11 +1,14 @@
 //! `HorizontalPodAutoscaler` in v1 and v2.
 
 mod conversion;
+mod row;
 
 use api_meta::{GroupVersion, Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt, canonical_amounts, fill};
+use crate::table::{self};
+use jiff::Timestamp;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HorizontalPodAutoscalers {
@@ -59,6 +62,17 @@ impl Strategy for HorizontalPodAutoscalers {
         };
         object.set("apiVersion", to.to_string());
         object
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("autoscaling/horizontalpodautoscalers")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        match self {
+            Self::V1 => row::row(&conversion::to_v2(object.clone()), now),
+            Self::V2 => row::row(object, now),
+        }
     }
 }
 

@@ -1,9 +1,13 @@
 //! `Ingress` and `IngressClass`.
 
-use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use std::collections::BTreeSet;
 
-use crate::fields::{FieldsExt, fill};
+use api_meta::{Object, Value, json};
+use apiserver_model::{Column, Strategy};
+
+use crate::fields::{Fields, FieldsExt, fill};
+use crate::table::{self, NONE, age, at_most, part, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct Ingresses;
 
@@ -24,6 +28,23 @@ impl Strategy for Ingresses {
     fn has_generation(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("networking.k8s.io/ingresses")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let ports = if spec.items("tls").is_empty() { "80" } else { "80, 443" };
+        vec![
+            object.name().into(),
+            text_or(spec, "ingressClassName", NONE),
+            hosts(spec).into(),
+            addresses(part(part(object, "status"), "loadBalancer")).into(),
+            ports.into(),
+            age(object, now),
+        ]
+    }
 }
 
 pub(crate) struct IngressClasses;
@@ -38,4 +59,41 @@ impl Strategy for IngressClasses {
     fn has_generation(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("networking.k8s.io/ingressclasses")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let parameters = spec.fields("parameters").map(|p| match p.text("apiGroup") {
+            "" => format!("{}/{}", p.text("kind"), p.text("name")),
+            group => format!("{}.{group}/{}", p.text("kind"), p.text("name")),
+        });
+        vec![
+            object.name().into(),
+            spec.text("controller").into(),
+            parameters.map_or_else(|| NONE.into(), Into::into),
+            age(object, now),
+        ]
+    }
+}
+
+/// The first three hosts; `*` if any host will do.
+fn hosts(spec: &Fields) -> String {
+    let all: Vec<_> = spec.each("rules").map(|(_, r)| r.text("host").to_owned()).filter(|h| !h.is_empty()).collect();
+    if all.is_empty() { "*".into() } else { at_most(&all, 3, all.len()) }
+}
+
+/// Where a load balancer answers, each address or name once.
+pub(crate) fn addresses(balancer: &Fields) -> String {
+    let all: BTreeSet<_> = balancer
+        .each("ingress")
+        .map(|(_, ingress)| match ingress.text("ip") {
+            "" => ingress.text("hostname"),
+            ip => ip,
+        })
+        .filter(|address| !address.is_empty())
+        .collect();
+    all.into_iter().collect::<Vec<_>>().join(",")
 }

@@ -1,10 +1,12 @@
 //! `Job`.
 
-use api_meta::{Map, Object, Value, json};
-use apiserver_model::Strategy;
+use api_meta::{Map, Object, Value, json, parse_time};
+use apiserver_model::{Column, Strategy, human_duration};
 
 use crate::fields::{Fields, FieldsExt, fill};
 use crate::pod_template::{self, default_template};
+use crate::table::{self, age, int, is_true, part};
+use jiff::Timestamp;
 
 pub(crate) const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 pub(crate) const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -39,6 +41,31 @@ impl Strategy for Jobs {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("batch/jobs")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (part(object, "spec"), part(object, "status"));
+        let succeeded = int(status, "succeeded");
+        let completions = match (spec.int("completions"), int(spec, "parallelism")) {
+            (Some(wanted), _) => format!("{succeeded}/{wanted}"),
+            (None, parallel) if parallel > 1 => format!("{succeeded}/1 of {parallel}"),
+            (None, _) => format!("{succeeded}/1"),
+        };
+        let [containers, images] = table::containers(part(spec, "template"));
+        vec![
+            object.name().into(),
+            state(object, status).into(),
+            completions.into(),
+            duration(status, now).into(),
+            age(object, now),
+            containers,
+            images,
+            table::selector(spec.value("selector")).into(),
+        ]
     }
 }
 
@@ -94,4 +121,25 @@ fn generate_selector(object: &mut Object) {
         json!({CONTROLLER_UID: uid, JOB_NAME: name, OLD_CONTROLLER_UID: uid, OLD_JOB_NAME: name}),
     );
     fill(spec.made("selector").made("matchLabels"), json!({CONTROLLER_UID: uid}));
+}
+
+/// What a Job is doing, in a word.
+fn state(object: &Object, status: &Fields) -> &'static str {
+    let is = |condition: &str| is_true(status, condition);
+    match () {
+        () if is("Complete") => "Complete",
+        () if is("Failed") => "Failed",
+        () if object.deletion_timestamp().is_some() => "Terminating",
+        () if is("Suspended") => "Suspended",
+        () if is("FailureTarget") => "FailureTarget",
+        () if is("SuccessCriteriaMet") => "SuccessCriteriaMet",
+        () => "Running",
+    }
+}
+
+/// From the start to the end, or till now.
+fn duration(status: &Fields, now: Timestamp) -> String {
+    let Some(start) = parse_time(status.text("startTime")) else { return String::new() };
+    let end = parse_time(status.text("completionTime")).unwrap_or(now);
+    human_duration(end.as_second() - start.as_second())
 }

@@ -1,9 +1,11 @@
 //! `Lease`.
 
-use api_meta::Object;
-use apiserver_model::Strategy;
+use api_meta::{Object, Value};
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct Leases;
 
@@ -18,5 +20,13 @@ impl Strategy for Leases {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("coordination.k8s.io/leases")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), part(object, "spec").text("holderIdentity").into(), age(object, now)]
     }
 }

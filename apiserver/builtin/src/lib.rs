@@ -45,6 +45,7 @@ mod service;
 mod service_account;
 mod stateful_set;
 mod storage_class;
+mod table;
 mod volume_attachment;
 mod webhook;
 

@@ -2,9 +2,11 @@
 
 use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 /// What holds a namespace until its contents are gone.
 const FINALIZER: &str = "kubernetes";
@@ -50,6 +52,14 @@ impl Strategy for Namespaces {
 
     fn has_status(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("namespaces")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), part(object, "status").text("phase").into(), age(object, now)]
     }
 }
 

@@ -1,9 +1,11 @@
 //! `NetworkPolicy`.
 
-use api_meta::{Object, json};
-use apiserver_model::Strategy;
+use api_meta::{Object, Value, json};
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct NetworkPolicies;
 
@@ -26,5 +28,14 @@ impl Strategy for NetworkPolicies {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("networking.k8s.io/networkpolicies")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let selector = table::selector(part(object, "spec").value("podSelector"));
+        vec![object.name().into(), selector.into(), age(object, now)]
     }
 }

@@ -1,9 +1,13 @@
 //! `Node`.
 
-use api_meta::{Object, json};
-use apiserver_model::Strategy;
+use std::collections::BTreeSet;
+
+use api_meta::{Object, Value, json};
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, canonical_amounts, fill};
+use crate::table::{self, NONE, UNKNOWN, age, condition, or_none, part, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct Nodes;
 
@@ -41,4 +45,52 @@ impl Strategy for Nodes {
     fn has_status(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("nodes")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let status = part(object, "status");
+        let info = part(status, "nodeInfo");
+        let address = |type_: &str| {
+            let found = status.each("addresses").find(|(_, a)| a.text("type") == type_);
+            found.map_or(NONE, |(_, a)| a.text("address")).into()
+        };
+        vec![
+            object.name().into(),
+            state(object).into(),
+            roles(object).into(),
+            age(object, now),
+            info.text("kubeletVersion").into(),
+            address("InternalIP"),
+            address("ExternalIP"),
+            text_or(info, "osImage", UNKNOWN),
+            text_or(info, "kernelVersion", UNKNOWN),
+            text_or(info, "containerRuntimeVersion", UNKNOWN),
+        ]
+    }
+}
+
+fn state(object: &Object) -> String {
+    let ready = match condition(part(object, "status"), "Ready").map(|c| c.text("status")) {
+        Some("True") => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    };
+    if part(object, "spec").flag("unschedulable") { format!("{ready},SchedulingDisabled") } else { ready.into() }
+}
+
+fn roles(object: &Object) -> String {
+    let roles: BTreeSet<_> = object
+        .labels()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| match key.strip_prefix("node-role.kubernetes.io/") {
+            None if key == "kubernetes.io/role" => value.as_str(),
+            role => role,
+        })
+        .filter(|role| !role.is_empty())
+        .collect();
+    or_none(roles.into_iter().collect::<Vec<_>>().join(","))
 }

@@ -1,9 +1,14 @@
 //! `PersistentVolumeClaim`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt, canonical_amounts, canonical_resources, fill};
+use crate::table::{self, UNSET, age, part, text_or};
+use jiff::Timestamp;
+
+/// The class, before it was a field.
+pub(crate) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// Defaults of a claim: of the object itself and of the templates in a StatefulSet.
 pub(crate) fn default_claim(claim: &mut Fields) {
@@ -37,6 +42,28 @@ impl Strategy for PersistentVolumeClaims {
 
     fn has_status(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("persistentvolumeclaims")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (part(object, "spec"), part(object, "status"));
+        let phase = if object.deletion_timestamp().is_some() { "Terminating" } else { status.text("phase") };
+        let bound = !spec.text("volumeName").is_empty();
+        let class = object.annotation(CLASS_ANNOTATION).unwrap_or(spec.text("storageClassName"));
+        vec![
+            object.name().into(),
+            phase.into(),
+            spec.text("volumeName").into(),
+            if bound { part(status, "capacity").text("storage").into() } else { "".into() },
+            if bound { table::access_modes(status.items("accessModes")).into() } else { "".into() },
+            class.into(),
+            text_or(spec, "volumeAttributesClassName", UNSET),
+            age(object, now),
+            text_or(spec, "volumeMode", UNSET),
+        ]
     }
 }
 

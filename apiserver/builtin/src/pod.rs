@@ -2,12 +2,15 @@
 
 mod qos;
 mod resources;
+pub(crate) mod row;
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt, canonical_resources};
 use crate::pod_template::{default_spec, same_service_account};
+use crate::table;
+use jiff::Timestamp;
 
 pub(crate) struct Pods;
 
@@ -104,6 +107,14 @@ impl Strategy for Pods {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("pods")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        row::row(object, now)
     }
 }
 

@@ -5,9 +5,11 @@ mod image;
 mod volumes;
 
 use api_meta::{Map, Object, Value};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt};
+use crate::table::{self, part};
+use jiff::Timestamp;
 
 pub(crate) use defaults::{default_spec, same_service_account};
 pub(crate) use volumes::default_source;
@@ -32,5 +34,15 @@ impl Strategy for PodTemplates {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("podtemplates")
+    }
+
+    fn row(&self, object: &Object, _now: Timestamp) -> Vec<Value> {
+        let template = part(object, "template");
+        let [containers, images] = table::containers(template);
+        vec![object.name().into(), containers, images, table::labels(labels(template)).into()]
     }
 }

@@ -2,9 +2,11 @@
 
 use api_meta::validation::NameRule;
 use api_meta::{Object, Value};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
 
@@ -67,6 +69,14 @@ impl Strategy for RoleBindings {
     fn allow_create_on_update(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("rbac.authorization.k8s.io/rolebindings")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        binding_row(object, now)
+    }
 }
 
 impl Strategy for ClusterRoleBindings {
@@ -81,4 +91,31 @@ impl Strategy for ClusterRoleBindings {
     fn allow_create_on_update(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("rbac.authorization.k8s.io/clusterrolebindings")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        binding_row(object, now)
+    }
+}
+
+fn binding_row(object: &Object, now: Timestamp) -> Vec<Value> {
+    let role = part(object, "roleRef");
+    let of_kind = |kind: &str| {
+        let names = object.each("subjects").map(|(_, s)| s).filter(|s| s.text("kind") == kind).map(|s| match kind {
+            "ServiceAccount" => format!("{}/{}", s.text("namespace"), s.text("name")),
+            _ => s.text("name").to_owned(),
+        });
+        Value::from(names.collect::<Vec<_>>().join(", "))
+    };
+    vec![
+        object.name().into(),
+        format!("{}/{}", role.text("kind"), role.text("name")).into(),
+        age(object, now),
+        of_kind("User"),
+        of_kind("Group"),
+        of_kind("ServiceAccount"),
+    ]
 }

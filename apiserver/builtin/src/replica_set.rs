@@ -1,10 +1,12 @@
 //! `ReplicaSet`, and `ReplicationController`, its elder.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
 use crate::pod_template::{self, default_template};
+use crate::table::{self, age, int, part};
+use jiff::Timestamp;
 
 fn zero_status() -> Value {
     json!({"replicas": 0})
@@ -30,6 +32,15 @@ impl Strategy for ReplicaSets {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("apps/replicasets")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let selector = table::selector(part(object, "spec").value("selector"));
+        replicas_row(object, selector, now)
     }
 }
 
@@ -65,4 +76,28 @@ impl Strategy for ReplicationControllers {
     fn has_generation(&self) -> bool {
         true
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("replicationcontrollers")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let selector = table::labels(part(object, "spec").fields("selector"));
+        replicas_row(object, selector, now)
+    }
+}
+
+fn replicas_row(object: &Object, selector: String, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (part(object, "spec"), part(object, "status"));
+    let [containers, images] = table::containers(part(spec, "template"));
+    vec![
+        object.name().into(),
+        int(spec, "replicas").into(),
+        int(status, "replicas").into(),
+        int(status, "readyReplicas").into(),
+        age(object, now),
+        containers,
+        images,
+        selector.into(),
+    ]
 }

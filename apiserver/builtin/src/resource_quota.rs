@@ -1,9 +1,11 @@
 //! `ResourceQuota`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, canonical_amounts};
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct ResourceQuotas;
 
@@ -21,5 +23,20 @@ impl Strategy for ResourceQuotas {
 
     fn has_status(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("resourcequotas")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (mut requests, mut limits) = (Vec::new(), Vec::new());
+        let status = part(object, "status");
+        for (name, hard) in part(status, "hard") {
+            let used = part(status, "used").get(name).and_then(Value::as_str).unwrap_or("0");
+            let text = format!("{name}: {used}/{}", hard.as_str().unwrap_or_default());
+            if name.starts_with("limits.") { limits.push(text) } else { requests.push(text) }
+        }
+        vec![object.name().into(), requests.join(", ").into(), limits.join(", ").into(), age(object, now)]
     }
 }

@@ -1,9 +1,11 @@
 //! `RuntimeClass`.
 
-use api_meta::Object;
-use apiserver_model::Strategy;
+use api_meta::{Object, Value};
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, canonical_amounts};
+use crate::table::{self, age};
+use jiff::Timestamp;
 
 pub(crate) struct RuntimeClasses;
 
@@ -17,5 +19,13 @@ impl Strategy for RuntimeClasses {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("node.k8s.io/runtimeclasses")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), object.text("handler").into(), age(object, now)]
     }
 }

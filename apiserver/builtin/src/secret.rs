@@ -1,11 +1,13 @@
 //! `Secret`.
 
 use api_meta::{Object, Value};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::fields::FieldsExt;
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct Secrets;
 
@@ -13,6 +15,14 @@ impl Strategy for Secrets {
     fn default(&self, object: &mut Object) {
         object.or_text("type", "Opaque");
         merge_string_data(object);
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("secrets")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), object.text("type").into(), part(object, "data").len().into(), age(object, now)]
     }
 }
 

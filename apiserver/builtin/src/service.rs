@@ -3,11 +3,15 @@
 //! The cluster has one family of addresses, IPv4. Which address and ports a
 //! Service gets is the registry's to decide; [`needs`] says what it must find.
 
+mod row;
+
 use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt, fill};
+use crate::table::{self};
+use jiff::Timestamp;
 
 pub(crate) struct Services;
 
@@ -60,6 +64,14 @@ impl Strategy for Services {
 
     fn allow_create_on_update(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("services")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        row::row(object, now)
     }
 }
 

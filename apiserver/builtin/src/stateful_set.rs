@@ -1,11 +1,13 @@
 //! `StatefulSet`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
 use crate::persistent_volume_claim::default_claim;
 use crate::pod_template::default_template;
+use crate::table::{self, age, int, part};
+use jiff::Timestamp;
 
 fn zero_status() -> Value {
     json!({"replicas": 0, "availableReplicas": 0})
@@ -47,5 +49,21 @@ impl Strategy for StatefulSets {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("apps/statefulsets")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (part(object, "spec"), part(object, "status"));
+        let [containers, images] = table::containers(part(spec, "template"));
+        vec![
+            object.name().into(),
+            format!("{}/{}", int(status, "readyReplicas"), int(spec, "replicas")).into(),
+            age(object, now),
+            containers,
+            images,
+        ]
     }
 }

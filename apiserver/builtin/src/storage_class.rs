@@ -1,9 +1,11 @@
 //! `StorageClass` and `VolumeAttributesClass`.
 
-use api_meta::Object;
-use apiserver_model::Strategy;
+use api_meta::{Object, Value};
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
+use crate::table::{self, age, text_or};
+use jiff::Timestamp;
 
 pub(crate) struct StorageClasses;
 
@@ -12,8 +14,36 @@ impl Strategy for StorageClasses {
         object.or_set("reclaimPolicy", "Delete");
         object.or_set("volumeBindingMode", "Immediate");
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("storage.k8s.io/storageclasses")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let marked = DEFAULT_MARKS.iter().any(|mark| object.annotation(mark) == Some("true"));
+        vec![
+            format!("{}{}", object.name(), if marked { " (default)" } else { "" }).into(),
+            object.text("provisioner").into(),
+            text_or(object, "reclaimPolicy", "Delete"),
+            text_or(object, "volumeBindingMode", "Immediate"),
+            object.flag("allowVolumeExpansion").into(),
+            age(object, now),
+        ]
+    }
 }
 
 pub(crate) struct VolumeAttributesClasses;
 
-impl Strategy for VolumeAttributesClasses {}
+impl Strategy for VolumeAttributesClasses {
+    fn columns(&self) -> Vec<Column> {
+        table::columns("storage.k8s.io/volumeattributesclasses")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), object.text("driverName").into(), age(object, now)]
+    }
+}
+
+/// What marks the class of claims that name none.
+const DEFAULT_MARKS: [&str; 2] =
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"];

@@ -1,9 +1,11 @@
 //! `VolumeAttachment`.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
+use crate::table::{self, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct VolumeAttachments;
 
@@ -23,5 +25,21 @@ impl Strategy for VolumeAttachments {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("storage.k8s.io/volumeattachments")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let (spec, status) = (part(object, "spec"), part(object, "status"));
+        vec![
+            object.name().into(),
+            spec.text("attacher").into(),
+            part(spec, "source").text("persistentVolumeName").into(),
+            spec.text("nodeName").into(),
+            status.flag("attached").into(),
+            age(object, now),
+        ]
     }
 }

@@ -1,9 +1,11 @@
 //! Admission by others: webhook configurations and validating admission policies.
 
 use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt};
+use crate::table::{self, UNSET, age, part};
+use jiff::Timestamp;
 
 pub(crate) struct WebhookConfigurations {
     mutating: bool,
@@ -36,6 +38,14 @@ impl Strategy for WebhookConfigurations {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("admissionregistration.k8s.io/validatingwebhookconfigurations")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        vec![object.name().into(), object.items("webhooks").len().into(), age(object, now)]
     }
 }
 
@@ -82,6 +92,24 @@ impl Strategy for AdmissionPolicies {
     fn allow_unconditional_update(&self) -> bool {
         false
     }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("admissionregistration.k8s.io/validatingadmissionpolicies")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let kind = spec.fields("paramKind").map(|k| match k.text("apiVersion") {
+            "" => k.text("kind").to_owned(),
+            version => format!("{version}/{}", k.text("kind")),
+        });
+        vec![
+            object.name().into(),
+            spec.items("validations").len().into(),
+            kind.map_or_else(|| UNSET.into(), Into::into),
+            age(object, now),
+        ]
+    }
 }
 
 pub(crate) struct AdmissionPolicyBindings;
@@ -99,5 +127,24 @@ impl Strategy for AdmissionPolicyBindings {
 
     fn allow_unconditional_update(&self) -> bool {
         false
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("admissionregistration.k8s.io/validatingadmissionpolicybindings")
+    }
+
+    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
+        let spec = part(object, "spec");
+        let reference = spec.fields("paramRef").map(|r| match (r.text("namespace"), r.text("name")) {
+            (_, "") => table::selector(r.value("selector")),
+            ("", name) => name.to_owned(),
+            (namespace, name) => format!("{namespace}/{name}"),
+        });
+        vec![
+            object.name().into(),
+            spec.text("policyName").into(),
+            reference.map_or_else(|| UNSET.into(), Into::into),
+            age(object, now),
+        ]
     }
 }

@@ -162,8 +162,8 @@ pub trait Strategy: Send + Sync + 'static {
     }
 
     /// One cell for each of `columns`.
-    fn row(&self, object: &Object, now: jiff::Timestamp) -> Vec<Value> {
-        vec![object.name().into(), crate::human_age(object.creation_timestamp(), now).into()]
+    fn row(&self, object: &Object, _now: jiff::Timestamp) -> Vec<Value> {
+        vec![object.name().into(), object.creation_timestamp().into()]
     }
 
     /// The object's `/scale`, for kinds that have one.

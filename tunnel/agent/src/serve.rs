@@ -1,6 +1,5 @@
 //! One connection to the hub: answers its streams until it ends.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -20,6 +19,9 @@ use tunnel_stream::{Meter, TunnelStream};
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
     /// Serves one stream until it is done. A stream that is dropped is reset.
+    ///
+    /// When the hub resets the stream, reads and writes fail; a handler that waits for something else meanwhile has to
+    /// watch [`TunnelStream::reset`] too.
     async fn serve(&self, target: Target, stream: TunnelStream);
 }
 
@@ -148,13 +150,7 @@ fn answer<H: Handler>(
     };
     let stream = TunnelStream::new(outward, request.into_body(), meter.clone());
     let handler = handler.clone();
-    drain.spawn(async move {
-        tokio::select! {
-            () = handler.serve(target, stream) => {}
-            // The hub took the stream back. The handler may be waiting for its backend, and would not notice.
-            _ = poll_fn(|cx| respond.poll_reset(cx)) => {}
-        }
-    });
+    drain.spawn(async move { handler.serve(target, stream).await });
 }
 
 fn judge(request: &Request<RecvStream>) -> Result<Target, Refusal> {

@@ -1,0 +1,223 @@
+//! Peers that do not keep to the rules.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use lib_drain::Drain;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tunnel_agent::TunnelStream;
+use tunnel_hub::{Connection, OpenError};
+use tunnel_protocol::limits::Timing;
+use tunnel_protocol::{ALPN, Target};
+
+use crate::support::*;
+
+/// A frame of HTTP/2: type, flags, stream, payload.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const PUSH_PROMISE: u8 = 5;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `:status: 200` in HPACK's static table.
+const STATUS_200: &[u8] = &[0x88];
+
+/// An agent by certificate that answers pings, and after the first of them sends `attack`.
+async fn attack(hub: &Hub, name: &str, attack: Vec<u8>) {
+    let mut stream = hub.dial(Some(&credential(&hub.authority, name)), &[ALPN]).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    let mut preface = [0; 24];
+    stream.read_exact(&mut preface).await.unwrap();
+    let mut attacked = false;
+    // Until the hub hangs up.
+    while let Ok(head) = read_head(&mut stream).await {
+        let mut payload = vec![0; head.0];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head.1 == PING && head.2 & ACK == 0 {
+            stream.write_all(&frame(PING, ACK, 0, &payload)).await.unwrap();
+            if !attacked {
+                attacked = true;
+                hub.connected(name).await;
+                if stream.write_all(&attack).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn read_head(stream: &mut ClientTls) -> std::io::Result<(usize, u8, u8)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await?;
+    Ok((u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize, head[3], head[4]))
+}
+
+/// The session of an attacker ends, and nobody else's.
+async fn check_violation(bytes: Vec<u8>) {
+    let hub = Hub::start(Timing::default()).await;
+    let _bystander = agent_of(&hub, "bystander", Echo, Timing::default());
+    hub.connected("bystander").await;
+    let mut stream = hub.open("bystander").await;
+    timeout(SOON, attack(&hub, "attacker", bytes)).await.unwrap();
+    assert!(hub.ended(1).await[0].contains("Violation"), "{:?}", hub.endings);
+    assert!(matches!(hub.sessions.connection(&cluster("attacker")), Connection::Disconnected { .. }));
+    echo_once(&mut stream, b"undisturbed").await;
+}
+
+#[tokio::test]
+async fn case_12_an_agent_cannot_open_a_stream() {
+    check_violation(frame(HEADERS, END_HEADERS, 2, STATUS_200)).await;
+}
+
+#[tokio::test]
+async fn case_12_an_agent_cannot_answer_what_was_not_asked() {
+    check_violation(frame(HEADERS, END_HEADERS, 101, STATUS_200)).await;
+}
+
+#[tokio::test]
+async fn case_12_an_agent_cannot_push() {
+    let promised = [&2u32.to_be_bytes()[..], STATUS_200].concat();
+    check_violation(frame(PUSH_PROMISE, END_HEADERS, 1, &promised)).await;
+}
+
+#[tokio::test]
+async fn case_15_endless_headers_are_cut() {
+    let mut bytes = frame(HEADERS, 0, 2, STATUS_200);
+    for _ in 0..10_000 {
+        bytes.extend(frame(CONTINUATION, 0, 2, &[0; 64]));
+    }
+    check_violation(bytes).await;
+}
+
+#[tokio::test]
+async fn case_15_one_byte_frames_and_nonsense_are_cut() {
+    check_violation([0xff; 64].repeat(64)).await;
+}
+
+/// Takes one agent and speaks to it as a hub that was broken into.
+async fn evil_hub() -> (h2::client::SendRequest<Bytes>, Drain) {
+    let authority = authority();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let trust = lib_tls::Trust::Pin(authority.pin());
+    let agent =
+        start_agent(listener.local_addr().unwrap(), &trust, &credential(&authority, "one"), Echo, Timing::default());
+    let server = authority.issue(&lib_tls::Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
+    let config = lib_tls::server_config(&server, &lib_tls::ClientVerification::None, &[ALPN]).unwrap();
+    let (tcp, _) = listener.accept().await.unwrap();
+    let stream = TlsAcceptor::from(std::sync::Arc::new(config)).accept(tcp).await.unwrap();
+    let (send, connection) = h2::client::handshake(stream).await.unwrap();
+    agent.drain.spawn(async move {
+        let _ = connection.await;
+    });
+    (send, agent.drain)
+}
+
+async fn ask(send: &mut h2::client::SendRequest<Bytes>, method: Method, uri: &str) -> StatusCode {
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = uri.parse().unwrap();
+    let (response, _outward) = send.clone().ready().await.unwrap().send_request(request, false).unwrap();
+    timeout(SOON, response).await.unwrap().unwrap().status()
+}
+
+#[tokio::test]
+async fn case_11_an_agent_leads_to_its_targets_only() {
+    let (mut send, _agent) = evil_hub().await;
+    for elsewhere in
+        ["169.254.169.254:80", "10.0.0.1:10250", "localhost:2379", "kubernetes-api:443", "kubernetes", "[::1]:80"]
+    {
+        assert_eq!(ask(&mut send, Method::CONNECT, elsewhere).await, StatusCode::FORBIDDEN, "{elsewhere}");
+    }
+    for uri in ["https://kubernetes-api/api", "http://169.254.169.254/latest/meta-data"] {
+        assert_eq!(ask(&mut send, Method::GET, uri).await, StatusCode::BAD_REQUEST, "{uri}");
+    }
+    for target in Target::ALL {
+        assert_eq!(ask(&mut send, Method::CONNECT, target.as_str()).await, StatusCode::OK, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn case_15_rapid_reset_ends_the_tunnel() {
+    let (send, agent) = evil_hub().await;
+    let attack = async {
+        loop {
+            let mut request = Request::new(());
+            *request.method_mut() = Method::CONNECT;
+            *request.uri_mut() = "kubernetes-api".parse().unwrap();
+            let Ok(mut send) = send.clone().ready().await else { return };
+            let Ok((_, mut outward)) = send.send_request(request, false) else { return };
+            outward.send_reset(h2::Reason::CANCEL);
+            // Lets the connection write: an attack that stays in our own queue is none.
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, attack).await.expect("the agent should have hung up");
+    let _ = agent.drain(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn case_14_pending_dials_time_out_and_leave_nothing() {
+    // An agent that takes every stream and never answers.
+    let hub = Hub::start(Timing::default()).await;
+    let stream = hub.dial(Some(&credential(&hub.authority, "one")), &[ALPN]).await.unwrap();
+    let black_hole = Drain::new();
+    black_hole.spawn(async move {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut taken = Vec::new();
+        while let Some(Ok(asked)) = connection.accept().await {
+            taken.push(asked);
+        }
+    });
+    hub.connected("one").await;
+    let one = cluster("one");
+    for _ in 0..10 {
+        let dials: Vec<_> = (0..1000)
+            .map(|_| {
+                let (sessions, one) = (hub.sessions.clone(), one.clone());
+                tokio::spawn(async move {
+                    sessions.open(&one, Target::KubernetesApi, Duration::from_millis(50)).await.map(drop)
+                })
+            })
+            .collect();
+        let (mut late, mut full) = (0, 0);
+        for dial in dials {
+            match dial.await.unwrap() {
+                Err(OpenError::Deadline { .. }) => late += 1,
+                Err(OpenError::Full { .. }) => full += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(late >= 256 && full > 0, "{late} late, {full} full");
+    }
+    assert_eq!(hub.sessions.snapshots()[0].streams, 0);
+}
+
+#[tokio::test]
+async fn refusals_are_passed_on() {
+    let hub = Hub::start(Timing::default()).await;
+    let stream = hub.dial(Some(&credential(&hub.authority, "one")), &[ALPN]).await.unwrap();
+    let unwilling = Drain::new();
+    unwilling.spawn(async move {
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            let refused = Response::builder().status(403).body(()).unwrap();
+            respond.send_response(refused, true).map(drop).unwrap();
+        }
+    });
+    hub.connected("one").await;
+    let refused: Result<TunnelStream, _> = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    assert!(
+        matches!(refused, Err(OpenError::Refused { refusal: tunnel_protocol::Refusal::Forbidden, .. })),
+        "{refused:?}"
+    );
+}

@@ -1,0 +1,176 @@
+//! Bytes through the tunnel, and what one stream may do to others.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use lib_drain::Drained;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use tunnel_agent::{Handler, TunnelStream};
+use tunnel_hub::OpenError;
+use tunnel_protocol::Target;
+use tunnel_protocol::limits::{STREAM_WINDOW, STREAMS, Timing};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn bytes_go_both_ways_and_both_ends_can_finish() {
+    let hub = Hub::start(Timing::default()).await;
+    let _agent = agent_of(&hub, "one", Echo, Timing::default());
+    hub.connected("one").await;
+    let mut stream = hub.open("one").await;
+    echo_once(&mut stream, b"hello").await;
+    stream.write_all(b"last words").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"last words");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throughput_is_sane() {
+    const SIZE: usize = 64 * 1024 * 1024;
+    let hub = Hub::start(Timing::default()).await;
+    let _agent = agent_of(&hub, "one", Flood, Timing::default());
+    hub.connected("one").await;
+    let mut stream = hub.open("one").await;
+    let mut buffer = vec![0; 128 * 1024];
+    let (mut taken, began) = (0, Instant::now());
+    while taken < SIZE {
+        taken += stream.read(&mut buffer).await.unwrap();
+    }
+    // An unoptimized build does some 100 MB/s; a window that is not given back does nothing at all.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    let figures = &hub.sessions.snapshots()[0];
+    assert!(figures.received >= SIZE as u64 && figures.streams == 1, "{figures:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_13_readers_who_stop_do_not_stop_others() {
+    let hub = Hub::start(Timing::default()).await;
+    let agent = agent_of(&hub, "one", Flood, Timing::default());
+    hub.connected("one").await;
+    // All streams but one are full and unread.
+    let mut stopped = Vec::new();
+    for _ in 0..STREAMS - 1 {
+        let mut stream = hub.open("one").await;
+        stream.read_exact(&mut [0]).await.unwrap();
+        stopped.push(stream);
+    }
+    let mut lively = hub.sessions.open(&cluster("one"), Target::AgentStatus, SOON).await.unwrap();
+    let mut slowest = Duration::ZERO;
+    for _ in 0..100 {
+        let began = Instant::now();
+        echo_once(&mut lively, &[7; 1024]).await;
+        slowest = slowest.max(began.elapsed());
+    }
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    let received = hub.sessions.snapshots()[0].received;
+    assert!(received < u64::from(STREAM_WINDOW) * 4, "unread bytes were counted as taken: {received}");
+    // There is no room for one more, and nobody waits for it.
+    let began = Instant::now();
+    let full = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    assert!(matches!(full, Err(OpenError::Full { .. })), "{full:?}");
+    assert!(began.elapsed() < Duration::from_secs(1));
+    // Room comes back with the streams, and the flooding tasks end with theirs.
+    drop(stopped);
+    drop(lively);
+    wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
+    hub.sessions.open(&cluster("one"), Target::AgentStatus, SOON).await.map(drop).unwrap();
+    assert_eq!(agent.drain.drain(SOON).await, Drained::Complete);
+}
+
+#[tokio::test]
+async fn no_tunnel_is_said_at_once() {
+    let hub = Hub::start(quick()).await;
+    let none = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    assert!(matches!(none, Err(OpenError::NoTunnel { since: None, .. })), "{none:?}");
+    let agent = agent_of(&hub, "one", Echo, quick());
+    hub.connected("one").await;
+    let _ = agent.drain.drain(SOON).await;
+    hub.disconnected("one").await;
+    let gone = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    assert!(matches!(gone, Err(OpenError::NoTunnel { since: Some(_), .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_handler_learns_of_a_dropped_stream() {
+    /// Waits for a backend that never answers, unless the hub gives up.
+    struct Stuck(Arc<tokio::sync::Semaphore>);
+    #[async_trait]
+    impl Handler for Stuck {
+        async fn serve(&self, _: Target, mut stream: TunnelStream) {
+            let _permit = self.0.acquire().await.unwrap();
+            stream.reset().await;
+        }
+    }
+    let hub = Hub::start(Timing::default()).await;
+    let slots = Arc::new(tokio::sync::Semaphore::new(1));
+    let _agent = agent_of(&hub, "one", Stuck(slots.clone()), Timing::default());
+    hub.connected("one").await;
+    let stream = hub.open("one").await;
+    wait_for(|| slots.available_permits() == 0).await;
+    drop(stream);
+    wait_for(|| slots.available_permits() == 1).await;
+}
+
+/// Answers HTTP/1.1: upgrades to an echo, and says the path for anything else.
+struct Http;
+
+#[async_trait]
+impl Handler for Http {
+    async fn serve(&self, _: Target, stream: TunnelStream) {
+        let service = service_fn(|mut request: Request<Incoming>| async move {
+            let mut response = Response::new(Full::new(Bytes::from(request.uri().to_string())));
+            if request.headers().contains_key("upgrade") {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                response.headers_mut().insert("connection", "upgrade".parse().unwrap());
+                response.headers_mut().insert("upgrade", "echo".parse().unwrap());
+                tokio::spawn(async move {
+                    let upgraded = hyper::upgrade::on(&mut request).await.unwrap();
+                    let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded));
+                    let _ = tokio::io::copy(&mut read, &mut write).await;
+                    let _ = write.shutdown().await;
+                });
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        });
+        let connection = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        let _ = connection.with_upgrades().await;
+    }
+}
+
+#[tokio::test]
+async fn requests_and_upgrades_are_carried() {
+    let hub = Hub::start(Timing::default()).await;
+    let _agent = agent_of(&hub, "one", Http, Timing::default());
+    hub.connected("one").await;
+    let one = cluster("one");
+    let request = Request::get("/api/v1/pods?watch=true").body(Empty::<Bytes>::new()).unwrap();
+    let response = hub.sessions.send(&one, Target::KubernetesApi, request, SOON).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "/api/v1/pods?watch=true");
+
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri("/exec")
+        .header("connection", "upgrade")
+        .header("upgrade", "echo")
+        .body(Empty::<Bytes>::new())
+        .unwrap();
+    let mut response = hub.sessions.send(&one, Target::KubernetesApi, request, SOON).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+    let mut upgraded = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+    upgraded.write_all(b"ping").await.unwrap();
+    upgraded.shutdown().await.unwrap();
+    let mut back = Vec::new();
+    timeout(SOON, upgraded.read_to_end(&mut back)).await.unwrap().unwrap();
+    assert_eq!(back, b"ping");
+    drop(upgraded);
+    wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
+}

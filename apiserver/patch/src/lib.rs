@@ -15,10 +15,12 @@
 pub mod decode;
 pub mod go;
 pub mod json_patch;
+pub mod managed_fields;
 mod merge_patch;
 pub mod strategic;
 
 pub use json_patch::{JsonPatch, json_patch};
+pub use managed_fields::FieldManager;
 pub use merge_patch::merge_patch;
 pub use strategic::strategic_merge;
 

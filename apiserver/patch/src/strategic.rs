@@ -243,7 +243,7 @@ fn field<'a>(schema: &'a Schema, key: &str) -> Result<&'a Schema, Error> {
     if let Some((_, found)) = schema.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
         return Ok(found);
     }
-    let type_name = schema.type_name.clone().unwrap_or_default();
+    let type_name = schema.go.as_ref().map(|go| go.name.clone()).unwrap_or_default();
     Err(Error::UnknownField { type_name, field: key.to_owned() })
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use api_meta::json;
-use apiserver_model::schema::ListType;
+use apiserver_model::schema::{GoStruct, ListType};
 use proptest::prelude::*;
 
 use super::*;
@@ -17,7 +17,8 @@ fn plain_list(items: Schema) -> Schema {
 
 fn object<const N: usize>(type_name: &str, properties: [(&str, Schema); N]) -> Schema {
     let properties = properties.into_iter().map(|(k, v)| (k.to_owned(), Arc::new(v))).collect();
-    Schema { properties, type_name: Some(type_name.into()), ..Schema::of(Type::Object) }
+    let go = GoStruct { name: type_name.into(), ..GoStruct::default() };
+    Schema { properties, go: Some(Arc::new(go)), ..Schema::of(Type::Object) }
 }
 
 fn map(values: Schema) -> Schema {

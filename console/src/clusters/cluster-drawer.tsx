@@ -132,8 +132,8 @@ function Detail({ view }: { view: ClusterView }) {
         <div className="flex flex-col gap-2.5">
           {detailCommands(view.name).map(({ title, command }) => (
             <div key={title}>
-              <p className="mb-1 text-caption text-ink-faint">{t(`detail.${title}`)}</p>
-              <CodeBlock text={command} label={t(`detail.${title}`)} />
+              <p className="mb-1 text-caption text-ink-faint">{t(title)}</p>
+              <CodeBlock text={command} label={t(title)} />
             </div>
           ))}
         </div>

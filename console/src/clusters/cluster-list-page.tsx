@@ -171,7 +171,11 @@ function StaleNotice({ lastLive, error }: { lastLive: number; error: ApiError | 
   );
 }
 
-type AddDialog = "import" | "register";
+const ways = [
+  { dialog: "import", title: "clusters.import", hint: "clusters.importHint" },
+  { dialog: "register", title: "clusters.register", hint: "clusters.registerHint" },
+] as const;
+type AddDialog = (typeof ways)[number]["dialog"];
 
 function AddActions({ onOpen }: { onOpen: (dialog: AddDialog) => void }) {
   const { t } = useTranslation();
@@ -192,11 +196,11 @@ function AddActions({ onOpen }: { onOpen: (dialog: AddDialog) => void }) {
           </Button>
         </MenuTrigger>
         <MenuContent align="end" className="max-w-72">
-          {(["import", "register"] as const).map((dialog) => (
+          {ways.map(({ dialog, title, hint }) => (
             <MenuItem key={dialog} onSelect={() => onOpen(dialog)}>
               <span>
-                {t(`clusters.${dialog}`)}
-                <span className="block text-caption text-ink-faint">{t(`clusters.${dialog}Hint`)}</span>
+                {t(title)}
+                <span className="block text-caption text-ink-faint">{t(hint)}</span>
               </span>
             </MenuItem>
           ))}

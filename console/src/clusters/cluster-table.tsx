@@ -258,7 +258,7 @@ export function ClusterCards({ rows, selected, onRemove }: Pick<Props, "rows" | 
               <RowMenu view={view} onRemove={onRemove} />
             </span>
           </div>
-          <div className="mt-2 flex flex-wrap items-center gap-x-4 gap-y-1 border-t border-line pt-2">
+          <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line pt-2">
             <Version view={view} />
             <Nodes view={view} />
             <Heartbeat view={view} />

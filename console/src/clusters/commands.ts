@@ -4,10 +4,10 @@ export const LIST_COMMAND = "ac get clusters";
 
 export function detailCommands(name: string) {
   return [
-    { title: "commandUse", command: `ac config use-cluster ${name}` },
-    { title: "commandNodes", command: `ac get nodes --cluster ${name}` },
-    { title: "commandPods", command: `ac get pods -A --cluster ${name}` },
-    { title: "commandObject", command: `ac get clusters.cluster.x-k8s.io ${name} -n cpaas-system -o yaml --cluster global` },
+    { title: "detail.commandUse", command: `ac config use-cluster ${name}` },
+    { title: "detail.commandNodes", command: `ac get nodes --cluster ${name}` },
+    { title: "detail.commandPods", command: `ac get pods -A --cluster ${name}` },
+    { title: "detail.commandObject", command: `ac get clusters.cluster.x-k8s.io ${name} -n cpaas-system -o yaml --cluster global` },
   ] as const;
 }
 

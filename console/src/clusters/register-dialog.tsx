@@ -3,7 +3,7 @@ import { useMutation } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import { Check, LoaderCircle } from "lucide-react";
-import { useState, type FormEvent } from "react";
+import { useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { registerCluster, type Registration } from "../api/gateway";
 import { ApiError, fieldErrors } from "../api/status";
@@ -42,12 +42,14 @@ function Ask({ busy, error, onSubmit, onClose }: AskProps) {
   const [name, setName] = useState("");
   const [displayName, setDisplayName] = useState("");
   const [tried, setTried] = useState(false);
+  const nameInput = useRef<HTMLInputElement>(null);
   const problem = nameProblem(name, items);
   const refused = error instanceof ApiError ? fieldErrors(error, FIELDS) : undefined;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
-    if (problem || busy) return;
+    if (problem) return nameInput.current?.focus();
+    if (busy) return;
     onSubmit({ name, ...(displayName.trim() ? { displayName: displayName.trim() } : {}) });
   };
   return (
@@ -73,6 +75,7 @@ function Ask({ busy, error, onSubmit, onClose }: AskProps) {
           {(props) => (
             <Input
               {...props}
+              ref={nameInput}
               name="name"
               autoComplete="off"
               autoCapitalize="none"

@@ -55,7 +55,7 @@ test("every key is used somewhere", () => {
     .map((file) => readFileSync(join("src", file), "utf8"))
     .join("\n");
   // A key is written whole, or as a family: t(`health.${x}`).
-  const families = [...sources.matchAll(/t\(\s*`([\w-]+\.)\$\{/g)].map((match) => match[1] ?? "");
+  const families = [...sources.matchAll(/t\(\s*`((?:[\w-]+\.)+)\$\{/g)].map((match) => match[1] ?? "");
   const unused = [...english.keys()]
     .map(base)
     .filter((key) => !sources.includes(`"${key}"`) && !families.some((family) => key.startsWith(family)));

@@ -1,6 +1,7 @@
 //! From the bytes of a patch request to the patch.
 
 use api_meta::{Map, Status, Value};
+use apiserver_model::schema::decode::json_error;
 
 use crate::go;
 use crate::json_patch::{JsonPatch, Step};
@@ -45,7 +46,7 @@ impl Error {
 fn parse(body: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(body).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => Error::UnexpectedEnd,
-        _ => Error::Syntax(error.to_string()),
+        _ => Error::Syntax(json_error(body).unwrap_or_else(|| error.to_string())),
     })
 }
 
@@ -125,6 +126,11 @@ mod tests {
     #[test]
     fn a_cut_merge_patch() {
         check_object("{", "unexpected end of JSON input");
+    }
+
+    #[test]
+    fn a_malformed_merge_patch() {
+        check_object("{a}", "invalid character 'a' looking for beginning of object key string");
     }
 
     #[test]

@@ -125,9 +125,8 @@ impl FieldManager<'_> {
 
     /// Removes what the manager applied last time and not this time, unless someone else owns it.
     fn prune(&self, merged: Value, managers: &Managers, last: &Owned) -> Result<Value, Error> {
-        let Some(merged) = self.convert_value(Cow::Owned(merged), self.api_version(), &last.api_version) else {
-            return Err(Error::VersionGone(last.api_version.clone()));
-        };
+        let gone = || Error::VersionGone(last.api_version.clone());
+        let merged = self.convert_value(Cow::Owned(merged), self.api_version(), &last.api_version).ok_or_else(gone)?;
         let gone = with_named_fields(&last.set, &merged.schema);
         let mut pruned: Cow<'_, Value> = Cow::Owned(remove(&merged.value, &gone, &merged.schema));
         let mut version = last.api_version.clone();

@@ -22,14 +22,14 @@ impl<'a> Identity<'a> {
         Self(strategy.merge_key.as_deref().filter(|key| !key.is_empty()))
     }
 
-    fn get<'v>(self, item: &'v Value) -> Option<&'v Value> {
+    fn get(self, item: &Value) -> Option<&Value> {
         match self.0 {
             None => Some(item),
             Some(key) => item.as_object()?.get(key),
         }
     }
 
-    fn require<'v>(self, item: &'v Value) -> Result<&'v Value, Error> {
+    fn require(self, item: &Value) -> Result<&Value, Error> {
         let Some(key) = self.0 else { return Ok(item) };
         let fields = as_map(item)?;
         fields.get(key).ok_or_else(|| Error::NoMergeKey { map: item.clone(), key: key.to_owned() })

@@ -37,7 +37,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue_batches: 4096, queue_bytes: 16 << 20, window_events: 4096, window_bytes: 8 << 20 }
+        Self { queue_batches: 4096, queue_bytes: 16 << 20, window_events: 2048, window_bytes: 4 << 20 }
     }
 }
 
@@ -309,6 +309,8 @@ impl Follower {
         let events = matching(state.window.range(unseen..), &self.request.prefix);
         let (sender, queue) = mpsc::channel(self.fanout.limits.queue_batches);
         let shared = Arc::new(Shared::default());
+        // While nothing is written, nobody else would notice those who left.
+        state.watchers.retain(|watcher| !watcher.queue.is_closed());
         state.watchers.push(Watcher {
             prefix: self.request.prefix.clone(),
             queue: sender,
@@ -383,4 +385,104 @@ fn matching<'a>(events: impl Iterator<Item = &'a Arc<Event>>, prefix: &str) -> V
 
 fn weigh(events: &[Arc<Event>]) -> usize {
     events.iter().map(|event| event.weight()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+
+    use super::*;
+    use crate::{EventKind, KeyValue};
+
+    fn change(revision: u64, bytes: usize) -> Vec<Arc<Event>> {
+        let kv = KeyValue {
+            key: "/a".into(),
+            value: vec![0; bytes].into(),
+            create_revision: Revision(revision),
+            mod_revision: Revision(revision),
+            version: 1,
+        };
+        vec![Arc::new(Event { kind: EventKind::Put, kv, prev: None })]
+    }
+
+    fn fanout(limits: Limits) -> Arc<Fanout> {
+        Arc::new(Fanout::new(limits, Revision::FIRST, Revision::ZERO))
+    }
+
+    fn watch(fanout: &Arc<Fanout>, after: u64) -> Result<WatchStream, Error> {
+        fanout.watch(Arc::new(NoHistory), WatchRequest::prefix("/").after(Revision(after)))
+    }
+
+    /// How many changes a watcher gets that reads only after all of them were published.
+    async fn delivered_to_a_sleeper(limits: Limits, changes: u64, bytes: usize) -> usize {
+        let fanout = fanout(limits);
+        let mut stream = watch(&fanout, 1).unwrap();
+        for revision in 2..2 + changes {
+            fanout.publish(change(revision, bytes), Revision(revision));
+        }
+        let mut delivered = 0;
+        loop {
+            match stream.next().await.unwrap() {
+                Ok(batch) => delivered += batch.events.len(),
+                Err(Error::WatchLagged { after }) => {
+                    assert_eq!(after, Revision(1 + delivered as u64));
+                    assert!(stream.next().await.is_none());
+                    return delivered;
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_bounded_by_number() {
+        let limits = Limits { queue_batches: 3, ..Limits::default() };
+        assert_eq!(delivered_to_a_sleeper(limits, 10, 1).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_bounded_by_size_but_holds_one_batch_of_any() {
+        let limits = Limits { queue_bytes: 25_000, ..Limits::default() };
+        assert_eq!(delivered_to_a_sleeper(limits, 10, 10_000).await, 2);
+        assert_eq!(delivered_to_a_sleeper(limits, 10, 100_000).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_window_is_bounded_and_says_what_it_lost() {
+        for limits in
+            [Limits { window_events: 3, ..Limits::default() }, Limits { window_bytes: 35_000, ..Limits::default() }]
+        {
+            let fanout = fanout(limits);
+            for revision in 2..=10 {
+                fanout.publish(change(revision, 10_000), Revision(revision));
+            }
+            let replayed = watch(&fanout, 7).unwrap().next().await.unwrap().unwrap();
+            assert_eq!((replayed.revision, replayed.events.len()), (Revision(10), 3));
+            let lost = watch(&fanout, 6).unwrap().next().await.unwrap();
+            assert!(matches!(lost, Err(Error::Compacted { requested: Revision(6), .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn watchers_that_left_are_forgotten_without_any_write() {
+        let fanout = fanout(Limits::default());
+        for _ in 0..100 {
+            drop(watch(&fanout, 1).unwrap());
+        }
+        let _stays = watch(&fanout, 1).unwrap();
+        assert_eq!(fanout.watchers(), 1);
+    }
+
+    #[tokio::test]
+    async fn waiting_for_a_revision_ends_when_it_is_published_or_never_will_be() {
+        let fanout = fanout(Limits::default());
+        let (reached, ()) = tokio::join!(fanout.reached(Revision(3)), async {
+            fanout.publish(change(2, 1), Revision(2));
+            tokio::task::yield_now().await;
+            fanout.publish(change(3, 1), Revision(3));
+        });
+        reached.unwrap();
+        let (reached, ()) = tokio::join!(fanout.reached(Revision(4)), async { fanout.close() });
+        assert!(matches!(reached, Err(Error::Closed)));
+    }
 }

@@ -7,7 +7,7 @@
 //! read-only connections on blocking threads; the write-ahead log gives each of them a stable snapshot, and neither
 //! side waits for the other. The file is a log of changes (`history`) and an index of the last change of each key
 //! (`keys`); each change points to the one before it of the same key, so an older state is found by walking back. See
-//! [`schema`](mod@schema) for why.
+//! the header of `schema.rs` for why.
 //!
 //! # Guarantees
 //!

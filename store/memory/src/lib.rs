@@ -3,7 +3,7 @@
 //! Every key holds its versions, oldest first, until they are compacted. Readers share a lock for the time of one page;
 //! a writer holds it alone for the time of one transaction. Values are shared, never copied.
 //!
-//! History is bounded by [`Options::retain`]: behind that many revisions the store compacts itself.
+//! History is bounded by [`Options::retain`] and [`Options::retain_bytes`]: beyond that the store compacts itself.
 
 mod state;
 
@@ -20,15 +20,17 @@ use crate::state::State;
 /// How much a memory store may hold on to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// How many revisions stay readable.
+    /// How many revisions stay readable, ...
     pub retain: u64,
+    /// ... unless their values take more than this.
+    pub retain_bytes: usize,
     /// Bounds for watchers.
     pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { retain: 10_000, limits: Limits::default() }
+        Self { retain: 10_000, retain_bytes: 16 << 20, limits: Limits::default() }
     }
 }
 
@@ -36,6 +38,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct MemoryStore {
     retain: u64,
+    retain_bytes: usize,
     state: RwLock<State>,
     fanout: Arc<Fanout>,
 }
@@ -48,6 +51,7 @@ impl MemoryStore {
         let limits = options.limits.unbounded_window();
         Self {
             retain: options.retain.max(1),
+            retain_bytes: options.retain_bytes,
             state: RwLock::new(State::default()),
             fanout: Arc::new(Fanout::new(limits, Revision::FIRST, Revision::ZERO)),
         }
@@ -66,9 +70,11 @@ impl MemoryStore {
 
     /// Compacts when a quarter more than needed has piled up, so that the work is done in strides.
     fn trim(&self, state: &mut State) {
-        let keep = self.retain + self.retain / 4;
-        if state.revision.0 - state.compacted.0 > keep {
-            let target = Revision(state.revision.0 - self.retain);
+        let revisions = self.retain.saturating_add(self.retain / 4);
+        let bytes = self.retain_bytes.saturating_add(self.retain_bytes / 4);
+        if state.revision.0 - state.compacted.0 > revisions || state.history_bytes() > bytes {
+            let surplus = Revision(state.revision.0.saturating_sub(self.retain));
+            let target = surplus.max(state.fitting(self.retain_bytes));
             state.compact(target);
             self.fanout.forget(target);
         }
@@ -138,5 +144,43 @@ impl Store for MemoryStore {
         state.closed = true;
         self.fanout.close();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use store_core::Op;
+
+    use super::*;
+
+    async fn compacted_after(options: Options, writes: usize, bytes: usize) -> (u64, u64) {
+        let store = MemoryStore::new(options);
+        for _ in 0..writes {
+            let txn = Txn::default().then(Op::put("/a", vec![0; bytes]));
+            store.txn(txn).await.unwrap();
+        }
+        let compacted = store.compacted_revision().await.unwrap();
+        assert!(store.get("/a", Some(compacted.max(Revision(2)))).await.unwrap().is_some());
+        (compacted.0, store.current_revision().await.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn old_revisions_are_compacted_in_strides() {
+        let options = Options { retain: 100, ..Options::default() };
+        assert_eq!(compacted_after(options, 124, 1).await, (0, 125));
+        assert_eq!(compacted_after(options, 125, 1).await, (26, 126));
+    }
+
+    #[tokio::test]
+    async fn big_revisions_are_compacted_sooner() {
+        let options = Options { retain_bytes: 100_000, ..Options::default() };
+        let (compacted, current) = compacted_after(options, 1000, 10_000).await;
+        assert!((7..=13).contains(&(current - compacted)), "{compacted} of {current}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_compacted_without_need() {
+        let options = Options { retain: u64::MAX, retain_bytes: usize::MAX, ..Options::default() };
+        assert_eq!(compacted_after(options, 1000, 1000).await, (0, 1001));
     }
 }

@@ -26,8 +26,18 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// Versions oldest first; never empty.
     keys: BTreeMap<Key, VecDeque<Version>>,
-    /// Which key changed when, after the compacted revision: what compaction has to look at.
-    log: VecDeque<(Revision, Key)>,
+    /// What changed after the compacted revision: what compaction has to look at.
+    log: VecDeque<Change>,
+    /// The weight of the log.
+    log_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Change {
+    revision: Revision,
+    key: Key,
+    /// About how much memory the change keeps from being freed.
+    weight: usize,
 }
 
 impl Default for State {
@@ -38,6 +48,7 @@ impl Default for State {
             closed: false,
             keys: BTreeMap::new(),
             log: VecDeque::new(),
+            log_bytes: 0,
         }
     }
 }
@@ -126,10 +137,15 @@ impl State {
             mod_revision: revision,
             version,
         };
-        self.log.push_back((revision, key.clone()));
+        // The value before is shared with the change that wrote it, and counted there.
+        let weight = size_of::<Event>() + key.len() + kv.value.len();
+        let event = Event { kind, kv, prev };
+        let change = Change { revision, key: key.clone(), weight };
+        self.log_bytes += change.weight;
+        self.log.push_back(change);
         let version = Version { mod_revision: revision, create_revision, version, value };
         self.keys.entry(key).or_default().push_back(version);
-        Some(Event { kind, kv, prev })
+        Some(event)
     }
 
     pub(crate) fn may_compact(&self, revision: Revision) -> Result<(), Error> {
@@ -142,10 +158,27 @@ impl State {
         Ok(())
     }
 
+    /// About how much memory history takes.
+    pub(crate) fn history_bytes(&self) -> usize {
+        self.log_bytes
+    }
+
+    /// The oldest revision after which history takes no more than so many bytes.
+    pub(crate) fn fitting(&self, bytes: usize) -> Revision {
+        let mut left = self.log_bytes;
+        let surplus = self.log.iter().take_while(|change| {
+            let fits = left <= bytes;
+            left -= change.weight;
+            !fits
+        });
+        surplus.last().map_or(self.compacted, |change| change.revision)
+    }
+
     /// Drops what only states before `revision` need. Costs as much as was changed since the last compaction.
     pub(crate) fn compact(&mut self, revision: Revision) {
         self.compacted = revision;
-        while let Some((_, key)) = self.log.pop_front_if(|(changed, _)| *changed <= revision) {
+        while let Some(Change { key, weight, .. }) = self.log.pop_front_if(|change| change.revision <= revision) {
+            self.log_bytes -= weight;
             let Some(versions) = self.keys.get_mut(&key) else { continue };
             while versions.get(1).is_some_and(|next| next.mod_revision <= revision) {
                 versions.pop_front();

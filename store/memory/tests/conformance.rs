@@ -1,10 +1,12 @@
 //! The memory store means what a store means.
 
 use store_core::conformance::Fixture;
-use store_memory::MemoryStore;
+use store_memory::{MemoryStore, Options};
 
 async fn fixture() -> Fixture {
-    Fixture::new(MemoryStore::default(), ())
+    // The suite resumes watches across more bytes than a store keeps by default.
+    let options = Options { retain_bytes: 256 << 20, ..Options::default() };
+    Fixture::new(MemoryStore::new(options), ())
 }
 
 store_core::conformance_tests!(fixture);

@@ -1,0 +1,140 @@
+//! What a session is and where we are in it: `whoami`, `namespace`, `config get-sessions|use-session|use-cluster`,
+//! and the token for kubectl.
+
+use jiff::Timestamp;
+
+use super::Cx;
+use super::login::activate;
+use crate::args::Whoami;
+use crate::credentials;
+use crate::error::{Error, Exit, Result};
+use crate::kubeconfig::{Kubeconfig, Section};
+use crate::output::table::align;
+use crate::platform;
+use crate::session::{self, GLOBAL};
+use crate::text::Text;
+
+/// Lists sessions in the published columns.
+pub fn get_sessions(cx: &Cx) -> Result<i32> {
+    let config = cx.connector.config()?;
+    let sessions = session::all(&config);
+    if sessions.is_empty() {
+        cx.ui.note(&Text::NoSessions {});
+        return Ok(0);
+    }
+    let current = config.current_context();
+    let mut lines = vec![["CURRENT", "SESSION", "PLATFORM", "USER", "CLUSTERS"].map(str::to_owned).to_vec()];
+    lines.extend(sessions.iter().map(|session| {
+        let is_current = current.as_deref().is_some_and(|context| session.cluster_of(context).is_some());
+        vec![
+            if is_current { "*" } else { "" }.to_owned(),
+            session.name.clone(),
+            session.platform_url.clone(),
+            session.username.clone(),
+            session.clusters.len().to_string(),
+        ]
+    }));
+    cx.ui.out(&align(&lines, &mut Vec::new()))?;
+    Ok(0)
+}
+
+/// Switches to a session, on the hub unless `--cluster` says otherwise.
+pub fn use_session(cx: &Cx, name: &str) -> Result<i32> {
+    let wanted = cx.global.cluster.as_deref();
+    let context = Kubeconfig::edit(&cx.connector.paths, |config| {
+        let session = session::find(config, Some(name))?;
+        let first = session.clusters.first().map(|cluster| cluster.cluster.clone());
+        let default = if session.cluster(GLOBAL).is_some() { Some(GLOBAL.to_owned()) } else { first };
+        let cluster = wanted.map(str::to_owned).or(default).unwrap_or_else(|| GLOBAL.to_owned());
+        activate(config, name, &cluster, cx.global.namespace.as_deref())
+    })?;
+    cx.ui.out_line(format!("Switched to session \"{name}\"."))?;
+    cx.ui.out_line(format!("Context \"{context}\" activated."))?;
+    Ok(0)
+}
+
+/// Switches to another cluster of the session in use.
+pub fn use_cluster(cx: &Cx, cluster: &str) -> Result<i32> {
+    let context = Kubeconfig::edit(&cx.connector.paths, |config| {
+        let session = session::find(config, cx.global.session.as_deref())?;
+        activate(config, &session.name, cluster, cx.global.namespace.as_deref())
+    })?;
+    cx.ui.out_line(format!("Switched to context \"{context}\"."))?;
+    Ok(0)
+}
+
+/// Shows or changes the namespace of the current context.
+pub fn namespace(cx: &Cx, wanted: Option<&str>) -> Result<i32> {
+    let config = cx.connector.config()?;
+    let no_context = || Error::told(Text::NotLoggedIn {}).hint(Text::HintLogin {}).exit(Exit::NeedsLogin);
+    let context = cx.global.context.clone().or_else(|| config.current_context()).ok_or_else(no_context)?;
+    let entry = config
+        .entry(Section::Contexts, &context)
+        .ok_or_else(|| Error::told(Text::NoSuchContext { context: context.clone() }))?;
+    if let Some(namespace) = wanted {
+        if !platform::is_label(namespace) {
+            return Err(Error::usage(Text::BadNamespace { namespace: namespace.to_owned() }));
+        }
+        Kubeconfig::edit(&cx.connector.paths, |config| {
+            config.update(Section::Contexts, &context, |map| {
+                map.insert("namespace".to_owned(), namespace.into());
+            });
+            Ok(())
+        })?;
+        cx.ui.out_line(format!("Now using namespace \"{namespace}\" in context \"{context}\"."))?;
+        return Ok(0);
+    }
+    let mut text = match entry["namespace"].as_str().filter(|namespace| !namespace.is_empty()) {
+        Some(namespace) => format!("You are currently in namespace \"{namespace}\".\n\n"),
+        None => "You are currently in namespace \"default\" (no namespace set in context).\n\n".to_owned(),
+    };
+    let cluster = entry["cluster"].as_str().unwrap_or_default();
+    let server = config.entry(Section::Clusters, cluster).map(|c| c["server"].as_str().unwrap_or_default().to_owned());
+    text.push_str(&format!("Context:   {context}\n"));
+    text.push_str(&format!("Cluster:   {cluster}\n"));
+    text.push_str(&format!("Server:    {}\n", server.unwrap_or_default()));
+    if let Some(session) = session::of_context(&config, &context) {
+        text.push_str(&format!("Platform:  {}/\n", session.platform_url));
+        text.push_str(&format!("Session:   {}\n", session.name));
+    }
+    cx.ui.out(&text)?;
+    Ok(0)
+}
+
+/// Says who we are, asking the platform.
+pub async fn whoami(cx: &Cx, args: &Whoami) -> Result<i32> {
+    if args.show_context || args.show_server || args.show_token {
+        return whoami_part(cx, args);
+    }
+    let session = cx.connector.session()?;
+    let identity = platform::identity(&cx.connector.platform(&session)?).await?;
+    cx.ui.out_line(&identity.username)?;
+    Ok(0)
+}
+
+fn whoami_part(cx: &Cx, args: &Whoami) -> Result<i32> {
+    let target = cx.connector.target()?;
+    if args.show_context {
+        cx.ui.out_line(target.context.as_deref().unwrap_or_default())?;
+    }
+    if args.show_server {
+        cx.ui.out_line(target.cluster["server"].as_str().unwrap_or_default())?;
+    }
+    if args.show_token {
+        let session = cx.connector.session()?;
+        let token = credentials::token_for(&cx.env, &session, &target.user, Timestamp::now())?;
+        cx.ui.out_line(token)?;
+    }
+    Ok(0)
+}
+
+/// Hands kubectl the session's token.
+pub fn get_token(cx: &Cx) -> Result<i32> {
+    let session = match &cx.global.session {
+        Some(name) => name.clone(),
+        None => cx.connector.session()?.name,
+    };
+    let request = cx.env.var("KUBERNETES_EXEC_INFO");
+    cx.ui.out_line(credentials::exec_credential(&cx.env, &session, request, Timestamp::now())?)?;
+    Ok(0)
+}

@@ -1,0 +1,213 @@
+//! The platform's own API: sessions, the cluster list, import and registration.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::error::{Error, Exit, Result};
+use crate::http::{Ask, Endpoint, with_query};
+use crate::session::{GLOBAL, KnownCluster};
+use crate::text::Text;
+
+/// A fresh login.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Login {
+    /// The bearer token.
+    pub token: String,
+    /// Whom it stands for.
+    pub username: String,
+    /// When it ends.
+    pub expiration_timestamp: Option<Timestamp>,
+}
+
+/// Whom the platform takes us for.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The user's name.
+    pub username: String,
+    /// The user's groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// When the session ends.
+    pub expiration_timestamp: Option<Timestamp>,
+}
+
+/// The platform's address in the form that we store: https, no query, no final slash.
+pub fn parse_url(text: &str) -> Result<Url> {
+    let bad = || Error::usage(Text::BadUrl { url: without_userinfo(text) });
+    let text = text.trim();
+    let with_scheme = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
+    let mut url = Url::parse(&with_scheme).map_err(|_| bad())?;
+    let clean = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if url.scheme() != "https" || url.host_str().is_none() || !clean || url.fragment().is_some() {
+        return Err(bad());
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// Someone who types a password into an address should not meet it again in an error message.
+fn without_userinfo(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, host)) => format!("…@{host}"),
+        None => text.split('?').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The address as text, without a final slash.
+pub fn url_text(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// Signs in. The secret travels in the body and nowhere else.
+pub async fn login(endpoint: &Endpoint, username: &str, password: &str) -> Result<Login> {
+    let ask =
+        Ask::new(http::Method::POST, "/auth/v1/sessions").json(&json!({"username": username, "password": password}));
+    let answer = endpoint.send(&ask).await.map_err(|error| match &error {
+        Error::Api(refused) if refused.code == 401 => {
+            Error::told(Text::WrongPassword { username: username.to_owned() }).exit(Exit::NeedsLogin)
+        }
+        Error::Api(refused) if refused.code == 429 => {
+            let seconds = refused.retry_after.unwrap_or(60).to_string();
+            Error::told(Text::TooManyLogins { seconds }).exit(Exit::NeedsLogin)
+        }
+        _ => error,
+    })?;
+    let login: Login = decode(&answer.json()?)?;
+    if login.token.trim().is_empty() {
+        return Err(Error::told(Text::EmptyTokenFromServer {}));
+    }
+    Ok(login)
+}
+
+/// Whom the token stands for.
+pub async fn identity(endpoint: &Endpoint) -> Result<Identity> {
+    decode(&endpoint.get("/auth/v1/sessions/current").await?)
+}
+
+/// Ends the session on the platform.
+pub async fn logout(endpoint: &Endpoint) -> Result<()> {
+    endpoint.send(&Ask::new(http::Method::DELETE, "/auth/v1/sessions/current")).await.map(drop)
+}
+
+/// The clusters that the user may see, the hub first, with their addresses through the platform.
+///
+/// The addresses are made here from checked names: whatever else the answer holds, the token goes nowhere but to the
+/// platform.
+pub async fn clusters(endpoint: &Endpoint, platform_url: &str) -> Result<Vec<KnownCluster>> {
+    let list = endpoint.get("/auth/v1/clusters").await?;
+    let mut clusters: Vec<KnownCluster> = list["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|item| {
+            let name = item["metadata"]["name"].as_str().filter(|name| is_label(name))?;
+            let annotations = &item["metadata"]["annotations"];
+            let display = annotations["cpaas.io/display-name"].as_str().filter(|text| !text.is_empty());
+            let description = match (display, name) {
+                (Some(text), _) => text.to_owned(),
+                (None, GLOBAL) => "global cluster".to_owned(),
+                (None, _) => "business cluster".to_owned(),
+            };
+            Some(KnownCluster {
+                name: name.to_owned(),
+                server: format!("{platform_url}/kubernetes/{name}/"),
+                description,
+            })
+        })
+        .collect();
+    clusters.sort_by(|a, b| (a.name != GLOBAL, &a.name).cmp(&(b.name != GLOBAL, &b.name)));
+    clusters.dedup_by(|a, b| a.name == b.name);
+    Ok(clusters)
+}
+
+/// Brings an existing cluster in; a dry run only looks.
+pub async fn import(endpoint: &Endpoint, body: &Value, dry_run: bool) -> Result<Value> {
+    let path = with_query("/platform/fleet.cpaas.io/v1/imports", &[("dryRun", if dry_run { "true" } else { "false" })]);
+    endpoint.send(&Ask::new(http::Method::POST, path).json(body)).await?.json()
+}
+
+/// What a cluster needs to join by itself.
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registration {
+    /// The cluster's name.
+    pub name: String,
+    /// When the token in the command ends.
+    pub expiration_timestamp: Option<Timestamp>,
+    /// The command to run in the cluster.
+    pub command: String,
+    /// The same as a manifest.
+    pub manifest: String,
+}
+
+/// Prepares a registration.
+pub async fn register(endpoint: &Endpoint, name: &str, display_name: Option<&str>) -> Result<Registration> {
+    let mut body = json!({"name": name});
+    if let Some(display_name) = display_name {
+        body["displayName"] = display_name.into();
+    }
+    let ask = Ask::new(http::Method::POST, "/platform/fleet.cpaas.io/v1/registrations").json(&body);
+    decode(&endpoint.send(&ask).await?.json()?)
+}
+
+/// The path of a cluster's object on the hub.
+pub fn cluster_path(name: &str) -> String {
+    format!("/kubernetes/{GLOBAL}/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters/{name}")
+}
+
+/// Whether the text is an RFC 1123 label, as cluster names are.
+pub fn is_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (1..=63).contains(&text.len())
+        && text.chars().all(|c| inner(c) || c == '-')
+        && text.starts_with(inner)
+        && text.ends_with(inner)
+}
+
+fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T> {
+    T::deserialize(value).map_err(|error| Error::told(Text::AnswerNotUnderstood {}).because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expect: Option<&str>) {
+        assert_eq!(parse_url(text).ok().map(|url| url_text(&url)).as_deref(), expect);
+    }
+
+    #[test]
+    fn addresses_take_one_form() {
+        check("https://acp.example/", Some("https://acp.example"));
+        check("acp.example:8443", Some("https://acp.example:8443"));
+        check("https://acp.example/p/", Some("https://acp.example/p"));
+        check("http://acp.example", None);
+        check("https://", None);
+    }
+
+    #[test]
+    fn case_44_secrets_in_an_address_are_refused_and_not_repeated() {
+        check("https://ada:sesame@acp.example", None);
+        check("https://acp.example?token=sesame", None);
+        for text in ["https://ada:sesame@acp.example", "https://acp.example?token=sesame"] {
+            let error = parse_url(text).unwrap_err();
+            assert!(!error.to_string().contains("sesame"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_are_labels() {
+        for good in ["a", "eu-west-1", "0"] {
+            assert!(is_label(good), "{good}");
+        }
+        for bad in ["", "-a", "a-", "A", "a/b", "a.b", "..", &"a".repeat(64)] {
+            assert!(!is_label(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Every sentence that people read, in English and Chinese, in one place.
+//!
+//! Data, API reasons and messages published in English are not here: scripts and manuals quote them. A sentence
+//! cannot be added in one language only; help texts are held to that by a test.
+
+mod help;
+
+use crate::env::Environment;
+
+pub use help::translate;
+
+/// A language people read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Simplified Chinese.
+    Zh,
+}
+
+impl Lang {
+    /// By `AC_LANG`, else the locale.
+    pub fn from_env(env: &Environment) -> Self {
+        let locale = ["AC_LANG", "LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| env.var(name));
+        match locale {
+            Some(locale) if locale.to_lowercase().starts_with("zh") => Self::Zh,
+            _ => Self::En,
+        }
+    }
+}
+
+macro_rules! catalogue {
+    ($($name:ident { $($field:ident),* } $en:literal $zh:literal;)*) => {
+        /// A sentence with its blanks filled in.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each variant is documented by its English sentence below")]
+        pub enum Text { $($name { $($field: String),* },)* }
+
+        impl Text {
+            /// The sentence in a language.
+            pub fn render(&self, lang: Lang) -> String {
+                match (self, lang) {
+                    $((Text::$name { $($field),* }, Lang::En) => format!($en),
+                      (Text::$name { $($field),* }, Lang::Zh) => format!($zh),)*
+                }
+            }
+
+            #[cfg(test)]
+            fn samples() -> Vec<(&'static str, Vec<String>, Text)> {
+                vec![$((stringify!($name), vec![$(format!("<{}>", stringify!($field))),*],
+                    Text::$name { $($field: format!("<{}>", stringify!($field))),* }),)*]
+            }
+        }
+    };
+}
+
+impl Text {
+    /// The sentence in English.
+    pub fn english(&self) -> String {
+        self.render(Lang::En)
+    }
+}
+
+catalogue! {
+    PromptPlatformUrl {} "Platform URL:" "Platform URL:";
+    PromptSession {} "Session name:" "Session name:";
+    PromptUsername {} "Username:" "Username:";
+    PromptPassword {} "Password:" "Password:";
+    PromptTrust {} "Trust this certificate authority? [y/N]" "是否信任该证书颁发机构？[y/N]";
+    PromptRemove { name }
+        "Cluster \"{name}\" leaves the platform; its workloads are not touched. Type its name to confirm:"
+        "集群 \"{name}\" 将从平台移除，其工作负载不受影响。请输入集群名称以确认：";
+
+    AnswerNotJson {} "the server's answer is not JSON" "服务器的应答不是 JSON";
+    AnswerNotUnderstood {} "the platform's answer lacks something we need" "平台的应答缺少所需的内容";
+    BadCascade { value } "invalid cascade value \"{value}\": must be background, foreground or orphan"
+        "cascade 的值 \"{value}\" 无效：应为 background、foreground 或 orphan";
+    BadClusterName { name } "\"{name}\" cannot be a cluster's name: use lower-case letters, digits and dashes, at most 63"
+        "\"{name}\" 不能作为集群名称：只能使用小写字母、数字和连字符，最多 63 个字符";
+    BadColumns { spec } "custom-columns needs HEADER:.path,..., not \"{spec}\""
+        "custom-columns 的格式应为 HEADER:.path,...，而不是 \"{spec}\"";
+    BadDuration { text } "\"{text}\" is not a duration such as 30s or 5m" "\"{text}\" 不是有效的时长，例如 30s 或 5m";
+    BadJsonPath { template, problem } "error parsing jsonpath {template}, {problem}" "无法解析 jsonpath {template}：{problem}";
+    BadNamespace { namespace } "\"{namespace}\" cannot be a namespace's name" "\"{namespace}\" 不能作为命名空间名称";
+    BadRequest {} "could not form the request" "无法构造请求";
+    BadSessionName { name } "\"{name}\" cannot be a session's name" "\"{name}\" 不能作为会话名称";
+    BadToken {} "the token contains blanks" "令牌中含有空白字符";
+    BadTypeName { argument } "arguments in resource/name form must have a single resource and name, not \"{argument}\""
+        "TYPE/NAME 形式的参数只能包含一个类型和一个名称，而不是 \"{argument}\"";
+    BadUrl { url } "\"{url}\" is not a platform address: it must be https://HOST[:PORT] without user, query or fragment"
+        "\"{url}\" 不是有效的平台地址：应为 https://HOST[:PORT]，且不含用户信息、查询或片段";
+    CaShown { url, subject, fingerprint }
+        "The certificate authority of {url} is not known to this machine.\n  Subject: {subject}\n  SHA-256: {fingerprint}\nCompare the fingerprint with the one your administrator gave you."
+        "本机尚不认识 {url} 的证书颁发机构。\n  主体：{subject}\n  SHA-256：{fingerprint}\n请与管理员提供的指纹核对。";
+    CaUnknown { url, fingerprint } "the certificate authority of {url} is not known to this machine (SHA-256 {fingerprint})"
+        "本机尚不认识 {url} 的证书颁发机构（SHA-256 {fingerprint}）";
+    Cancelled {} "cancelled" "已取消";
+    CertificateInvalid { url } "the certificate of {url} is not valid for this address" "{url} 的证书对该地址无效";
+    ClusterFailed { cluster, why } "Error from cluster {cluster}: {why}" "来自集群 {cluster} 的错误：{why}";
+    ClusterJoined { name } "cluster \"{name}\" has joined" "集群 \"{name}\" 已加入";
+    ClusterNotInSession { cluster, session } "cluster \"{cluster}\" is not in session \"{session}\""
+        "会话 \"{session}\" 中没有集群 \"{cluster}\"";
+    ClusterNotVisible { cluster } "cluster \"{cluster}\" does not exist on the platform or is not visible to you"
+        "平台上没有集群 \"{cluster}\"，或者您无权查看";
+    ClustersByName {} "clusters are removed by name, one by one" "集群只能按名称逐个移除";
+    ClustersFromKubeconfig {} "the platform did not list its clusters; using those of the last sync"
+        "平台未能列出集群，改用上次同步的集群列表";
+    ContextUnusable { context } "context \"{context}\" cannot be used" "上下文 \"{context}\" 不可用";
+    CouldNotReadAnswer {} "could not read the answer" "无法读取输入";
+    CouldNotReadFile { path } "could not read {path}" "无法读取 {path}";
+    CouldNotReadKubeconfig { path } "could not read kubeconfig {path}" "无法读取 kubeconfig {path}";
+    CouldNotReadStdin {} "could not read standard input" "无法读取标准输入";
+    CouldNotRun { program } "could not run {program}" "无法运行 {program}";
+    CouldNotWriteFile { path } "could not write {path}" "无法写入 {path}";
+    CouldNotWriteOutput {} "could not write the output" "无法写出结果";
+    Deadline {} "no answer in time" "未在规定时间内应答";
+    DeleteTimedOut {} "timed out waiting for the deletion" "等待删除超时";
+    DryRunClientServerSide {} "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"
+        "--dry-run=client 不能与 --server-side 同时使用（是否要用 --dry-run=server？）";
+    EmptySecret {} "the password or token is empty" "密码或令牌为空";
+    EmptyTokenFromServer {} "the platform answered with an empty token" "平台返回了空令牌";
+    EntryNotOurs { section, name }
+        "\"{name}\" in {section} of the kubeconfig was not made by ac, so it is left alone; rename it or choose another --name"
+        "kubeconfig 的 {section} 中的 \"{name}\" 并非由 ac 创建，因此未作改动；请将其改名或使用其他 --name";
+    FieldMissing { path, field } "an object in {path} has no {field}" "{path} 中的对象缺少 {field}";
+    FingerprintDiffers { url, fingerprint } "the certificate authority of {url} has another fingerprint: {fingerprint}"
+        "{url} 的证书颁发机构的指纹不符：{fingerprint}";
+    FleetWatchFormat {} "watching several clusters works with tables, tsv and names only"
+        "监视多个集群时只支持表格、tsv 和 name 输出";
+    GenerateNameInApply { name } "from {name}: cannot use generate name with apply" "{name}：apply 不能使用 generateName";
+    GlobalStays {} "global is the platform itself and cannot be removed" "global 就是平台本身，不能移除";
+    GroupsUnavailable { groups } "these groups did not answer: {groups}" "以下 API 组没有应答：{groups}";
+    HintCertificateAuthority {} "ac login URL --certificate-authority ca.crt" "ac login URL --certificate-authority ca.crt （指定平台 CA 文件）";
+    HintFingerprint { fingerprint } "compare it with your administrator's, then ac login URL --ca-fingerprint {fingerprint}"
+        "请与管理员核对后执行 ac login URL --ca-fingerprint {fingerprint}";
+    HintKubectl {} "install kubectl (https://kubernetes.io/docs/tasks/tools/) and put it on PATH"
+        "请安装 kubectl（https://kubernetes.io/docs/tasks/tools/）并加入 PATH";
+    HintLogin {} "ac login https://PLATFORM --name SESSION" "请执行 ac login https://PLATFORM --name SESSION";
+    HintSessions {} "ac config get-sessions" "请执行 ac config get-sessions";
+    HintSync { session } "ac config sync --session {session}" "请执行 ac config sync --session {session}";
+    HintUseCluster { cluster } "ac config use-cluster {cluster}" "请执行 ac config use-cluster {cluster}";
+    HintWatchCluster { name } "follow it with: ac get clusters {name} -w" "可用以下命令查看进展：ac get clusters {name} -w";
+    ImportNeedsSource {} "name the cluster by --kubeconfig FILE, or by --server, --certificate-authority and --token-stdin"
+        "请用 --kubeconfig FILE，或用 --server、--certificate-authority 和 --token-stdin 指明要导入的集群";
+    ImportWouldWork { name, version, nodes } "{name} can be imported: Kubernetes {version}, {nodes} nodes"
+        "可以导入 {name}：Kubernetes {version}，{nodes} 个节点";
+    InsecureTls {} "the platform's certificate is not checked; anyone in between can read what you send"
+        "未校验平台证书，中间人可以读取您发送的内容";
+    KubeconfigLocked { path } "{path} is being changed by another program" "{path} 正被其他程序修改";
+    MixedForms { argument } "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form: \"{argument}\""
+        "使用 TYPE/NAME 形式时不能再单独给出类型或名称：\"{argument}\"";
+    NameMissing { path } "an object in {path} has no metadata.name" "{path} 中的对象缺少 metadata.name";
+    NameWithSelector {} "a name cannot be used together with a selector, --all or all namespaces"
+        "名称不能与选择器、--all 或所有命名空间同时使用";
+    NamespaceDiffers { own, asked }
+        "the namespace from the provided object \"{own}\" does not match the namespace \"{asked}\". You must pass '--namespace={own}' to perform this operation."
+        "对象中的命名空间 \"{own}\" 与指定的命名空间 \"{asked}\" 不一致，必须使用 '--namespace={own}'。";
+    NeedsValue { flag } "{flag} is needed: nobody is there to ask" "缺少 {flag}：当前无法交互询问";
+    NoCaInChain { url } "the certificate of {url} is not trusted, and the server does not show the authority behind it"
+        "{url} 的证书不受信任，且服务器没有出示其证书颁发机构";
+    NoCertificateInFile { path } "{path} contains no certificate" "{path} 中没有证书";
+    NoContextFor { cluster } "there is no context for cluster \"{cluster}\" yet" "集群 \"{cluster}\" 还没有上下文";
+    NoCurrentSession {} "the current context belongs to no session" "当前上下文不属于任何会话";
+    NoHome {} "there is no home directory to keep configuration in" "没有可存放配置的主目录";
+    NoKubectl { verb } "\"{verb}\" is kubectl's, and there is no kubectl on PATH" "\"{verb}\" 由 kubectl 提供，但 PATH 中没有 kubectl";
+    NoObjects {} "no objects passed to the command" "没有可处理的对象";
+    NoPlugins {} "unable to find any ac or kubectl plugins in your PATH" "PATH 中没有找到任何 ac 或 kubectl 插件";
+    NoPodsFor { resource } "{resource} has no pods" "{resource} 没有 Pod";
+    NoRawTerminal {} "could not prepare the terminal" "无法设置终端";
+    NoRuntime {} "could not start" "无法启动";
+    NoSessions {} "No sessions are configured." "尚未配置任何会话。";
+    NoSuchCluster { cluster } "cluster \"{cluster}\" does not exist" "集群 \"{cluster}\" 不存在";
+    NoSuchContext { context } "context \"{context}\" does not exist" "上下文 \"{context}\" 不存在";
+    NoSuchKind { kind, api_version } "no matches for kind \"{kind}\" in version \"{api_version}\"; ensure CRDs are installed first"
+        "版本 \"{api_version}\" 中没有类型 \"{kind}\"；请先安装 CRD";
+    NoSuchPath { path } "the path \"{path}\" does not exist" "路径 \"{path}\" 不存在";
+    NoSuchResourceType { name } "the server doesn't have a resource type \"{name}\"" "服务器没有资源类型 \"{name}\"";
+    NoSuchSession { session } "session \"{session}\" does not exist" "会话 \"{session}\" 不存在";
+    NoSystemRoots {} "could not read this machine's trusted certificates" "无法读取本机的受信任证书";
+    NotAKubeconfig { path } "{path} is not a kubeconfig" "{path} 不是 kubeconfig";
+    NotJoinedInTime { name, timeout } "cluster \"{name}\" has not joined within {timeout}" "集群 \"{name}\" 未在 {timeout} 内加入";
+    NotLoggedIn {} "you are not logged in: there is no current context" "尚未登录：没有当前上下文";
+    NotRevoked { session, why } "the token of session \"{session}\" could not be revoked and lives until it expires: {why}"
+        "会话 \"{session}\" 的令牌未能吊销，到期前仍然有效：{why}";
+    NotTrusted {} "the certificate authority was not trusted; nothing was sent" "未信任该证书颁发机构，没有发送任何内容";
+    NotYaml { path } "{path} is neither YAML nor JSON" "{path} 不是 YAML 或 JSON";
+    NothingNamed {} "resource(s) were provided, but no name was specified" "给出了资源类型，但没有给出名称";
+    OutputNeedsArgument { format } "-o {format} needs a value: {format}=..." "-o {format} 需要取值：{format}=...";
+    PasswordOnCommandLine {} "a password on the command line is visible to others on this machine; use --password-stdin"
+        "命令行中的密码对本机其他用户可见；请使用 --password-stdin";
+    PluginNotExecutable { path } "{path} identified as a plugin, but it is not executable" "{path} 是插件，但不可执行";
+    PluginOverrides { path, verb } "{path} does not run: \"{verb}\" is a built-in command" "{path} 不会被运行：\"{verb}\" 是内置命令";
+    PluginShadowed { path } "{path} is overshadowed by a plugin of the same name" "{path} 被同名插件遮盖";
+    PluginsFollow {} "The following plugins are available:" "可用的插件：";
+    PodCompleted { phase } "cannot exec into a container in a completed pod; current phase is {phase}"
+        "不能在已结束的 Pod 中执行命令；当前阶段为 {phase}";
+    Relisting { resource } "the watch of {resource} lost its place; listing again" "对 {resource} 的监视失去了位置，正在重新列出";
+    RemoteFailed { message } "the command could not be run: {message}" "命令无法运行：{message}";
+    RemoveNeedsYes { name } "removing cluster \"{name}\" needs --yes: nobody is there to ask"
+        "移除集群 \"{name}\" 需要 --yes：当前无法交互询问";
+    RemoveStaleLock { path } "if no other program runs: rm {path}" "如果没有其他程序在运行：rm {path}";
+    RequestId { id } "request id: {id}" "请求编号：{id}";
+    RunInCluster { name } "Run this in the cluster that is to join as \"{name}\":" "请在要以 \"{name}\" 加入的集群中执行：";
+    SessionExpired { session, url } "session \"{session}\" has expired; run: ac login {url} --name {session}"
+        "会话 \"{session}\" 已过期；请执行：ac login {url} --name {session}";
+    Synced { session, added, removed } "Session \"{session}\" is up to date (added: {added}; removed: {removed})."
+        "会话 \"{session}\" 已是最新（新增：{added}；移除：{removed}）。";
+    TokenEnds { time } "The token in it works once, until {time}." "其中的令牌只能使用一次，有效期至 {time}。";
+    TokenForOtherServer { session, server } "the token of session \"{session}\" is not for {server}" "会话 \"{session}\" 的令牌不能用于 {server}";
+    TooManyLogins { seconds } "too many attempts; try again in {seconds} seconds" "尝试次数过多，请在 {seconds} 秒后重试";
+    TypeMissing {} "You must specify the type of resource. Use \"ac api-resources\" for a complete list of supported resources."
+        "必须指定资源类型。可用 \"ac api-resources\" 查看支持的资源。";
+    UnknownIdp { idp } "identity provider \"{idp}\" is not known; only \"local\" is" "未知的身份提供方 \"{idp}\"，目前只支持 \"local\"";
+    UnknownOutput { format } "unable to match a printer suitable for the output format \"{format}\"" "不支持的输出格式 \"{format}\"";
+    VersionSkew { client, server }
+        "version difference between client ({client}) and server ({server}) exceeds the supported minor version skew of +/-1"
+        "客户端（{client}）与服务器（{server}）的版本差超过了支持的一个次版本";
+    WaitingForCluster { name } "Waiting for cluster \"{name}\" to join..." "正在等待集群 \"{name}\" 加入……";
+    WatchOneType {} "you may only specify a single resource type" "监视时只能指定一种资源类型";
+    WrongPassword { username } "wrong user name or password for \"{username}\"" "\"{username}\" 的用户名或密码错误";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(super) fn chinese(text: &str) -> bool {
+        text.chars().any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+    }
+
+    /// Published in English.
+    const PUBLISHED: &[&str] = &["PromptPlatformUrl", "PromptSession", "PromptUsername", "PromptPassword"];
+
+    #[test]
+    fn both_languages_say_everything() {
+        for (name, fields, text) in Text::samples() {
+            let (en, zh) = (text.render(Lang::En), text.render(Lang::Zh));
+            assert!(!chinese(&en), "{name}: {en}");
+            assert!(chinese(&zh) || PUBLISHED.contains(&name), "{name}: {zh}");
+            for field in fields {
+                assert!(en.contains(&field) && zh.contains(&field), "{name} leaves out {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_language_follows_the_environment() {
+        let lang = |pairs: &[(&str, &str)]| {
+            let variables = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            Lang::from_env(&Environment { variables, ..Environment::default() })
+        };
+        assert_eq!(lang(&[]), Lang::En);
+        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8")]), Lang::Zh);
+        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C")]), Lang::En);
+        assert_eq!(lang(&[("LANG", "zh_CN.UTF-8"), ("AC_LANG", "en")]), Lang::En);
+        assert_eq!(lang(&[("AC_LANG", "zh")]), Lang::Zh);
+    }
+}

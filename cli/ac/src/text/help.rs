@@ -1,0 +1,218 @@
+//! Help texts in Chinese, found by their English: the command line is defined once, in English.
+
+use clap::Command;
+
+/// The definition with its help in Chinese.
+pub fn translate(command: Command) -> Command {
+    let mut command = about(command);
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, translate);
+    }
+    command
+}
+
+fn about(mut command: Command) -> Command {
+    if let Some(zh) = command.get_about().and_then(|text| chinese(&text.to_string())) {
+        command = command.about(zh);
+    }
+    if let Some(zh) = command.get_after_help().and_then(|text| chinese(&text.to_string())) {
+        command = command.after_help(zh);
+    }
+    command.mut_args(|arg| match arg.get_help().and_then(|text| chinese(&text.to_string())) {
+        Some(zh) => arg.help(zh),
+        None => arg,
+    })
+}
+
+fn chinese(english: &str) -> Option<&'static str> {
+    HELP.iter().find(|(en, _)| *en == english).map(|(_, zh)| *zh)
+}
+
+const HELP: &[(&str, &str)] = &[
+    (
+        "kubectl for a whole fleet: sign in to a platform once, then work on any of its clusters",
+        "面向整个集群舰队的 kubectl：登录平台一次，即可操作其中任意集群",
+    ),
+    (
+        "Every other kubectl command works too: ac passes it to the kubectl found on PATH.",
+        "其他 kubectl 命令同样可用：ac 会交给 PATH 中的 kubectl 执行。",
+    ),
+    ("Session to use instead of the current one", "使用指定会话，而不是当前会话"),
+    ("Cluster to use instead of the current one", "使用指定集群，而不是当前集群"),
+    ("Kubeconfig context to use instead of the current one", "使用指定上下文，而不是当前上下文"),
+    ("Namespace to use", "使用的命名空间"),
+    (
+        "Kubeconfig file to use; for import cluster, the file to import",
+        "使用的 kubeconfig 文件；用于 import cluster 时为要导入的文件",
+    ),
+    ("Configuration file to use", "使用的配置文件"),
+    ("Leave out notes on standard error", "不在标准错误输出提示"),
+    ("When to use colour", "何时使用颜色"),
+    ("Show requests: 6 one line each, 8 with headers", "显示请求：6 为每个请求一行，8 还包括响应头"),
+    (
+        "How long to wait for an answer, such as 10s; 0 is the default of 60s",
+        "等待应答的时间，例如 10s；0 表示默认的 60s",
+    ),
+    ("Sign in to a platform and set up its clusters", "登录平台并配置其集群"),
+    ("End a session and remove what it set up", "结束会话并清除其配置"),
+    ("Show who you are", "显示当前用户"),
+    ("Show or change the current namespace", "显示或切换当前命名空间"),
+    ("Namespace to switch to", "要切换到的命名空间"),
+    ("Sessions, clusters and contexts", "会话、集群和上下文"),
+    ("Show versions", "显示版本"),
+    ("Print a completion script", "输出补全脚本"),
+    ("Shell to write for", "目标 shell"),
+    ("List objects", "列出对象"),
+    ("Create or change objects from files", "按文件创建或修改对象"),
+    ("Delete objects", "删除对象"),
+    ("Print a container's logs", "输出容器日志"),
+    ("Run a command in a container", "在容器中执行命令"),
+    ("List what kinds of objects the server has", "列出服务器支持的资源类型"),
+    ("Bring an existing cluster into the platform", "将已有集群导入平台"),
+    ("Let a cluster join the platform by itself", "让集群自行加入平台"),
+    ("Extra commands found on PATH", "PATH 中的扩展命令"),
+    ("Print the session's token for kubectl", "为 kubectl 输出会话令牌"),
+    ("Platform address; AC_LOGIN_PLATFORM_URL", "平台地址；AC_LOGIN_PLATFORM_URL"),
+    ("Session name; AC_LOGIN_SESSION", "会话名称；AC_LOGIN_SESSION"),
+    ("User name; AC_LOGIN_USERNAME", "用户名；AC_LOGIN_USERNAME"),
+    (
+        "Password; others on this machine can see it, so prefer --password-stdin",
+        "密码；本机其他用户可以看到，建议使用 --password-stdin",
+    ),
+    ("Read the password from standard input", "从标准输入读取密码"),
+    ("Read a token from standard input instead of signing in", "从标准输入读取令牌，不再登录"),
+    ("Identity provider; only \"local\" is known", "身份提供方；目前只支持 \"local\""),
+    ("PEM file with the platform's certificate authority", "平台证书颁发机构的 PEM 文件"),
+    ("SHA-256 fingerprint of the platform's certificate authority", "平台证书颁发机构的 SHA-256 指纹"),
+    (
+        "Do not check the platform's certificate; anyone in between can then read your password",
+        "不校验平台证书；中间人将可以读取密码",
+    ),
+    ("Write the token into the kubeconfig instead of a private cache", "将令牌写入 kubeconfig，而不是私有缓存"),
+    ("End every session", "结束所有会话"),
+    ("Print the current context only", "只输出当前上下文"),
+    ("Print the server's address only", "只输出服务器地址"),
+    ("Print the token only", "只输出令牌"),
+    ("List sessions", "列出会话"),
+    ("Switch to another session", "切换会话"),
+    ("Session to switch to", "要切换到的会话"),
+    ("Switch to another cluster of the session", "切换到会话中的其他集群"),
+    ("Cluster to switch to", "要切换到的集群"),
+    ("Bring the session's clusters up to date", "更新会话的集群列表"),
+    ("Every session", "所有会话"),
+    ("Show the client's version only", "只显示客户端版本"),
+    ("Output format: json or yaml", "输出格式：json 或 yaml"),
+    ("Read from these clusters", "从这些集群读取"),
+    ("Read from every cluster of the session", "从会话的所有集群读取"),
+    ("Succeed even if some clusters failed", "部分集群失败时仍视为成功"),
+    (
+        "TYPE [NAME...], TYPE/NAME..., or several types with commas",
+        "TYPE [NAME...]、TYPE/NAME...，或以逗号分隔的多个类型",
+    ),
+    (
+        "Output format: wide, json, yaml, name, tsv, jsonpath=..., custom-columns=...",
+        "输出格式：wide、json、yaml、name、tsv、jsonpath=...、custom-columns=...",
+    ),
+    ("All namespaces", "所有命名空间"),
+    ("Label selector", "标签选择器"),
+    ("Field selector", "字段选择器"),
+    ("Print, then watch for changes", "输出后继续监视变化"),
+    ("Watch for changes without printing first", "只监视变化，不先输出"),
+    ("Show the kind of each change", "显示每次变化的类型"),
+    ("No line of column names", "不输出表头"),
+    ("Show labels as the last column", "在最后一列显示标签"),
+    ("Show the kind before each name", "在名称前显示类型"),
+    ("A column for each of these labels", "为这些标签各增加一列"),
+    ("Show managed fields in JSON and YAML", "在 JSON 和 YAML 中显示 managedFields"),
+    ("Succeed when a named object does not exist", "指定的对象不存在时仍视为成功"),
+    ("Ask for lists in pieces of this size", "分批获取列表时每批的数量"),
+    ("File, folder, or - for standard input", "文件、目录，或用 - 表示标准输入"),
+    ("Look into folders of folders", "递归处理子目录"),
+    ("Let the server merge and track who owns which field", "由服务器合并并记录字段归属"),
+    ("Take over fields that others own; with --server-side", "接管他人拥有的字段；与 --server-side 一起使用"),
+    ("Who owns the fields; with --server-side", "字段的拥有者；与 --server-side 一起使用"),
+    ("Stop before sending or before storing", "在发送前或存储前停止"),
+    ("Output format: json, yaml or name", "输出格式：json、yaml 或 name"),
+    ("TYPE NAME..., TYPE/NAME..., or a type with -l or --all", "TYPE NAME...、TYPE/NAME...，或类型加 -l 或 --all"),
+    ("Every object of the type", "该类型的所有对象"),
+    ("Succeed when an object does not exist", "对象不存在时仍视为成功"),
+    ("Seconds a pod gets to end; below 0 leaves it to the object", "Pod 结束的宽限秒数；小于 0 时由对象决定"),
+    ("Signal at once that it should end", "立即通知结束"),
+    ("Delete without waiting for a confirmation from the node", "不等待节点确认就删除"),
+    (
+        "What happens to dependants: background, orphan or foreground",
+        "如何处理从属对象：background、orphan 或 foreground",
+    ),
+    ("Wait until it is gone", "等待直到删除完成"),
+    ("How long to wait until it is gone; 0 is a week", "等待删除完成的时间；0 表示一周"),
+    ("Output format: name", "输出格式：name"),
+    ("Remove a cluster without asking", "移除集群时不再询问"),
+    ("POD or TYPE/NAME", "POD 或 TYPE/NAME"),
+    ("Container", "容器"),
+    ("Follow as new lines come", "持续输出新日志"),
+    ("Of the container before this one", "上一个容器的日志"),
+    ("Times before each line", "在每行前显示时间"),
+    ("Only this many of the latest lines; below 0 all", "只输出最新的若干行；小于 0 表示全部"),
+    ("Only what is newer, such as 5m", "只输出比此时长更新的日志，例如 5m"),
+    ("Only what is newer than this time", "只输出此时间之后的日志"),
+    ("Only this many bytes", "只输出若干字节"),
+    ("Pass standard input on", "传递标准输入"),
+    ("Standard input is a terminal", "标准输入为终端"),
+    ("Command and its arguments", "命令及其参数"),
+    ("Output format: wide or name", "输出格式：wide 或 name"),
+    ("Only this group", "只列出该 API 组"),
+    ("Only those in namespaces, or only the others", "只列出属于命名空间的资源，或只列出其他资源"),
+    ("Only those that support these verbs", "只列出支持这些动词的资源"),
+    ("Only those in these categories", "只列出属于这些类别的资源"),
+    ("Do not ask the server again", "不再询问服务器"),
+    (
+        "Import a cluster by its kubeconfig, or by address, certificate authority and token",
+        "通过 kubeconfig，或通过地址、证书颁发机构和令牌导入集群",
+    ),
+    ("Name of the cluster on the platform", "集群在平台上的名称"),
+    ("Address of the cluster's API server", "集群 API 服务器的地址"),
+    ("PEM file with the cluster's certificate authority", "集群证书颁发机构的 PEM 文件"),
+    ("Read the token from standard input", "从标准输入读取令牌"),
+    ("Name to show to people", "显示名称"),
+    ("Check the connection only", "只检查连接"),
+    ("Get the command that lets a cluster join", "获取让集群加入的命令"),
+    ("Output format: yaml prints the manifest instead of the command", "输出格式：yaml 输出清单而不是命令"),
+    ("Wait until the cluster has joined", "等待直到集群加入"),
+    ("How long to wait", "等待的时间"),
+    ("List plugins", "列出插件"),
+    ("Names without folders", "只显示名称，不含目录"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn texts(command: &Command, found: &mut Vec<String>) {
+        found.extend(command.get_about().map(ToString::to_string));
+        found.extend(command.get_after_help().map(ToString::to_string));
+        found.extend(command.get_arguments().filter_map(|arg| arg.get_help().map(ToString::to_string)));
+        command.get_subcommands().for_each(|sub| texts(sub, found));
+    }
+
+    #[test]
+    fn every_help_text_has_its_chinese() {
+        let mut english = Vec::new();
+        texts(&crate::args::Cli::command(), &mut english);
+        let missing: Vec<_> = english.iter().filter(|text| chinese(text).is_none()).collect();
+        assert!(missing.is_empty(), "{missing:#?}");
+        let unused: Vec<_> = HELP.iter().filter(|(en, _)| !english.iter().any(|text| text == en)).collect();
+        assert!(unused.is_empty(), "{unused:#?}");
+    }
+
+    #[test]
+    fn the_translated_definition_still_works() {
+        let command = translate(crate::args::Cli::command());
+        command.clone().debug_assert();
+        assert_eq!(
+            command.get_about().map(ToString::to_string).as_deref(),
+            chinese("kubectl for a whole fleet: sign in to a platform once, then work on any of its clusters")
+        );
+    }
+}

@@ -1,0 +1,599 @@
+//! The whole program against a simulated platform: what it prints, writes, sends and exits with.
+
+mod simulated;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use simulated::{PASSWORD, Platform, USER};
+
+/// A person's machine.
+struct Machine {
+    home: tempfile::TempDir,
+    path: String,
+}
+
+struct Outcome {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Machine {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), path: "/nowhere".to_owned() }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ac"));
+        command.args(args).env_clear().env("HOME", self.home.path()).env("PATH", &self.path).env("AC_LANG", "en");
+        command
+    }
+
+    fn run_with(&self, args: &[&str], input: &str, variables: &[(&str, &str)]) -> Outcome {
+        let mut command = self.command(args);
+        command.envs(variables.iter().copied());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // A command that does not read its input may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Outcome {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Outcome {
+        self.run_with(args, "", &[])
+    }
+
+    #[track_caller]
+    fn ok(&self, args: &[&str]) -> String {
+        let outcome = self.run(args);
+        assert_eq!(outcome.code, 0, "{args:?}: {}{}", outcome.out, outcome.err);
+        outcome.out
+    }
+
+    fn ca(&self, platform: &Platform) -> String {
+        let path = self.home.path().join("ca.crt");
+        std::fs::write(&path, &platform.ca_pem).unwrap();
+        path.display().to_string()
+    }
+
+    #[track_caller]
+    fn login(&self, platform: &Platform) -> Outcome {
+        let ca = self.ca(platform);
+        let args = [
+            "login",
+            &platform.url,
+            "--name",
+            "prod",
+            "--username",
+            USER,
+            "--password-stdin",
+            "--certificate-authority",
+            &ca,
+        ];
+        let outcome = self.run_with(&args, &format!("{PASSWORD}\n"), &[]);
+        assert_eq!(outcome.code, 0, "{}{}", outcome.out, outcome.err);
+        outcome
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.home.path().join(".kube/config")
+    }
+
+    fn files(&self) -> Vec<String> {
+        fn walk(dir: &std::path::Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { walk(&path, found) } else { found.push(path.display().to_string()) }
+            }
+        }
+        let mut found = Vec::new();
+        walk(self.home.path(), &mut found);
+        found.retain(|path| !path.ends_with("/ca.crt"));
+        found
+    }
+}
+
+#[test]
+fn login_sets_up_the_session_and_says_so_in_the_published_words() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    let outcome = machine.login(&platform);
+    assert_eq!(outcome.out, format!("✔ Login successful. Welcome, {USER}!\n"));
+    assert!(outcome.err.contains("+ Default context 'prod/global' has been created and activated."), "{}", outcome.err);
+    let text = std::fs::read_to_string(machine.kubeconfig()).unwrap();
+    assert!(!text.contains("sesame"), "no token in the kubeconfig");
+    for part in [
+        "name: acp:prod:east",
+        "name: acp:prod:user",
+        "name: prod/west",
+        "- get-token",
+        "acp.io/v1",
+        &format!("server: {}/kubernetes/east/", platform.url),
+        "current-context: prod/global",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    #[cfg(unix)]
+    for file in machine.files() {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    assert_eq!(machine.ok(&["whoami"]), format!("{USER}\n"));
+    let sessions = machine.ok(&["config", "get-sessions"]);
+    let lines: Vec<Vec<&str>> = sessions.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["CURRENT", "SESSION", "PLATFORM", "USER", "CLUSTERS"]);
+    assert_eq!(lines[1], ["*", "prod", &platform.url, USER, "3"]);
+}
+
+#[test]
+fn switching_prints_the_published_words() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    assert_eq!(machine.ok(&["config", "use-cluster", "east"]), "Switched to context \"prod/east\".\n");
+    assert_eq!(machine.ok(&["namespace", "team"]), "Now using namespace \"team\" in context \"prod/east\".\n");
+    assert_eq!(
+        machine.ok(&["namespace"]),
+        format!(
+            "You are currently in namespace \"team\".\n\nContext:   prod/east\nCluster:   acp:prod:east\n\
+             Server:    {0}/kubernetes/east/\nPlatform:  {0}/\nSession:   prod\n",
+            platform.url
+        )
+    );
+    assert_eq!(
+        machine.ok(&["config", "use-session", "prod"]),
+        "Switched to session \"prod\".\nContext \"prod/global\" activated.\n"
+    );
+    assert_eq!(machine.run(&["config", "use-cluster", "nowhere"]).code, 1);
+}
+
+#[test]
+fn a_wrong_password_leaves_nothing_behind() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    let ca = machine.ca(&platform);
+    let args = [
+        "login",
+        &platform.url,
+        "--name",
+        "prod",
+        "--username",
+        USER,
+        "--password-stdin",
+        "--certificate-authority",
+        &ca,
+    ];
+    let outcome = machine.run_with(&args, "guess\n", &[]);
+    assert_eq!(outcome.code, 4);
+    assert_eq!(outcome.err, format!("error: wrong user name or password for \"{USER}\"\n"));
+    assert_eq!(machine.files(), Vec::<String>::new());
+}
+
+#[test]
+fn an_unknown_authority_is_shown_and_gets_no_password() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    let base = ["login", &platform.url, "--name", "prod", "--username", USER, "--password-stdin"];
+    let refused = machine.run_with(&base, PASSWORD, &[]);
+    assert_eq!(refused.code, 1, "{}", refused.err);
+    let hint = refused.err.lines().find(|line| line.starts_with("hint:")).unwrap();
+    let fingerprint = hint.rsplit(' ').next().unwrap();
+    assert_eq!(fingerprint.len(), 95, "{fingerprint}");
+    assert!(platform.state.lock().unwrap().requests.is_empty());
+
+    let wrong = fingerprint.replace(&fingerprint[..2], if fingerprint.starts_with("00") { "11" } else { "00" });
+    let args: Vec<&str> = base.iter().copied().chain(["--ca-fingerprint", &wrong]).collect();
+    assert_eq!(machine.run_with(&args, PASSWORD, &[]).code, 1);
+    assert!(platform.state.lock().unwrap().requests.is_empty());
+
+    let args: Vec<&str> = base.iter().copied().chain(["--ca-fingerprint", fingerprint]).collect();
+    let trusted = machine.run_with(&args, PASSWORD, &[]);
+    assert_eq!(trusted.code, 0, "{}", trusted.err);
+    // The answer is remembered.
+    assert_eq!(machine.run_with(&base, PASSWORD, &[]).code, 0);
+}
+
+#[test]
+fn login_from_the_environment_and_a_password_on_the_command_line() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    let ca = machine.ca(&platform);
+    let variables = [
+        ("AC_LOGIN_PLATFORM_URL", platform.url.as_str()),
+        ("AC_LOGIN_SESSION", "ci"),
+        ("AC_LOGIN_USERNAME", USER),
+        ("AC_LOGIN_PASSWORD", PASSWORD),
+    ];
+    let outcome =
+        machine.run_with(&["login", "--certificate-authority", &ca, "--cluster", "east", "-n", "team"], "", &variables);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(machine.ok(&["whoami", "-c"]), "ci/east\n");
+    let outcome = machine.run_with(&["login", "--password", PASSWORD, "-q"], "", &variables[..3]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(outcome.err.starts_with("warning: a password on the command line is visible"), "{}", outcome.err);
+    let nobody = machine.run_with(&["login"], "", &variables[..3]);
+    assert_eq!((nobody.code, nobody.err.contains("--password-stdin")), (3, true), "{}", nobody.err);
+}
+
+#[test]
+fn case_39_an_empty_token_or_password_is_refused_before_anything_is_sent() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    let ca = machine.ca(&platform);
+    for flag in ["--token-stdin", "--password-stdin"] {
+        for input in ["", "\n", "   \n"] {
+            let args =
+                ["login", &platform.url, "--name", "x", "--username", USER, flag, "--certificate-authority", &ca];
+            let outcome = machine.run_with(&args, input, &[]);
+            assert_eq!(outcome.code, 3, "{}", outcome.err);
+        }
+    }
+    assert!(platform.state.lock().unwrap().requests.is_empty());
+}
+
+#[test]
+fn case_44_no_secret_in_addresses_traces_or_errors() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let traced = machine.run(&["get", "pods", "-v", "9"]);
+    assert!(traced.err.contains("GET https://") && !traced.err.contains("sesame"), "{}", traced.err);
+    platform.state.lock().unwrap().tokens.clear();
+    let refused = machine.run(&["get", "pods", "-v=9"]);
+    assert!(!refused.err.contains("sesame"), "{}", refused.err);
+    for (line, _) in &platform.state.lock().unwrap().requests {
+        assert!(!line.contains("sesame") && !line.contains("horse"), "{line}");
+    }
+}
+
+#[test]
+fn an_ended_session_is_one_line_with_the_command_and_exit_4() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    platform.state.lock().unwrap().tokens.clear();
+    let outcome = machine.run(&["get", "pods"]);
+    assert_eq!(outcome.code, 4);
+    assert_eq!(
+        outcome.err,
+        format!("error: session \"prod\" has expired; run: ac login {} --name prod\n", platform.url)
+    );
+    let chinese = machine.run_with(&["get", "pods"], "", &[("AC_LANG", "zh")]);
+    assert!(chinese.err.contains("已过期"), "{}", chinese.err);
+}
+
+#[test]
+fn get_prints_what_kubectl_prints() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let east = |args: &[&str]| machine.ok(&[&["--cluster", "east"], args].concat());
+    assert_eq!(
+        east(&["get", "pods"]),
+        "NAME                  STATUS\ndb-with-a-long-name   Running\nweb-1                 Running\n"
+    );
+    assert_eq!(east(&["get", "po", "web-1", "-o", "wide"]), "NAME    STATUS    NODE\nweb-1   Running   n1\n");
+    assert_eq!(
+        east(&["get", "pods", "-A", "--no-headers"]).lines().next().unwrap(),
+        "default   db-with-a-long-name   Running"
+    );
+    assert_eq!(east(&["get", "pods", "-o", "name"]), "pod/db-with-a-long-name\npod/web-1\n");
+    assert_eq!(east(&["get", "pods", "-o", "jsonpath={.items[*].metadata.name}"]), "db-with-a-long-name web-1");
+    let list: Value = serde_json::from_str(&east(&["get", "pods", "-o", "json"])).unwrap();
+    assert_eq!((list["kind"].as_str(), list["items"][0]["kind"].as_str()), (Some("List"), Some("Pod")));
+    assert!(list["items"][0]["metadata"]["managedFields"].is_null());
+    assert!(east(&["get", "pod/web-1", "-o", "yaml"]).contains("\n  containers:\n  - name: main\n  - name: side\n"));
+
+    let missing = machine.run(&["--cluster", "east", "get", "pod", "web-1", "nothing"]);
+    assert_eq!((missing.code, missing.out.lines().count()), (1, 2));
+    assert_eq!(missing.err, "Error from server (NotFound): objects \"nothing\" not found\n");
+    let none = machine.run(&["--cluster", "west", "get", "pods"]);
+    assert_eq!((none.code, none.err.as_str()), (0, "No resources found in default namespace.\n"));
+    let unknown = machine.run(&["get", "nonsense"]);
+    assert_eq!(
+        (unknown.code, unknown.err.as_str()),
+        (1, "error: the server doesn't have a resource type \"nonsense\"\n")
+    );
+}
+
+#[test]
+fn a_fleet_read_prints_what_arrived_and_names_what_did_not() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    platform.state.lock().unwrap().lost.push("west".to_owned());
+    let outcome = machine.run(&["get", "pods", "--all-clusters"]);
+    assert_eq!(
+        outcome.out,
+        "CLUSTER   NAME                  STATUS\nglobal    hub-1                 Running\n\
+         east      db-with-a-long-name   Running\neast      web-1                 Running\n"
+    );
+    assert_eq!(
+        outcome.err,
+        "Error from cluster west: Error from server (ServiceUnavailable): cluster \"west\" has no tunnel\n"
+    );
+    assert_eq!(outcome.code, 1);
+    assert_eq!(machine.run(&["get", "pods", "--all-clusters", "--ignore-errors"]).code, 0);
+    assert_eq!(
+        machine.ok(&["get", "pods", "--clusters", "east,global", "-o", "name"]),
+        "east/pod/db-with-a-long-name\neast/pod/web-1\nglobal/pod/hub-1\n"
+    );
+    // A cluster that joined after the last sync is there at once.
+    platform.state.lock().unwrap().clusters.push("new".to_owned());
+    assert_eq!(machine.run(&["get", "pods", "--all-clusters", "--ignore-errors"]).code, 0);
+    assert!(platform.state.lock().unwrap().requests.iter().any(|(line, _)| line.contains("/kubernetes/new/api/v1/")));
+}
+
+#[test]
+fn resources_of_the_hub_go_to_the_hub_with_a_note() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    machine.ok(&["config", "use-cluster", "east"]);
+    let outcome = machine.run(&["get", "clusters"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert_eq!(
+        outcome.err,
+        "(i) Note: Targeting global cluster for this command only, as 'clusters' is a global resource.\n"
+    );
+    assert_eq!(outcome.out.lines().count(), 4);
+    assert_eq!(machine.run(&["get", "clusters", "-q"]).err, "");
+    machine.ok(&["config", "use-cluster", "global"]);
+    assert_eq!(machine.run(&["get", "cluster", "east"]).err, "", "no note where nothing is rerouted");
+}
+
+#[test]
+fn a_watch_prints_changes_as_they_come() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let args = ["--cluster", "east", "get", "pods", "-w", "--output-watch-events"];
+    let mut child = machine.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "EVENT   NAME                  STATUS");
+    assert_eq!(lines.next().unwrap(), "ADDED   db-with-a-long-name   Running");
+    assert_eq!(lines.next().unwrap(), "ADDED   web-1                 Running");
+    while platform.watchers() == 0 {
+        std::thread::yield_now();
+    }
+    platform.announce("MODIFIED", "/kubernetes/east/api/v1/namespaces/default/pods/web-1");
+    assert_eq!(lines.next().unwrap(), "MODIFIED   web-1                 Running");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn apply_creates_then_changes_then_leaves_alone_and_delete_deletes() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let apply = |text: &str, more: &[&str]| {
+        machine.run_with(&[&["--cluster", "east", "apply", "-f", "-"], more].concat(), text, &[])
+    };
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v, drop: me}\n---\n\
+                    apiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\n";
+    assert_eq!(
+        apply(manifest, &["--dry-run=client"]).out,
+        "configmap/a created (dry run)\nconfigmap/b created (dry run)\n"
+    );
+    assert_eq!(apply(manifest, &[]).out, "configmap/a created\nconfigmap/b created\n");
+    let key = "/kubernetes/east/api/v1/namespaces/default/configmaps/a";
+    platform.state.lock().unwrap().objects.get_mut(key).unwrap()["data"]["other"] = "stays".into();
+    let changed = manifest.replace("k: v, drop: me", "k: w");
+    let outcome = apply(&changed, &[]);
+    assert_eq!(outcome.out, "configmap/a configured\nconfigmap/b unchanged\n", "{}", outcome.err);
+    let object = platform.state.lock().unwrap().objects[key].clone();
+    assert_eq!(object["data"], serde_json::json!({"k": "w", "other": "stays"}));
+    let annotation = object["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"].clone();
+    assert_eq!(
+        annotation,
+        "{\"apiVersion\":\"v1\",\"data\":{\"k\":\"w\"},\"kind\":\"ConfigMap\",\"metadata\":{\"annotations\":{},\"name\":\"a\",\"namespace\":\"default\"}}\n"
+    );
+    assert_eq!(apply(&changed, &[]).out, "configmap/a unchanged\nconfigmap/b unchanged\n");
+    let elsewhere = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: other}\n";
+    let outcome = apply(elsewhere, &["-n", "team"]);
+    assert!(outcome.code == 1 && outcome.err.contains("does not match the namespace"), "{}", outcome.err);
+    assert_eq!(
+        machine.ok(&["--cluster", "east", "delete", "cm", "a", "b"]),
+        "configmap \"a\" deleted\nconfigmap \"b\" deleted\n"
+    );
+    assert_eq!(machine.run(&["--cluster", "east", "delete", "cm", "a"]).code, 1);
+    assert_eq!(machine.run(&["--cluster", "east", "delete", "cm", "a", "--ignore-not-found"]).code, 0);
+}
+
+#[test]
+fn logs_and_exec() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let outcome = machine.run(&["--cluster", "east", "logs", "web-1", "-f"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, "line of main\n"), "{}", outcome.err);
+    assert_eq!(outcome.err, "Defaulted container \"main\" out of: main, side\n");
+    let outcome = machine.run_with(
+        &["--cluster", "east", "exec", "-i", "web-1", "-c", "side", "--", "tool", "--cluster"],
+        "hello",
+        &[],
+    );
+    assert_eq!(outcome.out, "HELLO", "{}", outcome.err);
+    assert_eq!(outcome.err, "on stderr\ncommand terminated with exit code 7\n");
+    assert_eq!(outcome.code, 7);
+    let requests = &platform.state.lock().unwrap().requests;
+    assert!(requests.iter().any(|(line, _)| line.contains("command=tool&command=--cluster")));
+}
+
+#[test]
+fn clusters_are_imported_registered_and_removed() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let config = machine.home.path().join("member.yaml");
+    std::fs::write(&config, "kind: Config\n").unwrap();
+    let config = config.display().to_string();
+    assert_eq!(
+        machine.ok(&["import", "cluster", "north", "--kubeconfig", &config, "--dry-run"]),
+        "north can be imported: Kubernetes v1.33.1, 3 nodes\n"
+    );
+    assert_eq!(
+        machine.ok(&["import", "cluster", "north", "--kubeconfig", &config]),
+        "cluster.cluster.x-k8s.io/north created\n"
+    );
+    let ca = machine.ca(&platform);
+    let args =
+        ["import", "cluster", "south", "--server", "https://south", "--certificate-authority", &ca, "--token-stdin"];
+    assert_eq!(machine.run_with(&args, "secret\n", &[]).code, 0);
+    {
+        let state = platform.state.lock().unwrap();
+        let (line, body) = state.requests.last().unwrap();
+        assert!(line.contains("dryRun=false") && !line.contains("secret") && body.contains("\"token\":\"secret\""));
+    }
+    assert_eq!(machine.run(&["import", "cluster", "Bad_Name", "--kubeconfig", &config]).code, 3);
+    assert_eq!(machine.ok(&["register", "cluster", "edge"]), "acp agent --token once\n");
+    assert_eq!(machine.ok(&["register", "cluster", "edge", "-o", "yaml"]), "kind: List\n");
+    assert_eq!(machine.ok(&["register", "cluster", "east", "--wait", "-q"]), "acp agent --token once\n");
+
+    let refused = machine.run(&["delete", "cluster", "west"]);
+    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
+    assert_eq!(machine.run(&["delete", "cluster", "global", "--yes"]).code, 1);
+    assert_eq!(machine.ok(&["delete", "clusters", "west", "--yes"]), "cluster.cluster.x-k8s.io \"west\" deleted\n");
+    assert_eq!(machine.run(&["delete", "cluster", "west", "--yes"]).code, 1);
+}
+
+#[test]
+fn sync_follows_the_platform_and_logout_leaves_nothing() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    platform.state.lock().unwrap().clusters = ["global", "east", "north"].map(str::to_owned).to_vec();
+    assert_eq!(machine.ok(&["config", "sync"]), "Session \"prod\" is up to date (added: north; removed: west).\n");
+    let outcome = machine.run(&["logout"]);
+    assert_eq!(outcome.out, "✔ Successfully logged out from 'prod' platform.\n");
+    assert!(outcome.err.contains(&format!("To reconnect, run: ac login {} --name prod", platform.url)));
+    assert!(platform.state.lock().unwrap().tokens.is_empty(), "the token is revoked");
+    let text = std::fs::read_to_string(machine.kubeconfig()).unwrap();
+    assert!(!text.contains("acp:") && !text.contains("prod"), "{text}");
+    assert!(!machine.files().iter().any(|file| file.contains("/sessions/")));
+    let outcome = machine.run(&["get", "pods"]);
+    assert_eq!((outcome.code, outcome.err.contains("hint: ac login")), (4, true), "{}", outcome.err);
+}
+
+#[cfg(unix)]
+fn script(dir: &std::path::Path, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    let path = dir.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn other_verbs_are_kubectls_under_the_chosen_context() {
+    let (platform, mut machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let missing = machine.run(&["describe", "pod", "a"]);
+    assert_eq!(missing.code, 1);
+    assert_eq!(missing.err.lines().next(), Some("error: \"describe\" is kubectl's, and there is no kubectl on PATH"));
+    assert!(missing.err.lines().nth(1).is_some_and(|line| line.starts_with("hint: install kubectl")));
+
+    let bin = machine.home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    script(&bin, "kubectl", "echo \"$@\"; exit 9");
+    machine.path = bin.display().to_string();
+    let run = |args: &[&str]| {
+        let outcome = machine.run(args);
+        (outcome.code, outcome.out.trim_end().to_owned(), outcome.err)
+    };
+    let kubectl = |text: &str| (9, text.to_owned(), String::new());
+    assert_eq!(run(&["describe", "pod", "a"]), kubectl("describe pod a"));
+    assert_eq!(run(&["--cluster", "east", "top", "pods", "-A"]), kubectl("--context prod/east top pods -A"));
+    assert_eq!(
+        run(&["rollout", "status", "deploy/x", "--cluster=west"]),
+        kubectl("--context prod/west rollout status deploy/x")
+    );
+    assert_eq!(run(&["config", "view"]), kubectl("config view"));
+    assert_eq!(run(&["get", "pods", "--sort-by", ".metadata.name"]), kubectl("get pods --sort-by .metadata.name"));
+    assert_eq!(run(&["get", "pods", "-o", "go-template={{.kind}}"]), kubectl("get pods -o go-template={{.kind}}"));
+    assert_eq!(run(&["apply", "-k", "dir"]), kubectl("apply -k dir"));
+    machine.ok(&["config", "use-cluster", "east"]);
+    let (code, out, err) = run(&["describe", "project", "p"]);
+    assert_eq!((code, out.as_str()), (9, "--context prod/global describe project p"));
+    assert!(err.starts_with("(i) Note: Targeting global cluster for this command only, as 'projects'"), "{err}");
+}
+
+#[cfg(unix)]
+#[test]
+fn plugins_run_by_the_longest_name_and_never_replace_a_command() {
+    let (platform, mut machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let bin = machine.home.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    script(&bin, "ac-foo", "echo foo \"$@\"");
+    script(&bin, "ac-foo-bar_baz", "echo foobar $AC_SESSION $AC_CLUSTER \"$@\"");
+    script(&bin, "kubectl-foo", "echo kubectl's");
+    script(&bin, "ac-get", "echo hijacked");
+    machine.path = bin.display().to_string();
+    assert_eq!(machine.ok(&["foo", "x", "--cluster", "y"]), "foo x --cluster y\n");
+    assert_eq!(machine.ok(&["foo", "bar-baz", "x"]), "foobar prod global x\n");
+    assert!(machine.ok(&["get", "pods"]).starts_with("NAME"));
+    let list = machine.run(&["plugin", "list", "--name-only"]);
+    assert_eq!(list.out, "ac-foo\nac-foo-bar_baz\nac-get\nkubectl-foo\n");
+    assert!(list.code == 1 && list.err.contains("built-in") && list.err.contains("overshadowed"), "{}", list.err);
+}
+
+#[test]
+fn kubectl_gets_the_token_for_its_own_platform_only() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let credential: Value = serde_json::from_str(&machine.ok(&["get-token", "--session", "prod"])).unwrap();
+    assert_eq!(credential["apiVersion"], "client.authentication.k8s.io/v1");
+    assert!(platform.state.lock().unwrap().tokens.iter().any(|token| credential["status"]["token"] == token.as_str()));
+    let info = "{\"spec\": {\"cluster\": {\"server\": \"https://evil.example/kubernetes/east/\"}}}";
+    let refused = machine.run_with(&["get-token", "--session", "prod"], "", &[("KUBERNETES_EXEC_INFO", info)]);
+    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+}
+
+#[test]
+fn versions_and_resources() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    assert!(machine.ok(&["version", "--client"]).starts_with("Client Version: v"));
+    machine.login(&platform);
+    let version: Value = serde_json::from_str(&machine.ok(&["version", "-o", "json"])).unwrap();
+    assert_eq!(version["serverVersion"]["gitVersion"], "v1.34.1");
+    assert_eq!(
+        (version["platformVersion"]["gitVersion"].as_str(), version["cluster"].as_str()),
+        (Some("v0.1.0"), Some("global"))
+    );
+    assert_eq!(
+        machine.ok(&["api-resources"]),
+        "NAME         SHORTNAMES   APIVERSION                 NAMESPACED   KIND\n\
+         configmaps   cm           v1                         true         ConfigMap\n\
+         pods         po           v1                         true         Pod\n\
+         clusters     cl           cluster.x-k8s.io/v1beta1   true         Cluster\n"
+    );
+}
+
+#[test]
+fn completion_knows_sessions_clusters_and_kinds() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        assert!(machine.ok(&["completion", shell]).contains("AC_COMPLETE"), "{shell}");
+    }
+    machine.ok(&["get", "pods"]);
+    let complete = |words: &[&str]| {
+        let index = (words.len() - 1).to_string();
+        let args = [&["--"], words].concat();
+        let variables = [
+            ("AC_COMPLETE", "bash"),
+            ("_CLAP_COMPLETE_INDEX", index.as_str()),
+            ("_CLAP_IFS", "\n"),
+            ("_CLAP_COMPLETE_COMP_TYPE", "9"),
+        ];
+        machine.run_with(&args, "", &variables).out
+    };
+    assert_eq!(complete(&["ac", "config", "use-cluster", ""]).lines().collect::<Vec<_>>(), ["global", "east", "west"]);
+    assert_eq!(complete(&["ac", "--session", "p"]), "prod");
+    assert_eq!(complete(&["ac", "get", "po"]), "pods");
+    assert_eq!(complete(&["ac", "rollou"]), "rollout");
+}
+
+#[test]
+fn a_closed_pipe_ends_the_program_quietly() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let mut child = machine.command(&["get", "pods"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(141), ""));
+}

@@ -1,1 +1,31 @@
 //! What runs in a member: dials the hub, serves the tunnel, reports.
+//!
+//! # Flow
+//!
+//! [`Config::build`] makes an [`Agent`]; [`Agent::run`] enrolls it (a registration token becomes a certificate, once),
+//! keeps the certificate fresh, holds the tunnel, and answers what comes through it: requests to the member's Kubernetes
+//! API, and questions about the agent itself.
+//!
+//! # Guarantees
+//!
+//! - Every request that goes to the member's API names the user in whose name it is made. The agent's own rights are
+//!   those of impersonating, and they are never lent to a request that does not say who asks.
+//! - Losing the hub changes nothing in the member.
+//! - The private key is made here and never leaves.
+
+mod api;
+mod enroll;
+mod forward;
+mod guard;
+mod health;
+mod hub_client;
+mod run;
+mod serve;
+mod store;
+
+pub use api::{Body, BoxError, MemberApi};
+pub use enroll::{EnrollError, Token};
+pub use hub_client::HubError;
+pub use run::{Agent, Config, Error};
+pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
+pub use tunnel_agent::{HubAddress, State};

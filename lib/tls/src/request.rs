@@ -1,6 +1,6 @@
 //! Signing requests: how a key gets a certificate without leaving its machine.
 
-use rcgen::{CertificateParams, DistinguishedName, DnType};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -9,7 +9,7 @@ use x509_parser::prelude::FromDer;
 
 use crate::authority::generate_key;
 use crate::peer::read_subject;
-use crate::{Error, SpkiPin, Subject};
+use crate::{Credential, Error, SpkiPin, Subject};
 
 /// A request whose signature is right: its sender holds the key.
 #[derive(Clone, Debug)]
@@ -25,19 +25,14 @@ impl SigningRequest {
     ///
     /// The subject may have one group at most.
     pub fn generate(subject: &Subject) -> Result<(String, String), Error> {
-        if subject.groups.len() > 1 {
-            return Err(Error::BadRequest("it names more than one group"));
-        }
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
-        for group in &subject.groups {
-            params.distinguished_name.push(DnType::OrganizationName, group.as_str());
-        }
-        params.distinguished_name.push(DnType::CommonName, subject.user.as_str());
         let key = generate_key()?;
-        let wrong = |source| Error::Crypto { doing: "make a signing request", source };
-        let request = params.serialize_request(&key).map_err(wrong)?.pem().map_err(wrong)?;
-        Ok((request, key.serialize_pem()))
+        Ok((sign(subject, &key)?, key.serialize_pem()))
+    }
+
+    /// The request for another certificate for the key that a credential has. PEM.
+    pub fn renew(credential: &Credential) -> Result<String, Error> {
+        let key = KeyPair::from_pem(credential.key_pem()).map_err(|_| Error::Pem { expected: "a private key" })?;
+        sign(&credential.identity()?.subject(), &key)
     }
 
     /// Reads a request in PEM and checks its signature.
@@ -91,6 +86,20 @@ impl SigningRequest {
         }
         Err(Error::RequestDenied { asked, allowed: subject.to_string() })
     }
+}
+
+fn sign(subject: &Subject, key: &KeyPair) -> Result<String, Error> {
+    if subject.groups.len() > 1 {
+        return Err(Error::BadRequest("it names more than one group"));
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    for group in &subject.groups {
+        params.distinguished_name.push(DnType::OrganizationName, group.as_str());
+    }
+    params.distinguished_name.push(DnType::CommonName, subject.user.as_str());
+    let wrong = |source| Error::Crypto { doing: "make a signing request", source };
+    params.serialize_request(key).map_err(wrong)?.pem().map_err(wrong)
 }
 
 /// What an extension asks for beyond a plain client certificate.

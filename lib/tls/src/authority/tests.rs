@@ -122,6 +122,15 @@ mod signing {
         assert_eq!(identity.spki, request.pin());
     }
 
+    #[test]
+    fn the_next_certificate_is_for_the_same_key() {
+        let authority = authority();
+        let first = authority.issue(&Leaf::Client(agent("one"))).unwrap();
+        let request = SigningRequest::from_pem(&SigningRequest::renew(&first).unwrap()).unwrap();
+        assert_eq!(request.pin(), first.identity().unwrap().spki);
+        authority.sign_client(&request, &agent("one"), SystemTime::now()).unwrap();
+    }
+
     #[track_caller]
     fn denied(request: &str) {
         let request = SigningRequest::from_pem(request).unwrap();

@@ -1,0 +1,169 @@
+//! How an agent comes by its certificate, and keeps it fresh.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use lib_telemetry::chain;
+use lib_tls::{Credential, SigningRequest, Subject};
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tunnel_protocol::registration::{CertificateRequest, REGISTER_PATH, RENEW_PATH};
+use tunnel_protocol::{AGENTS_GROUP, agent_user};
+
+use crate::hub_client::{Hub, HubError, Proof};
+use crate::{CredentialStore, StoreError};
+
+/// A registration token. A secret: it is never shown.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// From the text that a person was given.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnrollError {
+    /// There is no valid certificate, and no token to get one.
+    #[error("there is no valid certificate, and no registration token")]
+    NoToken,
+    /// The kept certificate is another cluster's.
+    #[error("the kept certificate is for {found}, and not for cluster {cluster}")]
+    OtherCluster {
+        /// The cluster that the agent is configured for.
+        cluster: ClusterName,
+        /// Whom the certificate names.
+        found: Subject,
+    },
+    /// The credential could not be loaded or saved.
+    #[error("could not use the credential store")]
+    Store(#[from] StoreError),
+    /// The hub gave none.
+    #[error("could not get a certificate")]
+    Hub(#[from] HubError),
+    /// A key or request could not be made, or the answer is no certificate for it.
+    #[error("could not make use of the certificate")]
+    Certificate(#[source] lib_tls::Error),
+}
+
+/// The waits between attempts when the hub cannot be reached.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// How often the certificate's age is looked at, at least. Clocks jump, and machines sleep.
+const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
+/// Between attempts to renew.
+const RENEW_AGAIN: Duration = Duration::from_secs(5 * 60);
+
+pub(crate) struct Enroller {
+    pub(crate) cluster: ClusterName,
+    pub(crate) hub: Hub,
+    pub(crate) store: Arc<dyn CredentialStore>,
+}
+
+impl Enroller {
+    fn subject(&self) -> Subject {
+        Subject::new(agent_user(&self.cluster), [AGENTS_GROUP])
+    }
+
+    /// The kept credential, or a new one for the token. Waits for a hub that cannot be reached; a hub that says no ends
+    /// it.
+    pub(crate) async fn enroll(&self, token: Option<&Token>) -> Result<Credential, EnrollError> {
+        if let Some(kept) = self.store.load().await? {
+            self.check_subject(&kept)?;
+            if SystemTime::now() < kept.validity().not_after {
+                return Ok(kept);
+            }
+            tracing::warn!("the kept certificate has expired");
+        }
+        let token = token.ok_or(EnrollError::NoToken)?;
+        let (request, key) = SigningRequest::generate(&self.subject()).map_err(EnrollError::Certificate)?;
+        let asked = CertificateRequest { cluster: self.cluster.clone(), request };
+        let mut wait = FIRST_WAIT;
+        let issued = loop {
+            match self.hub.ask(REGISTER_PATH, &Proof::Token(token), &asked).await {
+                Ok(issued) => break issued,
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(error = %chain(&error), "could not register yet");
+                    sleep(wait).await;
+                    wait = (wait * 2).min(LONGEST_WAIT);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let credential = Credential::from_pem(issued.certificate, key).map_err(EnrollError::Certificate)?;
+        self.check_subject(&credential)?;
+        self.store.save(&credential).await?;
+        tracing::info!(cluster = %self.cluster, "registered with the hub");
+        Ok(credential)
+    }
+
+    fn check_subject(&self, credential: &Credential) -> Result<(), EnrollError> {
+        let found = credential.identity().map_err(EnrollError::Certificate)?.subject();
+        match found == self.subject() {
+            true => Ok(()),
+            false => Err(EnrollError::OtherCluster { cluster: self.cluster.clone(), found }),
+        }
+    }
+
+    /// Another certificate for the same key.
+    pub(crate) async fn renew(&self, current: &Credential) -> Result<Credential, EnrollError> {
+        let request = SigningRequest::renew(current).map_err(EnrollError::Certificate)?;
+        let asked = CertificateRequest { cluster: self.cluster.clone(), request };
+        let issued = self.hub.ask(RENEW_PATH, &Proof::Certificate(current), &asked).await?;
+        let next =
+            Credential::from_pem(issued.certificate, current.key_pem().to_owned()).map_err(EnrollError::Certificate)?;
+        self.check_subject(&next)?;
+        self.store.save(&next).await?;
+        Ok(next)
+    }
+
+    /// Renews the credential whenever two thirds of its life are over, until drained.
+    pub(crate) async fn keep_fresh(self, credential: watch::Sender<Credential>, drain: Drain) {
+        let rounds = async {
+            loop {
+                let current = credential.borrow().clone();
+                if !current.is_due(SystemTime::now()) {
+                    sleep(until_due(&current)).await;
+                    continue;
+                }
+                match self.renew(&current).await {
+                    Ok(next) => {
+                        tracing::info!(cluster = %self.cluster, "certificate renewed");
+                        credential.send_replace(next);
+                    }
+                    Err(error) => {
+                        tracing::warn!(error = %chain(&error), "could not renew the certificate");
+                        sleep(RENEW_AGAIN).await;
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            () = rounds => {}
+            () = drain.finishing() => {}
+        }
+    }
+}
+
+fn until_due(credential: &Credential) -> Duration {
+    let left = credential.validity().renew_at().duration_since(SystemTime::now()).unwrap_or_default();
+    // Never quite zero: a due time that is a breath away must not spin.
+    left.clamp(Duration::from_secs(1), LOOK_AGAIN)
+}

@@ -1,0 +1,185 @@
+//! Looks after the member's API, and keeps the latest finding.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Empty;
+use lib_drain::Drain;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tunnel_protocol::{ApiHealth, Health, NodeCount};
+
+use crate::api::{Body, BoxError, MemberApi, boxed, read};
+
+/// For one answer of the member's API.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// The most that is read of one answer.
+const MAX_ANSWER: usize = 32 * 1024 * 1024;
+/// Nodes on one page, and the most pages.
+const PAGE: usize = 250;
+const MAX_PAGES: usize = 64;
+
+/// Why a look failed.
+#[derive(Debug, thiserror::Error)]
+enum LookError {
+    #[error("the cluster's API did not answer in time")]
+    Deadline,
+    #[error("could not reach the cluster's API")]
+    Send(#[source] BoxError),
+    #[error("the cluster's API answered {0}")]
+    Answer(StatusCode),
+    #[error("could not read the answer of the cluster's API")]
+    Read(#[source] BoxError),
+    #[error("could not decode the answer of the cluster's API")]
+    Decode(#[source] serde_json::Error),
+}
+
+/// What is known before the first look.
+pub(crate) fn unknown() -> Health {
+    Health {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        unix_time: unix_now(),
+        api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
+    }
+}
+
+pub(crate) fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Looks every `interval` until drained.
+pub(crate) async fn watch_member(member: MemberApi, interval: Duration, found: watch::Sender<Health>, drain: Drain) {
+    let rounds = async {
+        loop {
+            let known = found.borrow().api.clone();
+            let api = look(&member, known).await;
+            found.send_modify(|health| health.api = api);
+            sleep(interval).await;
+        }
+    };
+    tokio::select! {
+        () = rounds => {}
+        () = drain.finishing() => {}
+    }
+}
+
+/// One look. What cannot be learned now keeps its last value; only readiness never does.
+async fn look(member: &MemberApi, known: ApiHealth) -> ApiHealth {
+    let mut health = ApiHealth { ready: false, message: None, ..known };
+    if let Err(error) = get(member, "/readyz").await {
+        health.message = Some(lib_telemetry::chain(&error).to_string());
+        return health;
+    }
+    health.ready = true;
+    let details = async {
+        health.version = Some(get_json::<Version>(member, "/version").await?.git_version);
+        if health.uid.is_none() {
+            let namespace: Object = get_json(member, "/api/v1/namespaces/kube-system").await?;
+            health.uid = Some(namespace.metadata.uid);
+        }
+        health.nodes = Some(count_nodes(member).await?);
+        Ok::<_, LookError>(())
+    };
+    let failed = details.await.err();
+    health.message = failed.map(|error| lib_telemetry::chain(&error).to_string());
+    health
+}
+
+async fn count_nodes(member: &MemberApi) -> Result<NodeCount, LookError> {
+    let mut count = NodeCount::default();
+    let mut path = format!("/api/v1/nodes?limit={PAGE}");
+    for _ in 0..MAX_PAGES {
+        let page: Page = get_json(member, &path).await?;
+        count.total += u32::try_from(page.items.len()).unwrap_or(u32::MAX);
+        count.ready += u32::try_from(page.items.iter().filter(|node| node.is_ready()).count()).unwrap_or(u32::MAX);
+        match page.metadata.next {
+            // A token is made of URL-safe base64; anything else is not sent back.
+            Some(next) if is_url_safe(&next) && !next.is_empty() => {
+                path = format!("/api/v1/nodes?limit={PAGE}&continue={next}");
+            }
+            _ => break,
+        }
+    }
+    Ok(count)
+}
+
+fn is_url_safe(token: &str) -> bool {
+    token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'='))
+}
+
+async fn get_json<T: DeserializeOwned>(member: &MemberApi, path: &str) -> Result<T, LookError> {
+    serde_json::from_slice(&get(member, path).await?).map_err(LookError::Decode)
+}
+
+async fn get(member: &MemberApi, path: &str) -> Result<Bytes, LookError> {
+    let request = request_for(path)?;
+    let exchange = async {
+        let response = member.send(request).await.map_err(LookError::Send)?;
+        if response.status() != StatusCode::OK {
+            return Err(LookError::Answer(response.status()));
+        }
+        read(response.into_body(), MAX_ANSWER).await.map_err(LookError::Read)
+    };
+    timeout(DEADLINE, exchange).await.map_err(|_| LookError::Deadline)?
+}
+
+fn request_for(path: &str) -> Result<Request<Body>, LookError> {
+    Request::get(path).body(boxed(Empty::new())).map_err(|error| LookError::Send(error.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    git_version: String,
+}
+
+#[derive(Deserialize)]
+struct Object {
+    metadata: ObjectMeta,
+}
+
+#[derive(Deserialize)]
+struct ObjectMeta {
+    uid: String,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: ListMeta,
+    items: Vec<Node>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListMeta {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Default, Deserialize)]
+struct NodeStatus {
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    r#type: String,
+    status: String,
+}
+
+impl Node {
+    fn is_ready(&self) -> bool {
+        self.status.conditions.iter().any(|condition| condition.r#type == "Ready" && condition.status == "True")
+    }
+}

@@ -1,0 +1,172 @@
+//! The two requests that an agent makes to its hub: for the first certificate, and for the next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_meta::Status;
+use http::{HeaderValue, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use lib_tls::{Credential, Trust, client_config};
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tunnel_agent::HubAddress;
+use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, MAX_BODY};
+
+use crate::Token;
+use crate::api::BoxError;
+
+/// For the whole exchange.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Why the hub gave no certificate. Nothing here holds the token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The TLS configuration cannot be made.
+    #[error("could not configure TLS")]
+    Config(#[source] lib_tls::Error),
+    /// The address or token cannot be used.
+    #[error("the {0} cannot be used in a request")]
+    Malformed(&'static str),
+    /// The hub did not answer in time.
+    #[error("{0} did not answer in time")]
+    Deadline(HubAddress),
+    /// The hub cannot be reached, or is not the hub that we trust.
+    #[error("could not connect to {hub}")]
+    Connect {
+        /// The address.
+        hub: HubAddress,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The exchange broke.
+    #[error("could not exchange HTTP with {hub}")]
+    Exchange {
+        /// The address.
+        hub: HubAddress,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// The hub said no.
+    #[error("the hub refused ({code}): {message}")]
+    Refused {
+        /// The status.
+        code: u16,
+        /// Its words.
+        message: String,
+    },
+    /// The hub said yes, and something else.
+    #[error("could not decode the hub's answer")]
+    Decode(#[source] serde_json::Error),
+}
+
+impl HubError {
+    /// Whether asking again may help.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Deadline(_) | Self::Connect { .. } | Self::Exchange { .. } => true,
+            Self::Refused { code, .. } => *code == 429 || *code >= 500,
+            Self::Config(_) | Self::Malformed(_) | Self::Decode(_) => false,
+        }
+    }
+}
+
+/// How the agent shows who it is.
+pub(crate) enum Proof<'a> {
+    Token(&'a Token),
+    Certificate(&'a Credential),
+}
+
+/// Where the hub is, and whom to take for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub {
+    pub(crate) address: HubAddress,
+    pub(crate) trust: Trust,
+}
+
+impl Hub {
+    pub(crate) async fn ask(
+        &self,
+        path: &'static str,
+        proof: &Proof<'_>,
+        asked: &CertificateRequest,
+    ) -> Result<IssuedCertificate, HubError> {
+        let request = self.request(path, proof, asked)?;
+        timeout(DEADLINE, self.exchange(proof, request)).await.map_err(|_| HubError::Deadline(self.address.clone()))?
+    }
+
+    fn request(
+        &self,
+        path: &'static str,
+        proof: &Proof<'_>,
+        asked: &CertificateRequest,
+    ) -> Result<Request<Full<bytes::Bytes>>, HubError> {
+        let body = serde_json::to_vec(asked).map_err(HubError::Decode)?;
+        let mut request = Request::post(path)
+            .header(header::HOST, self.address.to_string())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ACCEPT, "application/json")
+            .body(Full::from(body))
+            .map_err(|_| HubError::Malformed("address"))?;
+        if let Proof::Token(token) = proof {
+            let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.secret()))
+                .map_err(|_| HubError::Malformed("token"))?;
+            bearer.set_sensitive(true);
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        }
+        Ok(request)
+    }
+
+    async fn exchange(
+        &self,
+        proof: &Proof<'_>,
+        request: Request<Full<bytes::Bytes>>,
+    ) -> Result<IssuedCertificate, HubError> {
+        let stream = self.connect(proof).await?;
+        let broken = |source: BoxError| HubError::Exchange { hub: self.address.clone(), source };
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.into()))?;
+        let answer = async {
+            let response = sender.send_request(request).await.map_err(|error| broken(error.into()))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(broken)?;
+            decode(status, &body.to_bytes())
+        };
+        tokio::pin!(answer);
+        // Driven here and not by a task: it ends with us. When the connection is done first, the answer is there.
+        tokio::select! {
+            answer = &mut answer => answer,
+            _ = connection => answer.await,
+        }
+    }
+
+    async fn connect(&self, proof: &Proof<'_>) -> Result<tokio_rustls::client::TlsStream<TcpStream>, HubError> {
+        let credential = match proof {
+            Proof::Token(_) => None,
+            Proof::Certificate(credential) => Some(*credential),
+        };
+        let config = client_config(&self.trust, credential, &[b"http/1.1"]).map_err(HubError::Config)?;
+        let HubAddress { host, port } = &self.address;
+        let name = ServerName::try_from(host.clone()).map_err(|_| HubError::Malformed("address"))?;
+        let failed = |source| HubError::Connect { hub: self.address.clone(), source };
+        let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(failed)
+    }
+}
+
+fn decode(status: StatusCode, body: &[u8]) -> Result<IssuedCertificate, HubError> {
+    if status.is_success() {
+        return serde_json::from_slice(body).map_err(HubError::Decode);
+    }
+    let message = match serde_json::from_slice::<Status>(body) {
+        Ok(status) => status.message,
+        Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
+    };
+    Err(HubError::Refused { code: status.as_u16(), message })
+}

@@ -1,0 +1,69 @@
+//! What is at the agent's end of streams: HTTP/1.1, one exchange on each.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use api_meta::Status;
+use async_trait::async_trait;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tunnel_agent::{Handler, TunnelStream};
+use tunnel_protocol::{Health, Target};
+
+use crate::api::Body;
+use crate::forward::{Forward, answer_json, answer_status};
+
+/// The largest head of a request.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long the hub may take to send one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) struct Door {
+    pub(crate) forward: Forward,
+    pub(crate) health: watch::Receiver<Health>,
+}
+
+#[async_trait]
+impl Handler for Door {
+    async fn serve(&self, target: Target, stream: TunnelStream) {
+        let service = service_fn(|request: Request<Incoming>| async move {
+            Ok::<_, Infallible>(match target {
+                Target::KubernetesApi => self.forward.answer(request).await,
+                Target::AgentStatus => self.answer_for_itself(&request),
+            })
+        });
+        // One exchange: what follows it on the same stream, and belongs to nobody, is not looked at.
+        let served = http1::Builder::new()
+            .keep_alive(false)
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+            .await;
+        if let Err(error) = served {
+            tracing::debug!(error = %lib_telemetry::chain(&error), "a stream ended early");
+        }
+    }
+}
+
+impl Door {
+    fn answer_for_itself(&self, request: &Request<Incoming>) -> Response<Body> {
+        if request.uri().path() != Health::PATH {
+            return answer_status(&Status::no_such_resource());
+        }
+        if request.method() != Method::GET {
+            return answer_status(&Status::method_not_allowed());
+        }
+        let mut health = self.health.borrow().clone();
+        health.unix_time = crate::health::unix_now();
+        match serde_json::to_vec(&health) {
+            Ok(json) => answer_json(StatusCode::OK, json),
+            Err(error) => answer_status(&Status::internal(error)),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Where an agent keeps its key and certificate.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client};
+use lib_tls::{Credential, create_private_dir, write_private};
+use serde::{Deserialize, Serialize};
+
+/// Keeps one credential: the key and the chain together, so that they cannot come apart.
+#[async_trait]
+pub trait CredentialStore: Send + Sync + 'static {
+    /// The credential, if there is one.
+    async fn load(&self) -> Result<Option<Credential>, StoreError>;
+
+    /// Replaces it.
+    async fn save(&self, credential: &Credential) -> Result<(), StoreError>;
+}
+
+/// Why a credential could not be loaded or saved.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// A file could not be read.
+    #[error("could not read {path}", path = .path.display())]
+    Read {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error("could not keep the credential")]
+    Write(#[source] lib_tls::Error),
+    /// What is kept is no credential.
+    #[error("the kept credential is damaged")]
+    Damaged(#[source] Option<lib_tls::Error>),
+    /// The member's API refused.
+    #[error("could not {doing} the secret {namespace}/{name}")]
+    Secret {
+        /// The step.
+        doing: &'static str,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// Keeps the credential in a file that only its owner may read.
+#[derive(Clone, Debug)]
+pub struct DirectoryStore {
+    dir: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    certificate: String,
+    key: String,
+}
+
+impl DirectoryStore {
+    /// In this directory.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.join("credential.json")
+    }
+}
+
+#[async_trait]
+impl CredentialStore for DirectoryStore {
+    async fn load(&self) -> Result<Option<Credential>, StoreError> {
+        let path = self.path();
+        let json = match std::fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StoreError::Read { path, source }),
+        };
+        let kept: Kept = serde_json::from_slice(&json).map_err(|_| StoreError::Damaged(None))?;
+        Credential::from_pem(kept.certificate, kept.key).map(Some).map_err(|error| StoreError::Damaged(Some(error)))
+    }
+
+    async fn save(&self, credential: &Credential) -> Result<(), StoreError> {
+        let kept = Kept { certificate: credential.chain_pem().into(), key: credential.key_pem().into() };
+        let json = serde_json::to_vec(&kept).map_err(|_| StoreError::Damaged(None))?;
+        let dir: &Path = &self.dir;
+        create_private_dir(dir).and_then(|()| write_private(&self.path(), &json)).map_err(StoreError::Write)
+    }
+}
+
+/// Keeps the credential in a secret of the member, so that the agent finds it wherever it runs next.
+#[derive(Clone)]
+pub struct SecretStore {
+    api: Api<Secret>,
+    namespace: String,
+    name: String,
+}
+
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+impl SecretStore {
+    /// The namespace and name that the agent's manifest gives it rights to.
+    pub const DEFAULT: (&str, &str) = ("cpaas-system", "acp-agent-credential");
+
+    /// In this secret.
+    pub fn new(client: Client, namespace: &str, name: &str) -> Self {
+        Self { api: Api::namespaced(client, namespace), namespace: namespace.into(), name: name.into() }
+    }
+
+    fn failed(&self, doing: &'static str) -> impl FnOnce(kube::Error) -> StoreError {
+        let (namespace, name) = (self.namespace.clone(), self.name.clone());
+        move |source| StoreError::Secret { doing, namespace, name, source: Box::new(source) }
+    }
+}
+
+#[async_trait]
+impl CredentialStore for SecretStore {
+    async fn load(&self) -> Result<Option<Credential>, StoreError> {
+        let secret = self.api.get_opt(&self.name).await.map_err(self.failed("read"))?;
+        let Some(data) = secret.and_then(|secret| secret.data) else {
+            return Ok(None);
+        };
+        let text = |key: &str| {
+            let bytes = data.get(key).ok_or(StoreError::Damaged(None))?;
+            String::from_utf8(bytes.0.clone()).map_err(|_| StoreError::Damaged(None))
+        };
+        Credential::from_pem(text(CERTIFICATE)?, text(KEY)?).map(Some).map_err(|error| StoreError::Damaged(Some(error)))
+    }
+
+    async fn save(&self, credential: &Credential) -> Result<(), StoreError> {
+        let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
+        let mut secret = Secret {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            type_: Some("kubernetes.io/tls".into()),
+            data: Some([entry(CERTIFICATE, credential.chain_pem()), entry(KEY, credential.key_pem())].into()),
+            ..Secret::default()
+        };
+        let params = PostParams::default();
+        match self.api.get_opt(&self.name).await.map_err(self.failed("read"))? {
+            None => self.api.create(&params, &secret).await.map_err(self.failed("create"))?,
+            Some(old) => {
+                secret.metadata.resource_version = old.metadata.resource_version;
+                self.api.replace(&self.name, &params, &secret).await.map_err(self.failed("replace"))?
+            }
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::SystemTime;
+
+    use lib_tls::{Authority, Leaf, Subject};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_keeps_it_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DirectoryStore::new(dir.path().join("agent"));
+        assert!(store.load().await.unwrap().is_none());
+        let authority = Authority::generate("hub", SystemTime::now()).unwrap();
+        for user in ["first", "second"] {
+            let credential = authority.issue(&Leaf::Client(Subject::new(user, ["g"]))).unwrap();
+            store.save(&credential).await.unwrap();
+            let kept = store.load().await.unwrap().unwrap();
+            assert_eq!((kept.chain_pem(), kept.key_pem()), (credential.chain_pem(), credential.key_pem()));
+        }
+        let mode = std::fs::metadata(store.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = DirectoryStore::new(dir.path());
+        std::fs::write(store.path(), "{").unwrap();
+        assert!(matches!(store.load().await, Err(StoreError::Damaged(None))));
+    }
+}

@@ -1,1 +1,115 @@
 //! What makes an embedded cluster behave: controllers, scheduler, simulated kubelets.
+//!
+//! An API server alone only stores what it is told. This crate adds the rest of a cluster, over nothing but a
+//! [`kube::Client`]: the control plane's own controllers ([`ControlPlane`], for every embedded cluster), and workload
+//! controllers, scheduler and simulated nodes ([`Sandbox`], for sandbox members).
+//!
+//! # Guarantees
+//!
+//! Everything is driven by watches over one shared, indexed cache per kind and cluster; nothing polls lists. Every task
+//! belongs to the [`Running`] it was started under and ends when that is stopped.
+//!
+//! # Caveats
+//!
+//! No container runs on simulated nodes, and they say so. What a container would do is decided by the rules documented
+//! in `kubelet/behaviour.rs`; programs of the caller's own run for images registered through [`Programs`].
+
+mod cache;
+mod cluster;
+mod config;
+mod control_plane;
+mod controller;
+mod error;
+mod events;
+mod kubelet;
+mod meta;
+mod ownership;
+mod pods;
+mod queue;
+mod scheduler;
+mod shell;
+mod spdy;
+mod workloads;
+
+use std::sync::Arc;
+
+use kube::Client;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, SigningRequest, Timings};
+pub use error::Error;
+pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs, ServeError};
+
+use cluster::Cluster;
+
+/// The controllers of a cluster without nodes: namespaces, garbage, accounts, roots of trust, roles, certificates.
+pub struct ControlPlane;
+
+impl ControlPlane {
+    /// Starts the control plane's controllers. The client must act as an administrator.
+    pub fn start(client: &Client, config: ControlPlaneConfig) -> Running {
+        let (cluster, running) = Running::new(client);
+        control_plane::start(&cluster, config);
+        cluster.watch_control_plane();
+        running
+    }
+}
+
+/// A whole sandbox member: control plane, workloads, scheduler and simulated nodes.
+pub struct Sandbox;
+
+impl Sandbox {
+    /// Starts everything. The client must act as an administrator. `programs` are run for containers of the images
+    /// they know.
+    pub fn start(
+        client: &Client,
+        control_plane: ControlPlaneConfig,
+        config: &SandboxConfig,
+        programs: Option<Arc<dyn Programs>>,
+    ) -> Running {
+        let (cluster, mut running) = Running::new(client);
+        control_plane::start(&cluster, control_plane);
+        workloads::start(&cluster);
+        scheduler::start(&cluster);
+        running.kubelets = Some(Kubelets::start(&cluster, config, programs));
+        cluster.watch_control_plane();
+        cluster.watch_workloads();
+        running
+    }
+}
+
+/// What was started. Dropping it cancels its tasks; [`Running::stop`] also waits for them.
+pub struct Running {
+    tasks: TaskTracker,
+    token: CancellationToken,
+    kubelets: Option<Arc<Kubelets>>,
+}
+
+impl Running {
+    fn new(client: &Client) -> (Cluster, Self) {
+        let (tasks, token) = (TaskTracker::new(), CancellationToken::new());
+        let (recorder, writer) = events::channel();
+        tasks.spawn(writer.run(client.clone(), token.clone()));
+        let cluster = Cluster::new(client, recorder, tasks.clone(), token.clone());
+        (cluster, Self { tasks, token, kubelets: None })
+    }
+
+    /// The simulated nodes, where streaming requests go.
+    pub fn kubelets(&self) -> Option<&Arc<Kubelets>> {
+        self.kubelets.as_ref()
+    }
+
+    /// Cancels all tasks and waits until they have ended.
+    pub async fn stop(&self) {
+        self.token.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.token.cancel();
+        self.tasks.close();
+    }
+}

@@ -1,0 +1,110 @@
+//! The caches and the recorder that all parts of one cluster's sandbox share.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::{
+    apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet},
+    batch::v1::{CronJob, Job},
+    core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount},
+    discovery::v1::EndpointSlice,
+};
+use kube::Client;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cache::{Informer, Kind},
+    events::Recorder,
+};
+
+/// What every controller of one cluster is given.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) client: Client,
+    pub(crate) events: Recorder,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) token: CancellationToken,
+    pub(crate) namespaces: Arc<Informer<Namespace>>,
+    pub(crate) accounts: Arc<Informer<ServiceAccount>>,
+    pub(crate) config_maps: Arc<Informer<ConfigMap>>,
+    pub(crate) pods: Arc<Informer<Pod>>,
+    pub(crate) nodes: Arc<Informer<Node>>,
+    pub(crate) services: Arc<Informer<Service>>,
+    pub(crate) endpoints: Arc<Informer<Endpoints>>,
+    pub(crate) slices: Arc<Informer<EndpointSlice>>,
+    pub(crate) deployments: Arc<Informer<Deployment>>,
+    pub(crate) replica_sets: Arc<Informer<ReplicaSet>>,
+    pub(crate) stateful_sets: Arc<Informer<StatefulSet>>,
+    pub(crate) daemon_sets: Arc<Informer<DaemonSet>>,
+    pub(crate) revisions: Arc<Informer<ControllerRevision>>,
+    pub(crate) jobs: Arc<Informer<Job>>,
+    pub(crate) cron_jobs: Arc<Informer<CronJob>>,
+}
+
+impl Cluster {
+    pub(crate) fn new(client: &Client, events: Recorder, tasks: TaskTracker, token: CancellationToken) -> Self {
+        fn informer<K: Kind>(client: &Client) -> Arc<Informer<K>> {
+            Arc::new(Informer::new(client.clone()))
+        }
+        Self {
+            client: client.clone(),
+            events,
+            tasks,
+            token,
+            namespaces: informer(client),
+            accounts: informer(client),
+            config_maps: informer(client),
+            pods: informer(client),
+            nodes: informer(client),
+            services: informer(client),
+            endpoints: informer(client),
+            slices: informer(client),
+            deployments: informer(client),
+            replica_sets: informer(client),
+            stateful_sets: informer(client),
+            daemon_sets: informer(client),
+            revisions: informer(client),
+            jobs: informer(client),
+            cron_jobs: informer(client),
+        }
+    }
+
+    /// Begins to watch a kind. Register handlers first.
+    pub(crate) fn watch<K: Kind>(&self, informer: &Arc<Informer<K>>) {
+        let (informer, token) = (informer.clone(), self.token.clone());
+        self.tasks.spawn(async move { informer.run(token).await });
+    }
+
+    /// Begins what every embedded cluster watches, with or without nodes.
+    pub(crate) fn watch_control_plane(&self) {
+        self.watch(&self.namespaces);
+        self.watch(&self.accounts);
+        self.watch(&self.config_maps);
+    }
+
+    /// Begins what workloads, scheduler and kubelets watch.
+    pub(crate) fn watch_workloads(&self) {
+        self.watch(&self.pods);
+        self.watch(&self.nodes);
+        self.watch(&self.services);
+        self.watch(&self.endpoints);
+        self.watch(&self.slices);
+        self.watch(&self.deployments);
+        self.watch(&self.replica_sets);
+        self.watch(&self.stateful_sets);
+        self.watch(&self.daemon_sets);
+        self.watch(&self.revisions);
+        self.watch(&self.jobs);
+        self.watch(&self.cron_jobs);
+    }
+
+    /// Runs `work` as a task of this cluster.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let token = self.token.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                () = work => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! What a caller decides about a sandbox. Data only.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+/// The simulated part of a sandbox member.
+#[derive(Clone, Debug)]
+pub struct SandboxConfig {
+    /// How many nodes there are.
+    pub nodes: usize,
+    /// What node names begin with; a number follows.
+    pub node_prefix: String,
+    /// The version that nodes report, with its `v`.
+    pub kubernetes_version: String,
+    /// What repeatable noise is made from; give each cluster another one.
+    pub seed: u64,
+    /// How long things take.
+    pub timings: Timings,
+}
+
+impl Default for SandboxConfig {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            node_prefix: "node-".to_owned(),
+            kubernetes_version: "v1.34.1".to_owned(),
+            seed: 1,
+            timings: Timings::default(),
+        }
+    }
+}
+
+/// How long simulated things take.
+#[derive(Clone, Debug)]
+pub struct Timings {
+    /// From seeing a pod to running its containers.
+    pub start: Duration,
+    /// From asking containers to stop to their end, when their grace period is not shorter.
+    pub stop: Duration,
+    /// The least that a command that ends takes.
+    pub run: Duration,
+    /// The first wait before a container is started again; each further one doubles it, up to five minutes.
+    pub restart: Duration,
+    /// Between two renewals of a node's lease.
+    pub lease: Duration,
+    /// Between two reports of a node's unchanged status.
+    pub heartbeat: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            start: Duration::from_millis(40),
+            stop: Duration::from_millis(20),
+            run: Duration::from_millis(200),
+            restart: Duration::from_secs(10),
+            lease: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(300),
+        }
+    }
+}
+
+/// What a cluster's control plane is given.
+#[derive(Clone, Default)]
+pub struct ControlPlaneConfig {
+    /// The PEM that clients of the API server trust, published to every namespace as `kube-root-ca.crt`.
+    pub root_ca: Option<String>,
+    /// Signs approved certificate signing requests; without one they stay unsigned.
+    pub signer: Option<Arc<dyn CertificateSigner>>,
+}
+
+impl fmt::Debug for ControlPlaneConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPlaneConfig")
+            .field("root_ca", &self.root_ca.is_some())
+            .field("signer", &self.signer.is_some())
+            .finish()
+    }
+}
+
+/// A certificate signing request that was approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningRequest {
+    /// One of the `kubernetes.io/...` signers.
+    pub signer_name: String,
+    /// The request in PEM.
+    pub pem: Vec<u8>,
+    /// As in the object: `client auth`, `digital signature`, ...
+    pub usages: Vec<String>,
+    /// The lifetime asked for.
+    pub lifetime: Option<Duration>,
+    /// Who asked, as the API server authenticated them.
+    pub username: String,
+}
+
+/// The cluster's certificate authority.
+pub trait CertificateSigner: Send + Sync {
+    /// The certificate chain in PEM, or why there is none; the reason is shown to people.
+    fn sign(&self, request: &SigningRequest) -> Result<Vec<u8>, String>;
+}

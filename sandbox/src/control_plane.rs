@@ -1,0 +1,20 @@
+//! The controllers that every embedded cluster needs, with or without nodes.
+
+mod accounts;
+mod aggregation;
+mod catalog;
+mod garbage;
+mod namespaces;
+mod signing;
+
+use crate::{cluster::Cluster, config::ControlPlaneConfig};
+
+pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
+    accounts::start(cluster, config.root_ca);
+    namespaces::start(cluster);
+    garbage::start(cluster);
+    aggregation::start(cluster);
+    if let Some(signer) = config.signer {
+        signing::start(cluster, signer);
+    }
+}

@@ -1,0 +1,192 @@
+//! Events: what controllers, scheduler and kubelets tell people.
+//!
+//! Recording never waits and never fails: the queue is bounded and what does not fit is dropped, as upstream does.
+//! A repeated event counts up the first one.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use kube::{
+    Client,
+    api::{Api, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cache::Kind,
+    error::chain,
+    meta::{name, namespace, now, uid},
+};
+
+const QUEUE: usize = 4096;
+/// How many recent events are remembered for counting.
+const MEMORY: usize = 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    Normal,
+    Warning,
+}
+
+/// One component's way of telling; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    to: mpsc::Sender<Record>,
+    component: &'static str,
+    host: Option<String>,
+}
+
+struct Record {
+    about: ObjectReference,
+    component: &'static str,
+    host: Option<String>,
+    severity: Severity,
+    reason: &'static str,
+    message: String,
+}
+
+impl Recorder {
+    pub(crate) fn for_component(&self, component: &'static str) -> Self {
+        Self { component, ..self.clone() }
+    }
+
+    pub(crate) fn on_host(&self, host: &str) -> Self {
+        Self { host: Some(host.to_owned()), ..self.clone() }
+    }
+
+    pub(crate) fn normal<K: Kind>(&self, about: &K, reason: &'static str, message: impl Into<String>) {
+        self.record(reference(about), Severity::Normal, reason, message.into());
+    }
+
+    pub(crate) fn warning<K: Kind>(&self, about: &K, reason: &'static str, message: impl Into<String>) {
+        self.record(reference(about), Severity::Warning, reason, message.into());
+    }
+
+    pub(crate) fn record(&self, about: ObjectReference, severity: Severity, reason: &'static str, message: String) {
+        let record = Record { about, component: self.component, host: self.host.clone(), severity, reason, message };
+        if self.to.try_send(record).is_err() {
+            tracing::debug!(reason, "event dropped: the queue is full");
+        }
+    }
+}
+
+/// A reference to an object, as events carry it.
+pub(crate) fn reference<K: Kind>(object: &K) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        namespace: object.meta().namespace.clone(),
+        name: Some(name(object).to_owned()),
+        uid: Some(uid(object).to_owned()),
+        resource_version: object.meta().resource_version.clone(),
+        field_path: None,
+    }
+}
+
+/// A reference to an object by its parts, for tests and for dynamic kinds.
+pub(crate) fn namespace_of(about: &ObjectReference) -> &str {
+    about.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default")
+}
+
+/// A recorder and the loop that writes what it records.
+pub(crate) fn channel() -> (Recorder, Writer) {
+    let (to, from) = mpsc::channel(QUEUE);
+    (Recorder { to, component: "", host: None }, Writer { from, seen: HashMap::new(), order: VecDeque::new() })
+}
+
+pub(crate) struct Writer {
+    from: mpsc::Receiver<Record>,
+    seen: HashMap<Fingerprint, Seen>,
+    order: VecDeque<Fingerprint>,
+}
+
+type Fingerprint = (String, &'static str, &'static str, String);
+
+struct Seen {
+    namespace: String,
+    name: String,
+    count: i32,
+}
+
+impl Writer {
+    pub(crate) async fn run(mut self, client: Client, token: CancellationToken) {
+        loop {
+            let record = tokio::select! {
+                () = token.cancelled() => return,
+                record = self.from.recv() => record,
+            };
+            let Some(record) = record else { return };
+            if let Err(error) = self.write(&client, record).await {
+                tracing::debug!(error = %chain(&error), "event could not be written");
+            }
+        }
+    }
+
+    async fn write(&mut self, client: &Client, record: Record) -> Result<(), kube::Error> {
+        let print: Fingerprint =
+            (record.about.uid.clone().unwrap_or_default(), record.component, record.reason, record.message.clone());
+        if let Some(seen) = self.seen.get_mut(&print) {
+            seen.count += 1;
+            let api: Api<Event> = Api::namespaced(client.clone(), &seen.namespace);
+            let patch = json!({"count": seen.count, "lastTimestamp": now()});
+            let manager = PatchParams { field_manager: Some(record.component.to_owned()), ..PatchParams::default() };
+            match api.patch(&seen.name, &manager, &Patch::Merge(&patch)).await {
+                Ok(_) => return Ok(()),
+                // It expired: begin again.
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let event = event(&record);
+        let seen = Seen { namespace: namespace(&event).to_owned(), name: name(&event).to_owned(), count: 1 };
+        let api: Api<Event> = Api::namespaced(client.clone(), &seen.namespace);
+        let manager = PostParams { field_manager: Some(record.component.to_owned()), ..PostParams::default() };
+        api.create(&manager, &event).await?;
+        if self.seen.insert(print.clone(), seen).is_none() {
+            self.order.push_back(print);
+        }
+        while self.order.len() > MEMORY {
+            if let Some(oldest) = self.order.pop_front() {
+                self.seen.remove(&oldest);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn event(record: &Record) -> Event {
+    static SERIAL: AtomicU64 = AtomicU64::new(0);
+    let namespace = namespace_of(&record.about).to_owned();
+    let at = now();
+    // Upstream appends the nanoseconds; the serial keeps two events of one nanosecond apart.
+    let nanoseconds = jiff::Timestamp::now().as_nanosecond();
+    let serial = i128::from(SERIAL.fetch_add(1, Ordering::Relaxed) % 1024);
+    let name = format!("{}.{:x}", record.about.name.as_deref().unwrap_or_default(), nanoseconds ^ serial);
+    let mut event = Event {
+        involved_object: record.about.clone(),
+        reason: Some(record.reason.to_owned()),
+        message: Some(record.message.chars().take(1024).collect()),
+        type_: Some(match record.severity {
+            Severity::Normal => "Normal".to_owned(),
+            Severity::Warning => "Warning".to_owned(),
+        }),
+        count: Some(1),
+        first_timestamp: Some(at.clone()),
+        last_timestamp: Some(at),
+        reporting_component: Some(record.component.to_owned()),
+        reporting_instance: Some(record.host.clone().unwrap_or_default()),
+        source: Some(k8s_openapi::api::core::v1::EventSource {
+            component: Some(record.component.to_owned()),
+            host: record.host.clone(),
+        }),
+        ..Event::default()
+    };
+    event.metadata.name = Some(name);
+    event.metadata.namespace = Some(namespace);
+    event
+}

@@ -1,0 +1,242 @@
+//! Simulated kubelets: all nodes of a cluster in one set of tasks.
+//!
+//! Nothing runs on these nodes but in-process programs, and they say so: in their labels, in the first line of every
+//! log, and wherever a command is not known. Everything above the node is real: the objects, the timings, the probes of
+//! controllers and clients.
+
+mod behaviour;
+mod http_service;
+mod lifecycle;
+mod logs;
+mod nodes;
+mod programs;
+mod server;
+mod volumes;
+
+pub use programs::{Identity, Program, ProgramContext, Programs};
+pub use server::{Body, ServeError};
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+
+use crate::{
+    Timings,
+    cache::{Deletion, Key},
+    cluster::Cluster,
+    controller::{self, Next},
+    error::Error,
+    events::{Recorder, Severity, reference},
+    meta::{name, uid},
+    queue::Queue,
+};
+
+use lifecycle::{Memory, Step, World};
+use logs::Logs;
+use nodes::Addresses;
+
+/// The simulated nodes of one cluster.
+pub struct Kubelets {
+    cluster: Cluster,
+    events: Recorder,
+    nodes: BTreeMap<String, nodes::Spec>,
+    timings: Timings,
+    memory: Mutex<HashMap<String, Memory>>,
+    addresses: Mutex<Addresses>,
+    logs: Logs,
+    programs: Option<Arc<dyn Programs>>,
+    running: Mutex<HashMap<(String, String), programs::Handle>>,
+    queue: Arc<Queue<Key>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kubelets {
+    pub(crate) fn start(
+        cluster: &Cluster,
+        config: &crate::SandboxConfig,
+        programs: Option<Arc<dyn Programs>>,
+    ) -> Arc<Self> {
+        let specs = nodes::specs(config);
+        let kubelets = Arc::new(Self {
+            cluster: cluster.clone(),
+            events: cluster.events.for_component("kubelet"),
+            nodes: specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect(),
+            timings: config.timings.clone(),
+            memory: Mutex::new(HashMap::new()),
+            addresses: Mutex::new(Addresses::default()),
+            logs: Logs::default(),
+            programs,
+            running: Mutex::new(HashMap::new()),
+            queue: Arc::new(Queue::new()),
+        });
+        kubelets.follow_pods();
+        nodes::start(cluster, kubelets.nodes.values().cloned().collect(), config);
+        let (this, token) = (kubelets.clone(), cluster.token.clone());
+        cluster.tasks.spawn(async move {
+            this.cluster.pods.synced().await;
+            let queue = this.queue.clone();
+            controller::run("kubelet", queue, 32, token, |key| this.sync(key)).await;
+        });
+        kubelets
+    }
+
+    fn follow_pods(self: &Arc<Self>) {
+        // Weak: the informer outlives the kubelets otherwise, each holding the other.
+        let this = Arc::downgrade(self);
+        self.cluster.pods.on_change(move |old, new| {
+            let Some(this) = this.upgrade() else { return };
+            match (old, new) {
+                (_, Some(pod)) if this.node_of(pod).is_some() => this.queue.add(Key::of(&**pod)),
+                (Some(pod), None) => this.forget(pod),
+                _ => {}
+            }
+        });
+    }
+
+    fn node_of(&self, pod: &Pod) -> Option<&nodes::Spec> {
+        self.nodes.get(pod.spec.as_ref()?.node_name.as_deref()?)
+    }
+
+    /// Stops and forgets what belonged to a pod that is gone.
+    fn forget(&self, pod: &Pod) {
+        if self.node_of(pod).is_none() {
+            return;
+        }
+        lock(&self.memory).remove(uid(pod));
+        lock(&self.addresses).release(uid(pod));
+        self.logs.forget(uid(pod));
+        lock(&self.running).retain(|(pod_uid, _), _| pod_uid != uid(pod));
+    }
+
+    /// Moves one pod a step on (upstream: `syncPod`).
+    async fn sync(&self, key: Key) -> Result<Next, Error> {
+        let Some(pod) = self.cluster.pods.get(&key) else { return Ok(None) };
+        let Some(node) = self.node_of(&pod) else { return Ok(None) };
+        let memory = lock(&self.memory).get(uid(&*pod)).cloned().unwrap_or_default();
+        let pod_ip = self.pod_ip(&pod, node);
+        let exits = self.exits(&pod);
+        let is_program = |image: &str| self.programs.as_ref().is_some_and(|programs| programs.knows(image));
+        let step = {
+            let world = World {
+                now: Timestamp::now(),
+                timings: &self.timings,
+                host_ip: &node.address,
+                pod_ip: pod_ip.as_deref(),
+                exits: &exits,
+                is_program: &is_program,
+            };
+            lifecycle::advance(&pod, memory, &world)
+        };
+        self.carry_out(&pod, node, step).await
+    }
+
+    async fn carry_out(&self, pod: &Pod, node: &nodes::Spec, step: Step) -> Result<Next, Error> {
+        if let Some(status) = step.status {
+            let mut updated = pod.clone();
+            updated.status = Some(status);
+            self.cluster.pods.update_as(pod, &updated, Some("status"), "kubelet").await?;
+        }
+        for start in &step.start_programs {
+            self.start_program(pod, start).await;
+        }
+        if step.stop_programs {
+            for ((pod_uid, _), handle) in lock(&self.running).iter() {
+                if pod_uid == uid(pod) {
+                    handle.stop();
+                }
+            }
+        }
+        lock(&self.memory).insert(uid(pod).to_owned(), step.memory);
+        let events = self.events.on_host(&node.name);
+        for event in step.events {
+            let mut about = reference(pod);
+            about.field_path = event.container.map(|container| format!("spec.containers{{{container}}}"));
+            let severity = if event.warning { Severity::Warning } else { Severity::Normal };
+            events.record(about, severity, event.reason, event.message);
+        }
+        if step.delete {
+            self.cluster.pods.delete(pod, Deletion::immediate()).await?;
+        }
+        Ok(step.again)
+    }
+
+    fn pod_ip(&self, pod: &Pod, node: &nodes::Spec) -> Option<String> {
+        if pod.spec.as_ref().and_then(|spec| spec.host_network) == Some(true) {
+            return Some(node.address.clone());
+        }
+        let held = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref());
+        lock(&self.addresses).assign(node, uid(pod), held)
+    }
+
+    fn exits(&self, pod: &Pod) -> BTreeMap<String, i32> {
+        let running = lock(&self.running);
+        running
+            .iter()
+            .filter(|((pod_uid, _), _)| pod_uid == uid(pod))
+            .filter_map(|((_, container), handle)| Some((container.clone(), handle.exit_code()?)))
+            .collect()
+    }
+
+    async fn start_program(&self, pod: &Pod, container: &str) {
+        let Some(programs) = &self.programs else { return };
+        let Some(spec) = pod.spec.as_ref().and_then(|spec| spec.containers.iter().find(|c| c.name == container)) else {
+            return;
+        };
+        let Some(program) = programs.find(spec.image.as_deref().unwrap_or_default()) else { return };
+        let mounted = volumes::resolve(&self.cluster.client, pod, spec).await;
+        let log = self.logs.writer(uid(pod), container);
+        let context = match mounted {
+            Ok(resolved) => ProgramContext::new(pod, spec, resolved, log.clone(), self.cluster.token.child_token()),
+            Err(error) => {
+                log.line(&format!("the container's environment could not be read: {}", crate::error::chain(&error)));
+                let again = (self.queue.clone(), Key::of(pod));
+                lock(&self.running).insert(
+                    (uid(pod).to_owned(), container.to_owned()),
+                    programs::Handle::failed(128, &again.0, again.1),
+                );
+                return;
+            }
+        };
+        let handle = programs::Handle::start(&self.cluster.tasks, program, context, self.queue.clone(), Key::of(pod));
+        lock(&self.running).insert((uid(pod).to_owned(), container.to_owned()), handle);
+    }
+
+    /// The pod that a streaming request names, if it is on that node.
+    fn find(&self, node: &str, namespace: &str, pod: &str) -> Option<Arc<Pod>> {
+        let pod = self.cluster.pods.get(&Key::new(namespace, pod))?;
+        (pod.spec.as_ref()?.node_name.as_deref() == Some(node)).then_some(pod)
+    }
+
+    /// The names of the nodes.
+    pub fn node_names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.keys().map(String::as_str)
+    }
+
+    /// A node as its kubelet reports it, for tests and displays.
+    pub fn node(&self, name: &str) -> Option<Arc<Node>> {
+        self.cluster.nodes.get(&Key::new("", name))
+    }
+}
+
+/// The name in a pod's log of the node it is on.
+fn node_name(pod: &Pod) -> &str {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// For a pod, what its shell and programs see as their host name.
+fn hostname(pod: &Pod) -> String {
+    pod.spec.as_ref().and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| name(pod).to_owned())
+}
+
+/// A wait no shorter than the clock can tell.
+fn at_least_a_tick(wait: Duration) -> Duration {
+    wait.max(Duration::from_millis(1))
+}

@@ -1,0 +1,254 @@
+//! Container logs of simulated nodes.
+//!
+//! Most of a log is not stored at all: it follows from the container's start, command and the passing of time, so it is
+//! worked out when somebody reads it. Stored are only the lines that in-process programs and port-forwarded requests
+//! add, in a bounded buffer per container.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::{
+    meta::{name, namespace},
+    shell::Environment,
+};
+
+use super::{behaviour, hostname, lock, node_name, volumes::plain_environment};
+
+const LINES: usize = 1000;
+const LINE_LENGTH: usize = 8 * 1024;
+/// A simulated server says that it is still there this often.
+const HEARTBEAT: SignedDuration = SignedDuration::from_secs(10);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) at: Timestamp,
+    pub(super) text: String,
+}
+
+#[derive(Default)]
+pub(super) struct Logs {
+    buffers: Mutex<HashMap<(String, String), Arc<Buffer>>>,
+}
+
+struct Buffer {
+    lines: Mutex<VecDeque<Line>>,
+    changed: watch::Sender<u64>,
+}
+
+/// Adds lines to one container's log; cheap to clone.
+#[derive(Clone)]
+pub(super) struct LogWriter(Arc<Buffer>);
+
+impl LogWriter {
+    pub(super) fn line(&self, text: &str) {
+        let text: String = text.chars().take(LINE_LENGTH).collect();
+        let mut lines = lock(&self.0.lines);
+        // Never earlier than the line before, whatever the clock does.
+        let at = lines.back().map_or(Timestamp::now(), |last| last.at.max(Timestamp::now()));
+        lines.extend(text.lines().map(|line| Line { at, text: line.to_owned() }));
+        while lines.len() > LINES {
+            lines.pop_front();
+        }
+        drop(lines);
+        self.0.changed.send_modify(|version| *version += 1);
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        lock(&self.0.lines).iter().cloned().collect()
+    }
+}
+
+impl Logs {
+    pub(super) fn writer(&self, pod: &str, container: &str) -> LogWriter {
+        let mut buffers = lock(&self.buffers);
+        let buffer = buffers
+            .entry((pod.to_owned(), container.to_owned()))
+            .or_insert_with(|| Arc::new(Buffer { lines: Mutex::default(), changed: watch::Sender::new(0) }));
+        LogWriter(buffer.clone())
+    }
+
+    pub(super) fn forget(&self, pod: &str) {
+        lock(&self.buffers).retain(|(of, _), _| of != pod);
+    }
+}
+
+/// When one run of a container began and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: Timestamp,
+    pub(super) end: Option<Timestamp>,
+}
+
+/// The run that a reader asks for: the present one, or the one before it.
+pub(super) fn span(status: &ContainerStatus, previous: bool) -> Option<Span> {
+    let current = status.state.as_ref().and_then(of_state);
+    let last = status.last_state.as_ref().and_then(of_state);
+    if previous { last } else { current.or(last) }
+}
+
+fn of_state(state: &ContainerState) -> Option<Span> {
+    if let Some(running) = &state.running {
+        return Some(Span { start: running.started_at.as_ref()?.0, end: None });
+    }
+    let ended = state.terminated.as_ref()?;
+    Some(Span { start: ended.started_at.as_ref()?.0, end: Some(ended.finished_at.as_ref()?.0) })
+}
+
+/// The whole log of one run, oldest first, at most [`LINES`] lines after the first ones.
+pub(super) fn compose(
+    pod: &Pod,
+    container: &Container,
+    span: Span,
+    writer: &LogWriter,
+    now: Timestamp,
+    is_program: &dyn Fn(&str) -> bool,
+) -> Vec<Line> {
+    let until = span.end.unwrap_or(now);
+    let mut lines = vec![opening(pod, container, span.start)];
+    match behaviour::of(pod, container, std::time::Duration::ZERO, is_program) {
+        behaviour::Behaviour::Exit { .. } => {
+            let environment = Environment {
+                variables: plain_environment(pod, container),
+                hostname: hostname(pod),
+                directory: "/".to_owned(),
+                ..Environment::default()
+            };
+            let (_, printed) = behaviour::output(&behaviour::argv(container), environment);
+            let text = String::from_utf8_lossy(&printed).into_owned();
+            lines.extend(text.lines().take(LINES).map(|line| Line { at: until, text: line.to_owned() }));
+        }
+        behaviour::Behaviour::Serve => lines.extend(heartbeats(span.start, until)),
+        behaviour::Behaviour::Program => {}
+    }
+    let recorded = writer.lines().into_iter().filter(|line| {
+        line.at >= span.start && span.end.is_none_or(|end| line.at <= end + SignedDuration::from_secs(1))
+    });
+    lines.extend(recorded);
+    lines[1..].sort_by_key(|line| line.at);
+    lines
+}
+
+fn opening(pod: &Pod, container: &Container, at: Timestamp) -> Line {
+    let text = json!({
+        "level": "info",
+        "msg": "started by a simulated kubelet: no container is running, this log is made up",
+        "node": node_name(pod),
+        "namespace": namespace(pod),
+        "pod": name(pod),
+        "container": container.name,
+        "image": container.image,
+    });
+    Line { at, text: text.to_string() }
+}
+
+fn heartbeats(start: Timestamp, until: Timestamp) -> Vec<Line> {
+    let passed = until.duration_since(start).as_secs() / HEARTBEAT.as_secs();
+    let first = (passed - i64::try_from(LINES).unwrap_or(0)).max(0) + 1;
+    (first..=passed)
+        .map(|beat| {
+            let uptime = beat * HEARTBEAT.as_secs();
+            let text = json!({"level": "info", "msg": "serving", "uptimeSeconds": uptime}).to_string();
+            Line { at: start + SignedDuration::from_secs(uptime), text }
+        })
+        .collect()
+}
+
+/// What a reader may ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    pub(super) follow: bool,
+    pub(super) previous: bool,
+    pub(super) timestamps: bool,
+    pub(super) tail: Option<usize>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) limit: Option<usize>,
+}
+
+/// The lines a reader wants of those there are.
+pub(super) fn select(mut lines: Vec<Line>, options: &Options) -> Vec<Line> {
+    if let Some(since) = options.since {
+        lines.retain(|line| line.at >= since);
+    }
+    if let Some(tail) = options.tail {
+        let surplus = lines.len().saturating_sub(tail);
+        lines.drain(..surplus);
+    }
+    lines
+}
+
+pub(super) fn print(line: &Line, options: &Options) -> String {
+    match options.timestamps {
+        // Upstream's runtimes write nanoseconds, always nine digits.
+        true => format!("{} {}\n", line.at.strftime("%Y-%m-%dT%H:%M:%S.%9fZ"), line.text),
+        false => format!("{}\n", line.text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod() -> Pod {
+        serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"nodeName": "node-1",
+            "containers": [{"name": "main", "image": "registry.example/app:1"}]}}))
+        .unwrap()
+    }
+
+    fn container(command: &[&str]) -> Container {
+        serde_json::from_value(json!({"name": "main", "image": "registry.example/app:1", "command": command})).unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn log(command: &[&str], seconds: i64) -> Vec<Line> {
+        let start = at("2024-01-01T00:00:00Z");
+        let writer = Logs::default().writer("u", "main");
+        let now = start + SignedDuration::from_secs(seconds);
+        compose(&pod(), &container(command), Span { start, end: None }, &writer, now, &|_| false)
+    }
+
+    #[test]
+    fn the_first_line_says_that_this_is_a_simulation() {
+        let lines = log(&[], 35);
+        assert!(lines[0].text.contains("simulated kubelet"), "{}", lines[0].text);
+        assert_eq!(lines.len(), 4);
+        assert_eq!(lines[3].text, r#"{"level":"info","msg":"serving","uptimeSeconds":30}"#);
+    }
+
+    #[test]
+    fn the_output_of_a_command_is_its_log() {
+        assert_eq!(
+            log(&["sh", "-c", "echo one; echo two"], 1).iter().map(|line| line.text.as_str()).collect::<Vec<_>>()[1..],
+            ["one", "two"]
+        );
+    }
+
+    #[test]
+    fn readers_get_what_they_ask_for() {
+        let lines = log(&[], 100);
+        let tail = select(lines.clone(), &Options { tail: Some(2), ..Options::default() });
+        assert_eq!(tail.len(), 2);
+        let since = select(lines, &Options { since: Some(at("2024-01-01T00:01:30Z")), ..Options::default() });
+        assert_eq!(since.len(), 2);
+        let stamped = print(&since[0], &Options { timestamps: true, ..Options::default() });
+        assert!(stamped.starts_with("2024-01-01T00:01:30.000000000Z {"), "{stamped}");
+    }
+
+    #[test]
+    fn old_heartbeats_are_not_made_up_for_ever() {
+        assert_eq!(log(&[], 1_000_000).len(), LINES + 1);
+    }
+}

@@ -1,0 +1,159 @@
+//! In-process programs: containers whose image the caller knows how to run.
+//!
+//! This is how a component whose manifest is applied to a sandbox cluster really runs there, as a task in this process
+//! with the container's environment and files.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    cache::Key,
+    meta::{name, namespace, uid},
+    queue::Queue,
+};
+
+use super::{behaviour::argv, logs::LogWriter, node_name, volumes::Resolved};
+
+/// Runs to an exit code; it should end soon after its token is cancelled.
+pub type Program = Arc<dyn Fn(ProgramContext) -> BoxFuture<'static, i32> + Send + Sync>;
+
+/// The programs a sandbox knows, by container image.
+pub trait Programs: Send + Sync {
+    /// The program that containers of this image run.
+    fn find(&self, image: &str) -> Option<Program>;
+
+    /// Whether [`Programs::find`] would find one.
+    fn knows(&self, image: &str) -> bool {
+        self.find(image).is_some()
+    }
+}
+
+/// Images by their exact name.
+impl Programs for BTreeMap<String, Program> {
+    fn find(&self, image: &str) -> Option<Program> {
+        self.get(image).cloned()
+    }
+}
+
+/// Which pod a program is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's uid.
+    pub uid: String,
+    /// The container's name.
+    pub container: String,
+    /// The simulated node.
+    pub node: String,
+    /// The service account the pod runs as.
+    pub service_account: String,
+}
+
+/// What a program is given.
+#[derive(Clone)]
+pub struct ProgramContext {
+    /// Which pod this is.
+    pub identity: Identity,
+    /// The container's command and arguments.
+    pub argv: Vec<String>,
+    /// The container's environment, references resolved.
+    pub env: BTreeMap<String, String>,
+    /// Mounted files by path: ConfigMaps, Secrets, projected volumes (with the service account's token).
+    pub files: BTreeMap<String, Bytes>,
+    /// Cancelled when the container is to stop.
+    pub token: CancellationToken,
+    log: LogWriter,
+}
+
+impl ProgramContext {
+    pub(super) fn new(
+        pod: &Pod,
+        container: &Container,
+        resolved: Resolved,
+        log: LogWriter,
+        token: CancellationToken,
+    ) -> Self {
+        let spec = pod.spec.as_ref();
+        Self {
+            identity: Identity {
+                namespace: namespace(pod).to_owned(),
+                pod: name(pod).to_owned(),
+                uid: uid(pod).to_owned(),
+                container: container.name.clone(),
+                node: node_name(pod).to_owned(),
+                service_account: spec.and_then(|spec| spec.service_account_name.clone()).unwrap_or_default(),
+            },
+            argv: argv(container),
+            env: resolved.env,
+            files: resolved.files,
+            token,
+            log,
+        }
+    }
+
+    /// Adds a line to the container's log.
+    pub fn log(&self, line: &str) {
+        self.log.line(line);
+    }
+}
+
+/// A program under way. Dropping it asks the program to stop.
+pub(super) struct Handle {
+    token: CancellationToken,
+    code: Arc<OnceLock<i32>>,
+}
+
+impl Handle {
+    pub(super) fn start(
+        tasks: &TaskTracker,
+        program: Program,
+        context: ProgramContext,
+        queue: Arc<Queue<Key>>,
+        pod: Key,
+    ) -> Self {
+        let handle = Self { token: context.token.clone(), code: Arc::new(OnceLock::new()) };
+        let (code, log) = (handle.code.clone(), context.log.clone());
+        tasks.spawn(async move {
+            let work = std::panic::AssertUnwindSafe(async move { program(context).await }).catch_unwind();
+            let status = work.await.unwrap_or_else(|_| {
+                log.line("the program panicked");
+                134
+            });
+            // Set once: this task is the only writer.
+            let _ = code.set(status);
+            queue.add(pod);
+        });
+        handle
+    }
+
+    /// One that could not be started.
+    pub(super) fn failed(status: i32, queue: &Queue<Key>, pod: Key) -> Self {
+        let code = OnceLock::from(status);
+        queue.add(pod);
+        Self { token: CancellationToken::new(), code: Arc::new(code) }
+    }
+
+    pub(super) fn stop(&self) {
+        self.token.cancel();
+    }
+
+    pub(super) fn exit_code(&self) -> Option<i32> {
+        self.code.get().copied()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.token.cancel();
+    }
+}

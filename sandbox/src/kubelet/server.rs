@@ -1,0 +1,194 @@
+//! The kubelet's HTTP endpoints: `containerLogs`, `exec`, `attach`, `portForward`, in the real kubelet's URL form.
+//!
+//! # Flow
+//!
+//! [`Kubelets::handle`] answers a request that carries its own connection (a hyper server's). [`Kubelets::send`] is the
+//! client's side of the same over an in-memory connection: the response of an upgrade can be upgraded in turn, so an
+//! API server in the same process treats a simulated kubelet like a remote one.
+
+mod exec;
+mod log_stream;
+mod port_forward;
+mod upgrade;
+mod websocket;
+
+use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+
+use super::Kubelets;
+
+/// The body of every answer.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// Why a request could not be brought to a simulated kubelet.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no such node here.
+    #[error("node {0:?} is not simulated here")]
+    UnknownNode(String),
+    /// The in-memory connection broke.
+    #[error("could not speak HTTP to the simulated kubelet")]
+    Connection(#[source] hyper::Error),
+}
+
+/// A refusal in plain text, as kubelets give it.
+type Refusal = (StatusCode, String);
+
+impl Kubelets {
+    /// Brings a request to a node's kubelet over an in-memory connection and returns its answer; after `101` the
+    /// answer can be upgraded with [`hyper::upgrade::on`].
+    pub async fn send<B>(
+        self: &Arc<Self>,
+        node: &str,
+        request: Request<B>,
+    ) -> Result<Response<hyper::body::Incoming>, ServeError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let known = self.nodes.get(node).ok_or_else(|| ServeError::UnknownNode(node.to_owned()))?.name.clone();
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let this = self.clone();
+        let token = self.cluster.token.clone();
+        self.cluster.tasks.spawn(async move {
+            let service = service_fn(move |request| {
+                let (this, node) = (this.clone(), known.clone());
+                async move { Ok::<_, Infallible>(this.handle(&node, request).await) }
+            });
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), service).with_upgrades();
+            tokio::select! {
+                () = token.cancelled() => {}
+                _ = connection => {}
+            }
+        });
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(near)).await.map_err(ServeError::Connection)?;
+        let token = self.cluster.token.clone();
+        self.cluster.tasks.spawn(async move {
+            tokio::select! {
+                () = token.cancelled() => {}
+                _ = connection.with_upgrades() => {}
+            }
+        });
+        sender.send_request(relative(request)).await.map_err(ServeError::Connection)
+    }
+
+    /// Answers one request to a node's kubelet.
+    pub async fn handle<B>(self: &Arc<Self>, node: &str, mut request: Request<B>) -> Response<Body> {
+        let path = request.uri().path().to_owned();
+        let segments: Vec<Cow<'_, str>> = path
+            .trim_start_matches('/')
+            .split('/')
+            .map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy())
+            .collect();
+        let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let answer = match (request.method(), segments.as_slice()) {
+            (_, ["healthz"]) => Ok(text(StatusCode::OK, "ok")),
+            (&Method::GET, ["containerLogs", namespace, pod, container]) => {
+                self.container(node, namespace, pod, container).and_then(|found| self.logs(found, &query))
+            }
+            (&Method::GET | &Method::POST, ["exec", namespace, pod, .., container]) => {
+                self.container(node, namespace, pod, container).and_then(|found| self.exec(found, &query, &mut request))
+            }
+            (&Method::GET | &Method::POST, ["attach", namespace, pod, .., container]) => self
+                .container(node, namespace, pod, container)
+                .and_then(|found| self.attach(found, &query, &mut request)),
+            (&Method::GET | &Method::POST, ["portForward", namespace, pod, ..]) => {
+                self.pod(node, namespace, pod).and_then(|pod| self.port_forward(pod, &query, &mut request))
+            }
+            _ => Err((StatusCode::NOT_FOUND, "404 page not found\n".to_owned())),
+        };
+        answer.unwrap_or_else(|(code, message)| text(code, message))
+    }
+
+    fn pod(&self, node: &str, namespace: &str, name: &str) -> Result<Arc<Pod>, Refusal> {
+        self.find(node, namespace, name).ok_or_else(|| (StatusCode::NOT_FOUND, format!("pod {name:?} does not exist")))
+    }
+
+    fn container(&self, node: &str, namespace: &str, pod: &str, name: &str) -> Result<Found, Refusal> {
+        let pod = self.pod(node, namespace, pod)?;
+        let spec = pod.spec.as_ref();
+        let mut containers =
+            spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+        let container = containers.find(|container| container.name == name).cloned();
+        let Some(container) = container else {
+            let message = format!("container {name} not found in pod {}", crate::meta::name(&*pod));
+            return Err((StatusCode::NOT_FOUND, message));
+        };
+        let status = pod.status.as_ref().and_then(|status| {
+            let statuses =
+                status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
+            statuses.into_iter().find(|status| status.name == name).cloned()
+        });
+        Ok(Found { pod, container, status: status.unwrap_or_default() })
+    }
+}
+
+/// A container that a request names.
+struct Found {
+    pod: Arc<Pod>,
+    container: Container,
+    status: ContainerStatus,
+}
+
+impl Found {
+    fn require_running(&self) -> Result<(), Refusal> {
+        let running = self.status.state.as_ref().is_some_and(|state| state.running.is_some());
+        running.then_some(()).ok_or_else(|| {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("container not found (\"{}\")", self.container.name))
+        })
+    }
+}
+
+struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: &str) -> Self {
+        Self(url::form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("1" | "true" | "True" | "TRUE" | "t"))
+    }
+
+    /// A number; a refusal if it is none.
+    fn number<N: std::str::FromStr<Err: Display>>(&self, name: &str) -> Result<Option<N>, Refusal> {
+        let Some(text) = self.get(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+        text.parse().map(Some).map_err(|error| (StatusCode::BAD_REQUEST, format!("invalid {name} {text:?}: {error}")))
+    }
+}
+
+fn text(code: StatusCode, message: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(message.into()).boxed_unsync());
+    *response.status_mut() = code;
+    let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
+}
+
+/// An HTTP/1.1 client sends the path only, and a host.
+fn relative<B>(mut request: Request<B>) -> Request<B> {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).parse();
+    if let Ok(target) = target {
+        *request.uri_mut() = target;
+    }
+    *request.version_mut() = http::Version::HTTP_11;
+    request.headers_mut().entry(header::HOST).or_insert(header::HeaderValue::from_static("kubelet"));
+    request
+}

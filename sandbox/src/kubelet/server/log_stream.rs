@@ -1,0 +1,198 @@
+//! `GET /containerLogs/...`: what there is, then, when following, what comes.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::stream;
+use http::{Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    cache::Key,
+    kubelet::{
+        Kubelets,
+        logs::{self, Line, LogWriter, Options},
+    },
+    meta::uid,
+};
+
+use super::{Body, Found, Query, Refusal, text};
+
+/// A follower looks at least this often whether its container still runs.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Kubelets {
+    pub(super) fn logs(self: &Arc<Self>, found: Found, query: &Query) -> Result<Response<Body>, Refusal> {
+        let options = options(query, Timestamp::now())?;
+        let name = &found.container.name;
+        if logs::span(&found.status, options.previous).is_none() {
+            let message = match options.previous {
+                true => format!(
+                    "previous terminated container {name:?} in pod {:?} not found",
+                    crate::meta::name(&*found.pod)
+                ),
+                false => format!(
+                    "container {name:?} in pod {:?} is waiting to start: {}",
+                    crate::meta::name(&*found.pod),
+                    waiting_reason(&found)
+                ),
+            };
+            return Err((StatusCode::BAD_REQUEST, message));
+        }
+        let reader = Reader {
+            writer: self.logs.writer(uid(&*found.pod), name),
+            kubelets: self.clone(),
+            key: Key::of(&*found.pod),
+            found,
+            left: options.limit.unwrap_or(usize::MAX),
+            options,
+            printed: 0,
+            begun: false,
+            last: None,
+        };
+        let chunks = stream::unfold(reader, |mut reader| async move {
+            let chunk = reader.next().await?;
+            Some((Ok::<_, Infallible>(Frame::data(chunk)), reader))
+        });
+        let mut response = text(StatusCode::OK, "");
+        *response.body_mut() = StreamBody::new(chunks).boxed_unsync();
+        Ok(response)
+    }
+}
+
+fn waiting_reason(found: &Found) -> String {
+    let waiting = found.status.state.as_ref().and_then(|state| state.waiting.as_ref());
+    waiting.and_then(|waiting| waiting.reason.clone()).unwrap_or_else(|| "ContainerCreating".to_owned())
+}
+
+pub(super) fn options(query: &Query, now: Timestamp) -> Result<Options, Refusal> {
+    let since_seconds: Option<i64> = query.number("sinceSeconds")?;
+    let since_time: Option<Timestamp> = query.number("sinceTime")?;
+    let tail: Option<i64> = query.number("tailLines")?;
+    Ok(Options {
+        follow: query.flag("follow"),
+        previous: query.flag("previous"),
+        timestamps: query.flag("timestamps"),
+        tail: tail.and_then(|tail| usize::try_from(tail).ok()),
+        since: since_seconds.map(|seconds| now - SignedDuration::from_secs(seconds)).or(since_time),
+        limit: query.number("limitBytes")?,
+    })
+}
+
+struct Reader {
+    kubelets: Arc<Kubelets>,
+    key: Key,
+    found: Found,
+    writer: LogWriter,
+    options: Options,
+    left: usize,
+    begun: bool,
+    /// How many lines of the moment `last` were printed.
+    printed: usize,
+    last: Option<Timestamp>,
+}
+
+impl Reader {
+    /// The next chunk; `None` at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.left == 0 {
+            return None;
+        }
+        let mut changes = self.writer.subscribe();
+        loop {
+            let over = !self.refresh();
+            let lines = self.fresh_lines();
+            let first = !self.begun;
+            self.begun = true;
+            if !lines.is_empty() {
+                return Some(self.print(&lines));
+            }
+            if over || !self.options.follow {
+                // An empty log is an empty body, not a missing one.
+                return first.then(Bytes::new);
+            }
+            // Woken by a new line or by the clock; both lead to another look.
+            let _ = tokio::time::timeout(LOOK, changes.changed()).await;
+        }
+    }
+
+    /// Looks at the container again; `false` if its run is over.
+    fn refresh(&mut self) -> bool {
+        let Some(pod) = self.kubelets.cluster.pods.get(&self.key) else { return false };
+        if uid(&*pod) != uid(&*self.found.pod) {
+            return false;
+        }
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let current = statuses.into_iter().find(|status| status.name == self.found.container.name).cloned();
+        if let Some(current) = current {
+            let restarted = current.restart_count != self.found.status.restart_count;
+            if restarted && !self.options.previous {
+                return false;
+            }
+            self.found.status = current;
+        }
+        self.found.pod = pod;
+        logs::span(&self.found.status, self.options.previous).is_some_and(|span| span.end.is_none())
+    }
+
+    fn fresh_lines(&mut self) -> Vec<Line> {
+        let Some(span) = logs::span(&self.found.status, self.options.previous) else { return Vec::new() };
+        let programs = self.kubelets.programs.clone();
+        let is_program = move |image: &str| programs.as_ref().is_some_and(|programs| programs.knows(image));
+        let now = Timestamp::now();
+        let all = logs::compose(&self.found.pod, &self.found.container, span, &self.writer, now, &is_program);
+        let fresh = match self.last {
+            None => logs::select(all, &self.options),
+            Some(last) => {
+                let same = all.iter().filter(|line| line.at == last).count().min(self.printed);
+                let mut skipped = 0;
+                all.into_iter()
+                    .filter(|line| {
+                        let seen = line.at < last || (line.at == last && skipped < same);
+                        skipped += usize::from(seen && line.at == last);
+                        !seen
+                    })
+                    .collect()
+            }
+        };
+        if let Some(newest) = fresh.iter().map(|line| line.at).max() {
+            let again = if self.last == Some(newest) { self.printed } else { 0 };
+            self.printed = again + fresh.iter().filter(|line| line.at == newest).count();
+            self.last = Some(newest);
+        } else if self.last.is_none() {
+            // Nothing wanted of what there was (`tailLines=0`): go on from here.
+            (self.last, self.printed) = (Some(now), 0);
+        }
+        fresh
+    }
+
+    fn print(&mut self, lines: &[Line]) -> Bytes {
+        let mut chunk: Vec<u8> = lines.iter().flat_map(|line| logs::print(line, &self.options).into_bytes()).collect();
+        chunk.truncate(self.left);
+        self.left -= chunk.len();
+        chunk.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read() {
+        let now: Timestamp = "2024-01-01T00:01:00Z".parse().unwrap();
+        let query = Query::parse("follow=true&tailLines=5&sinceSeconds=60&limitBytes=100&timestamps=1");
+        let expected = Options {
+            follow: true,
+            previous: false,
+            timestamps: true,
+            tail: Some(5),
+            since: Some("2024-01-01T00:00:00Z".parse().unwrap()),
+            limit: Some(100),
+        };
+        assert_eq!(options(&query, now).unwrap(), expected);
+        assert_eq!(options(&Query::parse("tailLines=many"), now).unwrap_err().0, StatusCode::BAD_REQUEST);
+    }
+}

@@ -1,0 +1,253 @@
+//! The small shell that answers `exec` on simulated nodes.
+//!
+//! There is no process behind it: a handful of commands work on the pod's own data. Everything is bounded (input,
+//! steps, nesting) and ends when its output is no longer wanted or its task is dropped.
+
+pub(crate) mod commands;
+mod parse;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use parse::{Join, parse};
+
+/// What a command sees of its container.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    pub(crate) variables: BTreeMap<String, String>,
+    pub(crate) hostname: String,
+    pub(crate) directory: String,
+    /// Files by path: what is mounted from ConfigMaps, Secrets and the pod itself.
+    pub(crate) files: BTreeMap<String, Bytes>,
+    /// Whether `sleep` takes time. It takes none where output is worked out after the fact.
+    pub(crate) sleeps: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    Stdout(Bytes),
+    Stderr(Bytes),
+}
+
+/// The streams of a command.
+pub(crate) struct Io {
+    pub(crate) stdin: Option<mpsc::Receiver<Bytes>>,
+    pub(crate) output: mpsc::Sender<Output>,
+    pub(crate) tty: bool,
+    pub(crate) route: Route,
+}
+
+/// Where a command's standard output goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Route {
+    #[default]
+    Stdout,
+    Stderr,
+    Nowhere,
+}
+
+impl Io {
+    async fn print(&self, text: impl Into<String>) {
+        self.write(Bytes::from(text.into())).await;
+    }
+
+    async fn write(&self, bytes: Bytes) {
+        // A reader that went away also ends the task that runs the command.
+        let bytes = self.translated(bytes);
+        let _ = match self.route {
+            Route::Stdout => self.output.send(Output::Stdout(bytes)).await,
+            Route::Stderr if !self.tty => self.output.send(Output::Stderr(bytes)).await,
+            Route::Stderr => self.output.send(Output::Stdout(bytes)).await,
+            Route::Nowhere => Ok(()),
+        };
+    }
+
+    async fn complain(&self, text: impl Into<String>) {
+        let bytes = self.translated(Bytes::from(text.into()));
+        let message = if self.tty { Output::Stdout(bytes) } else { Output::Stderr(bytes) };
+        let _ = self.output.send(message).await;
+    }
+
+    /// A terminal wants a carriage return before each line feed.
+    fn translated(&self, bytes: Bytes) -> Bytes {
+        if !self.tty || !bytes.contains(&b'\n') {
+            return bytes;
+        }
+        String::from_utf8_lossy(&bytes).replace("\r\n", "\n").replace('\n', "\r\n").into()
+    }
+}
+
+const LINE_LIMIT: usize = 64 * 1024;
+const STEP_LIMIT: usize = 10_000;
+
+/// The end of a shell: it goes on, or `exit` was called.
+enum Flow {
+    Next(i32),
+    Exit(i32),
+}
+
+/// Runs a command to its exit code. `127` means that there is no such command here.
+pub(crate) async fn run(argv: &[String], environment: &mut Environment, io: &mut Io) -> i32 {
+    match command(argv, environment, io).await {
+        Flow::Next(code) | Flow::Exit(code) => code,
+    }
+}
+
+async fn command(argv: &[String], environment: &mut Environment, io: &mut Io) -> Flow {
+    let Some((first, rest)) = argv.split_first() else { return Flow::Next(0) };
+    let base = first.rsplit('/').next().unwrap_or(first);
+    match base {
+        "sh" | "bash" | "ash" => Flow::Next(shell(rest, environment, io).await),
+        "exit" => Flow::Exit(rest.first().and_then(|code| code.parse::<i32>().ok()).unwrap_or(0) & 0xff),
+        _ => Flow::Next(commands::run(base, rest, environment, io).await),
+    }
+}
+
+async fn shell(args: &[String], environment: &mut Environment, io: &mut Io) -> i32 {
+    let mut rest = args.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "-c" | "-ec" | "-lc" | "-xc" | "-exc" => {
+                let text = rest.next().cloned().unwrap_or_default();
+                return match Box::pin(script(&text, environment, io)).await {
+                    Flow::Next(code) | Flow::Exit(code) => code,
+                };
+            }
+            flag if flag.starts_with('-') => {}
+            file => {
+                io.complain(format!("sh: can't open '{file}': No such file or directory\n")).await;
+                return 2;
+            }
+        }
+    }
+    Box::pin(interactive(environment, io)).await
+}
+
+async fn interactive(environment: &mut Environment, io: &mut Io) -> i32 {
+    let Some(mut stdin) = io.stdin.take() else { return 0 };
+    let (mut line, mut code) = (Vec::new(), 0);
+    prompt(environment, io).await;
+    'reading: while let Some(bytes) = stdin.recv().await {
+        for byte in bytes {
+            match byte {
+                // End of transmission, typed on an empty line.
+                4 if io.tty && line.is_empty() => break 'reading,
+                3 if io.tty => {
+                    io.print("^C\n").await;
+                    line.clear();
+                    prompt(environment, io).await;
+                }
+                8 | 127 if io.tty => {
+                    if line.pop().is_some() {
+                        io.print("\u{8} \u{8}").await;
+                    }
+                }
+                b'\r' | b'\n' => {
+                    if io.tty {
+                        io.print("\n").await;
+                    }
+                    let text = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
+                    match script(&text, environment, io).await {
+                        Flow::Next(status) => code = status,
+                        Flow::Exit(status) => return status,
+                    }
+                    prompt(environment, io).await;
+                }
+                byte if line.len() < LINE_LIMIT => {
+                    line.push(byte);
+                    if io.tty {
+                        io.write(Bytes::copy_from_slice(&[byte])).await;
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    if !line.is_empty() {
+        let text = String::from_utf8_lossy(&line).into_owned();
+        match script(&text, environment, io).await {
+            Flow::Next(status) | Flow::Exit(status) => code = status,
+        }
+    }
+    code
+}
+
+async fn prompt(environment: &Environment, io: &Io) {
+    if io.tty {
+        io.print(format!("{} # ", environment.directory)).await;
+    }
+}
+
+/// Runs `a; b && c || d`, line by line.
+async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow {
+    let steps = match parse(text) {
+        Ok(steps) if steps.len() <= STEP_LIMIT => steps,
+        Ok(_) => {
+            io.complain("sh: script too long for the simulated shell\n").await;
+            return Flow::Next(2);
+        }
+        Err(what) => {
+            io.complain(format!("sh: the simulated shell does not know {what}\n")).await;
+            return Flow::Next(2);
+        }
+    };
+    let mut code = 0;
+    for step in steps {
+        let wanted = match step.join {
+            Join::Always => true,
+            Join::IfOk => code == 0,
+            Join::IfFailed => code != 0,
+        };
+        if !wanted {
+            continue;
+        }
+        let argv = step.expand(&environment.variables, code);
+        if let Some((name, value)) = assignment(&argv) {
+            environment.variables.insert(name, value);
+            code = 0;
+            continue;
+        }
+        let before = io.route;
+        io.route = step.route.unwrap_or(before);
+        let flow = Box::pin(command(&argv, environment, io)).await;
+        io.route = before;
+        match flow {
+            Flow::Next(status) => code = status,
+            Flow::Exit(status) => return Flow::Exit(status),
+        }
+    }
+    Flow::Next(code)
+}
+
+fn assignment(argv: &[String]) -> Option<(String, String)> {
+    let [only] = argv else { return None };
+    let (name, value) = only.split_once('=')?;
+    let first = name.chars().next()?;
+    let valid =
+        (first.is_ascii_alphabetic() || first == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    valid.then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// Runs a command that reads nothing, in no time, and gives its exit code and everything it printed, up to `limit`.
+pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limit: usize) -> (i32, Vec<u8>) {
+    environment.sleeps = false;
+    let (output, mut printed) = mpsc::channel(16);
+    let work = async move {
+        let mut io = Io { stdin: None, output, tty: false, route: Route::Stdout };
+        run(argv, &mut environment, &mut io).await
+    };
+    let collect = async {
+        let mut all = Vec::new();
+        while let Some(Output::Stdout(bytes) | Output::Stderr(bytes)) = printed.recv().await {
+            let room = limit.saturating_sub(all.len());
+            all.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+        all
+    };
+    tokio::join!(work, collect)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+use super::*;
+
+fn words(text: &[&str]) -> Vec<String> {
+    text.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn environment() -> Environment {
+    Environment {
+        variables: [("GREETING".to_owned(), "hello".to_owned())].into(),
+        hostname: "pod-1".to_owned(),
+        directory: "/".to_owned(),
+        files: [("/etc/config/key".to_owned(), Bytes::from_static(b"value"))].into(),
+        sleeps: true,
+    }
+}
+
+#[track_caller]
+fn check(argv: &[&str], expect: (i32, &str)) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (code, printed) = runtime.block_on(evaluate(&words(argv), environment(), 1 << 16));
+    assert_eq!((code, String::from_utf8_lossy(&printed).as_ref()), expect);
+}
+
+#[test]
+fn plain_commands() {
+    check(&["echo", "a", "b"], (0, "a b\n"));
+    check(&["hostname"], (0, "pod-1\n"));
+    check(&["true"], (0, ""));
+    check(&["/bin/false"], (1, ""));
+    check(&["cat", "/etc/config/key"], (0, "value"));
+    check(&["ls", "/etc/config"], (0, "key\n"));
+    check(&["nope"], (127, "sh: nope: not found (this is a simulated container)\n"));
+}
+
+#[test]
+fn scripts() {
+    check(&["sh", "-c", "exit 3"], (3, ""));
+    check(&["sh", "-c", "echo $GREETING \"${GREETING} x\" '$GREETING'"], (0, "hello hello x $GREETING\n"));
+    check(&["sh", "-c", "false || echo b && echo c; echo $?"], (0, "b\nc\n0\n"));
+    check(&["sh", "-c", "false && echo no"], (1, ""));
+    check(&["sh", "-c", "X=1; echo $X; exit 4; echo never"], (4, "1\n"));
+    check(&["sh", "-c", "sleep 100; echo late"], (0, "late\n"));
+    check(&["sh", "-c", "cd /etc && pwd"], (0, "/etc\n"));
+    check(&["sh", "-c", "echo hidden > /dev/null"], (0, ""));
+}
+
+#[test]
+fn what_it_does_not_know_is_said() {
+    check(&["sh", "-c", "echo a | wc"], (2, "sh: the simulated shell does not know pipes\n"));
+    check(
+        &["sh", "-c", "while true; do echo a; done"],
+        (2, "sh: the simulated shell does not know loops, conditions and functions\n"),
+    );
+    check(&["sh", "-c", "echo 'open"], (2, "sh: the simulated shell does not know an open quote\n"));
+}
+
+#[tokio::test]
+async fn cat_echoes_standard_input_until_it_ends() {
+    let (to, stdin) = mpsc::channel(4);
+    let (output, mut printed) = mpsc::channel(4);
+    let task = tokio::spawn(async move {
+        let mut io = Io { stdin: Some(stdin), output, tty: false, route: Route::Stdout };
+        run(&words(&["cat"]), &mut environment(), &mut io).await
+    });
+    to.send(Bytes::from_static(b"ping")).await.unwrap();
+    assert_eq!(printed.recv().await, Some(Output::Stdout(Bytes::from_static(b"ping"))));
+    drop(to);
+    assert_eq!(task.await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn an_interactive_shell_prompts_and_ends_with_exit() {
+    let (to, stdin) = mpsc::channel(4);
+    let (output, mut printed) = mpsc::channel(64);
+    to.send(Bytes::from_static(b"echo hi\rexit 5\r")).await.unwrap();
+    let mut io = Io { stdin: Some(stdin), output, tty: true, route: Route::Stdout };
+    assert_eq!(run(&words(&["sh"]), &mut environment(), &mut io).await, 5);
+    drop(io);
+    let mut all = String::new();
+    while let Some(Output::Stdout(bytes) | Output::Stderr(bytes)) = printed.recv().await {
+        all.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    assert_eq!(all, "/ # echo hi\r\nhi\r\n/ # exit 5\r\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn sleep_ends_when_nobody_listens() {
+    let (output, printed) = mpsc::channel(1);
+    drop(printed);
+    let mut io = Io { stdin: None, output, tty: false, route: Route::Stdout };
+    let start = tokio::time::Instant::now();
+    run(&words(&["sleep", "3600"]), &mut environment(), &mut io).await;
+    assert_eq!(start.elapsed().as_secs(), 0);
+}

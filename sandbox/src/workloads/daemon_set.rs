@@ -1,0 +1,74 @@
+//! DaemonSets: one pod on every node that takes it.
+
+mod plan;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{
+    cache::Key,
+    cluster::Cluster,
+    controller::{self, Next},
+    error::Error,
+    events::Recorder,
+    meta::{is_deleting, labels, selector, uid},
+    ownership, pods,
+    queue::Queue,
+};
+
+use super::{
+    apply::{create_pods, delete_pods},
+    revisions,
+};
+use plan::{plan, status};
+
+pub(super) fn start(cluster: &Cluster) {
+    let queue = Arc::new(Queue::new());
+    ownership::each(&cluster.daemon_sets, &queue);
+    ownership::follow(&cluster.pods, &cluster.daemon_sets, &queue, |set| set.spec.as_ref().map(|spec| &spec.selector));
+    let (sets, wake) = (cluster.daemon_sets.clone(), queue.clone());
+    cluster.nodes.on_change(move |old, new| {
+        let same =
+            old.zip(new).is_some_and(|(old, new)| old.spec == new.spec && old.metadata.labels == new.metadata.labels);
+        if !same {
+            sets.all().iter().for_each(|set| wake.add(Key::of(&**set)));
+        }
+    });
+    let (cluster, token) = (cluster.clone(), cluster.token.clone());
+    let events = cluster.events.for_component("daemonset-controller");
+    cluster.tasks.clone().spawn(async move {
+        cluster.daemon_sets.synced().await;
+        cluster.pods.synced().await;
+        cluster.nodes.synced().await;
+        cluster.revisions.synced().await;
+        controller::run("daemonset", queue, 4, token, |key| reconcile(&cluster, &events, key)).await;
+    });
+}
+
+async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Next, Error> {
+    let Some(set) = cluster.daemon_sets.get(&key) else { return Ok(None) };
+    let Some(spec) = &set.spec else { return Ok(None) };
+    let Some(selector) = selector(&spec.selector)? else { return Ok(None) };
+    if is_deleting(&*set) {
+        return Ok(None);
+    }
+    let children = ownership::children(&*set, &selector, &cluster.pods).await?;
+    let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
+    let history = revisions::sync(cluster, &*set, &spec.template, collisions).await?;
+    let hash = revisions::hash(&history.update).to_owned();
+    let at = Timestamp::now();
+    let plan = plan(&set, &hash, &cluster.nodes.all(), &children, at);
+    create_pods(cluster, events, &*set, plan.create).await?;
+    delete_pods(cluster, events, &*set, plan.delete).await?;
+
+    let Some(set) = cluster.daemon_sets.get(&key) else { return Ok(None) };
+    let now_owned = cluster.pods.owned_by(uid(&*set));
+    let mut reported = (*set).clone();
+    reported.status = Some(status(&set, &hash, &cluster.nodes.all(), &now_owned, at));
+    cluster.daemon_sets.update_status(&set, &reported).await?;
+    let in_use: Vec<&str> =
+        now_owned.iter().filter_map(|pod| labels(&**pod).get(revisions::HASH)).map(String::as_str).collect();
+    revisions::prune(cluster, &history, spec.revision_history_limit.unwrap_or(10), &in_use).await?;
+    Ok(pods::next_available(now_owned.iter().map(|pod| &**pod), spec.min_ready_seconds.unwrap_or(0), at))
+}

@@ -121,7 +121,7 @@ impl Selection {
 }
 
 fn check_fields(served: &Served, fields: &FieldSelector) -> Result<(), Status> {
-    let known = served.resource.strategy.selectable_fields();
+    let known = served.resource.strategy.selectable();
     for (field, _, _) in &fields.terms {
         if ["metadata.name", "metadata.namespace"].contains(&&**field) || known.contains(&&**field) {
             continue;

@@ -43,7 +43,7 @@ pub(crate) async fn update(call: &Call<'_>, body: Body) -> Result<Response<Body>
         if !unconditional && object.resource_version() != found.object.resource_version() {
             return Err(Status::modified(&call.served.group_resource(), &call.target.name));
         }
-        let new = fields::updated(call, &found.object, object.clone(), &options)?;
+        let new = fields::updated(call, &found.object, object.clone(), &options);
         match commit(call, &found, new, &options).await? {
             Committed::Done(stored, mut warnings) => {
                 warnings.splice(0..0, decoded.warnings);
@@ -106,8 +106,7 @@ pub(crate) async fn commit(
     if subresource == "status" {
         errors.extend(strategy.validate_status_update(&new, old));
     } else {
-        errors.extend(strategy.validate(&new));
-        errors.extend(strategy.validate_update(&new, old));
+        errors.extend(strategy.check_update(&new, old));
     }
     if !errors.is_empty() {
         return Err(Status::invalid(&call.served.info().group_kind(), new.name(), &errors));

@@ -114,8 +114,21 @@ pub trait Strategy: Send + Sync + 'static {
         FieldErrors::new()
     }
 
+    /// All that is wrong with an update. Kinds that judge a state differently when only part of it changes
+    /// replace this; the others keep it.
+    fn check_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = self.validate(new);
+        errors.extend(self.validate_update(new, old));
+        errors
+    }
+
     fn validate_status_update(&self, _new: &Object, _old: &Object) -> FieldErrors {
         FieldErrors::new()
+    }
+
+    /// What every user of this version is told, reading or writing.
+    fn deprecation_warning(&self) -> Option<&str> {
+        None
     }
 
     /// Texts for the `Warning` header.
@@ -150,6 +163,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// Fields beyond `metadata.name` and `metadata.namespace` that a field selector may name.
     fn selectable_fields(&self) -> &[&str] {
         &[]
+    }
+
+    /// The same, for kinds whose fields are only known at run time; callers ask this one.
+    fn selectable(&self) -> Vec<&str> {
+        self.selectable_fields().to_vec()
     }
 
     /// The value of a selectable field.

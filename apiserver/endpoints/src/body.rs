@@ -1,9 +1,9 @@
 //! Request and response bodies.
 
 use api_meta::Status;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
@@ -28,12 +28,15 @@ pub fn empty() -> Body {
 }
 
 /// The whole body, up to the limit; more is refused without being read.
-pub async fn read(body: Body) -> Result<Bytes, Status> {
-    match Limited::new(body, REQUEST_LIMIT).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => {
-            Err(Status::too_large(format!("Request entity too large: limit is {REQUEST_LIMIT}")))
+pub async fn read(mut body: Body) -> Result<Bytes, Status> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Status::bad_request(format!("the body could not be read: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        if whole.len() + data.len() > REQUEST_LIMIT {
+            return Err(Status::too_large(format!("Request entity too large: limit is {REQUEST_LIMIT}")));
         }
-        Err(error) => Err(Status::bad_request(format!("the body could not be read: {error}"))),
+        whole.extend_from_slice(data);
     }
+    Ok(whole.freeze())
 }

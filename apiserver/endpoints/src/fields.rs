@@ -1,8 +1,13 @@
 //! Bodies into objects, and who owns which of their fields.
 
+use std::sync::LazyLock;
+
 use api_meta::{FieldErrors, FieldPath, GroupKind, GroupVersionKind, Map, Object, Status, Value};
 use apiserver_model::schema::builtin;
 use apiserver_model::schema::decode::{Decoded, FieldValidation, Format, decode, decode_value, yaml_to_value};
+use apiserver_patch::FieldManager;
+use apiserver_patch::managed_fields::{Set, keep_times_of_unchanged};
+use jiff::Timestamp;
 
 use crate::body::{self, Body};
 use crate::context::Call;
@@ -61,19 +66,38 @@ fn format(call: &Call<'_>) -> Result<Format, Status> {
     })
 }
 
+/// What a write through this address cannot change, and so does not own (upstream: `GetResetFields`).
+static STATUS: LazyLock<Set> = LazyLock::new(|| Set::of_fields(&[&["status"]]));
+static SPEC: LazyLock<Set> = LazyLock::new(|| Set::of_fields(&[&["spec"]]));
+static NOTHING: Set = Set::new();
+
+fn manager<'a>(call: &'a Call<'_>, kind: &'a GroupVersionKind) -> FieldManager<'a> {
+    let resource = &call.served.resource;
+    let reset: &'static Set = match &*call.target.subresource {
+        "status" => &SPEC,
+        "" if resource.strategy.has_status() => &STATUS,
+        _ => &NOTHING,
+    };
+    FieldManager::new(kind, resource.schema.clone()).subresource(&call.target.subresource).reset_fields(reset)
+}
+
+fn track(call: &Call<'_>, live: &Object, mut new: Object, options: &WriteOptions) -> Object {
+    let kind = call.served.info().group_version_kind();
+    if let Err(error) = manager(call, &kind).update(live, &mut new, &options.field_manager, Timestamp::now()) {
+        // As upstream: a write is not refused because its ownership cannot be told.
+        tracing::warn!(kind = %kind, name = new.name(), error = %error, "managed fields could not be updated");
+    }
+    new
+}
+
 /// A new object with its managed fields.
-pub(crate) fn created(_call: &Call<'_>, object: Object, _options: &WriteOptions) -> Object {
-    object
+pub(crate) fn created(call: &Call<'_>, object: Object, options: &WriteOptions) -> Object {
+    track(call, &Object::default(), object, options)
 }
 
 /// The next state of an object with its managed fields.
-pub(crate) fn updated(
-    _call: &Call<'_>,
-    _old: &Object,
-    new: Object,
-    _options: &WriteOptions,
-) -> Result<Object, Status> {
-    Ok(new)
+pub(crate) fn updated(call: &Call<'_>, old: &Object, new: Object, options: &WriteOptions) -> Object {
+    track(call, old, new, options)
 }
 
 /// An apply patch is YAML, and so also JSON.
@@ -96,15 +120,30 @@ pub(crate) fn no_manager() -> Status {
     Status::invalid(&kind, "", &errors)
 }
 
-/// The state that a server-side apply asks for, and warnings.
+/// The state that a server-side apply asks for, and warnings. For a creation `old` is empty.
 pub(crate) fn applied(
     call: &Call<'_>,
     old: &Object,
     patch: &Map<String, Value>,
     options: &WriteOptions,
 ) -> Result<(Object, Vec<String>), Status> {
-    let mut fields: Map<String, Value> = (**old).clone();
-    apiserver_patch::merge_patch(&mut fields, patch.clone());
-    let decoded = reread(call, fields.into(), options.validation)?;
-    Ok((decoded.object, decoded.warnings))
+    let kind = call.served.info().group_version_kind();
+    let mut configuration = Object::from(patch.clone());
+    if configuration.name().is_empty() {
+        configuration.set_meta_str("name", &call.target.name);
+    }
+    if call.served.info().namespaced() && configuration.namespace().is_empty() {
+        configuration.set_meta_str("namespace", &call.target.namespace);
+    }
+    let new = manager(call, &kind).apply(
+        old,
+        configuration,
+        &options.field_manager,
+        options.force,
+        Timestamp::now(),
+    )?;
+    let decoded = reread(call, new, options.validation)?;
+    let mut object = decoded.object;
+    keep_times_of_unchanged(&mut object, old);
+    Ok((object, decoded.warnings))
 }

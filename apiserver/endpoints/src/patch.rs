@@ -125,7 +125,7 @@ fn next_state(
             typed.set_type(kind);
             let patched = other.apply_plainly(call, &typed, kind)?;
             let decoded = fields::reread(call, patched, options.validation)?;
-            (fields::updated(call, old, decoded.object, options)?, decoded.warnings)
+            (fields::updated(call, old, decoded.object, options), decoded.warnings)
         }
     };
     check_name(call, &new)?;
@@ -146,13 +146,7 @@ async fn create_applied(
     options: &WriteOptions,
 ) -> Result<Response<Body>, Status> {
     let kind = call.served.info().group_version_kind();
-    let mut empty = Object::default();
-    empty.set_type(&kind);
-    empty.set_meta_str("name", &call.target.name);
-    if call.served.info().namespaced() {
-        empty.set_meta_str("namespace", &call.target.namespace);
-    }
-    let (mut new, patch_warnings) = fields::applied(call, &empty, applied, options)?;
+    let (mut new, patch_warnings) = fields::applied(call, &Object::default(), applied, options)?;
     check_name(call, &new)?;
     create::place(call, &mut new)?;
     if !new.resource_version().is_empty() || !new.uid().is_empty() {

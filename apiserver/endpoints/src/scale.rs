@@ -48,7 +48,7 @@ pub(crate) async fn scale(call: &Call<'_>, verb: Verb, body: Body) -> Result<Res
             return Err(Status::modified(&call.served.group_resource(), &call.target.name));
         }
         let new = scaled(call, &found.object, &wanted, &options)?;
-        match commit(&as_main_resource(call), &found, new, &options).await? {
+        match commit(call, &found, new, &options).await? {
             Committed::Done(stored, _) => {
                 let scale = scale_of(call, &stored)?;
                 return respond::object(call.served, &kind(), scale, &form, call.query, StatusCode::OK);
@@ -62,11 +62,6 @@ pub(crate) async fn scale(call: &Call<'_>, verb: Verb, body: Body) -> Result<Res
 enum Change {
     Whole(Object),
     Patch(patch::Patch),
-}
-
-/// The change itself goes through the main resource's rules.
-fn as_main_resource<'a>(call: &Call<'a>) -> Call<'a> {
-    Call { endpoints: call.endpoints, served: call.served, target: call.target, query: call.query, headers: call.headers, user: call.user }
 }
 
 fn scale_of(call: &Call<'_>, object: &Object) -> Result<Object, Status> {
@@ -91,5 +86,5 @@ fn scaled(call: &Call<'_>, object: &Object, wanted: &Object, options: &WriteOpti
         new.set_meta_str("uid", wanted.uid());
     }
     call.served.resource.strategy.set_scale(&mut new, replicas);
-    fields::updated(call, object, new, options)
+    Ok(fields::updated(call, object, new, options))
 }

@@ -33,7 +33,7 @@ pub(crate) struct Handler {
     pub(crate) documents: Documents,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
-    in_flight: Semaphore,
+    in_flight: Arc<Semaphore>,
 }
 
 /// Marks a request that comes from inside this process, from this user. Only code can set it, no socket.
@@ -59,12 +59,12 @@ impl Handler {
             documents,
             health,
             metrics: Metrics::default(),
-            in_flight: Semaphore::new(IN_FLIGHT),
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
         }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
-    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         let started = Instant::now();
         let info = Info::new(request.method(), request.uri().path(), request.uri().query());
         let verb = info.verb.clone();
@@ -72,8 +72,9 @@ impl Handler {
             Target::Resource { attributes, .. } => attributes.resource.clone(),
             Target::Path => String::new(),
         };
-        let run = std::panic::AssertUnwindSafe(self.bounded(info, request)).catch_unwind();
-        let response = match run.await {
+        let handler = self.clone();
+        let run: BoxFuture<'static, _> = async move { handler.bounded(info, request).await }.boxed();
+        let response = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(status)) => status_response(&status),
             Err(_) => status_response(&Status::internal("the request could not be served; the server's log says why")),
@@ -84,13 +85,14 @@ impl Handler {
         response
     }
 
-    async fn bounded(&self, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn bounded(self: Arc<Self>, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
         if info.is_long_running() {
             return self.filter(info, request).await;
         }
         let _slot = self
             .in_flight
-            .try_acquire()
+            .clone()
+            .try_acquire_owned()
             .map_err(|_| Status::too_many_requests("Too many requests, please try again later.", 1))?;
         match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request)).await {
             Ok(answer) => answer,
@@ -99,8 +101,15 @@ impl Handler {
     }
 
     /// Authenticate, impersonate, authorise, run.
-    async fn filter(&self, info: Info, mut request: Request<Body>) -> Result<Response<Body>, Status> {
-        let user = self.authenticate(&request).await?;
+    async fn filter(self: Arc<Self>, info: Info, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        let inside = request.extensions().get::<InProcess>().map(|i| i.0.clone());
+        let user = match inside {
+            Some(user) => user,
+            None => {
+                let peer = request.extensions().get::<Peer>().map(|p| p.0.clone());
+                authenticate(self.authenticator.clone(), request.headers().clone(), peer).await?
+            }
+        };
         let user = match impersonation::requested(request.headers(), &info.path) {
             Ok(None) => user,
             Ok(Some(wanted)) => impersonation::assume(&*self.authorizer, &user, wanted)?,
@@ -109,7 +118,8 @@ impl Handler {
         impersonation::strip(request.headers_mut());
         self.authorize(&user, &info)?;
         if let Target::Resource { .. } = &info.target {
-            return self.endpoints.handle(&user, &info, request).await;
+            let endpoints = self.endpoints.clone();
+            return endpoints.handle(&user, &info, request).await;
         }
         if let Some(answer) = self.health.answer(&info) {
             return Ok(answer);
@@ -117,22 +127,7 @@ impl Handler {
         if info.path == "/metrics" {
             return Ok(self.metrics.answer());
         }
-        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers()).await
-    }
-
-    async fn authenticate(&self, request: &Request<Body>) -> Result<User, Status> {
-        if let Some(InProcess(user)) = request.extensions().get::<InProcess>() {
-            return Ok(user.clone());
-        }
-        let peer = request.extensions().get::<Peer>().map(|p| &*p.0);
-        match self.authenticator.authenticate(request.headers(), peer).await {
-            Ok(Some(user)) => Ok(user),
-            Ok(None) => Ok(User::anonymous()),
-            Err(error) => {
-                tracing::debug!(error = %error, "authentication failed");
-                Err(Status::unauthorized())
-            }
-        }
+        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers())
     }
 
     fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {
@@ -146,6 +141,21 @@ impl Handler {
             return Ok(());
         }
         Err(forbidden(&attributes))
+    }
+}
+
+async fn authenticate(
+    authenticator: Arc<dyn Authenticator>,
+    headers: HeaderMap,
+    peer: Option<Arc<PeerIdentity>>,
+) -> Result<User, Status> {
+    match authenticator.authenticate(&headers, peer.as_deref()).await {
+        Ok(Some(user)) => Ok(user),
+        Ok(None) => Ok(User::anonymous()),
+        Err(error) => {
+            tracing::debug!(error = %error, "authentication failed");
+            Err(Status::unauthorized())
+        }
     }
 }
 

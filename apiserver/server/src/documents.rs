@@ -27,7 +27,7 @@ impl Documents {
         Self { version, address: Mutex::default(), open_id, keys, groups: Mutex::default() }
     }
 
-    pub(crate) async fn answer(
+    pub(crate) fn answer(
         &self,
         registry: &Registry,
         method: &Method,

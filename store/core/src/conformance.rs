@@ -66,6 +66,7 @@ macro_rules! conformance_tests {
             a_watch_reports_progress
             a_watch_of_a_compacted_revision_is_refused
             a_watch_of_the_future_is_refused
+            every_page_can_be_watched_from_at_once
             a_lagging_watcher_is_cut_off_and_can_resume
             closing_ends_watches_and_refuses_calls
         }

@@ -52,3 +52,63 @@ pub(crate) fn step(connection: &Connection, position: &Position) -> rusqlite::Re
 fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM history WHERE id = ?1")?.execute([id]).map(|_| ())
 }
+
+#[cfg(test)]
+mod tests {
+    use store_core::{Op, Revision, Txn};
+
+    use super::*;
+    use crate::{fault::Site, schema, transact};
+
+    fn count(connection: &Connection, table: &str) -> i64 {
+        connection.query_row(&format!("SELECT count(*) FROM {table}"), (), |row| row.get(0)).unwrap()
+    }
+
+    /// Writes each key `writes` times, then deletes all but `live` of them, and sweeps at the end of it all.
+    #[track_caller]
+    fn check(keys: usize, writes: usize, live: usize, bytes: usize) {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("store.db");
+        let (connection, mut position) = schema::open_writer(&file, &Site::new(&file)).unwrap();
+        let names = (0..keys).map(|n| format!("/{n}")).collect::<Vec<_>>();
+        let put = |name: &String| Op::put(name.as_str(), vec![0; bytes]);
+        let mut txns = vec![Txn { success: names.iter().map(put).collect(), ..Txn::default() }; writes];
+        txns.push(Txn {
+            success: names[live..].iter().map(|name| Op::delete(name.as_str())).collect(),
+            ..Txn::default()
+        });
+        for txn in &txns {
+            position.revision = transact::apply(&connection, txn, position.revision).unwrap().outcome.revision;
+        }
+        assert_eq!(count(&connection, "keys"), keys as i64);
+        position.compacted = position.revision;
+        let mut steps = 0;
+        while is_due(&position) {
+            let swept = step(&connection, &position).unwrap();
+            assert!(swept > position.swept, "every step gets on");
+            position.swept = swept;
+            steps += 1;
+        }
+        let changes = keys * writes + keys - live;
+        assert!(steps >= changes / STEP_CHANGES, "{steps} steps for {changes} changes are too big");
+        assert_eq!(count(&connection, "keys"), live as i64);
+        assert_eq!(count(&connection, "history"), live as i64);
+        let last = transact::apply(&connection, &Txn::default().then(Op::put("/0", "")), position.revision).unwrap();
+        assert_eq!(last.outcome.revision, Revision(position.revision.0 + 1), "and writing goes on");
+    }
+
+    #[test]
+    fn only_the_last_version_of_a_live_key_stays() {
+        check(10, 50, 3, 10);
+    }
+
+    #[test]
+    fn a_revision_with_more_changes_than_a_step_is_swept() {
+        check(STEP_CHANGES * 3, 2, STEP_CHANGES * 2, 10);
+    }
+
+    #[test]
+    fn big_values_make_short_steps() {
+        check(5, 4, 0, 300 << 10);
+    }
+}

@@ -171,6 +171,29 @@ pub async fn a_watch_of_the_future_is_refused(fixture: Fixture) {
     }
 }
 
+pub async fn every_page_can_be_watched_from_at_once(fixture: Fixture) {
+    const WRITES: u64 = 300;
+    let store = fixture.store;
+    let writer = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            for n in 0..WRITES {
+                put(&store, "/a", n.to_string()).await;
+            }
+        }
+    });
+    let mut seen = Revision::ZERO;
+    while seen < Revision(1 + WRITES) {
+        let page = store.range(Range::prefix("/a")).await.unwrap();
+        assert!(store.current_revision().await.unwrap() >= page.revision);
+        if let Err(error) = store.watch(WatchRequest::prefix("/a").after(page.revision)).await {
+            panic!("{error}");
+        }
+        seen = page.revision;
+    }
+    writer.await.unwrap();
+}
+
 pub async fn a_lagging_watcher_is_cut_off_and_can_resume(fixture: Fixture) {
     let store = fixture.store;
     // Nobody reads this one while the writes below exceed any sensible queue. They go on regardless.

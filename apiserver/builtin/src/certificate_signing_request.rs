@@ -4,7 +4,7 @@ use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
 use apiserver_model::{Column, Strategy, human_duration};
 
-use crate::fields::{Fields, FieldsExt};
+use crate::fields::{Fields, FieldsExt, selected};
 use crate::table::{self, NONE, age, condition, part, text_or};
 use jiff::Timestamp;
 
@@ -65,6 +65,14 @@ impl Strategy for CertificateSigningRequests {
             lifetime.into(),
             state(part(object, "status")).into(),
         ]
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["spec.signerName"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        selected(object, self.selectable_fields(), field)
     }
 }
 

@@ -1,12 +1,18 @@
 //! `CronJob`.
 
-use api_meta::{Object, Value, json};
+mod schedule;
+
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy, human_age};
 
 use crate::fields::FieldsExt;
-use crate::job::default_job_template;
+use crate::job::{default_job_template, validate_template_spec};
 use crate::table::{self, NONE, age, part, text_or};
+use crate::validate::{not_negative, one_of};
 use jiff::Timestamp;
+
+/// A Job's name has eleven more characters, and a Pod's name must fit a label.
+const MAX_NAME: usize = 52;
 
 pub(crate) struct CronJobs;
 
@@ -54,5 +60,32 @@ impl Strategy for CronJobs {
             images,
             table::selector(job.value("selector")).into(),
         ]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        if object.name().len() > MAX_NAME {
+            let message = format!("must be no more than {MAX_NAME} characters");
+            errors.invalid(&FieldPath::new("metadata").child("name"), object.name(), message);
+        }
+        match spec.text("schedule") {
+            "" => errors.required(&path.child("schedule"), ""),
+            text => {
+                if let Err(wrong) = schedule::check(text) {
+                    errors.invalid(&path.child("schedule"), text, wrong);
+                }
+            }
+        }
+        not_negative(
+            &mut errors,
+            spec,
+            &path,
+            &["startingDeadlineSeconds", "successfulJobsHistoryLimit", "failedJobsHistoryLimit"],
+        );
+        one_of(&mut errors, spec, "concurrencyPolicy", &path, &["Allow", "Forbid", "Replace"]);
+        let job = part(part(spec, "jobTemplate"), "spec");
+        validate_template_spec(&mut errors, job, &path.children(&["jobTemplate", "spec"]));
+        errors
     }
 }

@@ -1,11 +1,15 @@
 //! `DaemonSet`.
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::{FieldsExt, fill};
-use crate::pod_template::default_template;
+use crate::fields::{Fields, FieldsExt, fill};
+use crate::pod_template::{default_template, validate_restarts_always, validate_selected, validate_template};
 use crate::table::{self, age, int, part};
+use crate::validate::{
+    at_most_all, immutable, int_or_percent, is_empty_selector, is_selector, label_selector, not_negative, percent_of,
+    unsupported,
+};
 use jiff::Timestamp;
 
 fn zero_status() -> Value {
@@ -62,5 +66,58 @@ impl Strategy for DaemonSets {
             images,
             table::selector(spec.value("selector")).into(),
         ]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        let (selector, template) = (spec.value("selector"), part(spec, "template"));
+        label_selector(&mut errors, selector, &path.child("selector"));
+        if is_selector(selector) {
+            validate_selected(&mut errors, template, selector, &path.child("template"));
+        }
+        if !selector.is_null() && is_empty_selector(selector) {
+            let message = "empty selector is invalid for daemonset";
+            errors.invalid(&path.child("selector"), selector.clone(), message);
+        }
+        validate_template(&mut errors, template, &path.child("template"));
+        validate_restarts_always(&mut errors, template, "DaemonSet", &path.child("template"));
+        not_negative(&mut errors, spec, &path, &["minReadySeconds"]);
+        validate_update_strategy(&mut errors, part(spec, "updateStrategy"), &path.child("updateStrategy"));
+        not_negative(&mut errors, spec, &path, &["revisionHistoryLimit"]);
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let selector = |o: &Object| part(o, "spec").value("selector").clone();
+        immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
+        errors
+    }
+}
+
+fn validate_update_strategy(errors: &mut FieldErrors, strategy: &Fields, path: &FieldPath) {
+    match strategy.text("type") {
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let (rolling, path) = (part(strategy, "rollingUpdate"), path.child("rollingUpdate"));
+            let (unavailable, surge) = (rolling.value("maxUnavailable"), rolling.value("maxSurge"));
+            for (value, key) in [(unavailable, "maxUnavailable"), (surge, "maxSurge")] {
+                int_or_percent(errors, value, &path.child(key));
+                at_most_all(errors, value, &path.child(key));
+            }
+            let some =
+                |value: &Value| value.as_i64().is_some_and(|n| n > 0) || percent_of(value).is_some_and(|n| n > 0);
+            match (some(unavailable), some(surge)) {
+                (false, false) => errors.required(&path.child("maxUnavailable"), "cannot be 0 when maxSurge is 0"),
+                (true, true) => errors.invalid(
+                    &path.child("maxSurge"),
+                    surge.clone(),
+                    "may not be set when maxUnavailable is non-zero",
+                ),
+                _ => {}
+            }
+        }
+        type_ => unsupported(errors, &path.child("type"), type_, &["RollingUpdate", "OnDelete"]),
     }
 }

@@ -1,11 +1,13 @@
 //! `Deployment`.
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrorKind, FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::FieldsExt;
+use crate::fields::{Fields, FieldsExt};
 use crate::pod_template::default_template;
+use crate::replica_set::replicated;
 use crate::table::{self, age, int, part};
+use crate::validate::{at_most_all, immutable, int_or_percent, not_negative, percent_of, wrong_struct};
 use jiff::Timestamp;
 
 pub(crate) struct Deployments;
@@ -78,4 +80,58 @@ impl Strategy for Deployments {
             table::selector(spec.value("selector")).into(),
         ]
     }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        not_negative(&mut errors, spec, &path, &["replicas"]);
+        replicated::validate(&mut errors, spec, "deployment", &path);
+        validate_strategy(&mut errors, part(spec, "strategy"), &path.child("strategy"));
+        not_negative(&mut errors, spec, &path, &["minReadySeconds", "revisionHistoryLimit"]);
+        if let Some(deadline) = spec.int("progressDeadlineSeconds") {
+            not_negative(&mut errors, spec, &path, &["progressDeadlineSeconds"]);
+            if deadline <= int(spec, "minReadySeconds") {
+                let message = "must be greater than minReadySeconds";
+                errors.invalid(&path.child("progressDeadlineSeconds"), deadline, message);
+            }
+        }
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let selector = |o: &Object| part(o, "spec").value("selector").clone();
+        immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
+        errors
+    }
+}
+
+fn validate_strategy(errors: &mut FieldErrors, strategy: &Fields, path: &FieldPath) {
+    let rolling = strategy.fields("rollingUpdate");
+    match strategy.text("type") {
+        "Recreate" if rolling.is_some() => {
+            errors.forbidden(&path.child("rollingUpdate"), "may not be specified when strategy `type` is 'Recreate'")
+        }
+        "Recreate" => {}
+        "RollingUpdate" => match rolling {
+            None => errors.required(&path.child("rollingUpdate"), "this should be defaulted and never be nil"),
+            Some(rolling) => validate_rolling(errors, rolling, &path.child("rollingUpdate")),
+        },
+        type_ => {
+            let shown = [("Type", type_.into()), ("RollingUpdate", strategy.value("rollingUpdate").clone())];
+            let supported = "supported values: \"Recreate\", \"RollingUpdate\"";
+            wrong_struct(errors, FieldErrorKind::NotSupported, path, &shown, supported);
+        }
+    }
+}
+
+fn validate_rolling(errors: &mut FieldErrors, rolling: &Fields, path: &FieldPath) {
+    let (unavailable, surge) = (rolling.value("maxUnavailable"), rolling.value("maxSurge"));
+    int_or_percent(errors, unavailable, &path.child("maxUnavailable"));
+    int_or_percent(errors, surge, &path.child("maxSurge"));
+    let nothing = |value: &Value| value.as_i64() == Some(0) || percent_of(value) == Some(0);
+    if nothing(unavailable) && nothing(surge) {
+        errors.invalid(&path.child("maxUnavailable"), unavailable.clone(), "may not be 0 when `maxSurge` is 0");
+    }
+    at_most_all(errors, unavailable, &path.child("maxUnavailable"));
 }

@@ -3,7 +3,7 @@
 use api_meta::{Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::{Fields, FieldsExt};
+use crate::fields::{Fields, FieldsExt, selected};
 use crate::table::{self, UNSET, age, part};
 use jiff::Timestamp;
 
@@ -96,6 +96,14 @@ impl Strategy for ResourceSlices {
             part(spec, "pool").text("name").into(),
             age(object, now),
         ]
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["spec.nodeName", "spec.driver"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        selected(object, self.selectable_fields(), field)
     }
 }
 

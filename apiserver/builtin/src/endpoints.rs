@@ -1,10 +1,11 @@
 //! `Endpoints`.
 
-use api_meta::{Object, Value};
+use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, at_most, int, or_none};
+use crate::validate::{each_wrong, ip, is_port_number, label, ordinary_ip, protocol};
 use jiff::Timestamp;
 
 pub(crate) struct Endpoints;
@@ -28,6 +29,36 @@ impl Strategy for Endpoints {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), addresses(object).into(), age(object, now)]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        for (index, subset) in object.each("subsets") {
+            let path = FieldPath::new("subsets").index(index);
+            if subset.items("addresses").is_empty() && subset.items("notReadyAddresses").is_empty() {
+                errors.required(&path, "must specify `addresses` or `notReadyAddresses`");
+            }
+            for list in ["addresses", "notReadyAddresses"] {
+                for (index, address) in subset.each(list) {
+                    let path = path.child(list).index(index).child("ip");
+                    if ip(&mut errors, address.text("ip"), &path).is_some() {
+                        ordinary_ip(&mut errors, address.text("ip"), &path);
+                    }
+                }
+            }
+            for (index, port) in subset.each("ports") {
+                let path = path.child("ports").index(index);
+                match port.text("name") {
+                    "" if subset.items("ports").len() > 1 => errors.required(&path.child("name"), ""),
+                    "" => {}
+                    name => label(&mut errors, &path.child("name"), name),
+                }
+                let number = int(port, "port");
+                each_wrong(&mut errors, &path.child("port"), number, is_port_number(number));
+                protocol(&mut errors, port, &path);
+            }
+        }
+        errors
     }
 }
 

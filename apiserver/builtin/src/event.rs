@@ -1,12 +1,13 @@
 //! `Event`, in the core group and in `events.k8s.io`: one object, two forms.
 
 mod row;
+mod validation;
 
 use api_meta::validation::NameRule;
-use api_meta::{GroupVersion, Object, Value, json};
+use api_meta::{FieldErrors, GroupVersion, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::FieldsExt;
+use crate::fields::{FieldsExt, selected};
 use crate::table::{self};
 use jiff::Timestamp;
 
@@ -19,6 +20,33 @@ const NAMES: [(&str, &str); 7] = [
     ("firstTimestamp", "deprecatedFirstTimestamp"),
     ("lastTimestamp", "deprecatedLastTimestamp"),
     ("count", "deprecatedCount"),
+];
+
+const FIELDS_CORE: [&str; 11] = [
+    "involvedObject.kind",
+    "involvedObject.namespace",
+    "involvedObject.name",
+    "involvedObject.uid",
+    "involvedObject.apiVersion",
+    "involvedObject.resourceVersion",
+    "involvedObject.fieldPath",
+    "reason",
+    "reportingComponent",
+    "source",
+    "type",
+];
+
+const FIELDS_GROUPED: [&str; 10] = [
+    "regarding.kind",
+    "regarding.namespace",
+    "regarding.name",
+    "regarding.uid",
+    "regarding.apiVersion",
+    "regarding.resourceVersion",
+    "regarding.fieldPath",
+    "reason",
+    "reportingController",
+    "type",
 ];
 
 pub(crate) struct Events {
@@ -68,6 +96,29 @@ impl Strategy for Events {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         row::row(self, object, now)
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        if self.grouped { &FIELDS_GROUPED } else { &FIELDS_CORE }
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        match field {
+            // Whoever reports, under the old name or the new.
+            "source" => Some(match object.str_at(&["source", "component"]).unwrap_or_default() {
+                "" => object.text("reportingComponent").to_owned(),
+                component => component.to_owned(),
+            }),
+            _ => selected(object, self.selectable_fields(), field),
+        }
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(self, object)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_update(self, new, old)
     }
 }
 

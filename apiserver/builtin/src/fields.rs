@@ -6,7 +6,7 @@
 //! modules of the kinds read like a list of fields. Values of an unexpected
 //! type count as missing; the schema has refused them on the way in.
 
-use api_meta::{Map, Quantity, Value};
+use api_meta::{Map, Object, Quantity, Value};
 
 pub(crate) type Fields = Map<String, Value>;
 
@@ -119,17 +119,6 @@ impl FieldsExt for Fields {
     }
 }
 
-/// A selector or label set with something in it.
-pub(crate) fn is_filled(value: &Value) -> bool {
-    match value {
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::String(text) => !text.is_empty(),
-        Value::Null => false,
-        _ => true,
-    }
-}
-
 /// Writes the amounts of a resource list in canonical form, nothing finer than a thousandth.
 pub(crate) fn canonical_amounts(amounts: Option<&mut Fields>) {
     for amount in amounts.into_iter().flat_map(|amounts| amounts.values_mut()) {
@@ -152,4 +141,13 @@ pub(crate) fn fill(fields: &mut Fields, defaults: Value) {
     for (key, value) in defaults {
         fields.or_set(&key, value);
     }
+}
+
+/// A selectable field that is a string at the path of its name; empty when missing.
+pub(crate) fn selected(object: &Object, selectable: &[&str], field: &str) -> Option<String> {
+    if !selectable.contains(&field) {
+        return None;
+    }
+    let path: Vec<_> = field.split('.').collect();
+    Some(object.str_at(&path).unwrap_or_default().to_owned())
 }

@@ -2,8 +2,9 @@
 
 mod conversion;
 mod row;
+mod validation;
 
-use api_meta::{GroupVersion, Object, Value, json};
+use api_meta::{FieldErrors, GroupVersion, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt, canonical_amounts, fill};
@@ -72,6 +73,13 @@ impl Strategy for HorizontalPodAutoscalers {
         match self {
             Self::V1 => row::row(&conversion::to_v2(object.clone()), now),
             Self::V2 => row::row(object, now),
+        }
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        match self {
+            Self::V1 => validation::validate(&conversion::to_v2(object.clone())),
+            Self::V2 => validation::validate(object),
         }
     }
 }

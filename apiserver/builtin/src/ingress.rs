@@ -1,8 +1,10 @@
 //! `Ingress` and `IngressClass`.
 
+mod validation;
+
 use std::collections::BTreeSet;
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt, fill};
@@ -44,6 +46,10 @@ impl Strategy for Ingresses {
             ports.into(),
             age(object, now),
         ]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(object)
     }
 }
 

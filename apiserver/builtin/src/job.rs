@@ -1,6 +1,8 @@
 //! `Job`.
 
-use api_meta::{Map, Object, Value, json, parse_time};
+mod validation;
+
+use api_meta::{FieldErrors, Map, Object, Value, json, parse_time};
 use apiserver_model::{Column, Strategy, human_duration};
 
 use crate::fields::{Fields, FieldsExt, fill};
@@ -12,6 +14,8 @@ pub(crate) const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 pub(crate) const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 pub(crate) const OLD_CONTROLLER_UID: &str = "controller-uid";
 pub(crate) const OLD_JOB_NAME: &str = "job-name";
+
+pub(crate) use validation::validate_template_spec;
 
 pub(crate) struct Jobs;
 
@@ -66,6 +70,23 @@ impl Strategy for Jobs {
             images,
             table::selector(spec.value("selector")).into(),
         ]
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["status.successful"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        let count = || object.at(&["status", "succeeded"]).and_then(Value::as_i64).unwrap_or_default();
+        (field == "status.successful").then(|| count().to_string())
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_update(new, old)
     }
 }
 

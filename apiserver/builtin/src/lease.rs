@@ -1,10 +1,11 @@
 //! `Lease`.
 
-use api_meta::{Object, Value};
+use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, part};
+use crate::validate::NEGATIVE;
 use jiff::Timestamp;
 
 pub(crate) struct Leases;
@@ -28,5 +29,17 @@ impl Strategy for Leases {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), part(object, "spec").text("holderIdentity").into(), age(object, now)]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        if let Some(seconds) = spec.int("leaseDurationSeconds").filter(|&s| s <= 0) {
+            errors.invalid(&path.child("leaseDurationSeconds"), seconds, "must be greater than 0");
+        }
+        if let Some(transitions) = spec.int("leaseTransitions").filter(|&n| n < 0) {
+            errors.invalid(&path.child("leaseTransitions"), transitions, NEGATIVE);
+        }
+        errors
     }
 }

@@ -15,6 +15,7 @@ mod csi;
 mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
+mod difference;
 mod dynamic_resource;
 mod endpoint_slice;
 mod endpoints;
@@ -46,6 +47,7 @@ mod service_account;
 mod stateful_set;
 mod storage_class;
 mod table;
+mod validate;
 mod volume_attachment;
 mod webhook;
 

@@ -1,6 +1,8 @@
 //! `LimitRange`.
 
-use api_meta::Object;
+mod validation;
+
+use api_meta::{FieldErrors, Object};
 use apiserver_model::Strategy;
 
 use crate::fields::{Fields, FieldsExt, canonical_amounts};
@@ -16,6 +18,10 @@ impl Strategy for LimitRanges {
 
     fn allow_create_on_update(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(object)
     }
 }
 

@@ -4,7 +4,7 @@ use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::{FieldsExt, fill};
+use crate::fields::{FieldsExt, fill, selected};
 use crate::table::{self, age, part};
 use jiff::Timestamp;
 
@@ -60,6 +60,14 @@ impl Strategy for Namespaces {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), part(object, "status").text("phase").into(), age(object, now)]
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["status.phase"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        selected(object, self.selectable_fields(), field)
     }
 }
 

@@ -70,6 +70,14 @@ impl Strategy for Nodes {
             text_or(info, "containerRuntimeVersion", UNKNOWN),
         ]
     }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["spec.unschedulable"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        (field == "spec.unschedulable").then(|| part(object, "spec").flag("unschedulable").to_string())
+    }
 }
 
 fn state(object: &Object) -> String {

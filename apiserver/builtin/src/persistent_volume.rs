@@ -1,12 +1,13 @@
 //! `PersistentVolume`.
 
-use api_meta::{Object, Value, json, now_seconds};
+use api_meta::{FieldErrors, FieldPath, Object, Quantity, Value, json, now_seconds};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, canonical_amounts, fill};
-use crate::persistent_volume_claim::CLASS_ANNOTATION;
-use crate::pod_template::default_source;
+use crate::persistent_volume_claim::{CLASS_ANNOTATION, validate_modes};
+use crate::pod_template::{class_name, default_source, validate_source};
 use crate::table::{self, UNSET, age, part, text_or};
+use crate::validate::{immutable, one_of_if_any, unsupported};
 use jiff::Timestamp;
 
 pub(crate) struct PersistentVolumes;
@@ -64,4 +65,85 @@ impl Strategy for PersistentVolumes {
             text_or(spec, "volumeMode", UNSET),
         ]
     }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        if spec.items("accessModes").is_empty() {
+            errors.required(&path.child("accessModes"), "");
+        }
+        validate_modes(&mut errors, spec, &path);
+        let capacity = part(spec, "capacity");
+        if capacity.is_empty() {
+            errors.required(&path.child("capacity"), "");
+        }
+        if !capacity.says("storage") || capacity.len() > 1 {
+            unsupported(&mut errors, &path.child("capacity"), spec.value("capacity").clone(), &["storage"]);
+        }
+        for (name, amount) in capacity {
+            let path = path.child("capacity").key(name);
+            if let Ok(amount) = Quantity::from_value(amount)
+                && amount <= Quantity::default()
+            {
+                errors.invalid(&path, amount.to_string(), "must be greater than zero");
+            }
+        }
+        const POLICIES: [&str; 3] = ["Delete", "Recycle", "Retain"];
+        one_of_if_any(&mut errors, spec, "persistentVolumeReclaimPolicy", &path, &POLICIES);
+        validate_source(&mut errors, spec, &SOURCES, &path);
+        if spec.fields("hostPath").is_some_and(|h| h.text("path") == "/")
+            && spec.text("persistentVolumeReclaimPolicy") == "Recycle"
+        {
+            errors.forbidden(
+                &path.child("persistentVolumeReclaimPolicy"),
+                "may not be 'recycle' for a hostPath mount of '/'",
+            );
+        }
+        class_name(&mut errors, spec, &path);
+        one_of_if_any(&mut errors, spec, "volumeMode", &path, &["Block", "Filesystem"]);
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let source = |o: &Object| SOURCES.iter().map(|kind| part(o, "spec").value(kind).clone()).collect::<Vec<_>>();
+        if source(new) != source(old) {
+            errors.forbidden(
+                &FieldPath::new("spec").child("persistentvolumesource"),
+                format!(
+                    "spec.persistentvolumesource is immutable after creation\n{}",
+                    crate::difference::difference(part(old, "spec"), part(new, "spec"))
+                ),
+            );
+        }
+        let mode = |o: &Object| part(o, "spec").value("volumeMode").clone();
+        immutable(&mut errors, &mode(new), &mode(old), &FieldPath::new("spec").child("volumeMode"));
+        errors
+    }
 }
+
+/// In the order in which upstream looks at them.
+const SOURCES: [&str; 22] = [
+    "hostPath",
+    "gcePersistentDisk",
+    "awsElasticBlockStore",
+    "glusterfs",
+    "flocker",
+    "nfs",
+    "rbd",
+    "quobyte",
+    "cephfs",
+    "iscsi",
+    "cinder",
+    "fc",
+    "flexVolume",
+    "azureFile",
+    "vsphereVolume",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "azureDisk",
+    "scaleIO",
+    "local",
+    "storageos",
+    "csi",
+];

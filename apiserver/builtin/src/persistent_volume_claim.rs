@@ -1,10 +1,13 @@
 //! `PersistentVolumeClaim`.
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, FieldPath, Object, Quantity, Value, json};
 use apiserver_model::{Column, Strategy};
 
+use crate::difference::difference;
 use crate::fields::{Fields, FieldsExt, canonical_amounts, canonical_resources, fill};
+use crate::pod_template::class_name;
 use crate::table::{self, UNSET, age, part, text_or};
+use crate::validate::{label_selector, one_of_if_any, unsupported};
 use jiff::Timestamp;
 
 /// The class, before it was a field.
@@ -65,6 +68,50 @@ impl Strategy for PersistentVolumeClaims {
             text_or(spec, "volumeMode", UNSET),
         ]
     }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate_claim_spec(&mut errors, part(object, "spec"), &FieldPath::new("spec"));
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let (new, before) = (part(new, "spec"), part(old, "spec"));
+        let path = FieldPath::new("spec");
+        // A binder names the volume; a bound claim may grow and change its attributes.
+        let bound = part(old, "status").text("phase") == "Bound";
+        let fixed = |spec: &Fields| {
+            let mut spec = spec.clone();
+            if before.text("volumeName").is_empty() {
+                spec.remove("volumeName");
+                if !before.says("storageClassName") {
+                    spec.remove("storageClassName");
+                }
+            }
+            if bound {
+                spec.remove("resources");
+                spec.remove("volumeAttributesClassName");
+            }
+            spec
+        };
+        if fixed(new) != fixed(before) {
+            errors.forbidden(
+                &path,
+                format!(
+                    "spec is immutable after creation except resources.requests and volumeAttributesClassName for \
+                     bound claims\n{}",
+                    difference(before, new)
+                ),
+            );
+        } else if bound && requested(new) < requested(before) {
+            errors.forbidden(
+                &path.children(&["resources", "requests", "storage"]),
+                "field can not be less than status.capacity",
+            );
+        }
+        errors
+    }
 }
 
 /// `dataSource` and `dataSourceRef` say the same where both can.
@@ -84,5 +131,43 @@ fn same_data_source(spec: &mut Fields) {
             }
             spec.set("dataSource", source);
         }
+    }
+}
+
+fn requested(spec: &Fields) -> Option<Quantity> {
+    Quantity::from_value(part(part(spec, "resources"), "requests").value("storage")).ok()
+}
+
+/// What a claim asks for.
+pub(crate) fn validate_claim_spec(errors: &mut FieldErrors, spec: &Fields, path: &FieldPath) {
+    let modes = spec.items("accessModes");
+    let mode_path = path.child("accessModes");
+    if modes.is_empty() {
+        errors.required(&mode_path, "at least 1 access mode is required");
+    }
+    label_selector(errors, spec.value("selector"), &path.child("selector"));
+    validate_modes(errors, spec, path);
+    let storage = part(part(spec, "resources"), "requests").value("storage");
+    let storage_path = path.child("resources").key("storage");
+    match Quantity::from_value(storage) {
+        Err(_) => errors.required(&storage_path, ""),
+        Ok(amount) if amount <= Quantity::default() => {
+            errors.invalid(&storage_path, amount.to_string(), "must be greater than zero");
+        }
+        Ok(_) => {}
+    }
+    class_name(errors, spec, path);
+    one_of_if_any(errors, spec, "volumeMode", path, &["Block", "Filesystem"]);
+}
+
+pub(crate) fn validate_modes(errors: &mut FieldErrors, spec: &Fields, path: &FieldPath) {
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let path = path.child("accessModes");
+    for mode in spec.texts("accessModes").filter(|mode| !MODES.contains(mode)) {
+        unsupported(errors, &path, mode, &MODES);
+    }
+    let alone = spec.texts("accessModes").any(|mode| mode == "ReadWriteOncePod");
+    if alone && spec.items("accessModes").len() > 1 {
+        errors.forbidden(&path, "may not use ReadWriteOncePod with other access modes");
     }
 }

@@ -3,13 +3,14 @@
 mod qos;
 mod resources;
 pub(crate) mod row;
+mod validation;
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::{Fields, FieldsExt, canonical_resources};
+use crate::fields::{Fields, FieldsExt, canonical_resources, selected};
 use crate::pod_template::{default_spec, same_service_account};
-use crate::table;
+use crate::table::{self, part};
 use jiff::Timestamp;
 
 pub(crate) struct Pods;
@@ -115,6 +116,46 @@ impl Strategy for Pods {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         row::row(object, now)
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.podIPs",
+            "status.nominatedNodeName",
+        ]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        match field {
+            "spec.hostNetwork" => Some(part(object, "spec").flag("hostNetwork").to_string()),
+            "status.podIPs" => {
+                let addresses = part(object, "status").each("podIPs").map(|(_, ip)| ip.text("ip"));
+                Some(addresses.collect::<Vec<_>>().join(","))
+            }
+            "status.podIP" => {
+                Some(part(object, "status").each("podIPs").next().map_or("", |(_, ip)| ip.text("ip")).into())
+            }
+            _ => selected(object, self.selectable_fields(), field),
+        }
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_update(new, old)
+    }
+
+    fn validate_subresource_update(&self, subresource: &str, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_subresource_update(subresource, new, old)
     }
 }
 

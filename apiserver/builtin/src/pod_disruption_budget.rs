@@ -1,10 +1,11 @@
 //! `PodDisruptionBudget`.
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrorKind, FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
 use crate::table::{self, age, int, part};
+use crate::validate::{at_most_all, int_or_percent, label_selector, one_of_if_any, wrong_struct};
 use jiff::Timestamp;
 
 fn zero_status() -> Value {
@@ -48,5 +49,28 @@ impl Strategy for PodDisruptionBudgets {
             int(part(object, "status"), "disruptionsAllowed").into(),
             age(object, now),
         ]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        if spec.says("minAvailable") && spec.says("maxUnavailable") {
+            let shown = [
+                ("MinAvailable", spec.value("minAvailable").clone()),
+                ("Selector", spec.value("selector").clone()),
+                ("MaxUnavailable", spec.value("maxUnavailable").clone()),
+                ("UnhealthyPodEvictionPolicy", spec.value("unhealthyPodEvictionPolicy").clone()),
+            ];
+            let message = "minAvailable and maxUnavailable cannot be both set";
+            wrong_struct(&mut errors, FieldErrorKind::Invalid, &path, &shown, message);
+        }
+        for key in ["minAvailable", "maxUnavailable"] {
+            int_or_percent(&mut errors, spec.value(key), &path.child(key));
+            at_most_all(&mut errors, spec.value(key), &path.child(key));
+        }
+        label_selector(&mut errors, spec.value("selector"), &path.child("selector"));
+        const POLICIES: [&str; 2] = ["AlwaysAllow", "IfHealthyBudget"];
+        one_of_if_any(&mut errors, spec, "unhealthyPodEvictionPolicy", &path, &POLICIES);
+        errors
     }
 }

@@ -2,9 +2,10 @@
 
 mod defaults;
 mod image;
+mod validation;
 mod volumes;
 
-use api_meta::{Map, Object, Value};
+use api_meta::{FieldErrors, FieldPath, Map, Object, Value};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{Fields, FieldsExt};
@@ -12,6 +13,10 @@ use crate::table::{self, part};
 use jiff::Timestamp;
 
 pub(crate) use defaults::{default_spec, same_service_account};
+pub(crate) use validation::{
+    class_name, is_hugepages, resource_amount, resource_name, validate_required_selector, validate_restarts_always,
+    validate_selected, validate_source, validate_spec, validate_template,
+};
 pub(crate) use volumes::default_source;
 
 /// Fills in the template that a workload carries in `spec.template` and the like.
@@ -44,5 +49,11 @@ impl Strategy for PodTemplates {
         let template = part(object, "template");
         let [containers, images] = table::containers(template);
         vec![object.name().into(), containers, images, table::labels(labels(template)).into()]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validate_template(&mut errors, part(object, "template"), &FieldPath::new("template"));
+        errors
     }
 }

@@ -1,7 +1,9 @@
 //! Roles and their bindings.
 
+mod validation;
+
 use api_meta::validation::NameRule;
-use api_meta::{Object, Value};
+use api_meta::{FieldErrors, Object, Value};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
@@ -41,6 +43,10 @@ impl Strategy for Roles {
     fn allow_create_on_update(&self) -> bool {
         true
     }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate_role(object, true)
+    }
 }
 
 impl Strategy for ClusterRoles {
@@ -54,6 +60,10 @@ impl Strategy for ClusterRoles {
 
     fn allow_create_on_update(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate_role(object, false)
     }
 }
 
@@ -77,6 +87,14 @@ impl Strategy for RoleBindings {
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         binding_row(object, now)
     }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate_binding(object, true)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_same_role(new, old)
+    }
 }
 
 impl Strategy for ClusterRoleBindings {
@@ -98,6 +116,14 @@ impl Strategy for ClusterRoleBindings {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         binding_row(object, now)
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate_binding(object, false)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_same_role(new, old)
     }
 }
 

@@ -1,11 +1,14 @@
 //! `ReplicaSet`, and `ReplicationController`, its elder.
 
-use api_meta::{Object, Value, json};
+pub(crate) mod replicated;
+
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, fill};
 use crate::pod_template::{self, default_template};
 use crate::table::{self, age, int, part};
+use crate::validate::{immutable, not_negative};
 use jiff::Timestamp;
 
 fn zero_status() -> Value {
@@ -41,6 +44,21 @@ impl Strategy for ReplicaSets {
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         let selector = table::selector(part(object, "spec").value("selector"));
         replicas_row(object, selector, now)
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        not_negative(&mut errors, spec, &path, &["replicas", "minReadySeconds"]);
+        replicated::validate(&mut errors, spec, "deployment", &path);
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let selector = |o: &Object| part(o, "spec").value("selector").clone();
+        immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
+        errors
     }
 }
 
@@ -84,6 +102,41 @@ impl Strategy for ReplicationControllers {
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         let selector = table::labels(part(object, "spec").fields("selector"));
         replicas_row(object, selector, now)
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["status.replicas"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        let count = || object.at(&["status", "replicas"]).and_then(Value::as_i64).unwrap_or_default();
+        (field == "status.replicas").then(|| count().to_string())
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        not_negative(&mut errors, spec, &path, &["minReadySeconds"]);
+        let selector = part(spec, "selector");
+        if selector.is_empty() {
+            errors.required(&path.child("selector"), "");
+        }
+        not_negative(&mut errors, spec, &path, &["replicas"]);
+        let path = path.child("template");
+        match spec.fields("template") {
+            None => errors.required(&path, ""),
+            Some(template) => {
+                let labels = pod_template::labels(template);
+                if !selector.iter().all(|(key, value)| labels.is_some_and(|l| l.get(key) == Some(value))) {
+                    let shown = labels.cloned().map_or(Value::Null, Value::Object);
+                    let message = "`selector` does not match template `labels`";
+                    errors.invalid(&path.children(&["metadata", "labels"]), shown, message);
+                }
+                pod_template::validate_template(&mut errors, template, &path);
+                pod_template::validate_restarts_always(&mut errors, template, "ReplicationController", &path);
+            }
+        }
+        errors
     }
 }
 

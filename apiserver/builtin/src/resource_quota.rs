@@ -1,10 +1,13 @@
 //! `ResourceQuota`.
 
-use api_meta::{Object, Value, json};
+mod validation;
+
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::{FieldsExt, canonical_amounts};
 use crate::table::{self, age, part};
+use crate::validate::immutable;
 use jiff::Timestamp;
 
 pub(crate) struct ResourceQuotas;
@@ -38,5 +41,16 @@ impl Strategy for ResourceQuotas {
             if name.starts_with("limits.") { limits.push(text) } else { requests.push(text) }
         }
         vec![object.name().into(), requests.join(", ").into(), limits.join(", ").into(), age(object, now)]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let scopes = |o: &Object| part(o, "spec").value("scopes").clone();
+        immutable(&mut errors, &scopes(new), &scopes(old), &FieldPath::new("spec").child("scopes"));
+        errors
     }
 }

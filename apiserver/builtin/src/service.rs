@@ -4,12 +4,13 @@
 //! Service gets is the registry's to decide; [`needs`] says what it must find.
 
 mod row;
+mod validation;
 
 use api_meta::validation::NameRule;
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::{Fields, FieldsExt, fill};
+use crate::fields::{Fields, FieldsExt, fill, selected};
 use crate::table::{self};
 use jiff::Timestamp;
 
@@ -72,6 +73,22 @@ impl Strategy for Services {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         row::row(object, now)
+    }
+
+    fn selectable_fields(&self) -> &[&str] {
+        &["spec.clusterIP", "spec.type"]
+    }
+
+    fn field(&self, object: &Object, field: &str) -> Option<String> {
+        selected(object, self.selectable_fields(), field)
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::validate(object)
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        validation::validate_update(new, old)
     }
 }
 

@@ -1,12 +1,15 @@
 //! `StatefulSet`.
 
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 
-use crate::fields::{FieldsExt, fill};
+use crate::fields::{Fields, FieldsExt, fill};
 use crate::persistent_volume_claim::default_claim;
-use crate::pod_template::default_template;
+use crate::pod_template::{
+    default_template, validate_required_selector, validate_restarts_always, validate_selected, validate_template,
+};
 use crate::table::{self, age, int, part};
+use crate::validate::{NEGATIVE, is_empty_selector, is_selector, not_negative, one_of, one_of_if_any};
 use jiff::Timestamp;
 
 fn zero_status() -> Value {
@@ -65,5 +68,88 @@ impl Strategy for StatefulSets {
             containers,
             images,
         ]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        let spec = part(object, "spec");
+        one_of(&mut errors, spec, "podManagementPolicy", &path, &["OrderedReady", "Parallel"]);
+        validate_update_strategy(&mut errors, part(spec, "updateStrategy"), &path.child("updateStrategy"));
+        let retention = part(spec, "persistentVolumeClaimRetentionPolicy");
+        for key in ["whenDeleted", "whenScaled"] {
+            let path = path.child("persistentVolumeClaimRetentionPolicy");
+            one_of_if_any(&mut errors, retention, key, &path, &["Retain", "Delete"]);
+        }
+        not_negative(&mut errors, spec, &path, &["replicas", "minReadySeconds"]);
+        if let Some(start) = spec.fields("ordinals").and_then(|o| o.int("start")).filter(|&s| s < 0) {
+            errors.invalid(&path.children(&["ordinals", "start"]), start, NEGATIVE);
+        }
+        let (selector, template) = (spec.value("selector"), part(spec, "template"));
+        validate_required_selector(&mut errors, selector, "statefulset", &path.child("selector"));
+        let path = path.child("template");
+        if !is_selector(selector) {
+            errors.invalid(&FieldPath::new("spec").child("selector"), selector.clone(), "");
+        } else if selector.is_null() || !is_empty_selector(selector) {
+            validate_selected(&mut errors, template, selector, &path);
+        }
+        // Claims become volumes of the same names when the Pods are made.
+        let mut mounted = template.clone();
+        for (_, claim) in spec.each("volumeClaimTemplates") {
+            let name = part(claim, "metadata").text("name");
+            let volumes = mounted.made("spec").entry("volumes").or_insert_with(|| json!([]));
+            if let Some(volumes) = volumes.as_array_mut() {
+                volumes.retain(|v| v["name"] != name);
+                volumes.push(json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+            }
+        }
+        validate_template(&mut errors, &mounted, &path);
+        validate_restarts_always(&mut errors, template, "StatefulSet", &path);
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        const MAY_CHANGE: [&str; 8] = [
+            "replicas",
+            "ordinals",
+            "template",
+            "updateStrategy",
+            "revisionHistoryLimit",
+            "persistentVolumeClaimRetentionPolicy",
+            "minReadySeconds",
+            "status",
+        ];
+        let fixed = |o: &Object| -> Fields {
+            let spec = part(o, "spec").iter();
+            spec.filter(|(key, _)| !MAY_CHANGE.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+        };
+        if fixed(new) != fixed(old) {
+            errors.forbidden(
+                &FieldPath::new("spec"),
+                "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+                 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and \
+                 'minReadySeconds' are forbidden",
+            );
+        }
+        errors
+    }
+}
+
+fn validate_update_strategy(errors: &mut FieldErrors, strategy: &Fields, path: &FieldPath) {
+    let rolling = strategy.fields("rollingUpdate");
+    match strategy.text("type") {
+        "" => errors.required(&path.child("type"), ""),
+        "OnDelete" if rolling.is_some() => errors.invalid(
+            &path.child("rollingUpdate"),
+            strategy.value("rollingUpdate").clone(),
+            "only allowed for updateStrategy 'RollingUpdate'",
+        ),
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            if let Some(partition) = rolling.and_then(|r| r.int("partition")).filter(|&p| p < 0) {
+                errors.invalid(&path.children(&["rollingUpdate", "partition"]), partition, NEGATIVE);
+            }
+        }
+        type_ => errors.invalid(&path.child("type"), type_, "must be 'RollingUpdate' or 'OnDelete'"),
     }
 }

@@ -1,10 +1,11 @@
 //! `StorageClass` and `VolumeAttributesClass`.
 
-use api_meta::{Object, Value};
+use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, text_or};
+use crate::validate::{immutable, one_of_if_any, qualified};
 use jiff::Timestamp;
 
 pub(crate) struct StorageClasses;
@@ -29,6 +30,33 @@ impl Strategy for StorageClasses {
             object.flag("allowVolumeExpansion").into(),
             age(object, now),
         ]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let (mut errors, root) = (FieldErrors::new(), FieldPath::root());
+        match object.text("provisioner") {
+            "" => errors.required(&root.child("provisioner"), ""),
+            name => qualified(&mut errors, &root.child("provisioner"), &name.to_lowercase()),
+        }
+        one_of_if_any(&mut errors, object, "reclaimPolicy", &root, &["Delete", "Retain"]);
+        one_of_if_any(&mut errors, object, "volumeBindingMode", &root, &["Immediate", "WaitForFirstConsumer"]);
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        for key in ["parameters", "provisioner", "reclaimPolicy"] {
+            if new.value(key) != old.value(key) {
+                errors.forbidden(&FieldPath::new(key), format!("updates to {key} are forbidden."));
+            }
+        }
+        immutable(
+            &mut errors,
+            new.value("volumeBindingMode"),
+            old.value("volumeBindingMode"),
+            &FieldPath::new("volumeBindingMode"),
+        );
+        errors
     }
 }
 

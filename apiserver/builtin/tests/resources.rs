@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use api_meta::Object;
 use apiserver_builtin::resources;
 use apiserver_model::{Resource, Scope, Verb};
 
@@ -64,4 +65,21 @@ fn versions_share_their_storage() {
     }
     assert_eq!(stored_as["events"].0.to_string(), "v1");
     assert_eq!(stored_as["horizontalpodautoscalers"].0.to_string(), "autoscaling/v2");
+}
+
+#[test]
+fn every_kind_has_a_schema() {
+    for resource in resources() {
+        assert!(resource.schema.properties.contains_key("metadata"), "{}", resource.info.kind);
+    }
+}
+
+#[test]
+fn fields_can_be_read_that_can_be_selected() {
+    for resource in resources() {
+        for field in resource.strategy.selectable_fields() {
+            assert!(resource.strategy.field(&Object::default(), field).is_some(), "{} {field}", resource.info.plural);
+        }
+        assert_eq!(resource.strategy.field(&Object::default(), "spec.none"), None);
+    }
 }

@@ -12,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use lib_drain::Drain;
 use lib_telemetry::chain;
+use tokio::io::AsyncWriteExt;
 
 use crate::api::{Body, MemberApi, boxed, full};
 use crate::guard::{Exchange, Verdict, admit, judge};
@@ -35,6 +36,17 @@ impl Forward {
     /// Answers one request. There is no retry and, but for the connection to the member, no deadline: how long a request
     /// may take is known to those who sent it, and when they hang up this future is dropped.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let outward = request.extensions().get::<OnUpgrade>().cloned();
+        let response = self.exchange(request, outward.clone()).await;
+        if let Some(outward) = outward
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            self.tasks.spawn(close(outward));
+        }
+        response
+    }
+
+    async fn exchange(&self, request: Request<Incoming>, outward: Option<OnUpgrade>) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let exchange = match admit(&mut parts) {
             Ok(exchange) => exchange,
@@ -43,10 +55,8 @@ impl Forward {
                 return answer_status(&denied.status());
             }
         };
-        // A copy stays in the request: an API server in this process switches by itself.
-        let outward = parts.extensions.get::<OnUpgrade>().cloned();
-        let answered = self.member.send(Request::from_parts(parts, boxed(body))).await;
-        match answered {
+        // The upgrade stays in the request too: an API server in this process switches by itself.
+        match self.member.send(Request::from_parts(parts, boxed(body))).await {
             Ok(answer) => self.pass(&exchange, outward, answer),
             Err(error) => {
                 let error: &(dyn Error + 'static) = &*error;
@@ -82,6 +92,15 @@ async fn join(outward: OnUpgrade, inward: OnUpgrade) {
     };
     // Either end may go away at any time; that is how most of these streams end.
     let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(outward), &mut TokioIo::new(inward)).await;
+}
+
+/// Ends the stream of an upgrade that was not granted. After such an answer hyper hands the stream over all the same; were
+/// it dropped, the end of the answer would be dropped with it.
+async fn close(outward: OnUpgrade) {
+    if let Ok(stream) = outward.await {
+        // The hub may have hung up already.
+        let _ = TokioIo::new(stream).shutdown().await;
+    }
 }
 
 fn bad_gateway(message: &str) -> Response<Body> {

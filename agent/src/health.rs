@@ -16,8 +16,9 @@ use crate::api::{Body, BoxError, MemberApi, boxed, read};
 
 /// For one answer of the member's API.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// The most that is read of one answer.
-const MAX_ANSWER: usize = 32 * 1024 * 1024;
+/// The most that is read of an answer about one thing, and of a page of nodes.
+const MAX_ANSWER: usize = 64 * 1024;
+const MAX_PAGE: usize = 32 * 1024 * 1024;
 /// Nodes on one page, and the most pages.
 const PAGE: usize = 250;
 const MAX_PAGES: usize = 64;
@@ -70,15 +71,15 @@ pub(crate) async fn watch_member(member: MemberApi, interval: Duration, found: w
 /// One look. What cannot be learned now keeps its last value; only readiness never does.
 async fn look(member: &MemberApi, known: ApiHealth) -> ApiHealth {
     let mut health = ApiHealth { ready: false, message: None, ..known };
-    if let Err(error) = get(member, "/readyz").await {
+    if let Err(error) = get(member, "/readyz", MAX_ANSWER).await {
         health.message = Some(lib_telemetry::chain(&error).to_string());
         return health;
     }
     health.ready = true;
     let details = async {
-        health.version = Some(get_json::<Version>(member, "/version").await?.git_version);
+        health.version = Some(get_json::<Version>(member, "/version", MAX_ANSWER).await?.git_version);
         if health.uid.is_none() {
-            let namespace: Object = get_json(member, "/api/v1/namespaces/kube-system").await?;
+            let namespace: Object = get_json(member, "/api/v1/namespaces/kube-system", MAX_ANSWER).await?;
             health.uid = Some(namespace.metadata.uid);
         }
         health.nodes = Some(count_nodes(member).await?);
@@ -93,7 +94,7 @@ async fn count_nodes(member: &MemberApi) -> Result<NodeCount, LookError> {
     let mut count = NodeCount::default();
     let mut path = format!("/api/v1/nodes?limit={PAGE}");
     for _ in 0..MAX_PAGES {
-        let page: Page = get_json(member, &path).await?;
+        let page: Page = get_json(member, &path, MAX_PAGE).await?;
         count.total += u32::try_from(page.items.len()).unwrap_or(u32::MAX);
         count.ready += u32::try_from(page.items.iter().filter(|node| node.is_ready()).count()).unwrap_or(u32::MAX);
         match page.metadata.next {
@@ -111,18 +112,18 @@ fn is_url_safe(token: &str) -> bool {
     token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'='))
 }
 
-async fn get_json<T: DeserializeOwned>(member: &MemberApi, path: &str) -> Result<T, LookError> {
-    serde_json::from_slice(&get(member, path).await?).map_err(LookError::Decode)
+async fn get_json<T: DeserializeOwned>(member: &MemberApi, path: &str, limit: usize) -> Result<T, LookError> {
+    serde_json::from_slice(&get(member, path, limit).await?).map_err(LookError::Decode)
 }
 
-async fn get(member: &MemberApi, path: &str) -> Result<Bytes, LookError> {
+async fn get(member: &MemberApi, path: &str, limit: usize) -> Result<Bytes, LookError> {
     let request = request_for(path)?;
     let exchange = async {
         let response = member.send(request).await.map_err(LookError::Send)?;
         if response.status() != StatusCode::OK {
             return Err(LookError::Answer(response.status()));
         }
-        read(response.into_body(), MAX_ANSWER).await.map_err(LookError::Read)
+        read(response.into_body(), limit).await.map_err(LookError::Read)
     };
     timeout(DEADLINE, exchange).await.map_err(|_| LookError::Deadline)?
 }

@@ -142,7 +142,9 @@ impl AsyncWrite for TunnelStream {
 
 impl Drop for TunnelStream {
     fn drop(&mut self) {
-        if !self.finished || !self.receive.is_end_stream() {
+        // A reset overtakes what waits to be sent. Where we have said all, h2 sends it by itself, behind the last byte, if
+        // the far end has more to say.
+        if !self.finished {
             self.send.send_reset(Reason::CANCEL);
         }
     }

@@ -1,0 +1,6 @@
+//! A whole agent between a hub and a member, over real sockets.
+
+mod enrolling;
+mod forwarding;
+mod status;
+mod support;

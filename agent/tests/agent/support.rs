@@ -1,0 +1,227 @@
+//! A hub's door, and members that are observed.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use agent::{Agent, Config, DirectoryStore, HubAddress, MemberApi, Token};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use lib_tls::{Authority, ClientVerification, Leaf, PeerIdentity, SigningRequest, Subject, Trust, server_config};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tunnel_hub::{Connection, Peer, Sessions};
+use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, REGISTER_PATH, RENEW_PATH};
+use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
+
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) fn cluster() -> ClusterName {
+    "one".parse().unwrap()
+}
+
+pub(crate) fn subject() -> Subject {
+    Subject::new(agent_user(&cluster()), [AGENTS_GROUP])
+}
+
+/// What a hub is asked for over HTTP, in order.
+pub(crate) type Asked = Arc<Mutex<Vec<String>>>;
+
+/// A door as the gateway has it: tunnels, registration and renewal on one port.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) address: SocketAddr,
+    pub(crate) sessions: Sessions,
+    pub(crate) asked: Asked,
+    tokens: Arc<Mutex<Vec<String>>>,
+    drain: Drain,
+}
+
+impl Hub {
+    pub(crate) async fn start(tokens: &[&str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let hub = Self {
+            authority: Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap()),
+            address: listener.local_addr().unwrap(),
+            sessions: Sessions::new(tunnel_hub::Config::default()),
+            asked: Asked::default(),
+            tokens: Arc::new(Mutex::new(tokens.iter().map(|token| (*token).to_owned()).collect())),
+            drain: Drain::new(),
+        };
+        let credential = hub.authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
+        let clients = ClientVerification::Optional(hub.authority.certificate_pem().to_owned());
+        let config = server_config(&credential, &clients, &[ALPN, b"http/1.1"]).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let door = hub.clone();
+        hub.drain.spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                let (acceptor, hub) = (acceptor.clone(), door.clone());
+                door.drain.spawn(async move {
+                    if let Ok(stream) = acceptor.accept(tcp).await {
+                        hub.serve(stream).await;
+                    }
+                });
+            }
+        });
+        hub
+    }
+
+    async fn serve(self, stream: TlsStream<TcpStream>) {
+        if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
+            let peer = Peer::of(&stream).unwrap();
+            self.sessions.serve(&peer, stream).await.unwrap();
+            return;
+        }
+        let peer = stream.get_ref().1.peer_certificates().map(|chain| PeerIdentity::of(&chain[0]).unwrap().subject());
+        let service = hyper::service::service_fn(|request| {
+            let (hub, peer) = (self.clone(), peer.clone());
+            async move { Ok::<_, Infallible>(hub.answer(peer, request).await) }
+        });
+        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    }
+
+    async fn answer(&self, peer: Option<Subject>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        self.asked.lock().unwrap().push(path.clone());
+        let bearer = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+        let allowed = match path.as_str() {
+            REGISTER_PATH => bearer.is_some_and(|bearer| self.spend(bearer.strip_prefix("Bearer ").unwrap())),
+            RENEW_PATH => bearer.is_none() && peer == Some(subject()),
+            _ => false,
+        };
+        if !allowed {
+            let status = api_meta::Status::failure(401, api_meta::Reason::Unauthorized, "the token is spent");
+            let mut refused = Response::new(Full::from(status.to_value().to_string()));
+            *refused.status_mut() = StatusCode::UNAUTHORIZED;
+            return refused;
+        }
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let asked: CertificateRequest = serde_json::from_slice(&body).unwrap();
+        assert_eq!(asked.cluster, cluster());
+        let request = SigningRequest::from_pem(&asked.request).unwrap();
+        let certificate = self.authority.sign_client(&request, &subject(), SystemTime::now()).unwrap();
+        Response::new(Full::from(serde_json::to_vec(&IssuedCertificate { certificate }).unwrap()))
+    }
+
+    fn spend(&self, token: &str) -> bool {
+        let mut tokens = self.tokens.lock().unwrap();
+        match tokens.iter().position(|known| known == token) {
+            Some(at) => {
+                tokens.swap_remove(at);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn config(&self, token: Option<&str>) -> Config {
+        let hub = HubAddress { host: self.address.ip().to_string(), port: self.address.port() };
+        let mut config = Config::new(cluster(), hub, Trust::Pin(self.authority.pin()));
+        config.token = token.map(Token::new);
+        config.health_interval = Duration::from_millis(50);
+        config
+    }
+
+    pub(crate) async fn connected(&self) {
+        let mut changes = self.sessions.changes();
+        timeout(SOON, async {
+            while !matches!(self.sessions.connection(&cluster()), Connection::Connected { .. }) {
+                changes.recv().await.unwrap();
+            }
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// An agent that has registered, with a directory of its own.
+pub(crate) struct Running {
+    pub(crate) drain: Drain,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+pub(crate) fn start(agent: Agent, drain: &Drain) {
+    let inner = drain.clone();
+    drain.spawn(async move { agent.run(inner).await.unwrap() });
+}
+
+pub(crate) async fn connect(hub: &Hub, member: MemberApi) -> Running {
+    let (drain, dir) = (Drain::new(), tempfile::tempdir().unwrap());
+    let agent = hub.config(Some("token")).build(member, Arc::new(DirectoryStore::new(dir.path())));
+    start(agent, &drain);
+    hub.connected().await;
+    Running { drain, dir }
+}
+
+/// A member that answers every connection with fixed bytes once the head of a request is there, and then sends back
+/// what it gets. It notes all that it receives.
+#[derive(Clone)]
+pub(crate) struct RawMember {
+    pub(crate) received: Arc<Mutex<Vec<u8>>>,
+    pub(crate) closed: Arc<tokio::sync::Semaphore>,
+    address: SocketAddr,
+}
+
+impl RawMember {
+    pub(crate) async fn start(answer: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let closed = Arc::new(tokio::sync::Semaphore::new(0));
+        let member = Self { received: Arc::default(), closed, address };
+        let shared = member.clone();
+        tokio::spawn(async move {
+            loop {
+                let (tcp, _) = listener.accept().await.unwrap();
+                tokio::spawn(shared.clone().converse(tcp, answer));
+            }
+        });
+        member
+    }
+
+    async fn converse(self, mut tcp: TcpStream, answer: &'static [u8]) {
+        let mut head = Vec::new();
+        let mut buffer = [0; 4096];
+        let mut answered = false;
+        loop {
+            let count = tcp.read(&mut buffer).await.unwrap_or(0);
+            if count == 0 {
+                return self.closed.add_permits(1);
+            }
+            // The agent looks after its member by itself; that is not what is tested.
+            head.extend_from_slice(&buffer[..count]);
+            if head.starts_with(b"GET /readyz") {
+                let _ = tcp.write_all(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n").await;
+                head.clear();
+                continue;
+            }
+            self.received.lock().unwrap().extend_from_slice(&buffer[..count]);
+            if answered {
+                let _ = tcp.write_all(&buffer[..count]).await;
+            } else if let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
+                answered = true;
+                let _ = tcp.write_all(answer).await;
+                let _ = tcp.write_all(&head[end + 4..]).await;
+            }
+        }
+    }
+
+    pub(crate) fn api(&self) -> MemberApi {
+        let url = format!("http://{}", self.address).parse().unwrap();
+        MemberApi::https(&kube::Config::new(url)).unwrap()
+    }
+
+    pub(crate) fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.received.lock().unwrap()).into_owned()
+    }
+}

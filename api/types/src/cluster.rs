@@ -1,0 +1,150 @@
+//! `cluster.x-k8s.io/v1beta1`: the handle of every cluster.
+//!
+//! The kind is Cluster API's, so manifests made for it are accepted: fields that the platform does not read are kept.
+//! How the hub reaches a cluster is an annotation; with which credential, a Secret that only the hub reads.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Annotation: how the hub reaches the cluster; a [`Connection`].
+pub const CONNECTION: &str = "fleet.cpaas.io/connection";
+/// Annotation: the name that people see.
+pub const DISPLAY_NAME: &str = "cpaas.io/display-name";
+/// Annotation: the hash of the key of the cluster's agent.
+pub const AGENT_KEY: &str = "fleet.cpaas.io/agent-key";
+/// Label: the cluster's name, on everything that belongs to it.
+pub const CLUSTER_NAME: &str = "cpaas.io/cluster-name";
+/// Finalizer: the hub forgets the cluster before its object goes.
+pub const FINALIZER: &str = "fleet.cpaas.io/cluster";
+
+/// What is wanted of a cluster.
+#[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "cluster.x-k8s.io",
+    version = "v1beta1",
+    kind = "Cluster",
+    namespaced,
+    status = "ClusterStatus",
+    shortname = "cl",
+    category = "cluster-api",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"READY","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status","description":"Whether the cluster can be worked with"}"#,
+    printcolumn = r#"{"name":"VERSION","type":"string","jsonPath":".status.kubernetesVersion","description":"The Kubernetes version"}"#,
+    printcolumn = r#"{"name":"NODES","type":"integer","jsonPath":".status.nodes.total","description":"How many nodes there are"}"#,
+    printcolumn = r#"{"name":"HEARTBEAT","type":"date","jsonPath":".status.lastHeartbeatTime","description":"When the cluster was last heard of"}"#,
+    printcolumn = r#"{"name":"CONNECTION","type":"string","jsonPath":".metadata.annotations.fleet\\.cpaas\\.io/connection","description":"How the hub reaches the cluster"}"#,
+    printcolumn = r#"{"name":"AGE","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterSpec {
+    /// Whether controllers leave the cluster alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+    /// Where the cluster's API server is, for people. Requests follow the stored credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane_endpoint: Option<Endpoint>,
+    /// The object of the infrastructure provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infrastructure_ref: Option<ObjectReference>,
+    /// The object of the control plane provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane_ref: Option<ObjectReference>,
+}
+
+/// Where an API server is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Endpoint {
+    /// A DNS name or an address.
+    pub host: String,
+    /// The port.
+    pub port: i32,
+}
+
+/// What is known of a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterStatus {
+    /// Ready, Connected, APIServerHealthy, VersionSupported.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// Pending, Provisioned, Deleting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<String>,
+    /// As `v1.34.2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// How many nodes there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Nodes>,
+    /// When the cluster was last heard of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_heartbeat_time: Option<Time>,
+    /// The generation that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// How many nodes there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Nodes {
+    /// All.
+    pub total: i32,
+    /// The ready ones.
+    pub ready: i32,
+}
+
+/// How the hub reaches a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connection {
+    /// It is the hub itself.
+    InProcess,
+    /// Through the tunnel that its agent holds open.
+    Tunnel,
+    /// At its address.
+    Direct,
+}
+
+impl Connection {
+    /// The annotation's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProcess => "in-process",
+            Self::Tunnel => "tunnel",
+            Self::Direct => "direct",
+        }
+    }
+
+    /// What a cluster's annotation says. A cluster that was made elsewhere says nothing, and is not reached at all.
+    pub fn of(cluster: &Cluster) -> Option<Self> {
+        let value = cluster.metadata.annotations.as_ref()?.get(CONNECTION)?;
+        [Self::InProcess, Self::Tunnel, Self::Direct].into_iter().find(|connection| connection.as_str() == value)
+    }
+}
+
+/// What the derive cannot say: fields of Cluster API's that are not listed here stay in the object, and conditions are a
+/// map by type.
+pub(crate) fn definition(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    for schema in schemas {
+        let Some(properties) = schema.properties.as_mut() else { continue };
+        for part in ["spec", "status"] {
+            if let Some(part) = properties.get_mut(part) {
+                part.x_kubernetes_preserve_unknown_fields = Some(true);
+            }
+        }
+        let conditions = properties.get_mut("status").and_then(|status| status.properties.as_mut()?.get_mut("conditions"));
+        if let Some(JSONSchemaProps { x_kubernetes_list_type, x_kubernetes_list_map_keys, .. }) = conditions {
+            *x_kubernetes_list_type = Some("map".into());
+            *x_kubernetes_list_map_keys = Some(vec!["type".into()]);
+        }
+    }
+    crd
+}

@@ -1,5 +1,7 @@
 //! Both ends of the tunnel over real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
 mod hostile;
 mod identity;
 mod life;

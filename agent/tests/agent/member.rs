@@ -1,0 +1,76 @@
+//! A member that is a real API server, in this process.
+
+use std::sync::Arc;
+
+use agent::{CredentialStore, MemberApi, SecretStore};
+use apiserver_access::{MASTERS, User};
+use apiserver_server::{ApiServer, Running};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
+use tunnel_protocol::Target;
+
+use crate::support::*;
+
+async fn member() -> Running {
+    let store = Arc::new(store_memory::MemoryStore::new(store_memory::Options::default()));
+    ApiServer::new(store, apiserver_server::Config::default()).start().await.unwrap()
+}
+
+/// The agent's own identity. In a member it has the one right to impersonate, and a few to look around.
+fn agent_user() -> User {
+    User::new("system:serviceaccount:cpaas-system:acp-agent", [MASTERS])
+}
+
+async fn ask(hub: &Hub, user: &str, groups: &[&str], method: Method, path: &str, body: &str) -> (StatusCode, String) {
+    let mut request = Request::builder().method(method).uri(path).header("impersonate-user", user);
+    for group in groups {
+        request = request.header("impersonate-group", *group);
+    }
+    let request =
+        request.header("content-type", "application/json").body(Full::<Bytes>::from(body.to_owned())).unwrap();
+    let response = hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap();
+    let status = response.status();
+    let body: Bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn users_have_their_own_rights_and_not_the_agents() {
+    let member = member().await;
+    let hub = Hub::start(&["token"]).await;
+    let _agent = connect(&hub, MemberApi::in_process(member.service_as(agent_user()))).await;
+    let path = "/api/v1/namespaces";
+    let shop = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}"#;
+    let (code, text) = ask(&hub, "jane", &[], Method::POST, path, shop).await;
+    assert_eq!(code, StatusCode::FORBIDDEN, "{text}");
+    assert!(text.contains("jane"), "{text}");
+    let (code, text) = ask(&hub, "root", &[MASTERS], Method::POST, path, shop).await;
+    assert_eq!(code, StatusCode::CREATED, "{text}");
+    let (code, text) = ask(&hub, "root", &[MASTERS], Method::GET, "/api/v1/namespaces/shop", "").await;
+    assert!(code == StatusCode::OK && text.contains("\"name\":\"shop\""), "{text}");
+}
+
+#[tokio::test]
+async fn a_secret_keeps_the_credential() {
+    let member = member().await;
+    let client = member.client(agent_user());
+    let (namespace, name) = SecretStore::DEFAULT;
+    let object = Namespace {
+        metadata: ObjectMeta { name: Some(namespace.into()), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
+    Api::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
+    let store = SecretStore::new(client, namespace, name);
+    assert!(store.load().await.unwrap().is_none());
+    let hub = Hub::start(&[]).await;
+    for _ in 0..2 {
+        let credential = hub.authority.issue(&lib_tls::Leaf::Client(subject())).unwrap();
+        store.save(&credential).await.unwrap();
+        let kept = store.load().await.unwrap().unwrap();
+        assert_eq!((kept.chain_pem(), kept.key_pem()), (credential.chain_pem(), credential.key_pem()));
+    }
+}

@@ -3,10 +3,10 @@
 use api_meta::validation::NameRule;
 use api_meta::{Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, condition, part};
-use jiff::Timestamp;
 
 pub(crate) struct ApiServices;
 

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use api_meta::{GroupVersion, GroupVersionKind};
-use apiserver_model::{Resource, ResourceInfo, Schema, Scope, Strategy, Subresource, Verb, schema};
+use api_meta::{GroupVersion, GroupVersionKind, Object, Value};
+use apiserver_model::{Column, Resource, ResourceInfo, Schema, Scope, Strategy, Subresource, Verb, schema};
+use jiff::Timestamp;
 
 use crate::{
     api_service::ApiServices,
@@ -22,6 +23,7 @@ use crate::{
     endpoint_slice::EndpointSlices,
     endpoints::Endpoints,
     event::Events,
+    fields::FieldsExt,
     flow_control::{FlowSchemas, PriorityLevels},
     horizontal_pod_autoscaler::HorizontalPodAutoscalers,
     ingress::{IngressClasses, Ingresses},
@@ -47,6 +49,7 @@ use crate::{
     service_account::ServiceAccounts,
     stateful_set::StatefulSets,
     storage_class::{StorageClasses, VolumeAttributesClasses},
+    table,
     volume_attachment::VolumeAttachments,
     webhook::{AdmissionPolicies, AdmissionPolicyBindings, WebhookConfigurations},
 };
@@ -59,6 +62,30 @@ const PROXY: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::Patch, Ver
 struct Virtual;
 
 impl Strategy for Virtual {}
+
+/// Health of a control plane's parts, from before they had health checks of their own.
+struct ComponentStatuses;
+
+impl Strategy for ComponentStatuses {
+    fn deprecation_warning(&self) -> Option<&str> {
+        Some("v1 ComponentStatus is deprecated in v1.19+")
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        table::columns("componentstatuses")
+    }
+
+    fn row(&self, object: &Object, _now: Timestamp) -> Vec<Value> {
+        let healthy = object.each("conditions").map(|(_, c)| c).find(|c| c.text("type") == "Healthy");
+        let text = |key: &str| healthy.map_or("", |c| c.text(key));
+        let status = match text("status") {
+            "True" => "Healthy",
+            "False" => "Unhealthy",
+            _ => "Unknown",
+        };
+        vec![object.name().into(), status.into(), text("message").into(), text("error").into()]
+    }
+}
 
 /// The resources of one group and version, one row each.
 struct Group {
@@ -210,7 +237,7 @@ pub fn resources() -> Vec<Resource> {
 fn core() -> Vec<Resource> {
     let mut v1 = Group::new("", "v1");
     v1.namespaced("Binding", "bindings", Virtual).not_stored(&[Verb::Create]).add();
-    v1.cluster("ComponentStatus", "componentstatuses", Virtual)
+    v1.cluster("ComponentStatus", "componentstatuses", ComponentStatuses)
         .short(&["cs"])
         .not_stored(&[Verb::Get, Verb::List])
         .add();

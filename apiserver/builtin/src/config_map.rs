@@ -1,12 +1,13 @@
 //! `ConfigMap`.
 
-use crate::fields::FieldsExt;
-use crate::table::{self, age, part};
-use crate::validate::each_wrong;
 use api_meta::validation::is_config_key;
 use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
 use jiff::Timestamp;
+
+use crate::fields::FieldsExt;
+use crate::table::{self, age, part};
+use crate::validate::each_wrong;
 
 pub(crate) struct ConfigMaps;
 

@@ -2,10 +2,10 @@
 
 use api_meta::{GroupKind, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, NONE, age, int};
-use jiff::Timestamp;
 
 pub(crate) struct ControllerRevisions;
 

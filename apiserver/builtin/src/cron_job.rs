@@ -4,12 +4,12 @@ mod schedule;
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy, human_age};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::job::{default_job_template, validate_template_spec};
 use crate::table::{self, NONE, age, part, text_or};
 use crate::validate::{not_negative, one_of};
-use jiff::Timestamp;
 
 /// A Job's name has eleven more characters, and a Pod's name must fit a label.
 const MAX_NAME: usize = 52;

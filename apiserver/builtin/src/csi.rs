@@ -2,10 +2,10 @@
 
 use api_meta::{Object, Quantity, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, fill};
 use crate::table::{self, UNSET, age, or_none, part, text_or};
-use jiff::Timestamp;
 
 pub(crate) struct CsiDrivers;
 

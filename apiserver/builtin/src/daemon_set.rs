@@ -1,16 +1,18 @@
 //! `DaemonSet`.
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, fill};
-use crate::pod_template::{default_template, validate_restarts_always, validate_selected, validate_template};
+use crate::pod_template::{
+    default_template, template_warnings, validate_restarts_always, validate_selected, validate_template,
+};
 use crate::table::{self, age, int, part};
 use crate::validate::{
     at_most_all, immutable, int_or_percent, is_empty_selector, is_selector, label_selector, not_negative, percent_of,
     unsupported,
 };
-use jiff::Timestamp;
 
 fn zero_status() -> Value {
     json!({"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0})
@@ -93,6 +95,10 @@ impl Strategy for DaemonSets {
         let selector = |o: &Object| part(o, "spec").value("selector").clone();
         immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
         errors
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        template_warnings(object)
     }
 }
 

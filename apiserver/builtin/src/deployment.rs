@@ -1,14 +1,15 @@
 //! `Deployment`.
 
 use api_meta::{FieldErrorKind, FieldErrors, FieldPath, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt};
-use crate::pod_template::default_template;
+use crate::pod_template::{default_template, template_warnings};
 use crate::replica_set::replicated;
+use crate::scale;
 use crate::table::{self, age, int, part};
 use crate::validate::{at_most_all, immutable, int_or_percent, not_negative, percent_of, wrong_struct};
-use jiff::Timestamp;
 
 pub(crate) struct Deployments;
 
@@ -103,6 +104,18 @@ impl Strategy for Deployments {
         let selector = |o: &Object| part(o, "spec").value("selector").clone();
         immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
         errors
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        template_warnings(object)
+    }
+
+    fn scale(&self, object: &Object) -> Option<Object> {
+        Some(scale::scale(object))
+    }
+
+    fn set_scale(&self, object: &mut Object, replicas: i64) {
+        object.made("spec").set("replicas", replicas);
     }
 }
 

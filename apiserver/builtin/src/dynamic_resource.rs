@@ -2,10 +2,10 @@
 
 use api_meta::{Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, selected};
 use crate::table::{self, UNSET, age, part};
-use jiff::Timestamp;
 
 pub(crate) struct DeviceClasses;
 

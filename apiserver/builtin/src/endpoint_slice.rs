@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt};
 use crate::table::{self, UNSET, age, at_most};
 use crate::validate::{immutable, ip, label, one_of, ordinary_ip, protocol, subdomain};
-use jiff::Timestamp;
 
 pub(crate) struct EndpointSlices;
 

@@ -2,11 +2,11 @@
 
 use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, at_most, int, or_none};
 use crate::validate::{each_wrong, ip, is_port_number, label, ordinary_ip, protocol};
-use jiff::Timestamp;
 
 pub(crate) struct Endpoints;
 
@@ -59,6 +59,10 @@ impl Strategy for Endpoints {
             }
         }
         errors
+    }
+
+    fn deprecation_warning(&self) -> Option<&str> {
+        Some("v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice")
     }
 }
 

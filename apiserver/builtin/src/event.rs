@@ -6,10 +6,10 @@ mod validation;
 use api_meta::validation::NameRule;
 use api_meta::{FieldErrors, GroupVersion, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, selected};
 use crate::table::{self};
-use jiff::Timestamp;
 
 /// The same field in the core group and in `events.k8s.io`.
 const NAMES: [(&str, &str); 7] = [

@@ -2,10 +2,10 @@
 
 use api_meta::{Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, fill};
 use crate::table::{self, NONE, age, condition, int, part, text_or};
-use jiff::Timestamp;
 
 pub(crate) struct FlowSchemas;
 

@@ -6,10 +6,10 @@ mod validation;
 
 use api_meta::{FieldErrors, GroupVersion, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, canonical_amounts, fill};
 use crate::table::{self};
-use jiff::Timestamp;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HorizontalPodAutoscalers {

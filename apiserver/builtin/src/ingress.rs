@@ -5,11 +5,11 @@ mod validation;
 use std::collections::BTreeSet;
 
 use api_meta::{FieldErrors, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, fill};
 use crate::table::{self, NONE, age, at_most, part, text_or};
-use jiff::Timestamp;
 
 pub(crate) struct Ingresses;
 
@@ -50,6 +50,13 @@ impl Strategy for Ingresses {
 
     fn validate(&self, object: &Object) -> FieldErrors {
         validation::validate(object)
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        let old = object.annotation("kubernetes.io/ingress.class").is_some();
+        let text =
+            "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead";
+        if old { vec![text.to_owned()] } else { Vec::new() }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use api_meta::{GroupResource, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, part};
-use jiff::Timestamp;
 
 pub(crate) struct IpAddresses;
 

@@ -3,12 +3,12 @@
 mod validation;
 
 use api_meta::{FieldErrors, Map, Object, Value, json, parse_time};
-use apiserver_model::{Column, Strategy, human_duration};
+use apiserver_model::{Column, Operation, Strategy, human_duration};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, fill};
-use crate::pod_template::{self, default_template};
+use crate::pod_template::{self, default_template, template_warnings};
 use crate::table::{self, age, int, is_true, part};
-use jiff::Timestamp;
 
 pub(crate) const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 pub(crate) const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -87,6 +87,10 @@ impl Strategy for Jobs {
 
     fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
         validation::validate_update(new, old)
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        template_warnings(object)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, part};
 use crate::validate::NEGATIVE;
-use jiff::Timestamp;
 
 pub(crate) struct Leases;
 

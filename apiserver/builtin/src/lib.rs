@@ -41,6 +41,7 @@ mod rbac;
 mod replica_set;
 mod resource_quota;
 mod runtime_class;
+pub mod scale;
 mod secret;
 mod service;
 mod service_account;

@@ -1,12 +1,13 @@
 //! `Namespace`.
 
 use api_meta::validation::NameRule;
-use api_meta::{Object, Value, json};
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, fill, selected};
 use crate::table::{self, age, part};
-use jiff::Timestamp;
+use crate::validate::qualified;
 
 /// What holds a namespace until its contents are gone.
 const FINALIZER: &str = "kubernetes";
@@ -68,6 +69,19 @@ impl Strategy for Namespaces {
 
     fn field(&self, object: &Object, field: &str) -> Option<String> {
         selected(object, self.selectable_fields(), field)
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        for (index, name) in part(object, "spec").texts("finalizers").enumerate() {
+            let path = FieldPath::new("spec").child("finalizers").index(index);
+            qualified(&mut errors, &path, name);
+            if !name.contains('/') && ![FINALIZER, "orphan", "foregroundDeletion"].contains(&name) {
+                let message = "name is neither a standard finalizer name nor is it fully qualified";
+                errors.invalid(&path, name, message);
+            }
+        }
+        errors
     }
 }
 

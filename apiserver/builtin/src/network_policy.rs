@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt};
 use crate::table::{self, age, part};
 use crate::validate::{cidr, each_wrong, is_port_number, label_selector, one_of_if_any, port, unsupported};
-use jiff::Timestamp;
 
 pub(crate) struct NetworkPolicies;
 

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use api_meta::{Object, Value, json};
+use api_meta::validation::is_label_value;
+use api_meta::{FieldErrorKind, FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, canonical_amounts, fill};
 use crate::table::{self, NONE, UNKNOWN, age, condition, or_none, part, text_or};
-use jiff::Timestamp;
+use crate::validate::{one_of, qualified, wrong_struct};
 
 pub(crate) struct Nodes;
 
@@ -77,6 +79,43 @@ impl Strategy for Nodes {
 
     fn field(&self, object: &Object, field: &str) -> Option<String> {
         (field == "spec.unschedulable").then(|| part(object, "spec").flag("unschedulable").to_string())
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let mut seen = BTreeSet::new();
+        for (index, taint) in part(object, "spec").each("taints") {
+            let path = FieldPath::new("spec").child("taints").index(index);
+            let (key, effect) = (taint.text("key"), taint.text("effect"));
+            qualified(&mut errors, &path.child("key"), key);
+            let wrong = is_label_value(taint.text("value"));
+            if !wrong.is_empty() {
+                errors.invalid(&path.child("value"), taint.text("value"), wrong.join(";"));
+            }
+            one_of(&mut errors, taint, "effect", &path, &["NoSchedule", "PreferNoSchedule", "NoExecute"]);
+            if !seen.insert((key, effect)) {
+                let shown = [("Key", key), ("Value", taint.text("value")), ("Effect", effect)];
+                let mut shown: Vec<_> = shown.map(|(name, text)| (name, text.into())).into();
+                shown.push(("TimeAdded", taint.value("timeAdded").clone()));
+                let detail = "taints must be unique by key and effect pair";
+                wrong_struct(&mut errors, FieldErrorKind::Duplicate, &path, &shown, detail);
+            }
+        }
+        errors
+    }
+
+    fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let (after, before) = (part(new, "spec"), part(old, "spec"));
+        if !before.text("providerID").is_empty() && after.text("providerID") != before.text("providerID") {
+            let path = FieldPath::new("spec").child("providerID");
+            errors.forbidden(&path, "node updates may not change providerID except from \"\" to valid");
+        }
+        if !before.items("podCIDRs").is_empty() && after.value("podCIDRs") != before.value("podCIDRs") {
+            let path = FieldPath::new("spec").child("podCIDRs");
+            errors.forbidden(&path, "node updates may not change podCIDR except from \"\" to valid");
+        }
+        errors
     }
 }
 

@@ -1,14 +1,14 @@
 //! `PersistentVolume`.
 
 use api_meta::{FieldErrors, FieldPath, Object, Quantity, Value, json, now_seconds};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, canonical_amounts, fill};
 use crate::persistent_volume_claim::{CLASS_ANNOTATION, validate_modes};
 use crate::pod_template::{class_name, default_source, validate_source};
 use crate::table::{self, UNSET, age, part, text_or};
 use crate::validate::{immutable, one_of_if_any, unsupported};
-use jiff::Timestamp;
 
 pub(crate) struct PersistentVolumes;
 
@@ -119,6 +119,13 @@ impl Strategy for PersistentVolumes {
         let mode = |o: &Object| part(o, "spec").value("volumeMode").clone();
         immutable(&mut errors, &mode(new), &mode(old), &FieldPath::new("spec").child("volumeMode"));
         errors
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        let recycled = part(object, "spec").text("persistentVolumeReclaimPolicy") == "Recycle";
+        let text = "spec.persistentVolumeReclaimPolicy: The Recycle reclaim policy is deprecated. Instead, the \
+                    recommended approach is to use dynamic provisioning.";
+        if recycled { vec![text.to_owned()] } else { Vec::new() }
     }
 }
 

@@ -1,14 +1,14 @@
 //! `PersistentVolumeClaim`.
 
 use api_meta::{FieldErrors, FieldPath, Object, Quantity, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::difference::difference;
 use crate::fields::{Fields, FieldsExt, canonical_amounts, canonical_resources, fill};
 use crate::pod_template::class_name;
 use crate::table::{self, UNSET, age, part, text_or};
 use crate::validate::{label_selector, one_of_if_any, unsupported};
-use jiff::Timestamp;
 
 /// The class, before it was a field.
 pub(crate) const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
@@ -112,6 +112,14 @@ impl Strategy for PersistentVolumeClaims {
         }
         errors
     }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        let old = object.annotation(CLASS_ANNOTATION).is_some();
+        let text = format!(
+            "metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
+        );
+        if old { vec![text] } else { Vec::new() }
+    }
 }
 
 /// `dataSource` and `dataSourceRef` say the same where both can.
@@ -120,10 +128,10 @@ fn same_data_source(spec: &mut Fields) {
     if !old.is_null() && new.is_null() {
         spec.set("dataSourceRef", old);
     } else if old.is_null() && new.get("namespace").is_none_or(|n| n == "") {
-        let known = match (new["apiGroup"].as_str().unwrap_or_default(), new["kind"].as_str()) {
-            ("", Some("PersistentVolumeClaim")) | ("snapshot.storage.k8s.io", Some("VolumeSnapshot")) => true,
-            _ => false,
-        };
+        let known = matches!(
+            (new["apiGroup"].as_str().unwrap_or_default(), new["kind"].as_str()),
+            ("", Some("PersistentVolumeClaim")) | ("snapshot.storage.k8s.io", Some("VolumeSnapshot"))
+        );
         if known {
             let mut source = new;
             if let Some(fields) = source.as_object_mut() {

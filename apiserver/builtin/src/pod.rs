@@ -5,13 +5,13 @@ mod resources;
 pub(crate) mod row;
 mod validation;
 
-use api_meta::{FieldErrors, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, canonical_resources, selected};
-use crate::pod_template::{default_spec, same_service_account};
+use crate::pod_template::{default_spec, name_warning, same_service_account, warnings};
 use crate::table::{self, part};
-use jiff::Timestamp;
 
 pub(crate) struct Pods;
 
@@ -156,6 +156,15 @@ impl Strategy for Pods {
 
     fn validate_subresource_update(&self, subresource: &str, new: &Object, old: &Object) -> FieldErrors {
         validation::validate_subresource_update(subresource, new, old)
+    }
+
+    fn warnings(&self, object: &Object, operation: Operation) -> Vec<String> {
+        if operation == Operation::Update {
+            return Vec::new();
+        }
+        let mut all: Vec<_> = name_warning(object.name(), "the Pod's hostname").into_iter().collect();
+        all.extend(warnings(part(object, "spec"), &FieldPath::new("spec")));
+        all
     }
 }
 

@@ -2,11 +2,11 @@
 
 use api_meta::{FieldErrorKind, FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, fill};
 use crate::table::{self, age, int, part};
 use crate::validate::{at_most_all, int_or_percent, label_selector, one_of_if_any, wrong_struct};
-use jiff::Timestamp;
 
 fn zero_status() -> Value {
     json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0})

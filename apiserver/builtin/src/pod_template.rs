@@ -4,13 +4,14 @@ mod defaults;
 mod image;
 mod validation;
 mod volumes;
+mod warnings;
 
 use api_meta::{FieldErrors, FieldPath, Map, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt};
 use crate::table::{self, part};
-use jiff::Timestamp;
 
 pub(crate) use defaults::{default_spec, same_service_account};
 pub(crate) use validation::{
@@ -18,11 +19,20 @@ pub(crate) use validation::{
     validate_selected, validate_source, validate_spec, validate_template,
 };
 pub(crate) use volumes::default_source;
+pub(crate) use warnings::{name_warning, warnings};
 
 /// Fills in the template that a workload carries in `spec.template` and the like.
 pub(crate) fn default_template(template: &mut Fields) {
     template.made("metadata");
     default_spec(template.made("spec"));
+}
+
+/// Warnings of what makes Pods by the template in `spec.template`.
+pub(crate) fn template_warnings(object: &Object) -> Vec<String> {
+    let template = part(part(object, "spec"), "template");
+    let mut all: Vec<_> = name_warning(object.name(), "Pod names and hostnames").into_iter().collect();
+    all.extend(warnings(part(template, "spec"), &FieldPath::new("spec").children(&["template", "spec"])));
+    all
 }
 
 /// `metadata.labels` of a template.

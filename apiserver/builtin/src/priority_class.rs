@@ -2,11 +2,11 @@
 
 use api_meta::{FieldErrors, FieldPath, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, int};
 use crate::validate::{immutable, one_of_if_any};
-use jiff::Timestamp;
 
 pub(crate) struct PriorityClasses;
 

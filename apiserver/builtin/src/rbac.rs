@@ -5,10 +5,10 @@ mod validation;
 use api_meta::validation::NameRule;
 use api_meta::{FieldErrors, Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::FieldsExt;
 use crate::table::{self, age, part};
-use jiff::Timestamp;
 
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
 

@@ -3,13 +3,14 @@
 pub(crate) mod replicated;
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, fill};
-use crate::pod_template::{self, default_template};
+use crate::pod_template::{self, default_template, template_warnings};
+use crate::scale;
 use crate::table::{self, age, int, part};
 use crate::validate::{immutable, not_negative};
-use jiff::Timestamp;
 
 fn zero_status() -> Value {
     json!({"replicas": 0})
@@ -59,6 +60,18 @@ impl Strategy for ReplicaSets {
         let selector = |o: &Object| part(o, "spec").value("selector").clone();
         immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
         errors
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        template_warnings(object)
+    }
+
+    fn scale(&self, object: &Object) -> Option<Object> {
+        Some(scale::scale(object))
+    }
+
+    fn set_scale(&self, object: &mut Object, replicas: i64) {
+        object.made("spec").set("replicas", replicas);
     }
 }
 
@@ -137,6 +150,18 @@ impl Strategy for ReplicationControllers {
             }
         }
         errors
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        template_warnings(object)
+    }
+
+    fn scale(&self, object: &Object) -> Option<Object> {
+        Some(scale::scale(object))
+    }
+
+    fn set_scale(&self, object: &mut Object, replicas: i64) {
+        object.made("spec").set("replicas", replicas);
     }
 }
 

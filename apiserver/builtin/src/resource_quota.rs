@@ -4,11 +4,11 @@ mod validation;
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, canonical_amounts};
 use crate::table::{self, age, part};
 use crate::validate::immutable;
-use jiff::Timestamp;
 
 pub(crate) struct ResourceQuotas;
 

@@ -2,10 +2,10 @@
 
 use api_meta::{Object, Value};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{FieldsExt, canonical_amounts};
 use crate::table::{self, age};
-use jiff::Timestamp;
 
 pub(crate) struct RuntimeClasses;
 

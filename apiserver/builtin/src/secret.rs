@@ -1,16 +1,16 @@
 //! `Secret`.
 
+use api_meta::validation::is_config_key;
 use api_meta::{FieldErrors, FieldPath, Object, Value};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 
 use crate::config_map::{MAX_SIZE, decoded_length, validate_frozen};
 use crate::fields::{Fields, FieldsExt, selected};
 use crate::table::{self, age, part};
 use crate::validate::{each_wrong, immutable};
-use api_meta::validation::is_config_key;
-use jiff::Timestamp;
 
 pub(crate) struct Secrets;
 
@@ -59,6 +59,21 @@ impl Strategy for Secrets {
         }
         errors
     }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        if object.text("type") != "kubernetes.io/tls" {
+            return Vec::new();
+        }
+        let holds_pem = |key: &str| {
+            let bytes = STANDARD.decode(part(object, "data").text(key)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).contains("-----BEGIN ")
+        };
+        match (holds_pem("tls.crt"), holds_pem("tls.key")) {
+            (false, _) => vec!["tls: failed to find any PEM data in certificate input".into()],
+            (true, false) => vec!["tls: failed to find any PEM data in key input".into()],
+            (true, true) => Vec::new(),
+        }
+    }
 }
 
 /// `stringData` is for writing only: it goes over `data` and is not kept.
@@ -79,10 +94,8 @@ const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 fn validate_type(errors: &mut FieldErrors, object: &Object, data: &Fields) {
     let path = |key: &str| FieldPath::new("data").key(key);
     match object.text("type") {
-        "kubernetes.io/service-account-token" => {
-            if object.annotation(ACCOUNT_NAME).unwrap_or_default().is_empty() {
-                errors.required(&FieldPath::new("metadata").child("annotations").key(ACCOUNT_NAME), "");
-            }
+        "kubernetes.io/service-account-token" if object.annotation(ACCOUNT_NAME).unwrap_or_default().is_empty() => {
+            errors.required(&FieldPath::new("metadata").child("annotations").key(ACCOUNT_NAME), "");
         }
         "kubernetes.io/dockercfg" => json_value(errors, data, ".dockercfg"),
         "kubernetes.io/dockerconfigjson" => json_value(errors, data, ".dockerconfigjson"),

@@ -8,11 +8,11 @@ mod validation;
 
 use api_meta::validation::NameRule;
 use api_meta::{FieldErrors, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, fill, selected};
-use crate::table::{self};
-use jiff::Timestamp;
+use crate::table::{self, part};
 
 pub(crate) struct Services;
 
@@ -89,6 +89,24 @@ impl Strategy for Services {
 
     fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
         validation::validate_update(new, old)
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        let spec = part(object, "spec");
+        let mut all = Vec::new();
+        if !spec.text("externalName").is_empty() && spec.text("type") != "ExternalName" {
+            all.push("spec.externalName is ignored when spec.type is not \"ExternalName\"".to_owned());
+        }
+        if spec.text("clusterIP") == "None" {
+            let ignored = [
+                ("spec.loadBalancerIP", !spec.text("loadBalancerIP").is_empty()),
+                ("spec.externalIPs", !spec.items("externalIPs").is_empty()),
+                ("spec.SessionAffinity", !matches!(spec.text("sessionAffinity"), "" | "None")),
+            ];
+            let ignored = ignored.iter().filter(|(_, set)| *set);
+            all.extend(ignored.map(|(field, _)| format!("{field} is ignored for headless services")));
+        }
+        all
     }
 }
 

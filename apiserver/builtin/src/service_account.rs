@@ -1,10 +1,11 @@
 //! `ServiceAccount`.
 
-use crate::fields::FieldsExt;
-use crate::table::{self, age};
 use api_meta::{Object, Value};
 use apiserver_model::{Column, Strategy};
 use jiff::Timestamp;
+
+use crate::fields::FieldsExt;
+use crate::table::{self, age};
 
 pub(crate) struct ServiceAccounts;
 

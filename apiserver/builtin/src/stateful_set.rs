@@ -1,16 +1,18 @@
 //! `StatefulSet`.
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
-use apiserver_model::{Column, Strategy};
+use apiserver_model::{Column, Operation, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt, fill};
 use crate::persistent_volume_claim::default_claim;
 use crate::pod_template::{
-    default_template, validate_required_selector, validate_restarts_always, validate_selected, validate_template,
+    default_template, template_warnings, validate_required_selector, validate_restarts_always, validate_selected,
+    validate_template,
 };
+use crate::scale;
 use crate::table::{self, age, int, part};
 use crate::validate::{NEGATIVE, is_empty_selector, is_selector, not_negative, one_of, one_of_if_any};
-use jiff::Timestamp;
 
 fn zero_status() -> Value {
     json!({"replicas": 0, "availableReplicas": 0})
@@ -132,6 +134,18 @@ impl Strategy for StatefulSets {
             );
         }
         errors
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        template_warnings(object)
+    }
+
+    fn scale(&self, object: &Object) -> Option<Object> {
+        Some(scale::scale(object))
+    }
+
+    fn set_scale(&self, object: &mut Object, replicas: i64) {
+        object.made("spec").set("replicas", replicas);
     }
 }
 

@@ -1,11 +1,14 @@
 //! Admission by others: webhook configurations and validating admission policies.
 
-use api_meta::{Object, Value, json};
+use std::collections::BTreeSet;
+
+use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy};
+use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt};
 use crate::table::{self, UNSET, age, part};
-use jiff::Timestamp;
+use crate::validate::{label_selector, one_of_if_any, subdomain, unsupported};
 
 pub(crate) struct WebhookConfigurations {
     mutating: bool,
@@ -46,6 +49,19 @@ impl Strategy for WebhookConfigurations {
 
     fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
         vec![object.name().into(), object.items("webhooks").len().into(), age(object, now)]
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        let mut names = BTreeSet::new();
+        for (index, webhook) in object.each("webhooks") {
+            let path = FieldPath::new("webhooks").index(index);
+            validate_webhook(&mut errors, webhook, &path);
+            if !names.insert(webhook.text("name")) {
+                errors.duplicate(&path.child("name"), webhook.text("name"));
+            }
+        }
+        errors
     }
 }
 
@@ -146,5 +162,82 @@ impl Strategy for AdmissionPolicyBindings {
             reference.map_or_else(|| UNSET.into(), Into::into),
             age(object, now),
         ]
+    }
+}
+
+fn validate_webhook(errors: &mut FieldErrors, webhook: &Fields, path: &FieldPath) {
+    let name = webhook.text("name");
+    subdomain(errors, &path.child("name"), name);
+    if name.split('.').count() < 3 {
+        let message = "should be a domain with at least three segments separated by dots";
+        errors.invalid(&path.child("name"), name, message);
+    }
+    if webhook.items("admissionReviewVersions").is_empty() {
+        errors.required(&path.child("admissionReviewVersions"), "must specify one of v1, v1beta1");
+    }
+    for (index, rule) in webhook.each("rules") {
+        validate_rule(errors, rule, &path.child("rules").index(index));
+    }
+    one_of_if_any(errors, webhook, "failurePolicy", path, &["Fail", "Ignore"]);
+    one_of_if_any(errors, webhook, "matchPolicy", path, &["Equivalent", "Exact"]);
+    match webhook.text("sideEffects") {
+        "" => errors.required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun"),
+        "None" | "NoneOnDryRun" => {}
+        other => unsupported(errors, &path.child("sideEffects"), other, &["None", "NoneOnDryRun"]),
+    }
+    if let Some(seconds) = webhook.int("timeoutSeconds").filter(|s| !(1..=30).contains(s)) {
+        let message = "the timeout value must be between 1 and 30 seconds";
+        errors.invalid(&path.child("timeoutSeconds"), seconds, message);
+    }
+    for selector in ["namespaceSelector", "objectSelector"] {
+        label_selector(errors, webhook.value(selector), &path.child(selector));
+    }
+    one_of_if_any(errors, webhook, "reinvocationPolicy", path, &["IfNeeded", "Never"]);
+    validate_client(errors, part(webhook, "clientConfig"), &path.child("clientConfig"));
+}
+
+fn validate_rule(errors: &mut FieldErrors, rule: &Fields, path: &FieldPath) {
+    const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
+    for list in ["operations", "apiGroups", "apiVersions", "resources"] {
+        let path = path.child(list);
+        if rule.items(list).is_empty() {
+            errors.required(&path, "");
+        }
+        if rule.items(list).len() > 1 && rule.texts(list).any(|text| text == "*") && list != "resources" {
+            errors.invalid(
+                &path,
+                rule.value(list).clone(),
+                "if '*' is present, must not specify other ".to_owned()
+                    + match list {
+                        "operations" => "operations",
+                        "apiGroups" => "API groups",
+                        _ => "API versions",
+                    },
+            );
+        }
+    }
+    for (index, operation) in rule.texts("operations").enumerate().filter(|(_, o)| !OPERATIONS.contains(o)) {
+        unsupported(errors, &path.child("operations").index(index), operation, &OPERATIONS);
+    }
+    one_of_if_any(errors, rule, "scope", path, &["*", "Cluster", "Namespaced"]);
+}
+
+/// Reached by URL or by Service, and by URL only with TLS.
+fn validate_client(errors: &mut FieldErrors, client: &Fields, path: &FieldPath) {
+    match (client.text("url"), client.fields("service")) {
+        ("", Some(service)) => {
+            for key in ["name", "namespace"] {
+                if service.text(key).is_empty() {
+                    errors.required(&path.child("service").child(key), &format!("service {key} is required")[..]);
+                }
+            }
+        }
+        (url, None) if !url.is_empty() => {
+            if !url.starts_with("https://") {
+                let message = "'https' is the only allowed URL scheme; desired format: https://host[/path]";
+                errors.invalid(&path.child("url"), url, message);
+            }
+        }
+        _ => errors.required(path, "exactly one of url or service is required"),
     }
 }

@@ -3,6 +3,8 @@
 //! Left out of the expectations are the parts of others: admission (tolerations,
 //! priorities, tokens, finalizers) and allocation (addresses, node ports).
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::collections::BTreeSet;
 
 use api_meta::{Object, Value};

@@ -1,5 +1,7 @@
 //! What is refused on creation and why, against the answers of a Kubernetes 1.34 server.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use api_meta::{Object, Value};
 use apiserver_builtin::resources;
 

@@ -100,9 +100,7 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// Rules of such a write; they stand in place of `validate` and `validate_update`.
     fn validate_subresource_update(&self, _subresource: &str, new: &Object, old: &Object) -> FieldErrors {
-        let mut errors = self.validate(new);
-        errors.extend(self.validate_update(new, old));
-        errors
+        self.check_update(new, old)
     }
 
     fn validate(&self, _object: &Object) -> FieldErrors {

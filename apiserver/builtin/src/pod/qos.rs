@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn all_limited() {
         let full = json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1000m", "memory": "1Gi"}});
-        check(&[full.clone()], "Guaranteed");
+        check(std::slice::from_ref(&full), "Guaranteed");
         check(&[full.clone(), json!({})], "Burstable");
         check(&[full, json!({"requests": {"cpu": "1"}, "limits": {"cpu": "1"}})], "Burstable");
     }

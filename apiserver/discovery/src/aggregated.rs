@@ -30,7 +30,8 @@ fn group(group: &Group) -> Value {
 
 /// Types of the resource's own version are named by kind alone for built-in groups, in full for custom ones.
 fn kind(info: &ResourceInfo, kind: &api_meta::GroupVersionKind) -> Value {
-    let custom = info.storage_prefix.contains(&*info.group) && info.group.contains('.') && !info.group.ends_with(".k8s.io");
+    let custom =
+        info.storage_prefix.contains(&*info.group) && info.group.contains('.') && !info.group.ends_with(".k8s.io");
     let (group, version) = match other_version(info, kind) {
         None if !custom => ("", ""),
         _ => (&*kind.group, &*kind.version),

@@ -41,8 +41,9 @@ fn summary(group: &Group) -> Value {
 
 /// `/api/v1`, `/apis/<group>/<version>`
 pub fn resource_list(group_version: &str, resources: &[Arc<ResourceInfo>]) -> Value {
-    let mut entries: Vec<Value> = resources.iter().flat_map(|info| entries(info)).collect();
-    entries.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+    let mut sorted: Vec<_> = resources.iter().collect();
+    sorted.sort_by(|a, b| a.plural.cmp(&b.plural));
+    let entries: Vec<Value> = sorted.into_iter().flat_map(|info| entries(info)).collect();
     let mut list = json!({"kind": "APIResourceList", "groupVersion": group_version, "resources": entries});
     // Upstream leaves the version out for the core group.
     if group_version != "v1" {

@@ -5,6 +5,7 @@
 pub mod aggregated;
 mod groups;
 pub mod legacy;
+pub mod openapi;
 
 pub use groups::{Group, groups};
 
@@ -14,16 +15,18 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+/// In the resource's order: built-in resources name their verbs sorted, custom ones as upstream lists them.
 fn verbs(verbs: &[Verb]) -> Value {
-    let mut names: Vec<_> = verbs.iter().map(|v| v.as_str()).collect();
-    names.sort_unstable();
+    let names: Vec<_> = verbs.iter().map(|v| v.as_str()).collect();
     json!(names)
 }
 
 /// Tells clients whether two resources are the same objects in storage (upstream: `discovery.StorageVersionHash`).
 fn storage_version_hash(info: &ResourceInfo) -> String {
-    let version = &info.storage_version;
-    let digest = Sha256::digest(format!("{}/{}/{}", version.group, version.version, info.kind));
+    let storage = &info.storage_version;
+    // Upstream still stores definitions in an older version; clients that compare servers see the same hash.
+    let version = if info.kind == "CustomResourceDefinition" { "v1beta1" } else { &storage.version };
+    let digest = Sha256::digest(format!("{}/{version}/{}", storage.group, info.kind));
     STANDARD.encode(&digest[..8])
 }
 

@@ -31,7 +31,7 @@ mod shell;
 mod spdy;
 mod workloads;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use kube::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -75,6 +75,25 @@ impl Sandbox {
         cluster.watch_control_plane();
         cluster.watch_workloads();
         running
+    }
+}
+
+/// The way to a sandbox's kubelets, for a server that must know it before the sandbox is started over that very server.
+#[derive(Clone, Default)]
+pub struct NodeAccess(Arc<OnceLock<Arc<Kubelets>>>);
+
+impl NodeAccess {
+    /// Leads to the nodes of `running` from now on; only the first call counts.
+    pub fn connect(&self, running: &Running) {
+        if let Some(kubelets) = &running.kubelets {
+            // A second sandbox behind one server would be a mistake of the caller's; the first stays.
+            let _ = self.0.set(kubelets.clone());
+        }
+    }
+
+    /// The kubelets, once connected.
+    pub fn kubelets(&self) -> Option<&Arc<Kubelets>> {
+        self.0.get()
     }
 }
 

@@ -16,10 +16,9 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Binding, Node, ObjectReference, Pod, PodCondition};
 use kube::{
-    api::{Api, Patch, PatchParams, PostParams},
+    api::{Api, PostParams},
     core::ObjectMeta,
 };
-use serde_json::json;
 
 use crate::{
     cache::{Informer, Key},
@@ -207,12 +206,11 @@ impl Scheduler {
             last_transition_time: Some(since.unwrap_or_else(now)),
             ..PodCondition::default()
         };
-        let patch = json!({"metadata": {"uid": uid(pod)}, "status": {"conditions": [condition]}});
-        let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), namespace(pod));
-        let params = PatchParams { field_manager: Some("kube-scheduler".to_owned()), ..PatchParams::default() };
-        api.patch_status(name(pod), &params, &Patch::Strategic(patch))
-            .await
-            .map_err(|error| Error::api("report an unschedulable pod", error))?;
+        let mut reported = pod.clone();
+        let conditions = reported.status.get_or_insert_default().conditions.get_or_insert_default();
+        conditions.retain(|old| old.type_ != condition.type_);
+        conditions.push(condition);
+        self.cluster.pods.update_as(pod, &reported, Some("status"), "kube-scheduler").await?;
         Ok(None)
     }
 }

@@ -103,15 +103,10 @@ async fn apply(cluster: &Cluster, events: &Recorder, deployment: &Deployment, pl
     for set in plan.delete {
         cluster.replica_sets.delete(&set, Deletion::background()).await?;
     }
-    let mut latest = Arc::new(deployment.clone());
-    if let Some(annotated) = plan.annotated
-        && let Some(updated) = cluster.deployments.update(deployment, &annotated).await?
-    {
-        latest = updated;
-    }
-    let mut reported = (*latest).clone();
+    // The revision goes with the status: written as part of the object it would make a new generation.
+    let mut reported = plan.annotated.unwrap_or_else(|| deployment.clone());
     reported.status = Some(plan.status);
-    cluster.deployments.update_status(&latest, &reported).await?;
+    cluster.deployments.update_status(deployment, &reported).await?;
     tracing::trace!(deployment = %uid(deployment), "reconciled");
     failure.map_or(Ok(plan.again), Err)
 }

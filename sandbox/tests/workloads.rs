@@ -1,0 +1,218 @@
+//! Workloads become what they should on simulated nodes.
+
+mod support;
+
+use k8s_openapi::api::{
+    apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
+    batch::v1::Job,
+    core::v1::{Endpoints, Event, Node, Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
+use serde_json::json;
+use support::{eventually, gone, start, template, until};
+
+fn selector() -> serde_json::Value {
+    json!({"matchLabels": {"app": "demo"}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_rolls_out_scales_restarts_rolls_back_and_goes() {
+    let cluster = start().await;
+    let api = cluster.api::<Deployment>();
+    let spec = json!({"replicas": 2, "selector": selector(), "template": template(json!({}))});
+    cluster.create::<Deployment>(json!({"metadata": {"name": "d"}, "spec": spec})).await;
+    let done = |replicas: i32, generation: i64| {
+        move |d: &Deployment| {
+            let status = d.status.clone().unwrap_or_default();
+            status.replicas == Some(replicas)
+                && status.updated_replicas == Some(replicas)
+                && status.available_replicas == Some(replicas)
+                && status.observed_generation == Some(generation)
+        }
+    };
+    let seen = eventually(&api, "d", done(2, 1)).await;
+    assert_eq!(seen.annotations()["deployment.kubernetes.io/revision"], "1");
+    assert_eq!(seen.metadata.generation, Some(1));
+    eventually(&api, "d", |d| {
+        let conditions = d.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().any(|c| c.reason.as_deref() == Some("NewReplicaSetAvailable"))
+    })
+    .await;
+
+    api.patch("d", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 3}}))).await.unwrap();
+    eventually(&api, "d", done(3, 2)).await;
+    let restart = |value: serde_json::Value| {
+        Patch::Merge(json!({"spec": {"template": {"metadata": {"annotations": {"x": value}}}}}))
+    };
+    api.patch("d", &PatchParams::default(), &restart(json!("y"))).await.unwrap();
+    eventually(&api, "d", |d| d.annotations()["deployment.kubernetes.io/revision"] == "2" && done(3, 3)(d)).await;
+    api.patch("d", &PatchParams::default(), &restart(json!(null))).await.unwrap();
+    eventually(&api, "d", |d| d.annotations()["deployment.kubernetes.io/revision"] == "3" && done(3, 4)(d)).await;
+    let sets: Vec<ReplicaSet> = cluster.list("app=demo").await;
+    let mut revisions: Vec<_> = sets
+        .iter()
+        .map(|set| {
+            let note = |key: &str| set.annotations().get(key).cloned().unwrap_or_default();
+            (note("deployment.kubernetes.io/revision"), note("deployment.kubernetes.io/revision-history"))
+        })
+        .collect();
+    revisions.sort();
+    assert_eq!(revisions, [("2".to_owned(), String::new()), ("3".to_owned(), "1".to_owned())]);
+
+    api.delete("d", &DeleteParams::background()).await.unwrap();
+    until("sets and pods follow", || async {
+        cluster.list::<ReplicaSet>("app=demo").await.is_empty() && cluster.list::<Pod>("app=demo").await.is_empty()
+    })
+    .await;
+    let events: Vec<Event> = cluster.list("").await;
+    assert!(events.iter().any(|event| event.reason.as_deref() == Some("ScalingReplicaSet")));
+    assert!(events.iter().any(|event| event.reason.as_deref() == Some("Scheduled")));
+    cluster.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_set_adopts_and_releases() {
+    let cluster = start().await;
+    let pod = json!({"metadata": {"name": "orphan", "labels": {"app": "demo"}},
+        "spec": template(json!({"schedulerName": "none"}))["spec"]});
+    cluster.create::<Pod>(pod).await;
+    let spec = json!({"replicas": 2, "selector": selector(), "template": template(json!({"schedulerName": "none"}))});
+    cluster.create::<ReplicaSet>(json!({"metadata": {"name": "r"}, "spec": spec})).await;
+    let pods = cluster.api::<Pod>();
+    eventually(&pods, "orphan", |pod| !pod.owner_references().is_empty()).await;
+    let sets = cluster.api::<ReplicaSet>();
+    let set = eventually(&sets, "r", |set| set.status.as_ref().is_some_and(|status| status.replicas == 2)).await;
+    assert_eq!(
+        serde_json::to_value(set.status).unwrap(),
+        json!({"replicas": 2, "fullyLabeledReplicas": 2, "observedGeneration": 1})
+    );
+    let other = Patch::Merge(json!({"metadata": {"labels": {"app": "other"}}}));
+    pods.patch("orphan", &PatchParams::default(), &other).await.unwrap();
+    eventually(&pods, "orphan", |pod| pod.owner_references().is_empty()).await;
+    until("it is replaced", || async { cluster.list::<Pod>("app=demo").await.len() == 2 }).await;
+    sets.patch("r", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 0}}))).await.unwrap();
+    until("none are left", || async { cluster.list::<Pod>("app=demo").await.is_empty() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stateful_set_comes_in_order_and_keeps_its_names() {
+    let cluster = start().await;
+    let spec = json!({"replicas": 3, "serviceName": "db", "selector": selector(), "template": template(json!({}))});
+    cluster.create::<StatefulSet>(json!({"metadata": {"name": "db"}, "spec": spec})).await;
+    let sets = cluster.api::<StatefulSet>();
+    eventually(&sets, "db", |set| set.status.as_ref().is_some_and(|status| status.ready_replicas == Some(3))).await;
+    let mut pods: Vec<Pod> = cluster.list("app=demo").await;
+    pods.sort_by_key(ResourceExt::creation_timestamp);
+    let mut names: Vec<_> = pods.iter().map(ResourceExt::name_any).collect();
+    names.sort();
+    assert_eq!(names, ["db-0", "db-1", "db-2"]);
+    let image = Patch::Strategic(
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "registry.example/app:2"}]}}}}),
+    );
+    sets.patch("db", &PatchParams::default(), &image).await.unwrap();
+    eventually(&sets, "db", |set| {
+        let status = set.status.clone().unwrap_or_default();
+        status.observed_generation == Some(2)
+            && status.updated_replicas == Some(3)
+            && status.ready_replicas == Some(3)
+            && status.current_revision == status.update_revision
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_set_runs_on_every_node() {
+    let cluster = start().await;
+    let spec = json!({"selector": selector(), "template": template(json!({}))});
+    cluster.create::<DaemonSet>(json!({"metadata": {"name": "d"}, "spec": spec})).await;
+    let sets = cluster.api::<DaemonSet>();
+    eventually(&sets, "d", |set| {
+        set.status.as_ref().is_some_and(|s| s.number_ready == 2 && s.desired_number_scheduled == 2)
+    })
+    .await;
+    let nodes: std::collections::BTreeSet<_> =
+        cluster.list::<Pod>("app=demo").await.into_iter().filter_map(|pod| pod.spec?.node_name).collect();
+    assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["node-1", "node-2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_completes_and_a_failing_one_fails() {
+    let cluster = start().await;
+    let job = |name: &str, script: &str| {
+        json!({"metadata": {"name": name}, "spec": {"backoffLimit": 0, "completions": 2, "parallelism": 2, "template":
+            {"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "a", "command": ["sh", "-c", script]}]}}}})
+    };
+    cluster.create::<Job>(job("good", "echo done")).await;
+    cluster.create::<Job>(job("bad", "exit 1")).await;
+    let jobs = cluster.api::<Job>();
+    let has = |kind: &'static str| {
+        move |job: &Job| {
+            let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            conditions.into_iter().any(|condition| condition.type_ == kind && condition.status == "True")
+        }
+    };
+    let good = eventually(&jobs, "good", has("Complete")).await.status.unwrap();
+    assert_eq!((good.succeeded, good.active), (Some(2), None));
+    eventually(&jobs, "bad", has("Failed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_have_endpoints() {
+    let cluster = start().await;
+    cluster
+        .create::<Service>(json!({"metadata": {"name": "s", "labels": {"svc": "1"}},
+        "spec": {"selector": {"app": "demo"}, "ports": [{"name": "web", "port": 80, "targetPort": 8080}]}}))
+        .await;
+    cluster
+        .create::<Pod>(
+            json!({"metadata": {"name": "p", "labels": {"app": "demo"}}, "spec": template(json!({}))["spec"]}),
+        )
+        .await;
+    until("the slice has a ready address", || async {
+        let slices: Vec<EndpointSlice> = cluster.list("kubernetes.io/service-name=s").await;
+        slices
+            .iter()
+            .flat_map(|slice| &slice.endpoints)
+            .any(|e| e.conditions.as_ref().is_some_and(|c| c.ready == Some(true)))
+    })
+    .await;
+    let endpoints = cluster.api::<Endpoints>();
+    eventually(&endpoints, "s", |e| e.subsets.iter().flatten().any(|subset| subset.addresses.is_some())).await;
+    cluster.api::<Service>().delete("s", &DeleteParams::default()).await.unwrap();
+    gone(&endpoints, "s").await;
+    until("slices follow", || async { cluster.list::<EndpointSlice>("kubernetes.io/service-name=s").await.is_empty() })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_run_and_leave_and_wait_for_a_node() {
+    let cluster = start().await;
+    let pods = cluster.api::<Pod>();
+    let mut spec = template(json!({}))["spec"].clone();
+    spec["terminationGracePeriodSeconds"] = json!(1);
+    cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
+    let running =
+        eventually(&pods, "p", |pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")).await;
+    assert!(running.status.unwrap().pod_ip.unwrap().starts_with("10.244."));
+    pods.delete("p", &DeleteParams::default()).await.unwrap();
+    gone(&pods, "p").await;
+
+    spec["nodeSelector"] = json!({"no": "node"});
+    cluster.create::<Pod>(json!({"metadata": {"name": "u"}, "spec": spec})).await;
+    let scheduled = |pod: &Pod| {
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.clone().unwrap_or_default());
+        conditions.into_iter().find(|condition| condition.type_ == "PodScheduled")
+    };
+    let waiting = eventually(&pods, "u", |pod| scheduled(pod).is_some_and(|c| c.status == "False")).await;
+    assert_eq!(scheduled(&waiting).unwrap().reason.as_deref(), Some("Unschedulable"));
+    let nodes: Api<Node> = Api::all(cluster.client.clone());
+    let label = Patch::Merge(json!({"metadata": {"labels": {"no": "node"}}}));
+    nodes.patch("node-2", &PatchParams::default(), &label).await.unwrap();
+    eventually(&pods, "u", |pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")).await;
+    let all = nodes.list(&ListParams::default().labels("type=simulated")).await.unwrap();
+    assert_eq!(all.items.len(), 2);
+}

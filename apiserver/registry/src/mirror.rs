@@ -314,7 +314,7 @@ impl Feed {
         let stop = self.stop.clone();
         while !stop.is_cancelled() {
             let after = Revision(*self.publish.borrow());
-            let request = WatchRequest::prefix(keys::ROOT).after(after).progress(Duration::from_millis(20));
+            let request = WatchRequest::prefix(keys::ROOT).after(after).progress(Duration::ZERO);
             match self.store.watch(request).await {
                 Ok(stream) => self.follow(stream, &stop).await,
                 Err(store_core::Error::Closed) => return,

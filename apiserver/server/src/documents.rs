@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api_meta::{Status, Value, json};
-use apiserver_discovery::{Group, aggregated, groups, legacy};
+use apiserver_discovery::{Group, aggregated, groups, legacy, openapi};
 use apiserver_endpoints::{Body, Info, body};
 use apiserver_model::ResourceInfo;
 use apiserver_registry::Registry;
@@ -20,11 +20,13 @@ pub(crate) struct Documents {
     pub(crate) open_id: Value,
     pub(crate) keys: Value,
     groups: Mutex<Option<(u64, Arc<Vec<Group>>)>>,
+    open_api: openapi::Documents,
 }
 
 impl Documents {
     pub(crate) fn new(version: KubernetesVersion, open_id: Value, keys: Value) -> Self {
-        Self { version, address: Mutex::default(), open_id, keys, groups: Mutex::default() }
+        let open_api = openapi::Documents::new(version.to_string());
+        Self { version, address: Mutex::default(), open_id, keys, groups: Mutex::default(), open_api }
     }
 
     pub(crate) fn answer(
@@ -64,7 +66,7 @@ impl Documents {
                 None => return Ok(None),
             },
             ["apis", name, version] => resources(&groups(), name, version)?,
-            ["openapi", rest @ ..] => return crate::openapi::answer(registry, rest, headers),
+            ["openapi", rest @ ..] => return crate::openapi::answer(&self.open_api, registry, rest, headers),
             [""] => json_answer(&index(&groups())),
             _ => return Ok(None),
         }))

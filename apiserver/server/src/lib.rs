@@ -9,7 +9,7 @@
 
 mod bootstrap;
 mod chain;
-// mod custom;
+mod custom;
 mod documents;
 mod health;
 mod impersonation;
@@ -122,12 +122,12 @@ impl ApiServer {
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
         };
-        // let custom = custom::CustomResources::new(registry).ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
+        let custom = custom::CustomResources::new(registry).ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;
-        // let follow = custom.start().await.map_err(Error::Bootstrap)?;
-        // drain.spawn(follow(drain.token().clone()));
+        let follow = custom.start().await.map_err(Error::Bootstrap)?;
+        drain.spawn(follow(drain.token().clone()));
         let health = Arc::new(Health::default());
         let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
         let authenticator = serve::Chain::new(config.authenticators, accounts);

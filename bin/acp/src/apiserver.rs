@@ -1,0 +1,50 @@
+//! `acp apiserver`: a cluster's API on one machine.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use apiserver_server::KubernetesVersion;
+use clap::Args;
+
+use crate::asked_to_stop;
+use crate::embedded::{Embedded, EmbeddedConfig, listen};
+
+#[derive(Args)]
+pub(crate) struct Apiserver {
+    /// Where the server keeps its data, its certificate authority and the administrator's kubeconfig.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where it listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6443")]
+    listen: SocketAddr,
+    /// The Kubernetes version it reports: 1.31 to 1.34.
+    #[arg(long, value_name = "VERSION", default_value = "1.34")]
+    kubernetes_version: KubernetesVersion,
+    /// How many simulated nodes run workloads; with none, only the control plane's own controllers run.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    nodes: usize,
+}
+
+impl Apiserver {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let cluster = Embedded::start(EmbeddedConfig {
+            name: "sandbox".into(),
+            data_dir: self.data_dir.clone(),
+            version: self.kubernetes_version,
+            nodes: self.nodes,
+            programs: None,
+        })
+        .await?;
+        let listener = listen(self.listen).await?;
+        let address = cluster.serve(listener, &[])?;
+        let kubeconfig = self.data_dir.join("admin.kubeconfig");
+        cluster.write_admin_kubeconfig(&kubeconfig, &format!("https://{address}"))?;
+        println!("API server  https://{address}  (Kubernetes {}, {} simulated nodes)", self.kubernetes_version, self.nodes);
+        println!("kubeconfig  {}", kubeconfig.display());
+        asked_to_stop().await.context("could not wait for signals")?;
+        eprintln!("stopping");
+        cluster.stop().await;
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! One embedded cluster: its store, API server, controllers and (if any) simulated nodes, in one data directory.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use api_meta::Status;
+use apiserver_access::{MASTERS, ServiceAccounts, User};
+use apiserver_endpoints::{Body, KubeletTransport, body};
+use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
+use async_trait::async_trait;
+use http::{Request, Response};
+use lib_tls::{Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, server_config, write_private};
+use sandbox::{CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest};
+use store_core::Store;
+use store_embedded::EmbeddedStore;
+use tokio::net::TcpListener;
+
+/// How long parts may take to finish when the process stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+pub(crate) struct EmbeddedConfig {
+    pub(crate) name: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) version: KubernetesVersion,
+    pub(crate) nodes: usize,
+    /// What the simulated kubelets really run.
+    pub(crate) programs: Option<Arc<dyn Programs>>,
+}
+
+pub(crate) struct Embedded {
+    pub(crate) server: Running,
+    pub(crate) authority: Arc<Authority>,
+    store: Arc<dyn Store>,
+    behaviour: sandbox::Running,
+}
+
+impl Embedded {
+    pub(crate) async fn start(config: EmbeddedConfig) -> anyhow::Result<Self> {
+        let dir = &config.data_dir;
+        create_private_dir(dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
+        let store: Arc<dyn Store> = Arc::new(
+            EmbeddedStore::open(dir.join("store"), store_embedded::Options::default())
+                .await
+                .context("could not open the store")?,
+        );
+        let authority = Authority::load_or_create(&dir.join("pki"), &format!("acp {} authority", config.name))
+            .context("could not load the certificate authority")?;
+        let authority = Arc::new(authority);
+        let access = NodeAccess::default();
+        let server = ApiServer::new(
+            store.clone(),
+            Config {
+                version: config.version,
+                service_account_key: Some(service_account_key(&dir.join("pki").join("service-account.key"))?),
+                kubelets: (config.nodes > 0).then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
+                ..Config::default()
+            },
+        )
+        .start()
+        .await
+        .context("could not start the API server")?;
+        let client = server.client(User::new("system:kube-controller-manager", [MASTERS]));
+        let control_plane = ControlPlaneConfig {
+            root_ca: Some(authority.certificate_pem().to_owned()),
+            signer: Some(Arc::new(ClusterSigner(authority.clone()))),
+        };
+        let behaviour = if config.nodes == 0 {
+            ControlPlane::start(&client, control_plane)
+        } else {
+            let sandbox = SandboxConfig {
+                nodes: config.nodes,
+                node_prefix: format!("{}-", config.name),
+                kubernetes_version: config.version.to_string(),
+                ..SandboxConfig::default()
+            };
+            Sandbox::start(&client, control_plane, &sandbox, config.programs)
+        };
+        access.connect(&behaviour);
+        Ok(Self { server, authority, store, behaviour })
+    }
+
+    /// Answers on a listener, for the addresses and names by which people reach it.
+    pub(crate) fn serve(&self, listener: TcpListener, extra_names: &[String]) -> anyhow::Result<SocketAddr> {
+        let names = server_names(listener.local_addr()?.ip(), extra_names);
+        let credential = self.authority.issue(&Leaf::Server(names)).context("could not issue a server certificate")?;
+        let clients = ClientVerification::Optional(self.authority.certificate_pem().to_owned());
+        let tls = server_config(&credential, &clients, &[b"h2", b"http/1.1"])?;
+        Ok(self.server.serve(listener, Arc::new(tls))?)
+    }
+
+    /// A kubeconfig for the administrator, with a client certificate.
+    pub(crate) fn write_admin_kubeconfig(&self, path: &Path, server: &str) -> anyhow::Result<()> {
+        let subject = Subject::new("kubernetes-admin", [MASTERS]);
+        let credential = self.authority.issue(&Leaf::Client(subject)).context("could not issue a client certificate")?;
+        Kubeconfig {
+            cluster: "acp",
+            user: "kubernetes-admin",
+            server,
+            authority_pem: self.authority.certificate_pem(),
+            credential: &credential,
+        }
+        .write(path)
+        .with_context(|| format!("could not write {}", path.display()))
+    }
+
+    pub(crate) async fn stop(self) {
+        // Controllers first: they are clients of the server.
+        let _ = tokio::time::timeout(DRAIN, self.behaviour.stop()).await;
+        self.server.stop(DRAIN).await;
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(error = %lib_telemetry::chain(&error), "the store did not close cleanly");
+        }
+    }
+}
+
+/// Opens the listener, and says which address it was when it cannot.
+pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("could not listen on {address}; choose another with --listen, or stop what holds it")
+    })
+}
+
+fn server_names(address: IpAddr, extra: &[String]) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into(), "kubernetes".into(),
+        "kubernetes.default".into(), "kubernetes.default.svc".into(), "kubernetes.default.svc.cluster.local".into(), "10.96.0.1".into()];
+    if !address.is_unspecified() {
+        names.push(address.to_string());
+    }
+    names.extend(extra.iter().cloned());
+    names.dedup();
+    names
+}
+
+/// The key that signs service account tokens, kept so that tokens outlive a restart.
+fn service_account_key(path: &Path) -> anyhow::Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Ok(key) if !key.is_empty() => Ok(key),
+        Ok(_) => bail!("the key file {} is empty; remove it to have a new key made", path.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = ServiceAccounts::generate_key()?;
+            write_private(path, &key).with_context(|| format!("could not write {}", path.display()))?;
+            Ok(key)
+        }
+        Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+    }
+}
+
+/// The way from the API server to the simulated kubelets.
+struct SimulatedKubelets(NodeAccess);
+
+#[async_trait]
+impl KubeletTransport for SimulatedKubelets {
+    async fn send(&self, node: &str, request: Request<Body>) -> Result<Response<Body>, Status> {
+        let kubelets =
+            self.0.kubelets().ok_or_else(|| Status::service_unavailable("the nodes are still starting"))?.clone();
+        Ok(kubelets.handle(node, request).await.map(body::boxed))
+    }
+}
+
+/// Signs what the cluster's approvers have approved.
+struct ClusterSigner(Arc<Authority>);
+
+impl CertificateSigner for ClusterSigner {
+    fn sign(&self, request: &SigningRequest) -> Result<Vec<u8>, String> {
+        if !["kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet"]
+            .contains(&&*request.signer_name)
+        {
+            return Err(format!("this cluster does not sign for {}", request.signer_name));
+        }
+        let pem = std::str::from_utf8(&request.pem).map_err(|_| "the request is not PEM".to_owned())?;
+        let parsed = lib_tls::SigningRequest::from_pem(pem).map_err(|e| e.to_string())?;
+        let subject = parsed.claimed().clone();
+        if subject.groups.iter().any(|g| g == MASTERS) {
+            return Err("a certificate for system:masters is not signed".into());
+        }
+        self.0
+            .sign_client(&parsed, &subject, SystemTime::now())
+            .map(String::into_bytes)
+            .map_err(|error| error.to_string())
+    }
+}

@@ -97,7 +97,8 @@ async fn write_slice(cluster: &Cluster, service: &Service, backends: &[plan::Bac
             .map_err(|source| Error::Encoding { what: "an EndpointSlice", source })?;
     let mut updated = (**current).clone();
     updated.endpoints = wanted.endpoints;
-    updated.ports = wanted.ports;
+    // No pods, no ports: null, as at the beginning.
+    updated.ports = wanted.ports.filter(|ports| !ports.is_empty());
     updated.metadata.labels = wanted.metadata.labels;
     cluster.slices.update(current, &updated).await?;
     for surplus in present.iter().skip(1) {

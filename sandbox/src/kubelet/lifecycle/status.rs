@@ -69,7 +69,7 @@ impl<'a> Builder<'a> {
     pub(super) fn any_started(&self) -> bool {
         self.status.container_statuses.iter().flatten().any(|status| {
             let state = status.state.clone().unwrap_or_default();
-            state.running.is_some() || state.terminated.is_some() || status.last_state.is_some()
+            state.running.is_some() || state.terminated.is_some() || has_run_before(status)
         })
     }
 
@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
     pub(super) fn start(&mut self, name: &str, now: Timestamp) {
         let image = self.image_of(name);
         let runs = self.restarts(name);
-        let restarted = self.find(name).is_some_and(|status| status.last_state.is_some());
+        let restarted = self.find(name).is_some_and(has_run_before);
         let id = self.container_id(name, runs + i32::from(restarted));
         let status = self.find_mut(name);
         status.restart_count += i32::from(restarted);
@@ -289,6 +289,11 @@ impl<'a> Builder<'a> {
     pub(super) fn finish(self) -> PodStatus {
         self.status
     }
+}
+
+/// API servers answer with an empty `lastState` where there was none.
+fn has_run_before(status: &ContainerStatus) -> bool {
+    status.last_state.as_ref().is_some_and(|state| state.terminated.is_some())
 }
 
 /// 64 hexadecimal digits that depend on nothing but `of`.

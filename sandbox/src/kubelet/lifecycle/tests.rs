@@ -88,6 +88,19 @@ fn a_server_becomes_ready() {
 }
 
 #[test]
+fn an_empty_last_state_is_no_earlier_run() {
+    let mut bench = Bench::new(json!({"containers": [{"name": "main"}], "initContainers": [{"name": "first"}]}));
+    bench.step();
+    let statuses = &mut bench.pod.status.as_mut().unwrap().container_statuses.as_mut().unwrap()[0];
+    statuses.last_state = Some(Default::default());
+    bench.run(10);
+    let status = bench.pod.status.as_ref().unwrap();
+    assert_eq!(status.container_statuses.as_ref().unwrap()[0].restart_count, 0);
+    assert!(status.init_container_statuses.as_ref().unwrap()[0].state.as_ref().unwrap().terminated.is_some());
+    assert_eq!(bench.events.len(), 6);
+}
+
+#[test]
 fn it_takes_its_time() {
     let mut bench = Bench::new(one(json!({})));
     let first = bench.step();

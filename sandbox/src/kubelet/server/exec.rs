@@ -265,7 +265,7 @@ async fn over_websocket(upgraded: Upgraded, version: &str, wanted: Wanted, work:
         };
         // Nothing is left to do for a client that has gone.
         let _ = to_client.send(websocket::message(ERROR, status.to_string().as_bytes())).await;
-        let _ = to_client.send(Message::Close(None)).await;
+        let _ = to_client.send(websocket::farewell()).await;
         let _ = to_client.close().await;
     };
     let (read, write) = (std::pin::pin!(read), std::pin::pin!(write));

@@ -228,6 +228,7 @@ async fn over_channels(upgraded: Upgraded, service: Service, ports: Vec<u16>) {
                 return;
             }
         }
+        let _ = to_client.send(websocket::farewell()).await;
         let _ = to_client.close().await;
     };
     tokio::select! {

@@ -9,7 +9,7 @@ use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
         Message,
-        protocol::{Role, WebSocketConfig},
+        protocol::{CloseFrame, Role, WebSocketConfig, frame::coding::CloseCode},
     },
 };
 
@@ -71,10 +71,16 @@ pub(super) async fn tunnel(socket: Socket, inner: DuplexStream) {
             buffer.reserve(BUFFER);
         }
         // The peer may be gone already; it needs no farewell then.
+        let _ = to_peer.send(farewell()).await;
         let _ = to_peer.close().await;
     };
     tokio::select! {
         () = inbound => {}
         () = outbound => {}
     }
+}
+
+/// The close frame of a stream that ended as it should. Clients take a close without a status for a failure.
+pub(super) fn farewell() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }

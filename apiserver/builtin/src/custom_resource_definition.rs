@@ -1,7 +1,7 @@
-//! `CustomResourceDefinition`: defaults and policy; its schemas are judged by the crd crate.
+//! `CustomResourceDefinition`: defaults and policy; what it says is judged by the crd crate.
 
-use api_meta::{Object, Value, json};
-use apiserver_model::Strategy;
+use api_meta::{FieldErrors, Object, Value, json};
+use apiserver_model::{Operation, Strategy};
 
 use crate::fields::{FieldsExt, fill};
 
@@ -79,6 +79,19 @@ impl Strategy for CustomResourceDefinitions {
         new.set("metadata", metadata);
     }
 
+    fn validate(&self, object: &Object) -> FieldErrors {
+        apiserver_crd::validate(object)
+    }
+
+    /// The name is only judged on creation.
+    fn check_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        apiserver_crd::validate_update(new, old)
+    }
+
+    fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
+        apiserver_crd::warnings(object)
+    }
+
     fn has_status(&self) -> bool {
         true
     }
@@ -92,7 +105,8 @@ impl Strategy for CustomResourceDefinitions {
     }
 }
 
+/// The version that is stored. Were there several, only the first counts, and validation refuses the definition.
 fn storage_versions(object: &Object) -> Vec<Value> {
     let versions = object.value("spec")["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    versions.iter().filter(|v| v["storage"] == true).map(|v| v["name"].clone()).collect()
+    versions.iter().filter(|v| v["storage"] == true).map(|v| v["name"].clone()).take(1).collect()
 }

@@ -1,1 +1,50 @@
-//! End-to-end tests against the built binaries.
+//! What the end-to-end tests and the benchmarks stand on: real processes, real kubectl, real HTTPS.
+//!
+//! Nothing here knows the inside of the platform. A test starts the built `acp` on a directory and a port of its own,
+//! reads what it prints, and from then on is a client like any other. Waiting is always for a condition with a
+//! deadline ([`eventually`]); a test that runs out of time says what it waited for and what it saw last.
+
+mod binaries;
+mod door;
+mod kubectl;
+mod old_api;
+mod platform;
+mod server;
+mod terminal;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use binaries::{binary, kubectls, results};
+pub use door::{Answer, Door};
+pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
+pub use old_api::OldApi;
+pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Platform};
+pub use server::{Exited, Server};
+pub use terminal::Terminal;
+
+/// Long enough for a busy machine with two cores; nothing waits this long when all is well.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until the answer is `Ok`, and panics with the last other answer when the time is over.
+#[track_caller]
+pub fn eventually<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    within: Duration,
+    mut ask: impl FnMut() -> F,
+) -> impl Future<Output = T> {
+    let caller = std::panic::Location::caller();
+    async move {
+        let started = Instant::now();
+        loop {
+            match ask().await {
+                Ok(answer) => return answer,
+                Err(seen) if started.elapsed() >= within => {
+                    panic!("{caller}: waited {within:?} for {what}; saw last: {seen:?}")
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+}

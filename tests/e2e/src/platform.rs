@@ -1,0 +1,204 @@
+//! A whole platform, and a single API server, each on a directory and a port of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::StatusCode;
+use kube::config::Kubeconfig;
+use serde_json::{Value, json};
+
+use crate::{Door, Exited, Kubectl, PATIENCE, Server, eventually, kubectls, write_kubeconfig};
+
+/// The first administrator.
+pub const ADMINISTRATOR: &str = "admin@cpaas.io";
+
+/// The list of clusters, on the hub.
+pub const CLUSTERS: &str = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
+
+/// A running `acp up`.
+pub struct Platform {
+    pub server: Server,
+    pub folder: PathBuf,
+}
+
+impl Platform {
+    /// Starts it with small members and waits until it is ready.
+    pub async fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &["--members", "1", "--nodes", "2"]).await
+    }
+
+    /// Starts it with the given arguments and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(folder: &Path, arguments: &[&str]) -> Self {
+        match Self::try_start(folder, arguments).await {
+            Ok(platform) => platform,
+            Err(exited) => panic!("`acp up` ended: {}\n{}", exited.status, exited.printed),
+        }
+    }
+
+    /// Starts it with the given arguments and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it ends instead.
+    pub async fn try_start(folder: &Path, arguments: &[&str]) -> Result<Self, Exited> {
+        let data = folder.display().to_string();
+        let all = [&["up", "--data-dir", &data, "--listen", "127.0.0.1:0"], arguments].concat();
+        let platform = Self { server: Server::start(all).await?, folder: folder.to_owned() };
+        platform.ready().await;
+        Ok(platform)
+    }
+
+    async fn ready(&self) {
+        let door = self.door(None);
+        eventually("the platform to be ready", PATIENCE, || async {
+            let answer =
+                door.try_send(http::Method::GET, "/readyz", None).await.map_err(|error| format!("{error:#}"))?;
+            if answer.status == StatusCode::OK { Ok(()) } else { Err(answer.text) }
+        })
+        .await;
+    }
+
+    pub fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Where the hub's administrator finds a client certificate.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.folder.join("admin.kubeconfig")
+    }
+
+    /// The platform's CA.
+    ///
+    /// # Panics
+    /// When the administrator's kubeconfig names none.
+    pub fn ca_pem(&self) -> String {
+        ca_of(&self.admin_kubeconfig())
+    }
+
+    /// The first administrator's password.
+    ///
+    /// # Panics
+    /// When it was not written.
+    pub fn password(&self) -> String {
+        let text = fs::read_to_string(self.folder.join("initial-admin-password")).expect("the password was written");
+        text.trim().to_owned()
+    }
+
+    pub fn door(&self, token: Option<&str>) -> Door {
+        Door::new(self.url(), &self.ca_pem(), token)
+    }
+
+    /// A token of the first administrator.
+    ///
+    /// # Panics
+    /// When signing in fails.
+    pub async fn token(&self) -> String {
+        let body = json!({"username": ADMINISTRATOR, "password": self.password()});
+        let answer = self.door(None).post("/auth/v1/sessions", body).await.ok();
+        answer["token"].as_str().expect("the answer holds a token").to_owned()
+    }
+
+    /// The door for the first administrator.
+    pub async fn admin(&self) -> Door {
+        self.door(Some(&self.token().await))
+    }
+
+    /// kubectl with the client certificate of the hub's administrator.
+    pub fn hub_kubectl(&self) -> Kubectl {
+        Kubectl::new(&kubectls()[0], &self.admin_kubeconfig())
+    }
+
+    /// kubectl for a cluster, through the door, with a user's token; the kubectl that lies in `program`.
+    pub fn kubectl(&self, program: &Path, cluster: &str, token: &str) -> Kubectl {
+        let path = self.folder.join(format!("{cluster}.user.kubeconfig"));
+        let server = format!("{}/kubernetes/{cluster}", self.url());
+        write_kubeconfig(&path, &server, &self.ca_pem(), Some(token));
+        Kubectl::new(program, &path)
+    }
+
+    /// The names of the clusters there are.
+    ///
+    /// # Panics
+    /// When they cannot be listed.
+    pub async fn clusters(&self, door: &Door) -> Vec<String> {
+        let list = door.get(CLUSTERS).await.ok();
+        let items = list["items"].as_array().expect("a list has items");
+        items.iter().filter_map(|item| item["metadata"]["name"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// Waits until a condition of a cluster has that status, and gives the cluster.
+    pub async fn condition(&self, door: &Door, cluster: &str, kind: &str, status: &str, within: Duration) -> Value {
+        let path = format!("{CLUSTERS}/{cluster}");
+        let what = format!("{cluster} to have {kind}={status}");
+        eventually(&what, within, || async {
+            let cluster = door.get(&path).await;
+            let conditions = cluster.body["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let met = conditions.iter().any(|condition| condition["type"] == kind && condition["status"] == status);
+            if met { Ok(cluster.body) } else { Err(cluster.text) }
+        })
+        .await
+    }
+
+    /// The names of the members.
+    pub async fn members(&self, door: &Door) -> Vec<String> {
+        self.clusters(door).await.into_iter().filter(|name| name != "global").collect()
+    }
+
+    /// The name of the first member, once it is ready.
+    ///
+    /// # Panics
+    /// When there is none in time.
+    pub async fn member(&self, door: &Door) -> String {
+        let first = eventually("a first member", PATIENCE, || async {
+            self.members(door).await.into_iter().next().ok_or("only the hub itself")
+        })
+        .await;
+        self.condition(door, &first, "Ready", "True", PATIENCE).await;
+        first
+    }
+}
+
+/// A running `acp apiserver`: a cluster that the platform does not know of.
+pub struct ApiServer {
+    pub server: Server,
+    pub folder: PathBuf,
+}
+
+impl ApiServer {
+    /// Starts one with simulated nodes.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(folder: &Path, listen: &str, nodes: usize) -> Self {
+        let (data, nodes) = (folder.display().to_string(), nodes.to_string());
+        let server = Server::start(["apiserver", "--data-dir", &data, "--listen", listen, "--nodes", &nodes]).await;
+        let server = server.unwrap_or_else(|exited| panic!("`acp apiserver` ended: {}", exited.printed));
+        Self { server, folder: folder.to_owned() }
+    }
+
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("admin.kubeconfig")
+    }
+
+    /// # Panics
+    /// When the kubeconfig was not written.
+    pub fn kubeconfig_text(&self) -> String {
+        fs::read_to_string(self.kubeconfig()).expect("the kubeconfig was written")
+    }
+
+    pub fn kubectl(&self) -> Kubectl {
+        Kubectl::new(&kubectls()[0], &self.kubeconfig())
+    }
+}
+
+fn ca_of(kubeconfig: &Path) -> String {
+    use base64::Engine as _;
+    let config = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
+    let cluster = config.clusters.into_iter().find_map(|named| named.cluster).expect("the kubeconfig has a cluster");
+    let data = cluster.certificate_authority_data.expect("the kubeconfig carries the CA");
+    let pem = base64::engine::general_purpose::STANDARD.decode(data).expect("the CA is base64");
+    String::from_utf8(pem).expect("the CA is PEM")
+}

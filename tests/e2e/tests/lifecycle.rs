@@ -1,0 +1,100 @@
+//! Starting again, ending in order, and ending without warning.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use e2e::{Door, PATIENCE, Platform, eventually};
+use http::{Method, StatusCode};
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+const CONFIG_MAPS: &str = "/kubernetes/global/api/v1/namespaces/default/configmaps";
+
+/// How often the hub is killed under load; `ACP_TEST_CRASHES` makes it more.
+const CRASHES: u32 = 5;
+
+/// Agents are back this soon after the hub is.
+const RECONNECT: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_second_start_goes_on_where_the_first_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let platform = Platform::start(folder.path()).await;
+    let admin = platform.admin().await;
+    let member = platform.member(&admin).await;
+    let on_member = format!("/kubernetes/{member}/api/v1/namespaces/default/configmaps");
+    let kept = json!({"metadata": {"name": "kept"}, "data": {"a": "b"}});
+    for path in [CONFIG_MAPS, &on_member] {
+        admin.post(path, kept.clone()).await.ok();
+    }
+    let (password, members) = (platform.password(), platform.members(&admin).await);
+
+    let ended = platform.server.interrupt().await;
+    assert!(ended.status.success(), "{} {}", ended.status, ended.printed);
+    let platform = Platform::start(folder.path()).await;
+    assert_eq!(platform.password(), password);
+    assert!(!platform.server.printed().contains(&password), "the password is printed once");
+    let admin = platform.admin().await;
+    assert_eq!(platform.members(&admin).await, members, "no member is made twice");
+    platform.condition(&admin, &member, "Ready", "True", PATIENCE).await;
+    for path in [CONFIG_MAPS, &on_member] {
+        assert_eq!(admin.get(&format!("{path}/kept")).await.ok()["data"]["a"], "b");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_is_killed_loses_nothing_it_acknowledged() {
+    let crashes = std::env::var("ACP_TEST_CRASHES").ok();
+    let crashes = crashes.map_or(CRASHES, |count| count.parse().expect("ACP_TEST_CRASHES is a number"));
+    let folder = tempfile::tempdir().unwrap();
+    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+    for round in 0..crashes {
+        let platform = Platform::start(folder.path()).await;
+        let admin = platform.admin().await;
+        all_are_there(&admin, &*acknowledged.lock().await).await;
+        let member = platform.member(&admin).await;
+        let back = Instant::now();
+        platform.condition(&admin, &member, "Connected", "True", RECONNECT + Duration::from_secs(5)).await;
+        println!("round {round}: {} writes, agents back within {:?}", acknowledged.lock().await.len(), back.elapsed());
+
+        let mut writers = JoinSet::new();
+        for writer in 0..8 {
+            writers.spawn(write(admin.clone(), format!("r{round}-w{writer}"), acknowledged.clone()));
+        }
+        // Not at the same place each time, and never before there is something to lose.
+        let enough = acknowledged.lock().await.len() + 20 + usize::try_from(round * 37 % 101).expect("it is small");
+        eventually("some writes to be acknowledged", PATIENCE, || async {
+            let count = acknowledged.lock().await.len();
+            if count >= enough { Ok(()) } else { Err(count) }
+        })
+        .await;
+        platform.server.kill().await;
+        writers.join_all().await;
+    }
+    let platform = Platform::start(folder.path()).await;
+    all_are_there(&platform.admin().await, &*acknowledged.lock().await).await;
+}
+
+/// Writes until the hub is gone, and remembers what it was told is stored.
+async fn write(admin: Door, prefix: String, acknowledged: Arc<Mutex<BTreeSet<String>>>) {
+    for number in 0.. {
+        let name = format!("{prefix}-{number}");
+        let body = json!({"metadata": {"name": name}, "data": {"payload": "x".repeat(512)}});
+        match admin.try_send(Method::POST, CONFIG_MAPS, Some(body)).await {
+            Ok(answer) if answer.status == StatusCode::CREATED => drop(acknowledged.lock().await.insert(name)),
+            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {}
+            // The hub is on its way out: this write was not acknowledged, and nobody claims it.
+            Ok(_) | Err(_) => return,
+        }
+    }
+}
+
+async fn all_are_there(admin: &Door, acknowledged: &BTreeSet<String>) {
+    let list = admin.get(CONFIG_MAPS).await.ok();
+    let items = list["items"].as_array().expect("a list has items");
+    let present: BTreeSet<&str> = items.iter().filter_map(|item| item["metadata"]["name"].as_str()).collect();
+    let lost: Vec<&String> = acknowledged.iter().filter(|name| !present.contains(name.as_str())).collect();
+    assert!(lost.is_empty(), "{} acknowledged writes are lost, among them {:?}", lost.len(), lost.first());
+}

@@ -1,0 +1,36 @@
+//! `cargo xtask bench`: figures beside a reference of the same run, since machines differ more than code does.
+
+use anyhow::bail;
+
+use crate::process::cargo;
+use crate::tools;
+use crate::workspace::Workspace;
+
+/// The benchmarks there are, in the order in which all of them run.
+const NAMES: &[&str] = &["start", "apiserver", "gateway", "store"];
+
+/// Runs one of them or all.
+pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> anyhow::Result<()> {
+    let names: Vec<&str> = match name {
+        None => NAMES.to_vec(),
+        Some(name) if NAMES.contains(&name) => vec![name],
+        Some(name) => bail!("there is no benchmark {name:?}; there are {}", NAMES.join(", ")),
+    };
+    tools::for_building(workspace)?;
+    if names != ["store"] {
+        tools::console(workspace)?;
+        let packages = ["--package", "acp", "--package", "bench"];
+        cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
+    }
+    for name in names {
+        println!("\n==> {name}");
+        match name {
+            "store" => cargo(&workspace.root).args(["bench", "--locked", "--package", "store-embedded"]).run()?,
+            name => cargo(&workspace.root)
+                .args(["run", "--release", "--locked", "--quiet", "--package", "bench", "--", name])
+                .env("ACP_TEST_BINARIES", workspace.built("release"))
+                .run()?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask test`: everything that a change has to pass, cheapest first.
+//!
+//! The console comes before the first compiler run, because its build is a part of the binary.
+
+use crate::process::{Program, cargo, path_with, program};
+use crate::report::Report;
+use crate::workspace::Workspace;
+use crate::{codegen, dependencies, tidy, tools};
+
+/// Runs all steps, and stops at the first that fails.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
+    println!("Runs everything that a change has to pass. Results of tests go to {}.", results(workspace).display());
+    let mut report = Report::default();
+    let in_root = || cargo(&workspace.root);
+    let npm = |script: &str| program("npm", &workspace.console()).args(["run", "--silent", script]).run();
+
+    report.step("tools", || {
+        tools::for_building(workspace)?;
+        tools::for_testing(workspace)
+    })?;
+    report.step("formatting", || in_root().args(["fmt", "--all", "--check"]).run())?;
+    report.step("tidy", || tidy::run(workspace))?;
+    report.step("dependencies", || dependencies::run(workspace))?;
+    report.step("console modules", || tools::node_modules(workspace))?;
+    report.step("console types", || npm("check"))?;
+    report.step("console lints", || npm("lint"))?;
+    report.step("console tests", || npm("test"))?;
+    report.step("console build", || npm("build"))?;
+    report.step("lints", || {
+        let flags = ["--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"];
+        in_root().args(["clippy"]).args(flags).run()
+    })?;
+    report.step("documentation", || {
+        let flags = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
+        in_root().args(flags).env("RUSTDOCFLAGS", "--deny warnings").run()
+    })?;
+    report.step("tests", || nextest(workspace).args(["--workspace", "--exclude", "e2e"]).run())?;
+    report.step("examples in documentation", || in_root().args(["test", "--doc", "--workspace", "--locked"]).run())?;
+    report.step("generated files", || codegen::run(workspace, true))?;
+    report.step("release build", || {
+        in_root().args(["build", "--release", "--locked", "--package", "acp", "--package", "ac"]).run()
+    })?;
+    report.step("end-to-end tests", || end_to_end(workspace))?;
+    report.print();
+    Ok(())
+}
+
+fn nextest(workspace: &Workspace) -> Program {
+    cargo(&workspace.root).args(["nextest", "run", "--locked", "--profile", "ci"])
+}
+
+/// The end-to-end tests learn from here where everything is; by hand they look in the usual places.
+fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
+    let kubectl = tools::kubectl(workspace)?;
+    nextest(workspace)
+        .args(["--package", "e2e"])
+        .env("PATH", path_with(&kubectl)?)
+        .env("ACP_TEST_BINARIES", workspace.built("release"))
+        .env("ACP_TEST_RESULTS", results(workspace))
+        .env("ACP_TEST_KUBECTLS", path_of(&kubectl))
+        .run()
+}
+
+fn path_of(folders: &[std::path::PathBuf]) -> std::ffi::OsString {
+    folders.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>().join(std::ffi::OsStr::new(":"))
+}
+
+fn results(workspace: &Workspace) -> std::path::PathBuf {
+    workspace.target.join("test-results")
+}

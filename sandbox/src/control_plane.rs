@@ -11,8 +11,8 @@ use crate::{cluster::Cluster, config::ControlPlaneConfig};
 
 pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
     accounts::start(cluster, config.root_ca);
-    namespaces::start(cluster);
-    garbage::start(cluster);
+    let contents = namespaces::start(cluster);
+    garbage::start(cluster, contents);
     aggregation::start(cluster);
     if let Some(signer) = config.signer {
         signing::start(cluster, signer);

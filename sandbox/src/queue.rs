@@ -66,8 +66,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     }
 
     /// Asks for `key` to be worked on after `delay`; an earlier wish for the same key stands.
-    #[cfg(test)]
-    fn add_after(&self, key: T, delay: Duration) {
+    pub(crate) fn add_after(&self, key: T, delay: Duration) {
         let mut state = self.lock();
         state.postpone(key, Instant::now() + delay);
         drop(state);

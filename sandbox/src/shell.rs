@@ -139,11 +139,7 @@ async fn interactive(environment: &mut Environment, io: &mut Io) -> i32 {
                     line.clear();
                     prompt(environment, io).await;
                 }
-                8 | 127 if io.tty => {
-                    if line.pop().is_some() {
-                        io.print("\u{8} \u{8}").await;
-                    }
-                }
+                8 | 127 if io.tty => erase(&mut line, io).await,
                 b'\r' | b'\n' => {
                     if io.tty {
                         io.print("\n").await;
@@ -172,6 +168,13 @@ async fn interactive(environment: &mut Environment, io: &mut Io) -> i32 {
         }
     }
     code
+}
+
+/// Takes back the last byte typed, on the terminal too.
+async fn erase(line: &mut Vec<u8>, io: &Io) {
+    if line.pop().is_some() {
+        io.print("\u{8} \u{8}").await;
+    }
 }
 
 async fn prompt(environment: &Environment, io: &Io) {

@@ -146,7 +146,7 @@ impl<K: Kind> Store<K> {
         let stale: Vec<Key> = self
             .objects
             .iter()
-            .filter(|(key, entry)| !listed.contains(*key) && !(entry.written_here && entry.epoch == epoch))
+            .filter(|(key, entry)| !(listed.contains(*key) || entry.written_here && entry.epoch == epoch))
             .map(|(key, _)| key.clone())
             .collect();
         self.gone.clear();

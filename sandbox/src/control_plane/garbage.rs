@@ -23,7 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{cache::Informer, cluster::Cluster, controller, error::chain, queue::Queue};
 
-use super::catalog::{Meta, Served, discover};
+use super::{
+    catalog::{Meta, Served, discover},
+    namespaces::Contents,
+};
 use graph::{Graph, Node, Uid};
 
 /// After a definition changed, discovery needs a moment, and definitions come in bunches.
@@ -33,6 +36,7 @@ const RETRY: Duration = Duration::from_secs(5);
 
 pub(super) struct Collector {
     cluster: Cluster,
+    contents: Contents,
     graph: Mutex<Graph>,
     queue: Arc<Queue<Uid>>,
     served: Mutex<HashMap<(String, String), Arc<Served>>>,
@@ -40,9 +44,10 @@ pub(super) struct Collector {
     unlisted: watch::Sender<usize>,
 }
 
-pub(super) fn start(cluster: &Cluster) {
+pub(super) fn start(cluster: &Cluster, contents: Contents) {
     let collector = Arc::new(Collector {
         cluster: cluster.clone(),
+        contents,
         graph: Mutex::new(Graph::default()),
         queue: Arc::new(Queue::new()),
         served: Mutex::new(HashMap::new()),
@@ -153,6 +158,7 @@ impl Collector {
                     self.take_in(served, object)
                 }
                 Ok(watcher::Event::Delete(object)) => {
+                    self.contents.changed(object.metadata.namespace.as_deref().unwrap_or_default());
                     self.graph().remove(object.metadata.uid.as_deref().unwrap_or_default())
                 }
                 Ok(watcher::Event::Init) => {
@@ -176,6 +182,7 @@ impl Collector {
     }
 
     fn take_in(&self, served: &Arc<Served>, object: Meta) -> Vec<Uid> {
+        self.contents.changed(object.metadata.namespace.as_deref().unwrap_or_default());
         match Node::new(served, object.metadata) {
             Some(node) => self.graph().insert(node),
             None => Vec::new(),

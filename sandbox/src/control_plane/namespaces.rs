@@ -1,7 +1,7 @@
 //! Empties namespaces that are being deleted, then lets them go.
 //!
 //! Each pass deletes what is there, counts what remains and reports it in upstream's conditions. A pass follows every
-//! change of the namespace and, while content remains, comes back by itself: finalizers of any kind may hold it.
+//! change of the namespace and of anything in it, as the garbage collector's watches see it.
 
 mod report;
 
@@ -15,7 +15,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    cache::Key,
+    cache::{Informer, Key},
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -26,12 +26,30 @@ use crate::{
 use super::catalog::{Meta, Served, discover};
 use report::{Found, conditions};
 
-/// What holds content gives no sign when it lets go, so look again; quickly at first.
-const LOOK: Duration = Duration::from_millis(200);
+/// Changes come in bunches; one pass serves them all.
+const GATHER: Duration = Duration::from_millis(20);
+/// Not everything is watched (events are not), so look again in any case.
+const LOOK: Duration = Duration::from_secs(10);
 const FINALIZER: &str = "kubernetes";
 
-pub(super) fn start(cluster: &Cluster) {
+/// Tells the controller that something in a namespace has changed.
+#[derive(Clone)]
+pub(super) struct Contents {
+    namespaces: Arc<Informer<Namespace>>,
+    queue: Arc<Queue<String>>,
+}
+
+impl Contents {
+    pub(super) fn changed(&self, namespace: &str) {
+        if self.namespaces.get(&Key::new("", namespace)).is_some_and(|found| is_deleting(&*found)) {
+            self.queue.add_after(namespace.to_owned(), GATHER);
+        }
+    }
+}
+
+pub(super) fn start(cluster: &Cluster) -> Contents {
     let queue = Arc::new(Queue::new());
+    let contents = Contents { namespaces: cluster.namespaces.clone(), queue: queue.clone() };
     let wake = queue.clone();
     cluster.namespaces.on_change(move |_, new| {
         if let Some(namespace) = new.filter(|namespace| is_deleting(&***namespace)) {
@@ -43,6 +61,7 @@ pub(super) fn start(cluster: &Cluster) {
         cluster.namespaces.synced().await;
         controller::run("namespace", queue, 2, token, |key| reconcile(&cluster, key)).await;
     });
+    contents
 }
 
 async fn reconcile(cluster: &Cluster, key: String) -> Result<Next, Error> {

@@ -191,7 +191,7 @@ impl Demux {
 
     async fn open(&mut self, id: u32, fin: bool, block: &[u8]) -> Result<Option<()>, SpdyError> {
         let headers = self.decoder.decode(block)?;
-        if id % 2 == 0 || self.streams.contains_key(&id) {
+        if id.is_multiple_of(2) || self.streams.contains_key(&id) {
             return Err(SpdyError::Protocol("a stream id is wrong"));
         }
         self.streams.retain(|_, stream| !stream.is_closed());

@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Nothing here takes longer, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Transport(NodeAccess);
 
@@ -37,17 +37,17 @@ impl KubeletTransport for Transport {
     }
 }
 
-pub struct Cluster {
-    pub server: TestCluster,
-    pub client: Client,
-    pub running: Running,
+pub(crate) struct Cluster {
+    pub(crate) server: TestCluster,
+    pub(crate) client: Client,
+    pub(crate) running: Running,
 }
 
-pub async fn start() -> Cluster {
+pub(crate) async fn start() -> Cluster {
     start_with(SandboxConfig { nodes: 2, ..SandboxConfig::default() }, None).await
 }
 
-pub async fn start_with(config: SandboxConfig, programs: Option<Arc<dyn Programs>>) -> Cluster {
+pub(crate) async fn start_with(config: SandboxConfig, programs: Option<Arc<dyn Programs>>) -> Cluster {
     let access = NodeAccess::default();
     let kubelets: Arc<dyn KubeletTransport> = Arc::new(Transport(access.clone()));
     let server = TestCluster::with(apiserver_server::Config { kubelets: Some(kubelets), ..Default::default() }).await;
@@ -61,7 +61,7 @@ pub async fn start_with(config: SandboxConfig, programs: Option<Arc<dyn Programs
 }
 
 impl Cluster {
-    pub fn api<K>(&self) -> Api<K>
+    pub(crate) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -69,7 +69,7 @@ impl Cluster {
         Api::namespaced(self.client.clone(), "default")
     }
 
-    pub async fn create<K>(&self, object: Value) -> K
+    pub(crate) async fn create<K>(&self, object: Value) -> K
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + serde::Serialize + Debug,
         K::DynamicType: Default,
@@ -78,7 +78,7 @@ impl Cluster {
         self.api::<K>().create(&PostParams::default(), &object).await.expect("the object can be created")
     }
 
-    pub async fn list<K>(&self, selector: &str) -> Vec<K>
+    pub(crate) async fn list<K>(&self, selector: &str) -> Vec<K>
     where
         K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
         K::DynamicType: Default,
@@ -88,7 +88,7 @@ impl Cluster {
 }
 
 /// Looks until `wanted` holds; panics with the last state when it never does.
-pub async fn eventually<K, F>(api: &Api<K>, name: &str, wanted: F) -> K
+pub(crate) async fn eventually<K, F>(api: &Api<K>, name: &str, wanted: F) -> K
 where
     K: Clone + DeserializeOwned + Debug + serde::Serialize + Resource + Send + 'static,
     F: Fn(&K) -> bool,
@@ -110,7 +110,7 @@ where
     found.unwrap_or_else(|_| panic!("{name} never got there; last seen: {}", serde_json::json!(last)))
 }
 
-pub async fn gone<K>(api: &Api<K>, name: &str)
+pub(crate) async fn gone<K>(api: &Api<K>, name: &str)
 where
     K: Clone + DeserializeOwned + Debug,
 {
@@ -126,7 +126,7 @@ where
 }
 
 /// Waits for a condition over a list.
-pub async fn until<F, R>(what: &str, mut check: F)
+pub(crate) async fn until<F, R>(what: &str, mut check: F)
 where
     F: FnMut() -> R,
     R: Future<Output = bool>,
@@ -140,7 +140,7 @@ where
     assert!(ended.await.is_ok(), "never: {what}");
 }
 
-pub fn template(extra: Value) -> Value {
+pub(crate) fn template(extra: Value) -> Value {
     let mut spec = serde_json::json!({"containers": [{"name": "main", "image": "registry.example/app:1"}],
         "terminationGracePeriodSeconds": 0});
     spec.as_object_mut().expect("an object").extend(extra.as_object().expect("an object").clone());

@@ -1,1 +1,222 @@
-//! Clusters: import, register, health, version policy, removal.
+//! Clusters: import, registration, health, requests and removal.
+//!
+//! A cluster is an object on the hub (`cluster.x-k8s.io/v1beta1 Cluster` in `cpaas-system`). Whoever adds or removes one
+//! does so in their own name, and the hub's own rules decide; credentials lie in Secrets beside it. Each request to a
+//! cluster goes out in the name of its caller, in no other way.
+
+mod access;
+mod address;
+mod api;
+mod caller;
+mod controller;
+mod direct;
+mod error;
+mod grant;
+mod import;
+mod kubeconfig;
+mod manifest;
+mod plan;
+mod probe;
+mod registration;
+mod router;
+mod version;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use api_types::cluster::{Cluster, ClusterSpec, Connection};
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::reflector;
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Client, ResourceExt};
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use lib_tls::Authority;
+use tokio::sync::{Notify, Semaphore, watch};
+use tunnel_hub::Sessions;
+
+pub use address::{AddressPolicy, AddressRefused};
+pub use api::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
+pub use caller::{Caller, Unspeakable, is_identity};
+pub use direct::{DialError, Dialler, Resolve, SystemResolver};
+pub use error::{AgentRefused, Cause, Error, ProbeError, SendError};
+pub use import::{Import, ImportRequest};
+pub use manifest::member_objects;
+pub use probe::Probe;
+pub use registration::{Registration, RegistrationRequest};
+pub use version::{SUPPORTED, VersionError, version_gate};
+
+/// Where the fleet's objects are.
+pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;
+/// The user as whom the hub's own controllers act in members.
+pub const FLEET_USER: &str = "acp:hub:fleet";
+/// The binding that makes the platform's administrators the cluster's.
+pub const ADMINS_BINDING: &str = "cpaas:platform-admins";
+/// The name under which fields are owned.
+const MANAGER: &str = "acp";
+
+/// What an operator decides.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where agents find the hub: `host:port`, named by the hub's certificate.
+    pub hub_address: String,
+    /// The image that registration manifests name.
+    pub agent_image: String,
+    /// Where imported clusters may be.
+    pub addresses: AddressPolicy,
+}
+
+/// What the fleet works with.
+pub struct Parts {
+    /// The hub's API for the fleet's own objects, under an identity that may manage them.
+    pub client: Client,
+    /// The hub's API for requests of others: it may impersonate anybody.
+    pub hub: ClusterApi,
+    /// The tunnels.
+    pub sessions: Sessions,
+    /// Who signs agents' certificates.
+    pub authority: Arc<Authority>,
+    /// How names become addresses.
+    pub resolver: Arc<dyn Resolve>,
+}
+
+/// The fleet. Clones share everything.
+#[derive(Clone)]
+pub struct Fleet {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    hub: ClusterApi,
+    sessions: Sessions,
+    authority: Arc<Authority>,
+    config: Config,
+    dialler: Dialler,
+    store: reflector::Store<Cluster>,
+    listed: watch::Sender<bool>,
+    directs: router::Directs,
+    looks: Semaphore,
+    granted: Mutex<HashSet<String>>,
+    woken: Notify,
+    names_woken: Mutex<HashSet<String>>,
+    drain: Drain,
+    this: Weak<Inner>,
+}
+
+impl Fleet {
+    /// Makes sure that the hub serves clusters, and looks after them until `drain` finishes.
+    pub async fn start(config: Config, parts: Parts, drain: &Drain) -> Result<Self, Error> {
+        let Parts { client, hub, sessions, authority, resolver } = parts;
+        ensure_served(&client).await?;
+        let (store, writer) = reflector::store();
+        let dialler = Dialler { addresses: config.addresses.clone(), resolver };
+        let inner = Arc::new_cyclic(|this| Inner {
+            client,
+            hub,
+            sessions,
+            authority,
+            config,
+            dialler,
+            store,
+            listed: watch::Sender::new(false),
+            directs: router::Directs::default(),
+            looks: Semaphore::new(controller::LOOKS),
+            granted: Mutex::default(),
+            woken: Notify::new(),
+            names_woken: Mutex::default(),
+            drain: drain.child(),
+            this: this.clone(),
+        });
+        inner.ensure_global().await?;
+        let fleet = Self { inner };
+        let mut listed = fleet.inner.listed.subscribe();
+        fleet.inner.drain.spawn(controller::run(fleet.clone(), writer));
+        match tokio::time::timeout(Duration::from_secs(30), listed.wait_for(|listed| *listed)).await {
+            Ok(Ok(_)) => Ok(fleet),
+            _ => Err(Error::NotServed),
+        }
+    }
+
+    /// The clusters, as they are known now.
+    pub fn clusters(&self) -> Vec<Arc<Cluster>> {
+        self.inner.store.state()
+    }
+
+    /// The hub's API, which may impersonate anybody.
+    pub fn hub(&self) -> &ClusterApi {
+        &self.inner.hub
+    }
+
+    /// The tunnels.
+    pub fn sessions(&self) -> &Sessions {
+        &self.inner.sessions
+    }
+}
+
+impl Inner {
+    fn clusters(&self) -> Api<Cluster> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    fn cluster(&self, name: &str) -> Option<Arc<Cluster>> {
+        self.store.get(&reflector::ObjectRef::new(name).within(NAMESPACE))
+    }
+
+    /// Has a cluster looked at now.
+    fn wake(&self, name: &ClusterName) {
+        self.names_woken.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_string());
+        self.woken.notify_one();
+    }
+
+    fn take_woken(&self) -> HashSet<String> {
+        std::mem::take(&mut *self.names_woken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// For what outlives a borrow. Whoever borrows us keeps us alive.
+    fn itself(&self) -> Arc<Self> {
+        self.this.upgrade().expect("a borrowed value is alive")
+    }
+
+    /// The hub is one of its own clusters.
+    async fn ensure_global(&self) -> Result<(), Error> {
+        let object = import::object(&ClusterName::global(), None, Connection::InProcess, ClusterSpec::default());
+        match self.clusters().create(&PostParams::default(), &object).await {
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => Err(Error::hub("create the hub's own cluster")(error)),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+async fn ensure_served(client: &Client) -> Result<(), Error> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..Default::default() };
+    match namespaces.create(&PostParams::default(), &Namespace { metadata, ..Default::default() }).await {
+        Err(kube::Error::Api(status)) if status.code == 409 => {}
+        Err(error) => return Err(Error::hub("make the platform's namespace")(error)),
+        Ok(_) => {}
+    }
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for crd in api_types::crds() {
+        let name = crd.name_any();
+        let params = PatchParams::apply(MANAGER).force();
+        definitions
+            .patch(&name, &params, &Patch::Apply(&crd))
+            .await
+            .map_err(Error::hub("define the platform's kinds"))?;
+        let established = await_condition(definitions.clone(), &name, conditions::is_crd_established());
+        match tokio::time::timeout(Duration::from_secs(30), established).await {
+            Ok(Ok(_)) => {}
+            _ => return Err(Error::NotServed),
+        }
+    }
+    Ok(())
+}

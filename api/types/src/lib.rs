@@ -4,6 +4,8 @@
 
 pub mod cluster;
 
+pub use cluster::{Cluster, ClusterSpec, ClusterStatus};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 

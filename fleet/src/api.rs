@@ -1,0 +1,136 @@
+//! A cluster's Kubernetes API as something that takes requests, wherever it is.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use http::{Request, Response, Version};
+use http_body::Body as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::ConfigExt;
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+use crate::Caller;
+
+/// An error of whatever is underneath.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Bodies, which stream.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// An answer to come.
+pub type Answer = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+
+/// A Kubernetes API. Bodies stream both ways, and an upgrade travels inside the request: whoever answers 101 either takes
+/// the connection from the request's extensions, or puts its own end into those of the response.
+#[derive(Clone)]
+pub struct ClusterApi(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
+
+impl ClusterApi {
+    /// An API in this process. Its privileges are the caller's affair: requests impersonate.
+    pub fn in_process<S, B>(service: S) -> Self
+    where
+        S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S::Future: Send + 'static,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(BoxCloneSyncService::new(service.map_response(|response| response.map(boxed)).map_err(|never| match never {})))
+    }
+
+    /// An API behind HTTPS, with the address, trust and credentials of a kubeconfig that the operator gave. Redirects are
+    /// not followed.
+    pub fn https(config: &kube::Config) -> Result<Self, kube::Error> {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_secs(10)));
+        let client: Client<_, Body> = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(16)
+            .build(config.rustls_https_connector_with_connector(connector)?);
+        let service = ServiceBuilder::new()
+            .layer(config.base_uri_layer())
+            .option_layer(config.auth_layer()?)
+            .map_err(BoxError::from)
+            .service(client);
+        let service = service.map_request(|mut request: Request<Body>| {
+            // Upgrades need it, and a watch that stops reading must not stop others.
+            *request.version_mut() = Version::HTTP_11;
+            request
+        });
+        Ok(Self(BoxCloneSyncService::new(service.map_response(|response| response.map(boxed)))))
+    }
+
+    /// Anything that answers requests.
+    pub fn from_fn<F>(send: F) -> Self
+    where
+        F: Fn(Request<Body>) -> Answer + Clone + Send + Sync + 'static,
+    {
+        Self(BoxCloneSyncService::new(tower::service_fn(send)))
+    }
+
+    /// Sends one request.
+    pub fn send(&self, request: Request<Body>) -> Answer {
+        Box::pin(self.0.clone().oneshot(request))
+    }
+
+    /// A typed client whose every request is made in the caller's name.
+    pub fn client_as(&self, caller: Caller) -> kube::Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+            let mut request = request.map(boxed);
+            caller.impersonate(request.headers_mut());
+            api.send(request)
+        });
+        kube::Client::new(service, "default")
+    }
+}
+
+/// Any body, with its type erased.
+pub fn boxed<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
+/// A body that is all there.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    boxed(Full::new(bytes.into()))
+}
+
+/// Why a body is not whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// There is more than anybody wants.
+    #[error("the body is longer than {0} bytes")]
+    TooLong(usize),
+    /// It broke off.
+    #[error("the body broke off")]
+    Broken(#[source] BoxError),
+}
+
+/// A whole body of at most `limit` bytes. More is not kept.
+pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > limit {
+        return Err(BodyError::TooLong(limit));
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(BodyError::Broken)?.into_data() else { continue };
+        if bytes.len() + data.len() > limit {
+            return Err(BodyError::TooLong(limit));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}

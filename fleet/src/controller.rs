@@ -1,0 +1,227 @@
+//! Keeps each cluster's status true, and lets clusters go.
+//!
+//! # Flow
+//!
+//! One worker per cluster object. It looks when it is woken - by a change of the object or of the tunnel - and every ten
+//! seconds, sooner while something is wrong: observe, plan, report. What woke it does not matter.
+//!
+//! # Guarantees
+//!
+//! - A member that is lost is `Unknown` within 40 s; one that comes back is looked at at once, or within 2 s if the hub
+//!   dials it.
+//! - Nothing is written when nothing is new, except a heartbeat every ten seconds.
+//! - Removal asks the member for nothing, so it does not wait for one that is away. The member keeps what it has.
+
+mod observe;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api_types::cluster::{Cluster, FINALIZER};
+use futures::StreamExt;
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::{WatchStreamExt, reflector};
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use lib_telemetry::chain;
+use serde_json::json;
+use tokio::sync::{Notify, broadcast};
+use tunnel_hub::Change;
+
+use crate::error::Error;
+use crate::plan::{is_due, is_ready, plan};
+use crate::{Fleet, Inner, MANAGER};
+
+/// Between two looks at a cluster that is well.
+const CALM: Duration = Duration::from_secs(10);
+/// Between two looks at one that is not.
+const WORRIED: Duration = Duration::from_secs(1);
+/// How many clusters are looked at at the same time.
+pub(crate) const LOOKS: usize = 64;
+
+struct Worker {
+    uid: String,
+    wake: Arc<Notify>,
+    drain: Drain,
+}
+
+pub(crate) type Writer = reflector::store::Writer<Cluster>;
+
+/// Follows the clusters and the tunnels until the fleet drains.
+pub(crate) async fn run(fleet: Fleet, writer: Writer) {
+    let inner = fleet.inner.clone();
+    let mut changes = inner.sessions.changes();
+    let events = watcher(inner.clusters(), watcher::Config::default()).default_backoff();
+    let mut events = reflector::reflector(writer, events).boxed();
+    let mut workers: HashMap<String, Worker> = HashMap::new();
+    loop {
+        tokio::select! {
+            () = inner.drain.finishing() => return,
+            () = inner.woken.notified() => wake_named(&inner, &workers),
+            change = changes.recv() => match change {
+                Ok(Change { cluster, .. }) => wake(&workers, cluster.as_str()),
+                // Some were missed: look at everything.
+                Err(broadcast::error::RecvError::Lagged(_)) => workers.values().for_each(|worker| worker.wake.notify_one()),
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+            event = events.next() => match event {
+                Some(Ok(Event::Apply(cluster) | Event::InitApply(cluster))) => upsert(&fleet, &mut workers, &cluster),
+                Some(Ok(Event::Delete(cluster))) => stop(&inner, &mut workers, &cluster),
+                Some(Ok(Event::Init)) => {}
+                Some(Ok(Event::InitDone)) => {
+                    inner.listed.send_replace(true);
+                    // Those that are no longer there.
+                    let gone = |name: &String| inner.cluster(name).is_none();
+                    let names: Vec<String> = workers.keys().filter(|name| gone(name)).cloned().collect();
+                    for name in names {
+                        drop_worker(&inner, &mut workers, &name);
+                    }
+                }
+                Some(Err(error)) => tracing::warn!(error = %chain(&error), "could not follow the clusters"),
+                None => return,
+            },
+        }
+    }
+}
+
+fn upsert(fleet: &Fleet, workers: &mut HashMap<String, Worker>, cluster: &Cluster) {
+    let (name, uid) = (cluster.name_any(), cluster.uid().unwrap_or_default());
+    if workers.get(&name).is_some_and(|worker| worker.uid != uid) {
+        drop_worker(&fleet.inner, workers, &name);
+    }
+    let started = workers.entry(name.clone()).or_insert_with(|| {
+        let (wake, drain) = (Arc::new(Notify::new()), fleet.inner.drain.child());
+        let (inner, signal) = (fleet.inner.clone(), wake.clone());
+        let (name, expected, owner) = (name.clone(), uid.clone(), drain.clone());
+        drain.spawn(async move { work(&inner, &name, &expected, &signal, &owner).await });
+        Worker { uid, wake, drain }
+    });
+    // A status that we wrote ourselves comes back here too; the look it causes is only needed for what others changed.
+    let changed = cluster.metadata.deletion_timestamp.is_some()
+        || cluster.status.as_ref().and_then(|status| status.observed_generation) != cluster.metadata.generation;
+    if changed {
+        started.wake.notify_one();
+    }
+}
+
+fn stop(inner: &Arc<Inner>, workers: &mut HashMap<String, Worker>, cluster: &Cluster) {
+    let name = cluster.name_any();
+    if workers.get(&name).is_some_and(|worker| Some(&worker.uid) == cluster.metadata.uid.as_ref()) {
+        drop_worker(inner, workers, &name);
+    }
+    if name == ClusterName::GLOBAL {
+        let inner = inner.clone();
+        let owner = inner.drain.clone();
+        owner.spawn(async move {
+            if let Err(error) = inner.ensure_global().await {
+                tracing::warn!(error = %chain(&error), "could not put the hub's own cluster back");
+            }
+        });
+    }
+}
+
+fn drop_worker(inner: &Inner, workers: &mut HashMap<String, Worker>, name: &str) {
+    if let Some(worker) = workers.remove(name) {
+        worker.drain.finish();
+    }
+    inner.directs.forget(name);
+    // The object is gone, by us or by somebody who removed the finalizer: either way it is no longer managed.
+    if let Ok(name) = name.parse::<ClusterName>() {
+        inner.sessions.forget(&name);
+    }
+}
+
+fn wake(workers: &HashMap<String, Worker>, name: &str) {
+    if let Some(worker) = workers.get(name) {
+        worker.wake.notify_one();
+    }
+}
+
+fn wake_named(inner: &Inner, workers: &HashMap<String, Worker>) {
+    for name in inner.take_woken() {
+        wake(workers, &name);
+    }
+}
+
+/// Looks at one cluster again and again.
+async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain) {
+    loop {
+        let calm = tokio::select! {
+            () = drain.finishing() => return,
+            done = look(inner, name, uid) => match done {
+                Ok(calm) => calm,
+                Err(error) => {
+                    tracing::warn!(cluster = %name, error = %chain(&error), "could not look after a cluster");
+                    false
+                }
+            },
+        };
+        let pause = if calm { CALM } else { WORRIED };
+        tokio::select! {
+            () = drain.finishing() => return,
+            () = wake.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Observe, plan, report. Says whether all is well.
+async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
+    let Some(cluster) = inner.cluster(name).filter(|cluster| cluster.uid().as_deref() == Some(uid)) else {
+        return Ok(true);
+    };
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return remove(inner, &cluster).await.map(|()| true);
+    }
+    if cluster.spec.paused == Some(true) {
+        return Ok(true);
+    }
+    // Never closed.
+    let _turn = inner.looks.acquire().await;
+    let observed = observe::observe(inner, &cluster).await;
+    let old = cluster.status.clone().unwrap_or_default();
+    let next = plan(&old, cluster.metadata.generation, &observed, Timestamp::now());
+    let ready = is_ready(&next);
+    if is_due(&old, &next) {
+        let patch = json!({"metadata": {"uid": uid}, "status": next});
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
+        match inner.clusters().patch_status(name, &params, &Patch::Merge(&patch)).await {
+            // It went meanwhile.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(error) => return Err(Error::hub("report a cluster's status")(error)),
+            Ok(_) => {}
+        }
+    }
+    if ready {
+        inner.grant_admins(&cluster).await;
+    }
+    Ok(ready)
+}
+
+/// Forgets a cluster: its agent's key goes with the object, its session and credentials before that.
+async fn remove(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
+    let name = cluster.name_any();
+    if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
+        return Ok(());
+    }
+    if let Ok(parsed) = name.parse::<ClusterName>() {
+        inner.sessions.forget(&parsed);
+    }
+    inner.directs.forget(&name);
+    let fleet = Fleet { inner: inner.itself() };
+    fleet.forget_secrets(&name).await?;
+    let kept: Vec<_> = cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
+    let patch = json!({"metadata": {"resourceVersion": cluster.resource_version(), "finalizers": kept}});
+    match inner.clusters().patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(Error::hub("let a cluster go")(error)),
+        Ok(_) => {
+            tracing::info!(cluster = %name, "a cluster was removed");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The only reads: what can be seen of a cluster just now. A cluster that cannot be seen is an observation too.
+
+use std::time::Duration;
+
+use api_types::cluster::{Cluster, Connection};
+use kube::ResourceExt;
+use lib_names::ClusterName;
+use lib_telemetry::chain;
+use tunnel_protocol::ApiHealth;
+
+use crate::Inner;
+use crate::error::ProbeError;
+use crate::plan::{Link, Observed};
+use crate::probe::{self, Probe};
+use crate::registration::known_key;
+
+/// How long one look may take.
+const LOOK: Duration = Duration::from_secs(4);
+
+pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
+    let Ok(name) = cluster.name_any().parse::<ClusterName>() else {
+        return waiting("InvalidName", "The name is not one of a cluster.");
+    };
+    if name.is_global() {
+        return by_address(Link::InProcess, probe::ask(&inner.hub, LOOK).await);
+    }
+    match Connection::of(cluster) {
+        Some(Connection::Tunnel) => through_tunnel(inner, cluster, &name).await,
+        Some(Connection::Direct) => match inner.refresh_direct(cluster).await {
+            Ok(api) => by_address(Link::Direct, probe::ask(&api, LOOK).await),
+            Err(error) => waiting("NoCredential", &format!("There is no usable credential: {}.", chain(&error))),
+        },
+        Some(Connection::InProcess) | None => {
+            waiting("NotConnected", "The cluster was neither imported nor registered.")
+        }
+    }
+}
+
+async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) -> Observed {
+    if !matches!(inner.sessions.connection(name), tunnel_hub::Connection::Connected { .. }) {
+        return match known_key(cluster) {
+            None => waiting("WaitingForAgent", "No agent has connected yet."),
+            Some(_) => lost("TunnelClosed", "The agent is not connected."),
+        };
+    }
+    match probe::ask_agent(inner, name, LOOK).await {
+        Ok(ApiHealth { ready: true, version: Some(version), nodes, .. }) => {
+            Observed::Well { link: Link::Tunnel, version, nodes }
+        }
+        Ok(health) => {
+            let message = health.message.unwrap_or_else(|| "The API server is not ready.".to_owned());
+            Observed::Sick { link: Link::Tunnel, message }
+        }
+        // The tunnel may have closed meanwhile, or the agent does not answer: nothing is known.
+        Err(error) => lost("AgentSilent", &chain(&error).to_string()),
+    }
+}
+
+fn by_address(link: Link, asked: Result<Probe, ProbeError>) -> Observed {
+    match asked {
+        Ok(Probe { ready: Ok(()), version, nodes }) => Observed::Well { link, version, nodes },
+        Ok(Probe { ready: Err(message), .. }) => Observed::Sick { link, message },
+        Err(error @ (ProbeError::Unreachable(_) | ProbeError::Deadline)) => {
+            lost("Unreachable", &chain(&error).to_string())
+        }
+        Err(error) => Observed::Sick { link, message: chain(&error).to_string() },
+    }
+}
+
+fn waiting(reason: &'static str, message: &str) -> Observed {
+    Observed::Waiting { reason, message: message.to_owned() }
+}
+
+fn lost(reason: &'static str, message: &str) -> Observed {
+    Observed::Lost { reason, message: message.to_owned() }
+}

@@ -1,0 +1,148 @@
+//! What can go wrong, and what a caller may know of it.
+
+use lib_names::ClusterName;
+
+use crate::api::{BodyError, BoxError};
+use crate::caller::Unspeakable;
+use crate::version::VersionError;
+
+/// One field of a request that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// As `kubeconfig.users[0].user.exec`.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Cause {
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// Why a change of the fleet was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request is wrong.
+    #[error("the request is invalid")]
+    Invalid(Vec<Cause>),
+    /// The name is taken.
+    #[error("a cluster named {0} exists already")]
+    Exists(ClusterName),
+    /// The hub's API refused, or could not be reached.
+    #[error("could not {doing}")]
+    Hub {
+        /// The step.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The caller's name cannot be carried.
+    #[error("could not act in the caller's name")]
+    Caller(#[from] Unspeakable),
+    /// The system gives no randomness.
+    #[error("could not draw random bytes")]
+    Random,
+    /// The clusters' kind did not come up.
+    #[error("the hub's API did not serve clusters in time")]
+    NotServed,
+}
+
+impl Error {
+    pub(crate) fn hub(doing: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Hub { doing, source: Box::new(source) }
+    }
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        Self::Invalid(vec![cause])
+    }
+}
+
+/// Why an agent gets no certificate, or no tunnel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentRefused {
+    /// The token is unknown, used, expired, or another cluster's: all the same to the outside.
+    #[error("the registration token is not valid")]
+    Token,
+    /// There is no such cluster, or it is on its way out, or it is reached otherwise.
+    #[error("cluster {0} does not expect an agent")]
+    NotExpected(ClusterName),
+    /// The cluster has an agent with another key.
+    #[error("cluster {0} is registered with another key")]
+    OtherKey(ClusterName),
+    /// The request asks for something else than may be signed.
+    #[error("the certificate was not signed")]
+    Request(#[source] lib_tls::Error),
+    /// The hub's API failed.
+    #[error("could not look at the cluster")]
+    Hub(#[source] Box<kube::Error>),
+}
+
+/// Why a request did not get an answer from a cluster.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no such cluster.
+    #[error("there is no cluster {0}")]
+    Unknown(ClusterName),
+    /// It is known, and cannot be reached now.
+    #[error("cluster {cluster} cannot be reached")]
+    Unreachable {
+        /// Which one.
+        cluster: ClusterName,
+        /// Why.
+        #[source]
+        source: BoxError,
+    },
+    /// It did not begin to answer in time.
+    #[error("cluster {0} did not answer in time")]
+    Deadline(ClusterName),
+}
+
+/// Why a cluster is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// No answer.
+    #[error("could not reach the API server")]
+    Unreachable(#[source] BoxError),
+    /// No answer in time.
+    #[error("the API server did not answer in time")]
+    Deadline,
+    /// It does not want us.
+    #[error("the API server refused the credential ({0})")]
+    Refused(u16),
+    /// It answers something else.
+    #[error("the answer to {path} is not a Kubernetes API server's")]
+    Answer {
+        /// What was asked for.
+        path: &'static str,
+    },
+    /// The answer broke off, or never ends.
+    #[error("could not read the API server's answer")]
+    Body(#[from] BodyError),
+    /// Its version.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+}
+
+/// Why the hub has no way into a cluster that it should dial.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAccess {
+    #[error("it has no credential")]
+    Missing,
+    #[error("its credential belongs to another cluster")]
+    Foreign,
+    #[error("its credential is damaged")]
+    Damaged(#[source] crate::access::BadAccess),
+    #[error("its credential cannot be used")]
+    Dial(#[source] crate::direct::DialError),
+    #[error("could not read its credential")]
+    Hub(#[source] Box<kube::Error>),
+}

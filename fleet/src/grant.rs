@@ -1,0 +1,90 @@
+//! The platform's administrators administer every cluster: one binding, by server-side apply.
+//!
+//! In a member this is done by the hub's own named identity, with the narrow role that the member gives it. A cluster
+//! that was imported has given the hub a credential and no role, so the role is laid first, with that credential.
+
+use std::sync::PoisonError;
+
+use api_types::PLATFORM_ADMINS;
+use api_types::cluster::{Cluster, Connection};
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::{Client, ResourceExt};
+use lib_names::ClusterName;
+use lib_telemetry::chain;
+use serde_json::{Value, json};
+use tunnel_protocol::Target;
+
+use crate::api::{BoxError, ClusterApi, boxed};
+use crate::manifest::member_objects;
+use crate::{ADMINS_BINDING, Caller, FLEET_USER, Inner, MANAGER};
+
+impl Inner {
+    /// Once per cluster and process; a failure is tried again with the next look.
+    pub(crate) async fn grant_admins(&self, cluster: &Cluster) {
+        let uid = cluster.uid().unwrap_or_default();
+        if self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid) {
+            return;
+        }
+        match self.try_grant(cluster).await {
+            Ok(()) => drop(self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid)),
+            Err(error) => {
+                tracing::warn!(cluster = %cluster.name_any(), error = %chain(&error), "could not bind the administrators");
+            }
+        }
+    }
+
+    async fn try_grant(&self, cluster: &Cluster) -> Result<(), kube::Error> {
+        let failed = kube::Error::Service;
+        if cluster.name_any() == ClusterName::GLOBAL {
+            return bind(self.client.clone()).await;
+        }
+        match Connection::of(cluster) {
+            Some(Connection::Direct) => {
+                let api = self.direct(cluster).await.map_err(|error| failed(error.into()))?;
+                lay_role(&api).await?;
+                bind(api.client_as(Caller::fleet())).await
+            }
+            Some(Connection::Tunnel) => {
+                let name: ClusterName =
+                    cluster.name_any().parse().map_err(|error: lib_names::InvalidName| failed(error.into()))?;
+                let inner = self.itself();
+                let api = ClusterApi::from_fn(move |request| {
+                    let (inner, name) = (inner.clone(), name.clone());
+                    Box::pin(async move { inner.through_tunnel(&name, Target::KubernetesApi, request).await.map_err(BoxError::from) })
+                });
+                bind(api.client_as(Caller::fleet())).await
+            }
+            Some(Connection::InProcess) | None => Ok(()),
+        }
+    }
+}
+
+/// Our own role and its binding, and nothing else of what a registered member has.
+async fn lay_role(api: &ClusterApi) -> Result<(), kube::Error> {
+    let api = api.clone();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        api.send(request.map(boxed))
+    });
+    let client = Client::new(service, "default");
+    let ours = |object: &Value| object["metadata"]["name"] == FLEET_USER;
+    for object in member_objects().into_iter().filter(ours) {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind));
+        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        objects.patch(FLEET_USER, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
+    }
+    Ok(())
+}
+
+async fn bind(client: Client) -> Result<(), kube::Error> {
+    let group = "rbac.authorization.k8s.io";
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ADMINS_BINDING},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "Group", "apiGroup": group, "name": PLATFORM_ADMINS}],
+    });
+    let bindings: Api<ClusterRoleBinding> = Api::all(client);
+    bindings.patch(ADMINS_BINDING, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&binding)).await.map(drop)
+}

@@ -1,0 +1,156 @@
+//! What an administrator applies to a cluster so that it joins.
+
+use k8s_openapi::ByteString;
+use lib_names::ClusterName;
+use lib_tls::SpkiPin;
+use serde_json::{Value, json};
+
+use crate::{ADMINS_BINDING, FLEET_USER, NAMESPACE};
+
+/// What an agent needs to know. Holds a secret.
+pub(crate) struct Invitation<'a> {
+    pub(crate) cluster: &'a ClusterName,
+    pub(crate) token: &'a str,
+    /// `host:port`
+    pub(crate) hub: &'a str,
+    pub(crate) authority_pem: &'a str,
+    pub(crate) pin: SpkiPin,
+    pub(crate) image: &'a str,
+}
+
+impl Invitation<'_> {
+    pub(crate) fn command(&self) -> String {
+        let Self { cluster, token, hub, pin, .. } = self;
+        format!("acp agent --hub {hub} --cluster {cluster} --token {token} --ca-pin {pin}")
+    }
+
+    /// One YAML stream. Its documents are JSON, which is YAML: nothing has to be quoted by hand.
+    pub(crate) fn manifest(&self) -> String {
+        let mut objects = member_objects();
+        objects.extend(self.agent_objects());
+        objects.iter().map(|object| format!("---\n{object:#}\n")).collect()
+    }
+
+    fn agent_objects(&self) -> Vec<Value> {
+        let name = "acp-agent";
+        let text = |value: &str| json!(ByteString(value.as_bytes().to_vec()));
+        let mount = "/var/run/acp/registration";
+        vec![
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                "metadata": {"name": "acp-agent-registration", "namespace": NAMESPACE},
+                "data": {
+                    "token": text(self.token), "ca.crt": text(self.authority_pem),
+                    "hub": text(self.hub), "cluster": text(self.cluster.as_str()),
+                },
+            }),
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": name}},
+                "spec": {
+                    // The newest session of a key wins, so a second one would only take turns with the first.
+                    "replicas": 1,
+                    "strategy": {"type": "Recreate"},
+                    "selector": {"matchLabels": {"app.kubernetes.io/name": name}},
+                    "template": {
+                        "metadata": {"labels": {"app.kubernetes.io/name": name}},
+                        "spec": {
+                            "serviceAccountName": name,
+                            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                            "containers": [{
+                                "name": "agent",
+                                "image": self.image,
+                                "command": ["acp", "agent"],
+                                "args": [
+                                    format!("--hub={}", self.hub), format!("--cluster={}", self.cluster),
+                                    format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),
+                                ],
+                                "securityContext": {
+                                    "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
+                                    "capabilities": {"drop": ["ALL"]},
+                                },
+                                "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
+                                "volumeMounts": [{"name": "registration", "mountPath": mount, "readOnly": true}],
+                            }],
+                            "volumes": [{"name": "registration", "secret": {"secretName": "acp-agent-registration"}}],
+                        },
+                    },
+                },
+            }),
+        ]
+    }
+}
+
+/// The rights that a member gives: to the agent, to say who asks; to the hub's controllers, their narrow role.
+pub fn member_objects() -> Vec<Value> {
+    let group = "rbac.authorization.k8s.io";
+    let role = |name: &str, rules: Value| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
+    };
+    let binding = |name: &str, subject: Value| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name}, "subjects": [subject],
+        })
+    };
+    let agent = json!({"kind": "ServiceAccount", "name": "acp-agent", "namespace": NAMESPACE});
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "acp-agent", "namespace": NAMESPACE}}),
+        role("acp:agent", json!([
+            {"apiGroups": [""], "resources": ["users", "groups", "serviceaccounts"], "verbs": ["impersonate"]},
+            {"apiGroups": ["authentication.k8s.io"], "resources": ["uids", "userextras", "userextras/*"], "verbs": ["impersonate"]},
+            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
+            {"nonResourceURLs": ["/version", "/readyz", "/livez", "/healthz"], "verbs": ["get"]},
+        ])),
+        binding("acp:agent", agent.clone()),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "acp:agent", "namespace": NAMESPACE},
+            "rules": [
+                {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["acp-agent-credential"],
+                 "verbs": ["get", "update", "patch"]},
+            ],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "acp:agent", "namespace": NAMESPACE},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": "acp:agent"}, "subjects": [agent],
+        }),
+        role(FLEET_USER, json!([
+            {"apiGroups": [group], "resources": ["clusterrolebindings"], "verbs": ["create"]},
+            {"apiGroups": [group], "resources": ["clusterrolebindings"], "resourceNames": [ADMINS_BINDING],
+             "verbs": ["get", "update", "patch"]},
+            {"apiGroups": [group], "resources": ["clusterroles"], "resourceNames": ["cluster-admin"], "verbs": ["bind"]},
+        ])),
+        binding(FLEET_USER, json!({"kind": "User", "apiGroup": group, "name": FLEET_USER})),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_is_yaml_that_kubectl_reads() {
+        let authority = lib_tls::Authority::generate("hub", std::time::SystemTime::now()).unwrap();
+        let invitation = Invitation {
+            cluster: &"eu-1".parse().unwrap(),
+            token: "tok",
+            hub: "127.0.0.1:8443",
+            authority_pem: authority.certificate_pem(),
+            pin: authority.pin(),
+            image: "acp/agent",
+        };
+        let manifest = invitation.manifest();
+        let objects: Vec<Value> =
+            manifest.split("---\n").filter(|text| !text.is_empty()).map(|text| serde_saphyr::from_str(text).unwrap()).collect();
+        let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds[0], "Namespace");
+        assert_eq!(kinds[kinds.len() - 2..], ["Secret", "Deployment"]);
+        assert!(objects.iter().all(|object| object["metadata"]["name"].is_string()));
+        assert!(invitation.command().contains("--token tok --ca-pin sha256:"));
+    }
+}

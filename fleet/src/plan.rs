@@ -1,0 +1,191 @@
+//! From what was observed to what a cluster's status says. Pure.
+
+use api_types::cluster::{ClusterStatus, Nodes};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use tunnel_protocol::NodeCount;
+
+use crate::version::version_gate;
+
+/// The conditions, in the order in which people read them.
+pub(crate) const CONDITIONS: [&str; 4] = ["Ready", "Connected", "APIServerHealthy", "VersionSupported"];
+
+/// How long the last word of a cluster counts.
+pub(crate) const SILENCE: SignedDuration = SignedDuration::from_secs(30);
+
+/// How often a heartbeat alone is worth a write.
+pub(crate) const HEARTBEAT: SignedDuration = SignedDuration::from_secs(10);
+
+/// What was seen of a cluster just now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Observed {
+    /// It has never been there.
+    Waiting {
+        /// For whom: a reason.
+        reason: &'static str,
+        /// The same, for people.
+        message: String,
+    },
+    /// There is no link.
+    Lost {
+        /// A reason.
+        reason: &'static str,
+        /// The same, for people.
+        message: String,
+    },
+    /// It is there, and its API does not answer as it should.
+    Sick {
+        /// How the hub reaches it.
+        link: Link,
+        /// Why.
+        message: String,
+    },
+    /// It answers.
+    Well {
+        /// How the hub reaches it.
+        link: Link,
+        /// Its version.
+        version: String,
+        /// Its nodes, if they could be counted.
+        nodes: Option<NodeCount>,
+    },
+}
+
+/// What a working link is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    /// It is the hub.
+    InProcess,
+    /// Through the agent.
+    Tunnel,
+    /// At its address.
+    Direct,
+}
+
+impl Link {
+    fn condition(self) -> (&'static str, &'static str) {
+        match self {
+            Self::InProcess => ("InProcess", "The hub itself."),
+            Self::Tunnel => ("TunnelOpen", "The agent is connected."),
+            Self::Direct => ("AddressReachable", "The API server answers at its address."),
+        }
+    }
+}
+
+/// The next status.
+pub(crate) fn plan(old: &ClusterStatus, generation: Option<i64>, observed: &Observed, now: Timestamp) -> ClusterStatus {
+    let mut next = ClusterStatus { observed_generation: generation, ..old.clone() };
+    let mut set = Setter { old: &old.conditions, now, said: Vec::new() };
+    match observed {
+        Observed::Waiting { reason, message } => {
+            next.phase = Some("Pending".into());
+            set.put("Connected", "False", reason, message);
+            set.put("Ready", "False", reason, message);
+        }
+        Observed::Lost { reason, message } => {
+            set.put("Connected", "False", reason, message);
+            lost(&mut set, old, now);
+        }
+        Observed::Sick { link, message } => {
+            let (reason, text) = link.condition();
+            next.last_heartbeat_time = Some(Time(now));
+            set.put("Connected", "True", reason, text);
+            set.put("APIServerHealthy", "False", "ReadyzFailed", message);
+            set.keep("VersionSupported");
+            set.put("Ready", "False", "APIServerUnhealthy", message);
+        }
+        Observed::Well { link, version, nodes } => {
+            let (reason, text) = link.condition();
+            next.phase = Some("Provisioned".into());
+            next.last_heartbeat_time = Some(Time(now));
+            next.kubernetes_version = Some(version.clone());
+            next.nodes = nodes.map(count).or(next.nodes);
+            set.put("Connected", "True", reason, text);
+            set.put("APIServerHealthy", "True", "ReadyzOK", "/readyz answered ok.");
+            match version_gate(version) {
+                Ok(()) => {
+                    set.put("VersionSupported", "True", "InRange", &format!("The version is within {}.", crate::SUPPORTED));
+                    set.put("Ready", "True", "AllChecksPassed", "Connected, healthy and of a supported version.");
+                }
+                Err(error) => {
+                    let message = format!("{error}.");
+                    set.put("VersionSupported", "False", "OutOfRange", &message);
+                    set.put("Ready", "False", "VersionNotSupported", &message);
+                }
+            }
+        }
+    }
+    next.conditions = set.finish();
+    next
+}
+
+/// For a while the last known state is the best guess; then it is none.
+fn lost(set: &mut Setter<'_>, old: &ClusterStatus, now: Timestamp) {
+    let silent = old.last_heartbeat_time.as_ref().is_none_or(|last| now.duration_since(last.0) >= SILENCE);
+    let message = "No heartbeat; the last known state may no longer hold.";
+    for kind in ["Ready", "APIServerHealthy"] {
+        match silent {
+            true => set.put(kind, "Unknown", "HeartbeatLost", message),
+            false => set.keep(kind),
+        }
+    }
+    set.keep("VersionSupported");
+}
+
+/// Whether the next status is worth a write: it says something else, or the heartbeat on record is old.
+pub(crate) fn is_due(old: &ClusterStatus, next: &ClusterStatus) -> bool {
+    let without_heartbeat = |status: &ClusterStatus| ClusterStatus { last_heartbeat_time: None, ..status.clone() };
+    if without_heartbeat(old) != without_heartbeat(next) {
+        return true;
+    }
+    match (&old.last_heartbeat_time, &next.last_heartbeat_time) {
+        (Some(old), Some(next)) => next.0.duration_since(old.0) >= HEARTBEAT,
+        (old, next) => old != next,
+    }
+}
+
+/// Whether everything is well, so that there is no hurry to look again.
+pub(crate) fn is_ready(status: &ClusterStatus) -> bool {
+    status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+fn count(nodes: NodeCount) -> Nodes {
+    let number = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    Nodes { total: number(nodes.total), ready: number(nodes.ready) }
+}
+
+struct Setter<'a> {
+    old: &'a [Condition],
+    now: Timestamp,
+    said: Vec<Condition>,
+}
+
+impl Setter<'_> {
+    fn put(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
+        let before = self.old.iter().find(|condition| condition.type_ == kind);
+        let since = before.filter(|condition| condition.status == status).map(|condition| condition.last_transition_time.clone());
+        self.said.push(Condition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            last_transition_time: since.unwrap_or(Time(self.now)),
+            observed_generation: None,
+        });
+    }
+
+    fn keep(&mut self, kind: &str) {
+        self.said.extend(self.old.iter().find(|condition| condition.type_ == kind).cloned());
+    }
+
+    /// In their order, and behind them what others have put there.
+    fn finish(mut self) -> Vec<Condition> {
+        let foreign = self.old.iter().filter(|condition| !CONDITIONS.contains(&&*condition.type_)).cloned();
+        self.said.sort_by_key(|condition| CONDITIONS.iter().position(|kind| *kind == condition.type_));
+        self.said.extend(foreign);
+        self.said
+    }
+}
+
+#[cfg(test)]
+mod tests;

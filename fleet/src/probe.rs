@@ -1,0 +1,168 @@
+//! How a cluster is: asked directly, or through its agent.
+//!
+//! The answers come from machines that somebody else runs. All of them are bounded, and their texts are made plain.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use lib_names::ClusterName;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+use tunnel_protocol::{ApiHealth, Health, NodeCount, Target};
+
+use crate::api::{Body, ClusterApi, collect, full};
+use crate::Inner;
+use crate::error::ProbeError;
+use crate::version::version_gate;
+
+const SMALL: usize = 64 * 1024;
+const PAGE: usize = 8 * 1024 * 1024;
+/// Nodes are counted in pages of this many.
+const NODES: usize = 200;
+/// And no more pages than this.
+const PAGES: usize = 50;
+
+/// What a cluster says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Whether it is ready, and why not.
+    pub ready: Result<(), String>,
+    /// As `v1.34.2`.
+    pub version: String,
+    /// `None` if they may not be counted.
+    pub nodes: Option<NodeCount>,
+}
+
+/// Asks a cluster at its address, or the hub itself.
+pub(crate) async fn ask(api: &ClusterApi, deadline: Duration) -> Result<Probe, ProbeError> {
+    timeout(deadline, async {
+        let version: Version = decode(api, "/version", SMALL).await?;
+        let ready = match get(api, "/readyz", SMALL).await? {
+            (StatusCode::OK, _) => Ok(()),
+            (_, text) => Err(plain(&String::from_utf8_lossy(&text))),
+        };
+        let nodes = count_nodes(api).await?;
+        Ok(Probe { ready, version: plain(&version.git_version), nodes })
+    })
+    .await
+    .map_err(|_| ProbeError::Deadline)?
+}
+
+/// As [`ask`], for a cluster that is to be imported: a version outside the gate is an error.
+pub(crate) async fn check(api: &ClusterApi, deadline: Duration) -> Result<Probe, ProbeError> {
+    let probe = ask(api, deadline).await?;
+    version_gate(&probe.version)?;
+    Ok(probe)
+}
+
+/// Asks a cluster's agent.
+pub(crate) async fn ask_agent(
+    inner: &Inner,
+    cluster: &ClusterName,
+    deadline: Duration,
+) -> Result<ApiHealth, ProbeError> {
+    timeout(deadline, async {
+        let request = get_request(Health::PATH).ok_or(ProbeError::Answer { path: Health::PATH })?;
+        let response = inner
+            .through_tunnel(cluster, Target::AgentStatus, request)
+            .await
+            .map_err(|error| ProbeError::Unreachable(error.into()))?;
+        let bytes = collect(response.into_body(), Health::MAX_BYTES).await?;
+        Health::decode(&bytes).map(|health| health.api).map_err(|_| ProbeError::Answer { path: Health::PATH })
+    })
+    .await
+    .map_err(|_| ProbeError::Deadline)?
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    git_version: String,
+}
+
+#[derive(Deserialize)]
+struct NodeList {
+    metadata: ListMeta,
+    items: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct ListMeta {
+    #[serde(rename = "continue", default)]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    #[serde(default)]
+    status: NodeStatus,
+}
+
+#[derive(Deserialize, Default)]
+struct NodeStatus {
+    #[serde(default)]
+    conditions: Option<Vec<NodeCondition>>,
+}
+
+#[derive(Deserialize)]
+struct NodeCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl Node {
+    fn is_ready(&self) -> bool {
+        let conditions = self.status.conditions.iter().flatten();
+        conditions.into_iter().any(|condition| condition.kind == "Ready" && condition.status == "True")
+    }
+}
+
+async fn count_nodes(api: &ClusterApi) -> Result<Option<NodeCount>, ProbeError> {
+    const PATH: &str = "/api/v1/nodes";
+    let mut count = NodeCount::default();
+    let mut next = String::new();
+    for _ in 0..PAGES {
+        let token: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        let (status, body) = get(api, &format!("{PATH}?limit={NODES}&continue={token}"), PAGE).await?;
+        if status == StatusCode::FORBIDDEN {
+            return Ok(None);
+        }
+        let list: NodeList = serde_json::from_slice(&body).map_err(|_| ProbeError::Answer { path: PATH })?;
+        count.total = count.total.saturating_add(u32::try_from(list.items.len()).unwrap_or(u32::MAX));
+        let ready = list.items.iter().filter(|node| node.is_ready()).count();
+        count.ready = count.ready.saturating_add(u32::try_from(ready).unwrap_or(u32::MAX));
+        match list.metadata.next.filter(|next| !next.is_empty()) {
+            Some(token) => next = token,
+            None => break,
+        }
+    }
+    Ok(Some(count))
+}
+
+async fn decode<T: DeserializeOwned>(api: &ClusterApi, path: &'static str, limit: usize) -> Result<T, ProbeError> {
+    match get(api, path, limit).await? {
+        (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(|_| ProbeError::Answer { path }),
+        (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => Err(ProbeError::Refused(status.as_u16())),
+        _ => Err(ProbeError::Answer { path }),
+    }
+}
+
+async fn get(api: &ClusterApi, path: &str, limit: usize) -> Result<(StatusCode, Bytes), ProbeError> {
+    let request = get_request(path).ok_or(ProbeError::Answer { path: "/" })?;
+    let response = api.send(request).await.map_err(ProbeError::Unreachable)?;
+    let status = response.status();
+    Ok((status, collect(response.into_body(), limit).await?))
+}
+
+fn get_request(path: &str) -> Option<Request<Body>> {
+    Request::builder().method(Method::GET).uri(path).header("accept", "application/json, */*").body(full("")).ok()
+}
+
+/// One short line that a terminal shows as it is.
+fn plain(text: &str) -> String {
+    let harmless = text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c });
+    harmless.take(512).collect()
+}

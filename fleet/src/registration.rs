@@ -1,0 +1,273 @@
+//! Registration: the cluster dials the hub.
+//!
+//! A token buys one certificate, for one cluster, within a day. Only its hash is kept, in a Secret that is deleted by
+//! whoever spends it: of two who try, the API server lets one. From then on the cluster is known by its agent's key, and
+//! another key is refused until the cluster is removed.
+
+use std::time::{Duration, SystemTime};
+
+use api_types::cluster::{AGENT_KEY, Cluster, ClusterSpec, Connection};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use lib_names::ClusterName;
+use lib_telemetry::chain;
+use lib_tls::{PeerIdentity, SigningRequest, SpkiPin, Subject};
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate};
+use tunnel_protocol::{AGENTS_GROUP, agent_user, cluster_of_agent};
+
+use crate::error::{AgentRefused, Error};
+use crate::import::{cluster_name, display_name, object, owned_secret};
+use crate::{Caller, Fleet, manifest};
+
+/// How long a token may wait.
+const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What somebody wants to register.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrationRequest {
+    /// The cluster's name on the hub.
+    pub name: String,
+    /// Its name for people.
+    pub display_name: Option<String>,
+}
+
+/// What they need for it. The token is in it, and is not said again.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registration {
+    /// The cluster's name.
+    pub name: String,
+    /// The token.
+    pub token: String,
+    /// Until when it may be spent.
+    pub expiration_timestamp: Timestamp,
+    /// One line to run where the cluster's kubeconfig is.
+    pub command: String,
+    /// Or this, for `kubectl apply`.
+    pub manifest: String,
+}
+
+impl Fleet {
+    /// Makes a cluster that waits for its agent, and the token for that.
+    pub async fn register(&self, caller: &Caller, request: RegistrationRequest) -> Result<Registration, Error> {
+        let name = cluster_name(&request.name)?;
+        let display_name = display_name(request.display_name)?;
+        let object = object(&name, display_name.as_deref(), Connection::Tunnel, ClusterSpec::default());
+        let cluster = self.create(caller, &name, &object, false).await?;
+        let token = match self.issue_token(&cluster).await {
+            Ok(token) => token,
+            Err(error) => {
+                self.take_back(&cluster).await;
+                return Err(error);
+            }
+        };
+        tracing::info!(cluster = %name, user = caller.name(), "a cluster may register");
+        let (hub, authority) = (&self.inner.config.hub_address, &self.inner.authority);
+        let invitation = manifest::Invitation {
+            cluster: &name,
+            token: &token.0,
+            hub,
+            authority_pem: authority.certificate_pem(),
+            pin: authority.pin(),
+            image: &self.inner.config.agent_image,
+        };
+        Ok(Registration {
+            command: invitation.command(),
+            manifest: invitation.manifest(),
+            name: name.to_string(),
+            expiration_timestamp: token.1,
+            token: token.0,
+        })
+    }
+
+    async fn issue_token(&self, cluster: &Cluster) -> Result<(String, Timestamp), Error> {
+        let mut bytes = [0; 32];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
+        let token = URL_SAFE_NO_PAD.encode(bytes);
+        let life = jiff::SignedDuration::try_from(LIFE).unwrap_or(jiff::SignedDuration::ZERO);
+        let expires = Timestamp::now().checked_add(life).unwrap_or(Timestamp::MAX);
+        let mut secret = owned_secret(cluster, token_name(&cluster.name_any()), "fleet.cpaas.io/registration-token");
+        let data = [
+            ("hash", hash(&token)),
+            ("expires", expires.to_string()),
+            ("clusterUID", cluster.uid().unwrap_or_default()),
+        ];
+        secret.data = Some(data.into_iter().map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes()))).collect());
+        self.put_secret(&secret).await?;
+        Ok((token, expires))
+    }
+
+    /// Turns a token into a certificate for the key of the request.
+    pub async fn redeem(&self, token: &str, asked: &CertificateRequest) -> Result<IssuedCertificate, AgentRefused> {
+        let secret = self.inner.secrets().get_opt(&token_name(asked.cluster.as_str())).await.map_err(hub)?;
+        let secret = secret.filter(|secret| is_spendable(secret, token, Timestamp::now())).ok_or(AgentRefused::Token)?;
+        let cluster = self.expecting(&asked.cluster).await.map_err(|error| match error {
+            AgentRefused::NotExpected(_) => AgentRefused::Token,
+            error => error,
+        })?;
+        if text(&secret, "clusterUID") != cluster.uid() {
+            return Err(AgentRefused::Token);
+        }
+        if known_key(&cluster).is_some() {
+            return Err(AgentRefused::OtherKey(asked.cluster.clone()));
+        }
+        // A request that would not be signed does not cost the token.
+        let request = SigningRequest::from_pem(&asked.request).map_err(AgentRefused::Request)?;
+        let issued = self.sign(&request, &asked.cluster)?;
+        self.spend(&secret).await?;
+        self.remember_key(&cluster, request.pin()).await?;
+        tracing::info!(cluster = %asked.cluster, key = %request.pin(), "a cluster has registered");
+        Ok(issued)
+    }
+
+    /// The next certificate for the same key.
+    pub async fn renew(&self, peer: &PeerIdentity, asked: &CertificateRequest) -> Result<IssuedCertificate, AgentRefused> {
+        let cluster = cluster_of_agent(&peer.common_name, &peer.organizations)
+            .map_err(|_| AgentRefused::NotExpected(asked.cluster.clone()))?;
+        if cluster != asked.cluster {
+            return Err(AgentRefused::NotExpected(asked.cluster.clone()));
+        }
+        self.admit(&cluster, peer.spki).await?;
+        let request = SigningRequest::from_pem(&asked.request).map_err(AgentRefused::Request)?;
+        if request.pin() != peer.spki {
+            return Err(AgentRefused::OtherKey(cluster));
+        }
+        self.sign(&request, &cluster)
+    }
+
+    /// Whether an agent with this key may speak for a cluster. Asks the hub's API: what is remembered may be late.
+    pub async fn admit(&self, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
+        let object = self.expecting(cluster).await?;
+        match known_key(&object) {
+            Some(known) if known == key => Ok(()),
+            Some(_) => Err(AgentRefused::OtherKey(cluster.clone())),
+            None => Err(AgentRefused::NotExpected(cluster.clone())),
+        }
+    }
+
+    async fn expecting(&self, name: &ClusterName) -> Result<Cluster, AgentRefused> {
+        let cluster = self.inner.clusters().get_opt(name.as_str()).await.map_err(hub)?;
+        let expects = |cluster: &Cluster| {
+            cluster.metadata.deletion_timestamp.is_none() && Connection::of(cluster) == Some(Connection::Tunnel)
+        };
+        cluster.filter(expects).ok_or_else(|| AgentRefused::NotExpected(name.clone()))
+    }
+
+    fn sign(&self, request: &SigningRequest, cluster: &ClusterName) -> Result<IssuedCertificate, AgentRefused> {
+        let subject = Subject::new(agent_user(cluster), [AGENTS_GROUP]);
+        let certificate = self.inner.authority.sign_client(request, &subject, SystemTime::now());
+        Ok(IssuedCertificate { certificate: certificate.map_err(AgentRefused::Request)? })
+    }
+
+    async fn spend(&self, secret: &Secret) -> Result<(), AgentRefused> {
+        let params = DeleteParams::default().preconditions(Preconditions {
+            uid: secret.uid(),
+            resource_version: secret.resource_version(),
+        });
+        match self.inner.secrets().delete(&secret.name_any(), &params).await {
+            Ok(_) => Ok(()),
+            // Somebody else was first.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Err(AgentRefused::Token),
+            Err(error) => Err(hub(error)),
+        }
+    }
+
+    /// Notes the key, unless the cluster has changed into one that has a key or is on its way out.
+    async fn remember_key(&self, cluster: &Cluster, key: SpkiPin) -> Result<(), AgentRefused> {
+        let name = cluster.name_any();
+        let mut current = cluster.clone();
+        loop {
+            let patch = json!({"metadata": {
+                "resourceVersion": current.resource_version(),
+                "annotations": {AGENT_KEY: key.to_string()},
+            }});
+            let patched = self.inner.clusters().patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+            match patched {
+                Ok(_) => return Ok(()),
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(hub(error)),
+            }
+            let parsed: ClusterName = name.parse().map_err(|_| AgentRefused::Token)?;
+            current = self.expecting(&parsed).await?;
+            if current.uid() != cluster.uid() || known_key(&current).is_some() {
+                return Err(AgentRefused::OtherKey(parsed));
+            }
+        }
+    }
+
+    /// Deletes tokens and credentials of a cluster.
+    pub(crate) async fn forget_secrets(&self, cluster: &str) -> Result<(), Error> {
+        for name in [token_name(cluster), crate::import::credential_name(cluster)] {
+            match self.inner.secrets().delete(&name, &DeleteParams::default()).await {
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(Error::hub("delete the cluster's credentials")(error)),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Registered, and with which key. An annotation that is no key is nobody's.
+pub(crate) fn known_key(cluster: &Cluster) -> Option<SpkiPin> {
+    let text = cluster.metadata.annotations.as_ref()?.get(AGENT_KEY)?;
+    match text.parse() {
+        Ok(pin) => Some(pin),
+        Err(error) => {
+            tracing::warn!(cluster = %cluster.name_any(), error = %chain(&error), "the noted key of an agent is damaged");
+            None
+        }
+    }
+}
+
+fn is_spendable(secret: &Secret, token: &str, now: Timestamp) -> bool {
+    // Both are hashes: how long the comparison takes says nothing about the token.
+    let right = text(secret, "hash").is_some_and(|stored| stored == hash(token));
+    let expires: Option<Timestamp> = text(secret, "expires").and_then(|text| text.parse().ok());
+    right && expires.is_some_and(|expires| now < expires)
+}
+
+fn token_name(cluster: &str) -> String {
+    format!("{cluster}-registration")
+}
+
+fn hash(token: &str) -> String {
+    digest(&SHA256, token.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
+fn hub(error: kube::Error) -> AgentRefused {
+    AgentRefused::Hub(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_18_a_token_is_good_for_its_time_only() {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let data = [("hash", hash("secret")), ("expires", (now + Duration::from_secs(60)).to_string())];
+        let data = data.into_iter().map(|(key, value)| (key.to_owned(), ByteString(value.into_bytes()))).collect();
+        let secret = Secret { data: Some(data), ..Default::default() };
+        assert!(is_spendable(&secret, "secret", now));
+        assert!(!is_spendable(&secret, "secret", now + Duration::from_secs(60)));
+        for other in ["", "Secret", "secret ", "secre"] {
+            assert!(!is_spendable(&secret, other, now), "{other:?}");
+        }
+        assert!(!is_spendable(&Secret::default(), "secret", now));
+    }
+}

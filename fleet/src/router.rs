@@ -1,0 +1,128 @@
+//! From a cluster's name to its API, in the caller's name.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use api_types::cluster::{Cluster, Connection};
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use kube::ResourceExt;
+use lib_names::ClusterName;
+use tokio::time::timeout;
+use tunnel_protocol::Target;
+
+use crate::access::Access;
+use crate::api::{Body, BoxError, ClusterApi, boxed};
+use crate::error::{NoAccess, SendError};
+use crate::import::credential_name;
+use crate::{Caller, Fleet, Inner, direct};
+
+/// How long a cluster may take to begin its answer. API servers give up after 60 s themselves.
+const ANSWER: Duration = Duration::from_secs(65);
+/// How long a stream in a tunnel may take to open.
+const OPEN: Duration = Duration::from_secs(65);
+
+/// Clusters at their addresses, by the credential that was last seen.
+#[derive(Default)]
+pub(crate) struct Directs(Mutex<HashMap<String, Known>>);
+
+struct Known {
+    /// The uid and version of the Secret.
+    version: (Option<String>, Option<String>),
+    api: ClusterApi,
+}
+
+impl Directs {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        // Every change is one insertion or removal: a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn forget(&self, cluster: &str) {
+        self.lock().remove(cluster);
+    }
+}
+
+impl Fleet {
+    /// Sends a request to a cluster in the caller's name and waits for the head of the answer.
+    ///
+    /// There is no retry: only the caller knows whether a request is safe to repeat.
+    pub async fn send(
+        &self,
+        cluster: &ClusterName,
+        caller: &Caller,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, SendError> {
+        caller.impersonate(request.headers_mut());
+        let answer = self.inner.exchange(cluster, request);
+        timeout(ANSWER, answer).await.map_err(|_| SendError::Deadline(cluster.clone()))?
+    }
+}
+
+impl Inner {
+    /// The cluster's API and how it is reached. Which clusters there are is read from memory.
+    async fn exchange(&self, cluster: &ClusterName, request: Request<Body>) -> Result<Response<Body>, SendError> {
+        let unreachable = |source: BoxError| SendError::Unreachable { cluster: cluster.clone(), source };
+        if cluster.is_global() {
+            return self.hub.send(request).await.map_err(unreachable);
+        }
+        let object = self.cluster(cluster.as_str()).ok_or_else(|| SendError::Unknown(cluster.clone()))?;
+        match Connection::of(&object) {
+            Some(Connection::Tunnel) => {
+                self.through_tunnel(cluster, Target::KubernetesApi, request).await.map_err(|error| unreachable(error.into()))
+            }
+            Some(Connection::Direct) => {
+                let api = self.direct(&object).await.map_err(|error| unreachable(error.into()))?;
+                api.send(request).await.map_err(unreachable)
+            }
+            // Only the hub is in this process, whatever somebody wrote into an object.
+            Some(Connection::InProcess) | None => Err(unreachable("it does not say how it is reached".into())),
+        }
+    }
+
+    pub(crate) fn through_tunnel(
+        &self,
+        cluster: &ClusterName,
+        target: Target,
+        request: Request<Body>,
+    ) -> BoxFuture<'static, Result<Response<Body>, tunnel_hub::SendError>> {
+        let (sessions, cluster) = (self.sessions.clone(), cluster.clone());
+        Box::pin(async move {
+            let response = sessions.send(&cluster, target, request, OPEN).await?;
+            Ok(response.map(boxed))
+        })
+    }
+
+    /// The API of a cluster at its address. What is dialled stands in the Secret; the object is only what people see.
+    pub(crate) async fn direct(&self, cluster: &Cluster) -> Result<ClusterApi, NoAccess> {
+        let name = cluster.name_any();
+        if let Some(known) = self.directs.lock().get(&name) {
+            return Ok(known.api.clone());
+        }
+        self.refresh_direct(cluster).await
+    }
+
+    /// Looks at the Secret again, and keeps the connections if it is the same.
+    pub(crate) async fn refresh_direct(&self, cluster: &Cluster) -> Result<ClusterApi, NoAccess> {
+        let name = cluster.name_any();
+        let read = self.secrets().get_opt(&credential_name(&name)).await;
+        let Some(secret) = read.map_err(|error| NoAccess::Hub(Box::new(error)))? else {
+            self.directs.forget(&name);
+            return Err(NoAccess::Missing);
+        };
+        let owned = secret.owner_references().iter().any(|owner| Some(&owner.uid) == cluster.metadata.uid.as_ref());
+        if !owned {
+            self.directs.forget(&name);
+            return Err(NoAccess::Foreign);
+        }
+        let version = (secret.uid(), secret.resource_version());
+        if let Some(known) = self.directs.lock().get(&name).filter(|known| known.version == version) {
+            return Ok(known.api.clone());
+        }
+        let access = Access::of_secret(&secret).map_err(NoAccess::Damaged)?;
+        let api = direct::api(&access, &self.dialler, &self.drain).map_err(NoAccess::Dial)?;
+        self.directs.lock().insert(name, Known { version, api: api.clone() });
+        Ok(api)
+    }
+}

@@ -14,7 +14,7 @@ mod server;
 mod volumes;
 
 pub use programs::{Identity, Program, ProgramContext, Programs};
-pub use server::{Body, ServeError};
+pub use server::Body;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 
 use crate::{
     Timings,
@@ -47,6 +47,8 @@ pub struct Kubelets {
     nodes: BTreeMap<String, nodes::Spec>,
     timings: Timings,
     memory: Mutex<HashMap<String, Memory>>,
+    /// Statuses on their way to the API server, by uid. What runs here is true before the server says so.
+    reporting: Mutex<HashMap<String, PodStatus>>,
     addresses: Mutex<Addresses>,
     logs: Logs,
     programs: Option<Arc<dyn Programs>>,
@@ -71,6 +73,7 @@ impl Kubelets {
             nodes: specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect(),
             timings: config.timings.clone(),
             memory: Mutex::new(HashMap::new()),
+            reporting: Mutex::new(HashMap::new()),
             addresses: Mutex::new(Addresses::default()),
             logs: Logs::default(),
             programs,
@@ -141,8 +144,12 @@ impl Kubelets {
     async fn carry_out(&self, pod: &Pod, node: &nodes::Spec, step: Step) -> Result<Next, Error> {
         if let Some(status) = step.status {
             let mut updated = pod.clone();
+            lock(&self.reporting).insert(uid(pod).to_owned(), status.clone());
             updated.status = Some(status);
-            self.cluster.pods.update_as(pod, &updated, Some("status"), "kubelet").await?;
+            let written = self.cluster.pods.update_as(pod, &updated, Some("status"), "kubelet").await;
+            // From here on the cache has it, or the next attempt will.
+            lock(&self.reporting).remove(uid(pod));
+            written?;
         }
         for start in &step.start_programs {
             self.start_program(pod, start).await;
@@ -209,9 +216,18 @@ impl Kubelets {
         lock(&self.running).insert((uid(pod).to_owned(), container.to_owned()), handle);
     }
 
+    /// A pod as its kubelet sees it.
+    fn view(&self, key: &Key) -> Option<Arc<Pod>> {
+        let pod = self.cluster.pods.get(key)?;
+        match lock(&self.reporting).get(uid(&*pod)) {
+            Some(status) => Some(Arc::new(Pod { status: Some(status.clone()), ..(*pod).clone() })),
+            None => Some(pod),
+        }
+    }
+
     /// The pod that a streaming request names, if it is on that node.
     fn find(&self, node: &str, namespace: &str, pod: &str) -> Option<Arc<Pod>> {
-        let pod = self.cluster.pods.get(&Key::new(namespace, pod))?;
+        let pod = self.view(&Key::new(namespace, pod))?;
         (pod.spec.as_ref()?.node_name.as_deref() == Some(node)).then_some(pod)
     }
 

@@ -38,7 +38,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, SigningRequest, Timings};
 pub use error::Error;
-pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs, ServeError};
+pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs};
 
 use cluster::Cluster;
 

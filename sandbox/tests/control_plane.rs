@@ -10,12 +10,13 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt,
     api::{
-        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, PropagationPolicy,
+        ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+        PropagationPolicy,
     },
 };
 use sandbox::{ControlPlane, ControlPlaneConfig, Running};
 use serde_json::{Value, json};
-use support::{eventually, gone};
+use support::{eventually, gone, until};
 
 async fn start() -> (TestCluster, Client, Running) {
     let server = TestCluster::start().await;
@@ -141,6 +142,7 @@ async fn garbage_of_custom_kinds_is_collected_too() {
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Widget"));
     let widgets: Api<DynamicObject> = Api::namespaced_with(client.clone(), "default", &resource);
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
+    until("the new kind is served", || async { widgets.list(&ListParams::default()).await.is_ok() }).await;
     let owner = widgets.create(&PostParams::default(), &DynamicObject::new("w", &resource)).await.unwrap();
     let reference = json!({"ownerReferences": [{"apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": owner.uid()}]});
     map(&maps, "child", reference).await;

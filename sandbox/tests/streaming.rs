@@ -100,6 +100,16 @@ async fn exec_runs_the_built_in_shell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn exec_works_without_a_socket() {
+    let cluster = start().await;
+    pod(&cluster, "p", json!({})).await;
+    let mut process = cluster.api::<Pod>().exec("p", ["hostname"], &AttachParams::default()).await.unwrap();
+    let mut out = String::new();
+    tokio::time::timeout(PATIENCE, process.stdout().unwrap().read_to_string(&mut out)).await.unwrap().unwrap();
+    assert_eq!(out, "p\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn exec_reads_standard_input() {
     let cluster = start().await;
     pod(&cluster, "p", json!({})).await;

@@ -120,13 +120,14 @@ impl Collector {
             }
             kept
         });
+        // Known before watched: what the first list turns up is judged by this.
+        *self.served() = found
+            .iter()
+            .map(|served| ((served.resource.group.clone(), served.resource.kind.clone()), served.clone()))
+            .collect();
         for served in &found {
             watches.entry(key(served)).or_insert_with(|| self.watch(served.clone()));
         }
-        *self.served() = found
-            .into_iter()
-            .map(|served| ((served.resource.group.clone(), served.resource.kind.clone()), served))
-            .collect();
     }
 
     fn watch(self: &Arc<Self>, served: Arc<Served>) -> CancellationToken {
@@ -166,7 +167,11 @@ impl Collector {
                     Vec::new()
                 }
                 Ok(watcher::Event::InitDone) => {
-                    let due = self.graph().keep_only(served, &std::mem::take(&mut relisted));
+                    let mut graph = self.graph();
+                    let mut due = graph.keep_only(served, &std::mem::take(&mut relisted));
+                    // Whoever waited for this kind to be served can be judged now.
+                    due.extend(graph.unresolved());
+                    drop(graph);
                     listed.done();
                     due
                 }

@@ -2,9 +2,8 @@
 //!
 //! # Flow
 //!
-//! [`Kubelets::handle`] answers a request that carries its own connection (a hyper server's). [`Kubelets::send`] is the
-//! client's side of the same over an in-memory connection: the response of an upgrade can be upgraded in turn, so an
-//! API server in the same process treats a simulated kubelet like a remote one.
+//! An upgrade takes over the connection that the request carries (a hyper server's). A request without one, as from a
+//! client in the same process, goes over a connection in memory, and its answer can be upgraded instead.
 
 mod exec;
 mod log_stream;
@@ -17,59 +16,61 @@ use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use hyper::service::service_fn;
+use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
 
 use super::Kubelets;
 
-/// The body of every answer.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// What may go wrong while an answer is read.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a request could not be brought to a simulated kubelet.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// There is no such node here.
-    #[error("node {0:?} is not simulated here")]
-    UnknownNode(String),
-    /// The in-memory connection broke.
-    #[error("could not speak HTTP to the simulated kubelet")]
-    Connection(#[source] hyper::Error),
-}
+/// The body of every answer.
+pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A refusal in plain text, as kubelets give it.
 type Refusal = (StatusCode, String);
 
 impl Kubelets {
-    /// Brings a request to a node's kubelet over an in-memory connection and returns its answer; after `101` the
-    /// answer can be upgraded with [`hyper::upgrade::on`].
-    pub async fn send<B>(
-        self: &Arc<Self>,
-        node: &str,
-        request: Request<B>,
-    ) -> Result<Response<hyper::body::Incoming>, ServeError>
+    /// Answers a request to a node's kubelet; `101` for streams.
+    pub async fn handle<B>(self: &Arc<Self>, node: &str, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        B::Error: Into<BoxError>,
     {
-        let known = self.nodes.get(node).ok_or_else(|| ServeError::UnknownNode(node.to_owned()))?.name.clone();
+        let Some(known) = self.nodes.get(node) else {
+            return text(StatusCode::BAD_GATEWAY, format!("node {node:?} is not simulated here"));
+        };
+        let upgrades = request.headers().contains_key(header::UPGRADE);
+        if !upgrades || request.extensions().get::<OnUpgrade>().is_some() {
+            return self.answer(&known.name, request);
+        }
+        match self.connect(known.name.clone(), request).await {
+            Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),
+            Err(error) => text(StatusCode::BAD_GATEWAY, crate::error::chain(&error)),
+        }
+    }
+
+    /// Sends a request over a connection in memory.
+    async fn connect<B>(self: &Arc<Self>, node: String, request: Request<B>) -> Result<Response<Incoming>, hyper::Error>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let this = self.clone();
-        let token = self.cluster.token.clone();
+        let (this, token) = (self.clone(), self.cluster.token.clone());
         self.cluster.tasks.spawn(async move {
             let service = service_fn(move |request| {
-                let (this, node) = (this.clone(), known.clone());
-                async move { Ok::<_, Infallible>(this.handle(&node, request).await) }
+                let response = this.answer(&node, request);
+                async { Ok::<_, Infallible>(response) }
             });
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(far), service).with_upgrades();
+            let builder = hyper::server::conn::http1::Builder::new();
             tokio::select! {
                 () = token.cancelled() => {}
-                _ = connection => {}
+                _ = builder.serve_connection(TokioIo::new(far), service).with_upgrades() => {}
             }
         });
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(near)).await.map_err(ServeError::Connection)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await?;
         let token = self.cluster.token.clone();
         self.cluster.tasks.spawn(async move {
             tokio::select! {
@@ -77,11 +78,10 @@ impl Kubelets {
                 _ = connection.with_upgrades() => {}
             }
         });
-        sender.send_request(relative(request)).await.map_err(ServeError::Connection)
+        sender.send_request(relative(request)).await
     }
 
-    /// Answers one request to a node's kubelet.
-    pub async fn handle<B>(self: &Arc<Self>, node: &str, mut request: Request<B>) -> Response<Body> {
+    fn answer<B>(self: &Arc<Self>, node: &str, mut request: Request<B>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         let segments: Vec<Cow<'_, str>> = path
             .trim_start_matches('/')
@@ -175,7 +175,7 @@ impl Query {
 }
 
 fn text(code: StatusCode, message: impl Into<Bytes>) -> Response<Body> {
-    let mut response = Response::new(Full::new(message.into()).boxed_unsync());
+    let mut response = Response::new(Full::new(message.into()).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = code;
     let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, plain);

@@ -33,7 +33,7 @@ impl KubeletTransport for Transport {
             let text = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             return Err(Status::bad_request(String::from_utf8_lossy(&text).into_owned()));
         }
-        Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
+        Ok(response)
     }
 }
 

@@ -132,6 +132,12 @@ impl Graph {
         gone.iter().flat_map(|uid| self.remove(uid)).collect()
     }
 
+    /// Objects with an owner that is not in the graph.
+    pub(super) fn unresolved(&self) -> Vec<Uid> {
+        let unknown = |node: &&Node| node.owners.iter().any(|owner| !self.nodes.contains_key(owner.uid.as_str()));
+        self.nodes.values().filter(unknown).map(|node| node.uid.clone()).collect()
+    }
+
     pub(super) fn forget_kind(&mut self, served: &Served) -> Vec<Uid> {
         self.keep_only(served, &[])
     }
@@ -263,6 +269,15 @@ mod tests {
         graph.insert(node("owner", &[], leaving(ORPHAN)));
         graph.insert(node("child", &[("owner", false)], json!({})));
         assert!(matches!(graph.judge("owner"), Verdict::Orphan(_, children) if children.len() == 1));
+    }
+
+    #[test]
+    fn objects_of_unknown_owners_can_be_found_again() {
+        let mut graph = Graph::default();
+        graph.insert(node("child", &[("owner", false)], json!({})));
+        assert_eq!(uids(&graph.unresolved()), ["child"]);
+        graph.insert(node("owner", &[], json!({})));
+        assert!(graph.unresolved().is_empty());
     }
 
     #[test]

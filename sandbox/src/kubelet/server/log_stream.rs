@@ -1,6 +1,6 @@
 //! `GET /containerLogs/...`: what there is, then, when following, what comes.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::stream;
@@ -54,7 +54,7 @@ impl Kubelets {
         };
         let chunks = stream::unfold(reader, |mut reader| async move {
             let chunk = reader.next().await?;
-            Some((Ok::<_, Infallible>(Frame::data(chunk)), reader))
+            Some((Ok(Frame::data(chunk)), reader))
         });
         let mut response = text(StatusCode::OK, "");
         *response.body_mut() = StreamBody::new(chunks).boxed_unsync();
@@ -120,7 +120,7 @@ impl Reader {
 
     /// Looks at the container again; `false` if its run is over.
     fn refresh(&mut self) -> bool {
-        let Some(pod) = self.kubelets.cluster.pods.get(&self.key) else { return false };
+        let Some(pod) = self.kubelets.view(&self.key) else { return false };
         if uid(&*pod) != uid(&*self.found.pod) {
             return false;
         }

@@ -154,7 +154,7 @@ impl Discovery {
     /// Reads the cache, or asks the server.
     pub async fn open(env: &Environment, endpoint: &Endpoint, server: &str) -> Result<Self> {
         let cache = cache_path(env, server);
-        if let Some(catalogue) = cache.as_ref().and_then(|path| read_fresh(path)) {
+        if let Some(catalogue) = cache.as_ref().and_then(read_fresh) {
             return Ok(Self { endpoint: endpoint.clone(), cache, catalogue, fresh: false });
         }
         let mut discovery = Self { endpoint: endpoint.clone(), cache, catalogue: Catalogue::default(), fresh: false };

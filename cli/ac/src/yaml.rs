@@ -251,8 +251,7 @@ impl Shape {
 }
 
 fn printable(c: char) -> bool {
-    matches!(c, '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}'
-        | '\u{10000}'..='\u{10ffff}')
+    matches!(c, '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
         && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
@@ -284,7 +283,7 @@ fn reads_as_other(text: &str) -> bool {
     const WORDS: &[&str] = &[
         "", "~", "null", "Null", "NULL", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO",
         "off", "Off", "OFF", "true", "True", "TRUE", "false", "False", "FALSE", ".nan", ".NaN", ".NAN", ".inf", ".Inf",
-        ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", "<<",
+        ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF",
     ];
     WORDS.contains(&text) || reads_as_number(text) || base_sixty(text) || timestamp(text)
 }
@@ -420,6 +419,11 @@ mod tests {
             "{text}"
         );
         assert_eq!(parse(&text).unwrap()["message"], words);
+    }
+
+    #[test]
+    fn signs_beyond_the_basic_plane_are_escaped() {
+        check(json!({"a": "\u{1f600}", "b": "你好", "c": "<<"}), "a: \"\\U0001F600\"\nb: 你好\nc: <<\n");
     }
 
     #[test]

@@ -192,7 +192,8 @@ async fn remove(cx: &Cx, args: &Delete, opened: &Opened, one: &Doomed) -> Result
         DryRun::Client => " (dry run)",
         DryRun::Server => " (server dry run)",
     };
-    cx.ui.out_line(format!("{printed} {:?} {done}{suffix}", one.name))?;
+    let place = one.namespace.as_ref().map(|namespace| format!(" from {namespace} namespace")).unwrap_or_default();
+    cx.ui.out_line(format!("{printed} {:?} {done}{place}{suffix}", one.name))?;
     Ok(uid)
 }
 

@@ -29,7 +29,7 @@ const BUILT_IN: &[&str] = &[
 enum ListRule {
     /// As a whole.
     Atomic,
-    /// Element by element, told apart by these fields' first one that is present in all.
+    /// Element by element, told apart by this field.
     ByKey(&'static str),
     /// As a set.
     Set,
@@ -55,13 +55,7 @@ impl Place<'_> {
             ("finalizers", _) => return ListRule::Set,
             ("ports", _) if in_container => "containerPort",
             ("ports", "Service") => "port",
-            ("env" | "resizePolicy", _) if in_container => {
-                if self.field == "env" {
-                    "name"
-                } else {
-                    return ListRule::Atomic;
-                }
-            }
+            ("env", _) if in_container => "name",
             ("volumeMounts", _) if in_container => "mountPath",
             ("volumeDevices", _) if in_container => "devicePath",
             ("containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets", _) => "name",

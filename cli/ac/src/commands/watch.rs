@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 5;
 /// What a watch says.
 enum News {
     /// The whole list.
-    Listed(Found),
+    Listed(Box<Found>),
     /// One change: its kind and its table or object.
     Changed(&'static str, Value),
     /// The place was lost; a list follows.
@@ -166,7 +166,7 @@ async fn follow(opened: Opened, cluster: String, query: Query, chunk_size: u32, 
         let mut version = match fetch(&opened, query.clone(), chunk_size).await {
             Ok(found) => {
                 let version = version_of(&found.answer).unwrap_or_default();
-                if !tell(News::Listed(found)).await {
+                if !tell(News::Listed(Box::new(found))).await {
                     return;
                 }
                 version
@@ -219,6 +219,8 @@ async fn follow(opened: Opened, cluster: String, query: Query, chunk_size: u32, 
         if !tell(News::Lost).await {
             return;
         }
+        // A server that forgets every place at once is not asked in a tight loop either.
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 

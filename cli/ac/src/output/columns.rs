@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::jsonpath::{Template, show};
+use super::jsonpath::Template;
 use super::table::{align, harmless};
 use crate::error::{Error, Result};
 use crate::text::Text;
@@ -44,9 +44,22 @@ fn cell(path: &Template, item: &Value) -> String {
     if found.is_empty() {
         return "<none>".to_owned();
     }
-    let texts: Vec<String> =
-        found.iter().map(|value| if value.is_null() { "<nil>".to_owned() } else { harmless(&show(value)) }).collect();
+    let texts: Vec<String> = found.iter().map(|value| harmless(&show(value))).collect();
     texts.join(",")
+}
+
+/// A value as Go prints it, which is how kubectl fills these cells.
+fn show(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::Array(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}:{}", show(value))).collect();
+            format!("map[{}]", pairs.join(" "))
+        }
+    }
 }
 
 /// Splits at commas outside brackets.
@@ -80,6 +93,8 @@ mod tests {
         ]});
         let columns =
             Columns::parse("NAME:.metadata.name,IMG:.spec.containers[*].image,L:metadata.labels.x\\.y/z").unwrap();
+        let whole = Columns::parse("L:.metadata.labels").unwrap();
+        assert_eq!(whole.render(&list, false), "map[x.y/z:1]\n<none>\n");
         assert_eq!(columns.render(&list, true), "NAME   IMG      L\na      i,j      1\nb      <none>   <none>\n");
     }
 

@@ -567,7 +567,7 @@ mod tests {
             "{end}",
             "{range .items[*]}",
             "{.items[}",
-            "{.items[?(@.a~1)]}",
+            "{.items[?(@.a=1)]}",
             "{.items[0:5:0]}",
             "{x}",
             "{\"a}",

@@ -20,28 +20,28 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_util::sync::CancellationToken;
 
-pub const USER: &str = "admin@cpaas.io";
-pub const PASSWORD: &str = "correct horse";
+pub(crate) const USER: &str = "admin@cpaas.io";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 type Body = BoxBody<Bytes, Infallible>;
 
 #[derive(Default)]
-pub struct State {
-    pub tokens: Vec<String>,
-    pub clusters: Vec<String>,
+pub(crate) struct State {
+    pub(crate) tokens: Vec<String>,
+    pub(crate) clusters: Vec<String>,
     /// Clusters that cannot be reached.
-    pub lost: Vec<String>,
+    pub(crate) lost: Vec<String>,
     /// Path with the cluster's prefix -> object.
-    pub objects: BTreeMap<String, Value>,
+    pub(crate) objects: BTreeMap<String, Value>,
     /// Every request line and body.
-    pub requests: Vec<(String, String)>,
+    pub(crate) requests: Vec<(String, String)>,
     version: u64,
 }
 
-pub struct Platform {
-    pub url: String,
-    pub ca_pem: String,
-    pub state: Arc<Mutex<State>>,
+pub(crate) struct Platform {
+    pub(crate) url: String,
+    pub(crate) ca_pem: String,
+    pub(crate) state: Arc<Mutex<State>>,
     events: broadcast::Sender<(String, Value)>,
     stop: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
@@ -57,7 +57,7 @@ impl Drop for Platform {
 }
 
 impl Platform {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let state = Arc::new(Mutex::new(State {
             clusters: ["global", "east", "west"].map(str::to_owned).to_vec(),
             version: 100,
@@ -89,20 +89,20 @@ impl Platform {
     }
 
     /// Changes an object and tells whoever watches.
-    pub fn announce(&self, kind: &str, path: &str) {
+    pub(crate) fn announce(&self, kind: &str, path: &str) {
         let object = self.state.lock().unwrap().objects[path].clone();
         let collection = path.rsplit_once('/').unwrap().0.to_owned();
         self.events.send((collection, json!({"type": kind, "object": table(&[object])}))).unwrap();
     }
 
     /// How many watches are open.
-    pub fn watchers(&self) -> usize {
+    pub(crate) fn watchers(&self) -> usize {
         self.events.receiver_count()
     }
 }
 
 fn pod(name: &str) -> Value {
-    json!({"metadata": {"name": name, "namespace": "default", "uid": format!("uid-{name}"), "resourceVersion": "7",
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": "default", "uid": format!("uid-{name}"), "resourceVersion": "7",
             "labels": {"app": name.split('-').next()}, "managedFields": [{"manager": "x"}]},
         "spec": {"nodeName": "n1", "containers": [{"name": "main"}, {"name": "side"}]}, "status": {"phase": "Running"}})
 }
@@ -163,9 +163,13 @@ async fn serve(
 }
 
 fn reply(code: u16, value: &Value) -> Response<Body> {
+    let content_type = match value["kind"].as_str() {
+        Some("APIGroupDiscoveryList") => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        _ => "application/json",
+    };
     Response::builder()
         .status(code)
-        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::CONTENT_TYPE, content_type)
         .body(Full::new(Bytes::from(value.to_string())).boxed())
         .unwrap()
 }
@@ -373,7 +377,10 @@ fn merge(object: &mut Value, patch: &Value) {
     }
 }
 
-fn groups(groups: &[(&str, &str, &[(&str, &str, &str)])]) -> Value {
+/// Group, version, and the plural, kind and short name of each resource.
+type Group<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str, &'a str)]);
+
+fn groups(groups: &[Group<'_>]) -> Value {
     let items: Vec<Value> = groups
         .iter()
         .map(|(group, version, resources)| {

@@ -1,5 +1,7 @@
 //! Namespaces, garbage, accounts and roles, without any node.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its set-up does")]
+
 mod support;
 
 use harness::TestCluster;

@@ -1,5 +1,7 @@
 //! Logs, exec, attach, port-forward and in-process programs, through a real connection.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its set-up does")]
+
 mod support;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -1,5 +1,7 @@
 //! Workloads become what they should on simulated nodes.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its set-up does")]
+
 mod support;
 
 use k8s_openapi::api::{

@@ -1,1 +1,115 @@
-//! The front door: filter chain, routes, console assets.
+//! The front door: one port for people, programs and agents.
+//!
+//! The way of a request is one function, [`chain::Chain::answer`], to be read from top to bottom. The gateway says who is
+//! asking; whether they may, the cluster says that they ask. It holds no rules of its own: where it has to know, it asks
+//! the hub's API server in the caller's name.
+
+mod agents;
+mod assets;
+mod chain;
+mod clusters;
+mod fleet_api;
+mod headers;
+mod listener;
+mod metrics;
+mod origin;
+mod path;
+mod proxy;
+mod respond;
+mod review;
+mod sessions_api;
+mod until;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::fleet::Fleet;
+use ::identity::Identity;
+use lib_drain::Drain;
+use lib_telemetry::chain as error_chain;
+use lib_tls::{Authority, ClientVerification, Leaf, server_config};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::rustls::ServerConfig;
+use tunnel_hub::Sessions;
+use tunnel_protocol::ALPN;
+
+pub use assets::{Asset, Assets};
+
+/// Everything behind the door.
+pub struct Hub {
+    /// Who is who.
+    pub identity: Identity,
+    /// The clusters.
+    pub fleet: Fleet,
+    /// The tunnels.
+    pub sessions: Sessions,
+    /// Who signs the door's certificate, agents' and administrators'.
+    pub authority: Arc<Authority>,
+    /// The names and addresses under which the door is known: in its certificate, and in the `Host` of requests.
+    pub names: Vec<String>,
+    /// The console.
+    pub assets: Arc<dyn Assets>,
+}
+
+/// Why the door does not open.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Its certificate or TLS configuration could not be made.
+    #[error("could not set up TLS")]
+    Tls(#[from] lib_tls::Error),
+    /// The socket is of no use.
+    #[error("could not take connections")]
+    Listen(#[source] std::io::Error),
+}
+
+/// How often the door's certificate is looked at.
+const RENEWAL: Duration = Duration::from_secs(60 * 60);
+
+impl Hub {
+    /// Opens the door, until `drain` finishes.
+    pub fn serve(self, listener: TcpListener, drain: &Drain) -> Result<SocketAddr, Error> {
+        let address = listener.local_addr().map_err(Error::Listen)?;
+        let (config, due) = tls(&self.authority, &self.names)?;
+        let (publish, tls_config) = watch::channel(Arc::new(config));
+        drain.spawn(renew(self.authority.clone(), self.names.clone(), due, publish, drain.clone()));
+        let chain = Arc::new(chain::Chain::new(self, drain.clone()));
+        drain.spawn(listener::accept(listener, tls_config, chain, drain.clone()));
+        Ok(address)
+    }
+}
+
+/// The configuration, and when its certificate is to be replaced.
+fn tls(authority: &Authority, names: &[String]) -> Result<(ServerConfig, std::time::SystemTime), lib_tls::Error> {
+    let credential = authority.issue(&Leaf::Server(names.to_vec()))?;
+    let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
+    let config = server_config(&credential, &clients, &[ALPN, b"h2", b"http/1.1"])?;
+    Ok((config, credential.validity().renew_at()))
+}
+
+async fn renew(
+    authority: Arc<Authority>,
+    names: Vec<String>,
+    mut due: std::time::SystemTime,
+    publish: watch::Sender<Arc<ServerConfig>>,
+    drain: Drain,
+) {
+    loop {
+        tokio::select! {
+            () = drain.finishing() => return,
+            () = tokio::time::sleep(RENEWAL) => {}
+        }
+        if std::time::SystemTime::now() < due {
+            continue;
+        }
+        match tls(&authority, &names) {
+            Ok((config, next)) => {
+                due = next;
+                publish.send_replace(Arc::new(config));
+            }
+            Err(error) => tracing::error!(error = %error_chain(&error), "could not renew the door's certificate"),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The way of a request, in the order in which it goes.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use fleet::{Body, Caller};
+use futures::FutureExt;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use identity::{Presented, Session};
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use lib_tls::PeerIdentity;
+use serde_json::json;
+
+use crate::headers::Kind;
+use crate::metrics::{Metrics, Route};
+use crate::path::CanonicalPath;
+use crate::respond::{Refusal, answer, text};
+use crate::{Hub, agents, assets, clusters, fleet_api, headers, origin, proxy, review, sessions_api};
+
+/// The largest body that the platform's own routes read.
+pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The group of certificates that the hub's authority makes for whoever runs the hub's machine.
+const MASTERS: &str = "system:masters";
+
+/// What is known of a connection before any request.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    /// The real address; no header changes it.
+    pub(crate) address: SocketAddr,
+    /// The client certificate, verified.
+    pub(crate) identity: Option<Arc<PeerIdentity>>,
+}
+
+/// Everything that requests meet.
+pub(crate) struct Chain {
+    pub(crate) hub: Hub,
+    pub(crate) metrics: Metrics,
+    pub(crate) drain: Drain,
+    /// As `Host` says them.
+    hosts: Vec<String>,
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) enum Who {
+    /// Somebody who signed in.
+    Session(Box<Session>),
+    /// Somebody with a certificate of the hub's authority, who may reach the hub itself.
+    Certificate(Caller),
+}
+
+impl Who {
+    /// In whose name requests go on.
+    pub(crate) fn caller(&self) -> Result<Caller, Refusal> {
+        match self {
+            Self::Session(session) => {
+                let user = &session.user;
+                Caller::person(&user.name, &user.groups, &user.uid).map_err(|_| Refusal::unauthorized())
+            }
+            Self::Certificate(caller) => Ok(caller.clone()),
+        }
+    }
+
+    pub(crate) fn session(&self) -> Result<&Session, Refusal> {
+        match self {
+            Self::Session(session) => Ok(session),
+            Self::Certificate(_) => Err(Refusal::unauthorized()),
+        }
+    }
+}
+
+impl Chain {
+    pub(crate) fn new(hub: Hub, drain: Drain) -> Self {
+        let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
+        Self { hub, metrics: Metrics::new(), drain, hosts }
+    }
+
+    /// Answers one request. Never fails: what goes wrong is an answer too.
+    pub(crate) async fn answer(&self, connection: Connection, request: Request<Body>) -> Response<Body> {
+        let started = Instant::now();
+        // Ours, and not the client's: it leads through our logs.
+        let id = uuid::Uuid::new_v4().to_string();
+        let method = request.method().clone();
+        let run = std::panic::AssertUnwindSafe(self.filter(connection, request)).catch_unwind();
+        let (route, mut response) = match run.await {
+            Ok((route, Ok(response))) => (route, response),
+            Ok((route, Err(refusal))) => (route, refusal.into_response()),
+            Err(_) => (Route::Refused, Refusal::internal().into_response()),
+        };
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response.headers_mut().insert(
+            header::STRICT_TRANSPORT_SECURITY,
+            HeaderValue::from_static("max-age=31536000"),
+        );
+        let took = started.elapsed();
+        self.metrics.observe(route, response.status().as_u16(), took);
+        // No path and no query: both may hold what only two people should know.
+        tracing::debug!(id = %id, method = %method, route = ?route, code = response.status().as_u16(), ?took, "answered");
+        response
+    }
+
+    async fn filter(&self, connection: Connection, request: Request<Body>) -> (Route, Result<Response<Body>, Refusal>) {
+        let (parts, body) = request.into_parts();
+        let (kind, path) = match self.check(&parts) {
+            Ok(checked) => checked,
+            Err(refusal) => return (Route::Refused, Err(refusal)),
+        };
+        let route = route(path.as_str());
+        // What the platform reads itself is bounded before anything else; what goes on to a cluster is the cluster's.
+        if route != Route::Kubernetes && body.size_hint().lower() > BODY_LIMIT as u64 {
+            return (route, Err(Refusal::too_large(BODY_LIMIT)));
+        }
+        let request = Request::from_parts(parts, body);
+        (route, self.dispatch(route, connection, request, kind, &path).await)
+    }
+
+    /// What has only one reading, and claims nothing.
+    fn check(&self, parts: &Parts) -> Result<(Kind, CanonicalPath), Refusal> {
+        let kind = headers::check(parts, &self.hosts)?;
+        let path = CanonicalPath::of(&parts.uri).map_err(|error| Refusal::malformed(error.to_string()))?;
+        Ok((kind, path))
+    }
+
+    async fn dispatch(
+        &self,
+        route: Route,
+        connection: Connection,
+        request: Request<Body>,
+        kind: Kind,
+        path: &CanonicalPath,
+    ) -> Result<Response<Body>, Refusal> {
+        let path = path.as_str();
+        if kind == Kind::Upgrade && route != Route::Kubernetes {
+            return Err(Refusal::bad_request("nothing is streamed here"));
+        }
+        match route {
+            // Who asks does not matter to these, or is what they are to find out.
+            Route::Console => return self.console(&request, path),
+            Route::Agents => return agents::answer(self, &connection, request, path).await,
+            Route::Health if path != "/metrics" => return self.health(path),
+            Route::Sessions if path == "/auth/v1/sessions" => {
+                return sessions_api::login(self, connection.address.ip(), request).await;
+            }
+            _ => {}
+        }
+        let (parts, body) = request.into_parts();
+        let who = self.authenticate(&connection, &parts, kind)?;
+        let method = parts.method.clone();
+        let request = Request::from_parts(parts, body);
+        match route {
+            Route::Kubernetes => self.kubernetes(&who, request, kind, path).await,
+            Route::Fleet => fleet_api::answer(self, &who.caller()?, request, path).await,
+            Route::Sessions if path == "/auth/v1/clusters" => {
+                get_only(&method)?;
+                clusters::list(self, &who.caller()?).await
+            }
+            Route::Sessions => sessions_api::current(self, who.session()?, &method, path).await,
+            Route::Health => self.figures(&who.caller()?, &method).await,
+            Route::Console | Route::Agents | Route::Refused => Err(Refusal::not_found()),
+        }
+    }
+
+    /// Nobody passes without a name. No credential that is present and wrong is ever ignored.
+    fn authenticate(&self, connection: &Connection, parts: &Parts, kind: Kind) -> Result<Who, Refusal> {
+        let found = self.hub.identity.authenticate(&parts.headers).map_err(|error| {
+            tracing::debug!(error = %error, "a credential was refused");
+            Refusal::unauthorized()
+        })?;
+        if let Some((session, presented)) = found {
+            if presented == Presented::Cookie {
+                origin::check(parts, kind)?;
+            }
+            return Ok(Who::Session(Box::new(session)));
+        }
+        let Some(identity) = &connection.identity else { return Err(Refusal::unauthorized()) };
+        // Agents have certificates of the same authority, and are nobody here.
+        if identity.organizations != [MASTERS] {
+            return Err(Refusal::unauthorized());
+        }
+        // Browsers send certificates as they send cookies.
+        origin::check(parts, kind).or_else(|refusal| match parts.headers.contains_key(header::ORIGIN) {
+            true => Err(refusal),
+            false => Ok(()),
+        })?;
+        let caller = Caller::certificate(&identity.common_name, &identity.organizations);
+        caller.map(Who::Certificate).map_err(|_| Refusal::unauthorized())
+    }
+
+    async fn kubernetes(
+        &self,
+        who: &Who,
+        request: Request<Body>,
+        kind: Kind,
+        path: &str,
+    ) -> Result<Response<Body>, Refusal> {
+        let rest = path.strip_prefix("/kubernetes/").unwrap_or_default();
+        let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
+        let cluster: ClusterName = name.parse().map_err(|_| Refusal::not_found())?;
+        if matches!(who, Who::Certificate(_)) && !cluster.is_global() {
+            return Err(Refusal::forbidden("a certificate is good for the hub itself only"));
+        }
+        proxy::forward(self, who, &cluster, rest, request, kind).await
+    }
+
+    fn console(&self, request: &Request<Body>, path: &str) -> Result<Response<Body>, Refusal> {
+        get_only(request.method())?;
+        assets::answer(&*self.hub.assets, path, request.headers())
+    }
+
+    fn health(&self, path: &str) -> Result<Response<Body>, Refusal> {
+        match path {
+            "/version" => Ok(answer(
+                StatusCode::OK,
+                &json!({"name": "acp", "gitVersion": concat!("v", env!("CARGO_PKG_VERSION"))}),
+            )),
+            "/readyz" if self.drain.is_finishing() => Ok(text(StatusCode::SERVICE_UNAVAILABLE, "shutting down")),
+            _ => Ok(text(StatusCode::OK, "ok")),
+        }
+    }
+
+    async fn figures(&self, caller: &Caller, method: &Method) -> Result<Response<Body>, Refusal> {
+        get_only(method)?;
+        if !review::may_get_path(self, caller, "/metrics").await? {
+            return Err(Refusal::forbidden("the figures are for administrators"));
+        }
+        Ok(text(StatusCode::OK, self.metrics.render(self.hub.sessions.snapshots().len())))
+    }
+}
+
+/// By the first segments, which have one reading.
+fn route(path: &str) -> Route {
+    let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if under("/kubernetes") {
+        Route::Kubernetes
+    } else if under("/auth") {
+        Route::Sessions
+    } else if under("/platform") {
+        Route::Fleet
+    } else if under("/agent") {
+        Route::Agents
+    } else if ["/healthz", "/livez", "/readyz", "/version", "/metrics"].contains(&path) {
+        Route::Health
+    } else {
+        Route::Console
+    }
+}
+
+pub(crate) fn get_only(method: &Method) -> Result<(), Refusal> {
+    match *method {
+        Method::GET | Method::HEAD => Ok(()),
+        _ => Err(Refusal::method_not_allowed()),
+    }
+}

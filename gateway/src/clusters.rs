@@ -1,0 +1,57 @@
+//! `GET /auth/v1/clusters`: the clusters that the caller may see.
+
+use std::sync::Arc;
+
+use api_types::Cluster;
+use api_types::cluster::DISPLAY_NAME;
+use fleet::{Body, Caller};
+use futures::{StreamExt, TryStreamExt};
+use http::{Response, StatusCode};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use crate::chain::Chain;
+use crate::respond::{Refusal, answer};
+use crate::review;
+
+/// Questions to the hub's API server at a time.
+const AT_ONCE: usize = 8;
+
+pub(crate) async fn list(chain: &Chain, caller: &Caller) -> Result<Response<Body>, Refusal> {
+    let mut clusters = chain.hub.fleet.clusters();
+    clusters.sort_by_key(|cluster| cluster.name_any());
+    if !review::may(chain, caller, "list", None).await? {
+        clusters = one_by_one(chain, caller, clusters).await?;
+    }
+    let items: Vec<Value> = clusters.iter().map(|cluster| view(cluster)).collect();
+    Ok(answer(StatusCode::OK, &json!({"kind": "ClusterList", "apiVersion": "clusterregistry.k8s.io/v1alpha1", "items": items})))
+}
+
+/// For those who may see some.
+async fn one_by_one(chain: &Chain, caller: &Caller, clusters: Vec<Arc<Cluster>>) -> Result<Vec<Arc<Cluster>>, Refusal> {
+    let asked = futures::stream::iter(clusters).map(|cluster| async move {
+        let may = review::may(chain, caller, "get", Some(&cluster.name_any())).await?;
+        Ok::<_, Refusal>(may.then_some(cluster))
+    });
+    let seen: Vec<Option<Arc<Cluster>>> = asked.buffered(AT_ONCE).try_collect().await?;
+    Ok(seen.into_iter().flatten().collect())
+}
+
+/// The form that clients of this address know. Where a cluster is reached is here, under this door.
+fn view(cluster: &Cluster) -> Value {
+    let name = cluster.name_any();
+    let status = cluster.status.clone().unwrap_or_default();
+    let display = cluster.annotations().get(DISPLAY_NAME).map(|text| json!({DISPLAY_NAME: text})).unwrap_or(json!({}));
+    json!({
+        "metadata": {
+            "name": name, "uid": cluster.uid(), "labels": cluster.labels(), "annotations": display,
+            "creationTimestamp": cluster.creation_timestamp(),
+        },
+        "spec": {
+            "kubernetesApiEndpoints": {
+                "serverEndpoints": [{"clientCIDR": "0.0.0.0/0", "serverAddress": format!("/kubernetes/{name}")}],
+            },
+        },
+        "status": {"version": status.kubernetes_version, "type": "Kubernetes", "conditions": status.conditions},
+    })
+}

@@ -1,0 +1,61 @@
+//! `/platform/fleet.cpaas.io/v1/`: what takes more than writing one object. All of it happens in the caller's name.
+
+use fleet::{Body, Caller, Import, ImportRequest, RegistrationRequest};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::json;
+
+use crate::chain::{BODY_LIMIT, Chain};
+use crate::respond::{self, Refusal, read_json};
+
+async fn import(
+    chain: &Chain,
+    caller: &Caller,
+    request: Request<Body>,
+) -> Result<Response<Body>, Refusal> {
+    let dry_run = dry_run(request.uri().query())?;
+    let body: ImportRequest = read_json(request, BODY_LIMIT).await?;
+    let import = Import::read(body)?;
+    if !dry_run {
+        let cluster = chain.hub.fleet.import(caller, &import).await?;
+        return Ok(respond::answer(StatusCode::CREATED, &cluster));
+    }
+    let probe = chain.hub.fleet.check(caller, &import).await?;
+    let nodes = probe.nodes.map(|nodes| nodes.total);
+    let ready = probe.ready.is_ok();
+    Ok(respond::answer(
+        StatusCode::OK,
+        &json!({"serverReachable": true, "ready": ready, "version": probe.version, "nodes": nodes}),
+    ))
+}
+
+pub(crate) async fn answer(
+    chain: &Chain,
+    caller: &Caller,
+    request: Request<Body>,
+    path: &str,
+) -> Result<Response<Body>, Refusal> {
+    let post = request.method() == Method::POST;
+    match path {
+        "/platform/fleet.cpaas.io/v1/imports" if post => import(chain, caller, request).await,
+        "/platform/fleet.cpaas.io/v1/registrations" if post => {
+            let body: RegistrationRequest = read_json(request, BODY_LIMIT).await?;
+            let registration = chain.hub.fleet.register(caller, body).await?;
+            Ok(respond::answer(StatusCode::CREATED, &registration))
+        }
+        "/platform/fleet.cpaas.io/v1/imports" | "/platform/fleet.cpaas.io/v1/registrations" => {
+            Err(Refusal::method_not_allowed())
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+/// Said, or the safe one of the two.
+fn dry_run(query: Option<&str>) -> Result<bool, Refusal> {
+    let mut values = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    match (values.next(), values.next()) {
+        (None, _) => Ok(true),
+        (Some((key, value)), None) if key == "dryRun" && value == "true" => Ok(true),
+        (Some((key, value)), None) if key == "dryRun" && value == "false" => Ok(false),
+        _ => Err(Refusal::bad_request("the only parameter is dryRun, true or false")),
+    }
+}

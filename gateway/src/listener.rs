@@ -1,0 +1,142 @@
+//! Connections: TLS, and by what the two agreed on, requests or a tunnel.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fleet::boxed;
+use http::{Request, header};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use lib_drain::Drain;
+use lib_telemetry::chain as error_chain;
+use lib_tls::PeerIdentity;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
+use tunnel_hub::Peer;
+use tunnel_protocol::ALPN;
+
+use crate::chain::{Chain, Connection};
+
+/// How long a client may take for its handshake, and for a request's headers.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The most that a request's head may take.
+const HEAD: usize = 64 * 1024;
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS: u32 = 250;
+/// Connections at a time.
+const CONNECTIONS: usize = 20_000;
+/// How long requests may go on when the door closes.
+const LAST: Duration = Duration::from_secs(3);
+
+pub(crate) async fn accept(
+    listener: TcpListener,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    chain: Arc<Chain>,
+    drain: Drain,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(place) = room.clone().acquire_owned().await else { return };
+        let accepted = tokio::select! {
+            () = drain.finishing() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (chain, owner) = (chain.clone(), drain.clone());
+                let acceptor = TlsAcceptor::from(tls.borrow().clone());
+                drain.spawn(async move {
+                    let _place = place;
+                    chain.metrics.connections.inc();
+                    serve(stream, peer, acceptor, &chain, &owner).await;
+                    chain.metrics.connections.dec();
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: wait for some to come back.
+                tracing::warn!(error = %error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, chain: &Arc<Chain>, drain: &Drain) {
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+        chain.metrics.refused_connection();
+        return;
+    };
+    match stream.get_ref().1.alpn_protocol() {
+        Some(ALPN) => tunnel(stream, chain).await,
+        _ => requests(stream, peer, chain, drain).await,
+    }
+}
+
+/// An agent: its certificate says of which cluster, and the cluster says whether with this key.
+async fn tunnel(stream: TlsStream<TcpStream>, chain: &Chain) {
+    let peer = match Peer::of(&stream) {
+        Ok(peer) => peer,
+        Err(refused) => {
+            tracing::warn!(error = %error_chain(&refused), "a tunnel was refused");
+            return;
+        }
+    };
+    if let Err(refused) = chain.hub.fleet.admit(peer.cluster(), peer.key()).await {
+        tracing::warn!(cluster = %peer.cluster(), error = %error_chain(&refused), "a tunnel was refused");
+        return;
+    }
+    if let Err(refused) = chain.hub.sessions.serve(&peer, stream).await {
+        tracing::warn!(cluster = %peer.cluster(), error = %error_chain(&refused), "a tunnel was refused");
+    }
+}
+
+async fn requests(stream: TlsStream<TcpStream>, address: SocketAddr, chain: &Arc<Chain>, drain: &Drain) {
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|certificates| certificates.first());
+    let identity = match certificate.map(|der| PeerIdentity::of(der)).transpose() {
+        Ok(identity) => identity.map(Arc::new),
+        Err(error) => {
+            tracing::debug!(error = %error_chain(&error), "a client certificate could not be read");
+            return;
+        }
+    };
+    let connection = Connection { address, identity };
+    let chain = chain.clone();
+    let handle = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let (chain, connection) = (chain.clone(), connection.clone());
+        async move {
+            // With chunks, another length may have been stated that hyper has already dropped. It is not believed, and
+            // nothing else is read from a connection on which somebody may have meant something else.
+            let last = request.headers().contains_key(header::TRANSFER_ENCODING);
+            let mut response = chain.answer(connection, request.map(boxed)).await;
+            if last && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD as u32)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), handle);
+    tokio::pin!(served);
+    tokio::select! {
+        // How a connection ends is its client's affair.
+        _ = served.as_mut() => {}
+        () = drain.finishing() => {
+            served.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(LAST, served).await;
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `/kubernetes/<cluster>/...`: a cluster's Kubernetes API, in the caller's name.
+
+use std::time::Duration;
+
+use fleet::{Body, boxed};
+use futures::future::BoxFuture;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use lib_names::ClusterName;
+use tokio::io::copy_bidirectional;
+use tokio::time::timeout;
+
+use crate::chain::{Chain, Who};
+use crate::headers::{Kind, strip_request, strip_response};
+use crate::respond::Refusal;
+use crate::until::Until;
+
+/// How long both ends of an upgrade may take to agree that it happened.
+const SWITCH: Duration = Duration::from_secs(10);
+
+/// Passes a request on, and its answer back; both stream.
+pub(crate) async fn forward(
+    chain: &Chain,
+    who: &Who,
+    cluster: &ClusterName,
+    rest: &str,
+    mut request: Request<Body>,
+    kind: Kind,
+) -> Result<Response<Body>, Refusal> {
+    let caller = who.caller()?;
+    // The client's end of an upgrade stays in the request too: a cluster in this process takes it from there.
+    let client = request.extensions().get::<OnUpgrade>().cloned();
+    *request.uri_mut() = target(rest, request.uri().query())?;
+    *request.version_mut() = http::Version::HTTP_11;
+    strip_request(request.headers_mut(), kind);
+    let mut response = chain.hub.fleet.send(cluster, &caller, request).await?;
+    let member = response.extensions_mut().remove::<OnUpgrade>();
+    let code = response.status();
+    strip_response(response.headers_mut(), kind);
+    match code {
+        StatusCode::SWITCHING_PROTOCOLS => {
+            if kind != Kind::Upgrade {
+                return Err(Refusal::bad_gateway("the cluster switched protocols without being asked"));
+            }
+            if let (Some(client), Some(member)) = (client, member) {
+                let ended = end(chain, who);
+                chain.drain.spawn(splice(client, member, ended));
+            }
+            Ok(response)
+        }
+        // A client that follows would take its credential to wherever the cluster says.
+        code if code.is_redirection() && code != StatusCode::NOT_MODIFIED => {
+            tracing::warn!(cluster = %cluster, code = code.as_u16(), "a cluster's redirect was not passed on");
+            Err(Refusal::bad_gateway("the cluster answered with a redirect, which is not passed on"))
+        }
+        _ => {
+            if kind == Kind::Upgrade {
+                // The client may have sent bytes for a stream that there is not.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            let ended = end(chain, who);
+            Ok(response.map(|body| boxed(Until::new(body, ended))))
+        }
+    }
+}
+
+/// The path as the client wrote it, without the part that is ours.
+fn target(rest: &str, query: Option<&str>) -> Result<Uri, Refusal> {
+    let text = match query {
+        Some(query) => format!("/{rest}?{query}"),
+        None => format!("/{rest}"),
+    };
+    let path: PathAndQuery = text.parse().map_err(|_| Refusal::malformed("the path is malformed"))?;
+    Ok(path.into())
+}
+
+/// Completes when the caller may no longer be served: signed out, disabled, expired, or the door closes.
+fn end(chain: &Chain, who: &Who) -> BoxFuture<'static, ()> {
+    let finishing = chain.drain.token().clone();
+    let (identity, session) = match who {
+        Who::Session(session) => (chain.hub.identity.clone(), session.clone()),
+        Who::Certificate(_) => return Box::pin(finishing.cancelled_owned()),
+    };
+    Box::pin(async move {
+        tokio::select! {
+            () = identity.ended(&session) => {}
+            () = finishing.cancelled() => {}
+        }
+    })
+}
+
+/// Bytes in both directions until one end is done or the caller's time is over.
+async fn splice(client: OnUpgrade, member: OnUpgrade, ended: BoxFuture<'static, ()>) {
+    let both = async { tokio::try_join!(client, member) };
+    let Ok(Ok((client, member))) = timeout(SWITCH, both).await else {
+        tracing::debug!("an upgrade did not happen");
+        return;
+    };
+    let (mut client, mut member) = (TokioIo::new(client), TokioIo::new(member));
+    tokio::select! {
+        // How a stream ends is its users' affair.
+        _ = copy_bidirectional(&mut client, &mut member) => {}
+        () = ended => {}
+    }
+}

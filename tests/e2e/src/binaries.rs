@@ -1,7 +1,7 @@
 //! Where the programs are that the tests drive.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A built binary: in `ACP_TEST_BINARIES`, or in the profile folders beside this test.
 ///
@@ -45,9 +45,4 @@ pub fn results(name: &str) -> PathBuf {
     let folder = base.join(name);
     std::fs::create_dir_all(&folder).expect("the folder for results can be made");
     folder
-}
-
-/// The root of the workspace.
-pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate lies two folders below the root")
 }

@@ -16,7 +16,7 @@ pub const ADMINISTRATOR: &str = "admin@cpaas.io";
 /// The list of clusters, on the hub.
 pub const CLUSTERS: &str = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
 
-/// A running `acp up`.
+/// A running `acp up` or `acp hub`.
 pub struct Platform {
     pub server: Server,
     pub folder: PathBuf,
@@ -45,8 +45,21 @@ impl Platform {
     /// When it ends instead.
     pub async fn try_start(folder: &Path, arguments: &[&str]) -> Result<Self, Exited> {
         let data = folder.display().to_string();
-        let all = [&["up", "--data-dir", &data, "--listen", "127.0.0.1:0"], arguments].concat();
-        let platform = Self { server: Server::start(all).await?, folder: folder.to_owned() };
+        Self::run(folder, &[&["up", "--data-dir", &data, "--listen", "127.0.0.1:0"], arguments].concat()).await
+    }
+
+    /// Starts a hub alone, `acp hub`, and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_hub(folder: &Path, listen: &str) -> Self {
+        let data = folder.display().to_string();
+        let started = Self::run(folder, &["hub", "--data-dir", &data, "--listen", listen]).await;
+        started.unwrap_or_else(|exited| panic!("`acp hub` ended: {}\n{}", exited.status, exited.printed))
+    }
+
+    async fn run(folder: &Path, arguments: &[&str]) -> Result<Self, Exited> {
+        let platform = Self { server: Server::start(arguments).await?, folder: folder.to_owned() };
         platform.ready().await;
         Ok(platform)
     }

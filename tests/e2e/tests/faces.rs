@@ -51,6 +51,7 @@ async fn ac_in_a_terminal() {
     login.shows("Username").await;
     login.types(ADMINISTRATOR).await;
     login.shows("SHA-256").await;
+    login.shows("Trust this certificate authority?").await;
     login.types("yes").await;
     login.shows("Password:").await;
     login.types("certainly not this").await;
@@ -62,6 +63,7 @@ async fn ac_in_a_terminal() {
 
     let mut login = run(format!("{ac} login {} --name work --username {ADMINISTRATOR}", platform.url()));
     login.shows("SHA-256").await;
+    login.shows("Trust this certificate authority?").await;
     login.types("yes").await;
     login.shows("Password:").await;
     login.types(&platform.password()).await;

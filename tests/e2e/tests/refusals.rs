@@ -188,8 +188,8 @@ async fn a_name_that_is_taken() {
     let before = state(&platform, &admin).await;
     let cluster = ApiServer::start(&folder.path().join("other"), "127.0.0.1:0", 0).await;
     let body = json!({"name": member, "kubeconfig": cluster.kubeconfig_text()});
-    admin.post(IMPORTS, body).await.refused(StatusCode::CONFLICT, "already exists");
-    admin.post(REGISTRATIONS, json!({"name": member})).await.refused(StatusCode::CONFLICT, "already exists");
+    admin.post(IMPORTS, body).await.refused(StatusCode::CONFLICT, "exists");
+    admin.post(REGISTRATIONS, json!({"name": member})).await.refused(StatusCode::CONFLICT, "exists");
     assert_eq!(state(&platform, &admin).await, before);
 }
 

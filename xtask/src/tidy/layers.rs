@@ -4,7 +4,9 @@
 //! are free to look up from below, so development dependencies are left alone but for the domains, which must not meet
 //! in tests either.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use anyhow::Context as _;
 use serde::Deserialize;
@@ -23,6 +25,7 @@ const ORDER: &[&str] = &[
     "store-memory",
     "store-embedded",
     "apiserver-model",
+    "apiserver-protobuf",
     "apiserver-patch",
     "apiserver-crd",
     "apiserver-builtin",
@@ -79,6 +82,7 @@ const PURE: &[&str] = &[
     "api-types",
     "lib-names",
     "apiserver-model",
+    "apiserver-protobuf",
     "apiserver-patch",
     "apiserver-crd",
     "apiserver-builtin",

@@ -1,4 +1,5 @@
 // The Cluster object as the hub serves it (`cluster.x-k8s.io/v1beta1`). Everything is optional: members report much of it.
+import type { ClusterSpec, ClusterStatus } from "./generated/cluster";
 
 export const CLUSTERS_PATH = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
 
@@ -9,13 +10,10 @@ export const DISPLAY_NAME_ANNOTATION = "cpaas.io/display-name";
 export const PLATFORM_URL_ANNOTATION = "cpaas.io/platform-url";
 export const CONNECTION_KEY = "fleet.cpaas.io/connection";
 
-export interface ClusterCondition {
-  type: string;
-  status: "True" | "False" | "Unknown" | (string & {});
-  reason?: string;
-  message?: string;
-  lastTransitionTime?: string;
-}
+type Condition = NonNullable<ClusterStatus["conditions"]>[number];
+
+/** Only these two are relied on: an object that was made elsewhere may say less than the schema asks for. */
+export type ClusterCondition = Pick<Condition, "type" | "status"> & Partial<Condition>;
 
 export interface Cluster {
   apiVersion?: "cluster.x-k8s.io/v1beta1";
@@ -30,14 +28,6 @@ export interface Cluster {
     labels?: Record<string, string>;
     annotations?: Record<string, string>;
   };
-  spec?: {
-    controlPlaneEndpoint?: { host: string; port: number };
-  };
-  status?: {
-    phase?: string;
-    conditions?: ClusterCondition[];
-    kubernetesVersion?: string;
-    nodes?: { total?: number; ready?: number };
-    lastHeartbeatTime?: string;
-  };
+  spec?: ClusterSpec;
+  status?: Omit<ClusterStatus, "conditions"> & { conditions?: ClusterCondition[] };
 }

@@ -28,7 +28,9 @@ pub(crate) fn module(crd: &CustomResourceDefinition) -> anyhow::Result<String> {
 fn comment(schema: &JSONSchemaProps, depth: usize) -> String {
     match schema.description.as_deref() {
         Some(description) => {
-            let line = description.split_whitespace().collect::<Vec<_>>().join(" ");
+            let words = description.split_whitespace().collect::<Vec<_>>().join(" ");
+            // Upstream's descriptions are long; the first sentence says what it is.
+            let line = words.split_once(". ").map_or(words.clone(), |(first, _)| format!("{first}."));
             format!("{}/** {line} */\n", "  ".repeat(depth))
         }
         None => String::new(),

@@ -2,7 +2,7 @@
 
 /** What is wanted of a cluster. */
 export interface ClusterSpec {
-  /** Where the cluster's API server is, for people. Requests follow the stored credential. */
+  /** Where the cluster's API server is, for people. */
   controlPlaneEndpoint?: {
     /** A DNS name or an address. */
     host: string;
@@ -13,34 +13,34 @@ export interface ClusterSpec {
   controlPlaneRef?: {
     /** API version of the referent. */
     apiVersion?: string;
-    /** If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: "spec.containers{name}" (where "name" refers to the name of the container that triggered the event) or if no container name is specified "spec.containers[2]" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object. */
+    /** If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. */
     fieldPath?: string;
-    /** Kind of the referent. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds */
+    /** Kind of the referent. */
     kind?: string;
-    /** Name of the referent. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#names */
+    /** Name of the referent. */
     name?: string;
-    /** Namespace of the referent. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/ */
+    /** Namespace of the referent. */
     namespace?: string;
-    /** Specific resourceVersion to which this reference is made, if any. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#concurrency-control-and-consistency */
+    /** Specific resourceVersion to which this reference is made, if any. */
     resourceVersion?: string;
-    /** UID of the referent. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#uids */
+    /** UID of the referent. */
     uid?: string;
   };
   /** The object of the infrastructure provider. */
   infrastructureRef?: {
     /** API version of the referent. */
     apiVersion?: string;
-    /** If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. For example, if the object reference is to a container within a pod, this would take on a value like: "spec.containers{name}" (where "name" refers to the name of the container that triggered the event) or if no container name is specified "spec.containers[2]" (container with index 2 in this pod). This syntax is chosen only to have some well-defined way of referencing a part of an object. */
+    /** If referring to a piece of an object instead of an entire object, this string should contain a valid JSON/Go field access statement, such as desiredState.manifest.containers[2]. */
     fieldPath?: string;
-    /** Kind of the referent. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#types-kinds */
+    /** Kind of the referent. */
     kind?: string;
-    /** Name of the referent. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#names */
+    /** Name of the referent. */
     name?: string;
-    /** Namespace of the referent. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/ */
+    /** Namespace of the referent. */
     namespace?: string;
-    /** Specific resourceVersion to which this reference is made, if any. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#concurrency-control-and-consistency */
+    /** Specific resourceVersion to which this reference is made, if any. */
     resourceVersion?: string;
-    /** UID of the referent. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#uids */
+    /** UID of the referent. */
     uid?: string;
   };
   /** Whether controllers leave the cluster alone. */
@@ -51,13 +51,13 @@ export interface ClusterSpec {
 export interface ClusterStatus {
   /** Ready, Connected, APIServerHealthy, VersionSupported. */
   conditions?: Array<{
-    /** lastTransitionTime is the last time the condition transitioned from one status to another. This should be when the underlying condition changed. If that is not known, then using the time when the API field changed is acceptable. */
+    /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;
-    /** message is a human readable message indicating details about the transition. This may be an empty string. */
+    /** message is a human readable message indicating details about the transition. */
     message: string;
-    /** observedGeneration represents the .metadata.generation that the condition was set based upon. For instance, if .metadata.generation is currently 12, but the .status.conditions[x].observedGeneration is 9, the condition is out of date with respect to the current state of the instance. */
+    /** observedGeneration represents the .metadata.generation that the condition was set based upon. */
     observedGeneration?: number;
-    /** reason contains a programmatic identifier indicating the reason for the condition's last transition. Producers of specific condition types may define expected values and meanings for this field, and whether the values are considered a guaranteed API. The value should be a CamelCase string. This field may not be empty. */
+    /** reason contains a programmatic identifier indicating the reason for the condition's last transition. */
     reason: string;
     /** status of the condition, one of True, False, Unknown. */
     status: string;

@@ -152,9 +152,10 @@ fn place(name: &str) -> Option<usize> {
     ORDER.iter().position(|known| *known == name)
 }
 
-/// The two ends of the tunnel are tested against each other.
+/// The two ends of the tunnel are tested against each other, and so are the door and the agent that dials it.
 fn tests_its_other_end(name: &str, used: &str, kind: Option<&str>) -> bool {
-    kind == Some("dev") && name.starts_with("tunnel-") && used.starts_with("tunnel-")
+    let ends = [["tunnel-hub", "tunnel-agent"], ["gateway", "agent"]];
+    kind == Some("dev") && ends.iter().any(|ends| ends.contains(&name) && ends.contains(&used))
 }
 
 #[derive(Deserialize)]
@@ -179,18 +180,35 @@ struct About {
     description: Option<String>,
 }
 
-/// What every manifest says alike.
+/// The root's manifest, as far as it is looked at.
+#[derive(Deserialize)]
+struct Root {
+    workspace: Shared,
+}
+
+#[derive(Deserialize)]
+struct Shared {
+    dependencies: toml::Table,
+}
+
+/// What every manifest says alike, and that the root's names nothing that nobody uses.
 pub(super) fn check_manifests(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    let root: Root = read(&workspace.root.join("Cargo.toml"))?;
+    let mut unused: BTreeSet<&String> = root.workspace.dependencies.keys().collect();
     let mut findings = Vec::new();
     for package in &workspace.crates {
-        let path = &package.manifest_path;
-        let text = fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
-        let manifest: Manifest =
-            toml::from_str(&text).with_context(|| format!("could not parse {}", path.display()))?;
+        let manifest: Manifest = read(&package.manifest_path)?;
         findings.extend(check_manifest(&package.name, &manifest));
         findings.extend(check_folder(workspace, package));
+        unused.retain(|name| !package.dependencies.iter().any(|used| used.name == **name));
     }
+    findings.extend(unused.into_iter().map(|name| format!("Cargo.toml: no crate uses {name}")));
     Ok(findings)
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?;
+    toml::from_str(&text).with_context(|| format!("could not parse {}", path.display()))
 }
 
 fn check_manifest(name: &str, manifest: &Manifest) -> Vec<String> {

@@ -286,7 +286,9 @@ impl Parser {
                 self.next();
                 word
             }
-            _ => String::new(),
+            Token::End => String::new(),
+            token if token.is(",") => String::new(),
+            token => return refuse(format!("found '{}', expected: identifier", token.text())),
         };
         check_value(key, 0, &value)?;
         Ok(value)

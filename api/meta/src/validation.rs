@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::field::go_quote;
 use crate::{FieldErrors, FieldPath, Object};
 
 const DNS1123_LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
@@ -277,6 +278,35 @@ pub fn object_meta(object: &Object, namespaced: bool, rule: NameRule) -> FieldEr
     errors.extend(annotations(metadata.and_then(|m| m.get("annotations")), &field.child("annotations")));
     errors.extend(owner_references(object, &field.child("ownerReferences")));
     errors.extend(finalizers(object, &field.child("finalizers")));
+    errors
+}
+
+/// What no update changes about metadata (upstream: `ValidateObjectMetaUpdate`).
+pub fn object_meta_update(new: &Object, old: &Object) -> FieldErrors {
+    let field = FieldPath::new("metadata");
+    let mut errors = FieldErrors::new();
+    let value = |object: &Object, key: &str| object.metadata().and_then(|m| m.get(key)).cloned().unwrap_or_default();
+    if old.deletion_timestamp().is_some() {
+        let known = old.finalizers();
+        let added: Vec<String> =
+            new.finalizers().into_iter().filter(|f| !known.contains(f)).map(go_quote).collect();
+        if !added.is_empty() {
+            let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
+            errors.forbidden(&field.child("finalizers"), format!("{why} []string{{{}}}", added.join(", ")));
+        }
+    }
+    if new.generation() < old.generation() {
+        errors.invalid(&field.child("generation"), new.generation(), "must not be decremented");
+    }
+    for key in ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if value(new, key) != value(old, key) {
+            errors.invalid(&field.child(key), value(new, key), "field is immutable");
+        }
+    }
+    let metadata = new.metadata();
+    errors.extend(labels(metadata.and_then(|m| m.get("labels")), &field.child("labels")));
+    errors.extend(annotations(metadata.and_then(|m| m.get("annotations")), &field.child("annotations")));
+    errors.extend(owner_references(new, &field.child("ownerReferences")));
     errors
 }
 

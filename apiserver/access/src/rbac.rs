@@ -122,6 +122,22 @@ impl Policy {
     }
 }
 
+impl Policy {
+    /// Roles that bindings give to the user and that do not exist, as errors.
+    fn missing_roles(&self, user: &User, namespace: &str) -> String {
+        let local = self.bindings.get(namespace).filter(|_| !namespace.is_empty());
+        let bindings = self.cluster_bindings.iter().chain(local.into_iter().flatten());
+        let missing = bindings
+            .filter(|b| !self.roles.contains_key(&b.role) && b.subjects.iter().any(|s| s.is(user, &b.namespace)))
+            .map(|b| format!("{}.rbac.authorization.k8s.io {:?} not found", b.role.0.to_lowercase(), b.role.2));
+        match &missing.collect::<Vec<_>>()[..] {
+            [] => String::new(),
+            [one] => format!("RBAC: {one}"),
+            many => format!("RBAC: [{}]", many.join(", ")),
+        }
+    }
+}
+
 fn compile(version: u64, objects: Vec<Object>) -> Policy {
     let mut policy = Policy { version, ..Policy::default() };
     for object in objects {
@@ -174,14 +190,18 @@ impl Authorizer for Rbac {
         }
         let namespace = attributes.resource.as_ref().map_or("", |r| r.namespace.as_str());
         let mut reason = String::new();
-        let allowed = self.policy().visit(&attributes.user, namespace, |binding, rule| {
+        let policy = self.policy();
+        let allowed = policy.visit(&attributes.user, namespace, |binding, rule| {
             if !rule.allows(attributes) {
                 return false;
             }
             reason = reason_of(binding, &attributes.user);
             true
         });
-        if allowed { Decision::Allow { reason } } else { Decision::NoOpinion { reason: String::new() } }
+        if allowed {
+            return Decision::Allow { reason };
+        }
+        Decision::NoOpinion { reason: policy.missing_roles(&attributes.user, namespace) }
     }
 
     fn rules(&self, user: &User, namespace: &str) -> Value {

@@ -103,9 +103,7 @@ impl ServiceNetwork {
                 let values = Value::from(vec![wanted]);
                 if !inside {
                     let why = format!(
-                        "failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The \
-                         range of valid IPs is {}",
-                        self.subnet
+                        "failed to allocate IP {wanted}: the provided network does not match the current range"
                     );
                     errors.invalid(&field, values, why);
                     return;

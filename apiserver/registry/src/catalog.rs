@@ -99,6 +99,11 @@ impl Catalog {
         self.table().keys().any(|k| k.group == group && k.version == version)
     }
 
+    /// Whether the group is this server's own, and not one that definitions of custom resources bring.
+    pub fn is_builtin_group(&self, group: &str) -> bool {
+        self.table().values().any(|s| s.info().group == group && !s.resource.schema.is_structural())
+    }
+
     /// Counts changes of what is served.
     pub fn generation(&self) -> u64 {
         *self.generation.borrow()

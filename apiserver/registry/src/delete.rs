@@ -57,14 +57,13 @@ impl Registry {
             let plan = plan(served, &current.object, options, Timestamp::now());
             if options.dry_run {
                 return Ok(match plan {
-                    Plan::Remove => Deleted::Gone(current.object),
+                    Plan::Remove(object) => Deleted::Gone(object),
                     Plan::Mark(object) => Deleted::Marked(object),
                 });
             }
             let lost = match plan {
-                Plan::Remove => match self.remove(served, &current).await? {
+                Plan::Remove(mut object) => match self.remove(served, &current).await? {
                     Removed::Done(revision) => {
-                        let mut object = current.object;
                         object.set_meta_str("resourceVersion", &revision.to_string());
                         return Ok(Deleted::Gone(object));
                     }
@@ -127,7 +126,8 @@ enum Removed {
 }
 
 enum Plan {
-    Remove,
+    /// The object as it is when it goes.
+    Remove(Object),
     Mark(Object),
 }
 
@@ -150,7 +150,8 @@ fn plan(served: &Served, object: &Object, options: &DeleteOptions, now: Timestam
     let mut marked = object.clone();
     marked.set_finalizers(finalizers(object, options));
     let requested = options.grace_period_seconds.map(|s| if s < 0 { 1 } else { s });
-    let grace = served.resource.strategy.grace_period_seconds(object, requested).unwrap_or(0);
+    let graceful = served.resource.strategy.grace_period_seconds(object, requested);
+    let grace = graceful.unwrap_or(0);
     let held = !marked.finalizers().is_empty() || held_by_spec(object);
     match (object.deletion_timestamp(), object.deletion_grace_period_seconds()) {
         (Some(_), Some(old)) if grace < old => shorten(&mut marked, grace, now),
@@ -159,14 +160,14 @@ fn plan(served: &Served, object: &Object, options: &DeleteOptions, now: Timestam
             return Plan::Mark(marked);
         }
         (Some(_), _) => {}
-        (None, _) if grace == 0 && !held => return Plan::Remove,
+        (None, _) if graceful.is_none() && !held => return Plan::Remove(marked),
         (None, _) => shorten(&mut marked, grace, now),
     }
     if object.kind() == "Namespace" && object.api_version() == "v1" {
         *marked.at_mut(&["status", "phase"]) = "Terminating".into();
     }
     if !held && marked.deletion_grace_period_seconds().unwrap_or_default() == 0 {
-        return Plan::Remove;
+        return Plan::Remove(marked);
     }
     Plan::Mark(marked)
 }

@@ -1,5 +1,7 @@
 //! One object as it is stored: bytes, and the few facts that lists and watches select by.
 
+use std::ops::Range;
+
 use api_meta::{Map, Object, Value};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -12,9 +14,8 @@ pub struct Entry {
     prefix: usize,
     value: Bytes,
     revision: u64,
-    create_revision: u64,
-    /// Just inside the braces of `metadata`, where the version is put on the way out.
-    metadata_at: Option<usize>,
+    /// Where things are in the value.
+    places: Places,
     labels: Option<Map<String, Value>>,
 }
 
@@ -38,8 +39,7 @@ impl Entry {
             prefix,
             value: kv.value.clone(),
             revision: kv.mod_revision.0,
-            create_revision: kv.create_revision.0,
-            metadata_at: metadata_offset(&kv.value),
+            places: Places::of(&kv.value),
             labels,
         }
     }
@@ -62,10 +62,6 @@ impl Entry {
         self.revision
     }
 
-    pub(crate) fn create_revision(&self) -> u64 {
-        self.create_revision
-    }
-
     pub(crate) fn key(&self) -> &Key {
         &self.key
     }
@@ -84,13 +80,29 @@ impl Entry {
         self.write_at(self.revision, out);
     }
 
+    /// As [`Self::write_to`], without `apiVersion` and `kind`: an item of a list of a built-in kind.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        let mut spans: Vec<_> = self.places.types.iter().flatten().cloned().collect();
+        spans.sort_by_key(|span| span.start);
+        self.write(&spans, self.revision, out);
+    }
+
     /// As [`Self::write_to`], as of another revision: what a deletion reports.
     pub fn write_at(&self, revision: u64, out: &mut Vec<u8>) {
-        let Some(at) = self.metadata_at else {
+        self.write(&[], revision, out);
+    }
+
+    fn write(&self, without: &[Range<usize>], revision: u64, out: &mut Vec<u8>) {
+        let Some(at) = self.places.metadata else {
             out.extend_from_slice(&self.value);
             return;
         };
-        out.extend_from_slice(&self.value[..at]);
+        let mut from = 0;
+        for span in without {
+            out.extend_from_slice(&self.value[from..span.start]);
+            from = span.end;
+        }
+        out.extend_from_slice(&self.value[from..at]);
         out.extend_from_slice(b"\"resourceVersion\":\"");
         out.extend_from_slice(revision.to_string().as_bytes());
         out.push(b'"');
@@ -126,35 +138,56 @@ pub(crate) fn encode(object: &Object) -> Bytes {
     serde_json::to_vec(&object).unwrap_or_default().into()
 }
 
-/// Where the inside of the top-level `metadata` object begins.
-///
-/// A scan, not a parse: strings and nesting are followed, nothing is decoded.
-fn metadata_offset(json: &[u8]) -> Option<usize> {
-    let (mut depth, mut at) = (0usize, 0usize);
-    while at < json.len() {
-        match json[at] {
-            b'"' => {
-                let end = string_end(json, at)?;
-                let is_key = depth == 1 && &json[at..end] == b"\"metadata\"";
-                at = end;
-                if is_key {
-                    let rest = |from: usize| json[from..].iter().position(|b| !b.is_ascii_whitespace()).map(|n| from + n);
+/// What is found in the bytes of an object by one scan: strings and nesting are followed, nothing is decoded.
+#[derive(Default)]
+struct Places {
+    /// Just inside the braces of the top-level `metadata`, where the version is put on the way out.
+    metadata: Option<usize>,
+    /// `apiVersion` and `kind` with the comma after each, where they stand before `metadata`.
+    types: [Option<Range<usize>>; 2],
+}
+
+impl Places {
+    fn of(json: &[u8]) -> Self {
+        let mut places = Self::default();
+        places.metadata = places.scan(json);
+        places
+    }
+
+    fn scan(&mut self, json: &[u8]) -> Option<usize> {
+        let rest = |from: usize| json[from..].iter().position(|b| !b.is_ascii_whitespace()).map(|n| from + n);
+        let (mut depth, mut at) = (0usize, 0usize);
+        while at < json.len() {
+            match json[at] {
+                b'"' => {
+                    let start = at;
+                    at = string_end(json, at)?;
                     let colon = rest(at)?;
-                    if json[colon] != b':' {
+                    if depth != 1 || json[colon] != b':' {
                         continue;
                     }
-                    let open = rest(colon + 1)?;
-                    return (json[open] == b'{').then_some(open + 1);
+                    let value = rest(colon + 1)?;
+                    match &json[start + 1..at - 1] {
+                        b"metadata" => return (json[value] == b'{').then_some(value + 1),
+                        name @ (b"apiVersion" | b"kind") if json[value] == b'"' => {
+                            at = string_end(json, value)?;
+                            let comma = rest(at)?;
+                            if json[comma] == b',' {
+                                self.types[usize::from(name == b"kind")] = Some(start..comma + 1);
+                            }
+                        }
+                        _ => at = value,
+                    }
+                    continue;
                 }
-                continue;
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth = depth.checked_sub(1)?,
+                _ => {}
             }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth = depth.checked_sub(1)?,
-            _ => {}
+            at += 1;
         }
-        at += 1;
+        None
     }
-    None
 }
 
 /// Just past the closing quote of the string that opens at `start`.
@@ -197,6 +230,20 @@ mod tests {
     fn puts_the_version_into_the_metadata() {
         check(r#"{"metadata":{"name":"a"}}"#, r#"{"metadata":{"resourceVersion":"7","name":"a"}}"#);
         check(r#"{"metadata":{}}"#, r#"{"metadata":{"resourceVersion":"7"}}"#);
+    }
+
+    #[test]
+    fn items_carry_no_type() {
+        let check = |json: &str, expect: &str| {
+            let mut out = Vec::new();
+            entry(json).write_item(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expect);
+        };
+        check(
+            r#"{"apiVersion":"v1","data":{"kind":"x"},"kind":"K","metadata":{"name":"a"},"spec":{}}"#,
+            r#"{"data":{"kind":"x"},"metadata":{"resourceVersion":"7","name":"a"},"spec":{}}"#,
+        );
+        check(r#"{"kind":"K", "metadata":{},"apiVersion":"v1"}"#, r#"{ "metadata":{"resourceVersion":"7"},"apiVersion":"v1"}"#);
     }
 
     #[test]

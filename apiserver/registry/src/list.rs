@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use api_meta::{FieldSelector, LabelSelector, Object, Status};
+use apiserver_model::schema::decode::json_error;
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use store_core::{Range, Revision};
 
@@ -51,6 +54,14 @@ struct Token {
     #[serde(default)]
     start: String,
 }
+
+/// As Go decodes: padding is optional, bits that say nothing are not looked at.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
@@ -183,15 +194,9 @@ fn encode_token(revision: u64, start: String) -> String {
 
 fn decode_token(text: &str) -> Result<Token, Status> {
     let refuse = |why: String| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text.trim_end_matches('='))
-        .or_else(|_| STANDARD.decode(text))
-        .map_err(|e| refuse(e.to_string()))?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|_| {
-        let first = char::from(bytes.first().copied().unwrap_or_default());
-        refuse(format!("invalid character '{}' looking for beginning of value", first.escape_default()
-            .to_string().replace("\\u{81}", "\\u0081")))
-    })?;
+    let bytes = LENIENT.decode(text).map_err(|e| refuse(e.to_string()))?;
+    let token: Token =
+        serde_json::from_slice(&bytes).map_err(|e| refuse(json_error(&bytes).unwrap_or_else(|| e.to_string())))?;
     if token.v != TOKEN_VERSION {
         return Err(refuse(format!("server does not recognize this encoded version {}", token.v)));
     }

@@ -101,7 +101,17 @@ impl Registry {
                 None => break,
             }
         }
-        Err(Status::already_exists(&served.group_resource(), object.name()))
+        Err(self.taken(served, &object).await)
+    }
+
+    /// Whoever waits for the old object to go is told that it is on its way.
+    async fn taken(&self, served: &Served, object: &Object) -> Status {
+        let mut status = Status::already_exists(&served.group_resource(), object.name());
+        let current = self.get(served, object.namespace(), object.name()).await;
+        if current.is_ok_and(|current| current.object.deletion_timestamp().is_some()) {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        status
     }
 
     async fn create_once(&self, served: &Served, object: &Object) -> Result<Option<Object>, Status> {

@@ -7,10 +7,10 @@ use apiserver_model::schema::prune;
 use apiserver_model::{Column, Schema, Strategy};
 use jiff::Timestamp;
 
+use crate::default;
 use crate::definition::{Version, list, text};
 use crate::path::JsonPath;
 use crate::value::{self, Patterns};
-use crate::{default, schema};
 
 /// A field of an object, as `.spec.replicas` names it.
 #[derive(Clone, Debug)]
@@ -41,6 +41,7 @@ struct Scale {
 #[derive(Debug)]
 pub struct CustomStrategy {
     kind: String,
+    version: String,
     /// The schema as the definition states it.
     values: Arc<Schema>,
     /// The schema of the storage version: what it does not know is not kept.
@@ -55,8 +56,13 @@ pub struct CustomStrategy {
 }
 
 impl CustomStrategy {
-    pub(crate) fn new(kind: &str, version: Version<'_>, deprecation: Option<String>, stored: &Arc<Schema>) -> Self {
-        let values = Arc::new(version.schema().map_or_else(Schema::any, schema::values));
+    pub(crate) fn new(
+        kind: &str,
+        version: Version<'_>,
+        deprecation: Option<String>,
+        values: Arc<Schema>,
+        stored: &Arc<Schema>,
+    ) -> Self {
         let path = |value: &Value, key: &str| SimplePath::parse(text(value, key));
         let scale = version.subresource("scale").and_then(|scale| {
             Some(Scale {
@@ -71,6 +77,7 @@ impl CustomStrategy {
         });
         Self {
             kind: kind.to_owned(),
+            version: version.name().to_owned(),
             patterns: Patterns::of(&values),
             values,
             stored: Arc::clone(stored),
@@ -203,6 +210,25 @@ impl Strategy for CustomStrategy {
         errors
     }
 
+    /// A status update leaves metadata alone, but for who wrote what.
+    fn prepare_for_status_update(&self, new: &mut Object, old: &Object) {
+        let kept = |object: &Object, key: &str| object.metadata().and_then(|m| m.get(key)).cloned();
+        let own = ["managedFields", "resourceVersion"].map(|key| (key, kept(new, key)));
+        let status = new.remove("status");
+        let mut object = old.clone();
+        for (key, value) in own {
+            match value {
+                Some(value) => object.metadata_mut().insert(key.into(), value),
+                None => object.metadata_mut().remove(key),
+            };
+        }
+        match status {
+            Some(status) => object.insert("status".into(), status),
+            None => object.remove("status"),
+        };
+        *new = object;
+    }
+
     fn validate_status_update(&self, new: &Object, old: &Object) -> FieldErrors {
         let mut errors = FieldErrors::new();
         if let (Some(status), Some(schema)) = (new.get("status"), self.values.field("status")) {
@@ -290,16 +316,25 @@ impl Strategy for CustomStrategy {
         Some(scale)
     }
 
+    fn scale_path(&self) -> Vec<&str> {
+        self.scale.as_ref().map(|scale| scale.spec_replicas.steps()).unwrap_or_default()
+    }
+
     fn set_scale(&self, object: &mut Object, replicas: i64) {
         if let Some(scale) = &self.scale {
             *object.at_mut(&scale.spec_replicas.steps()) = replicas.into();
         }
     }
 
-    /// Versions differ in name only. What passes through storage keeps what the storage version knows.
+    /// Versions differ in name only. What passes through storage keeps what the storage version knows, and what is
+    /// read shows what this version knows.
     fn convert(&self, mut object: Object, to: &api_meta::GroupVersion) -> Object {
         prune(&mut object, &self.stored);
         default::apply(&mut object, &self.stored);
+        if to.version == self.version && !Arc::ptr_eq(&self.values, &self.stored) {
+            prune(&mut object, &self.values);
+            default::apply(&mut object, &self.values);
+        }
         object.insert("apiVersion".into(), to.to_string().into());
         object
     }

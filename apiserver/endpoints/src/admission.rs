@@ -49,7 +49,11 @@ impl Admission {
         if write.is("", "Pod") && write.creates() {
             service_account(registry, object)?;
             priority(registry, object)?;
+            runtime_class(registry, object)?;
             tolerate_outages(object);
+        }
+        if write.is("certificates.k8s.io", "CertificateSigningRequest") && write.creates() {
+            requester(write.call_user, object);
         }
         if write.is("", "PersistentVolumeClaim") && write.creates() {
             default_class(registry, object, "storage.k8s.io", "storageclasses", "storageclass.kubernetes.io/is-default-class",
@@ -228,11 +232,49 @@ fn priority(registry: &Registry, pod: &mut Object) -> Result<(), Status> {
     if !name.is_empty() {
         *pod.at_mut(&["spec", "priorityClassName"]) = name.into();
     }
+    let given = pod.at(&["spec", "priority"]).and_then(Value::as_i64);
+    if let Some(given) = given.filter(|given| *given != value) {
+        let why = format!(
+            "the integer value of priority ({given}) must not be provided in pod spec; priority admission controller \
+             computed {value} from the given PriorityClass name"
+        );
+        return Err(Status::forbidden(&api_meta::GroupResource::new("", "pods"), pod.name(), why));
+    }
     *pod.at_mut(&["spec", "priority"]) = value.into();
     if pod.at(&["spec", "preemptionPolicy"]).is_none() {
         *pod.at_mut(&["spec", "preemptionPolicy"]) = policy.into();
     }
     Ok(())
+}
+
+/// A Pod costs what its runtime class says it costs (upstream: `RuntimeClass`).
+fn runtime_class(registry: &Registry, pod: &mut Object) -> Result<(), Status> {
+    let Some(name) = pod.str_at(&["spec", "runtimeClassName"]).filter(|n| !n.is_empty()) else { return Ok(()) };
+    let classes = registry.catalog().find("node.k8s.io", "v1", "runtimeclasses").ok_or_else(Status::no_such_resource)?;
+    let class = registry.get_cached(&classes, "", name).map_err(|_| {
+        let pods = api_meta::GroupResource::new("", "pods");
+        Status::forbidden(&pods, pod.name(), format!("pod rejected: RuntimeClass {name:?} not found"))
+    })?;
+    if let Some(overhead) = class.object.at(&["overhead", "podFixed"]) {
+        *pod.at_mut(&["spec", "overhead"]) = overhead.clone();
+    }
+    Ok(())
+}
+
+/// A certificate is requested in the requester's own name, whatever the request says.
+fn requester(user: &User, request: &mut Object) {
+    *request.at_mut(&["spec", "username"]) = user.name.as_str().into();
+    let groups = (!user.groups.is_empty()).then(|| user.groups.clone().into());
+    let uid = (!user.uid.is_empty()).then(|| user.uid.as_str().into());
+    let extra = (!user.extra.is_empty()).then(|| json!(user.extra));
+    for (key, value) in [("groups", groups), ("uid", uid), ("extra", extra)] {
+        match value {
+            Some(value) => *request.at_mut(&["spec", key]) = value,
+            None => {
+                request.remove_at(&["spec", key]);
+            }
+        }
+    }
 }
 
 /// Pods stay five minutes on a node that stops answering (upstream: `DefaultTolerationSeconds`).

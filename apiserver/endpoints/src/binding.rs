@@ -13,7 +13,7 @@ use crate::{fields, respond};
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let binding = fields::read_kind(call, body, "", "v1", "Binding", Validation::Ignore).await?.object;
+    let binding = fields::read_kind(call, body, "", "v1", "Binding", Validation::Ignore).await?;
     let name = if call.target.name.is_empty() { binding.name() } else { &call.target.name };
     if binding.name() != name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));

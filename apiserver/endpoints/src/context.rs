@@ -1,8 +1,8 @@
 //! What the verbs work with, and the one place that picks a verb for a request.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use api_meta::Status;
+use api_meta::{GroupKind, Status};
 use apiserver_access::{Authorizer, ResourceAttributes, User};
 use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
@@ -13,7 +13,7 @@ use crate::admission::Admission;
 use crate::body::Body;
 use crate::kubelet::KubeletTransport;
 use crate::request::{Info, Query, Target};
-use crate::{binding, create, delete, eviction, get, kubelet, list, patch, reviews, scale, token, update, watch};
+use crate::{binding, create, delete, eviction, get, kubelet, list, patch, respond, reviews, scale, token, update, watch};
 
 /// Issues and reads tokens; implemented by the server's authentication.
 #[async_trait]
@@ -44,9 +44,30 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) user: &'a User,
+    warnings: Mutex<Vec<String>>,
 }
 
 impl Call<'_> {
+    /// Tells the client something beside the answer, whether it succeeds or fails; the same is told once.
+    pub(crate) fn warn(&self, texts: impl IntoIterator<Item = String>) {
+        let mut told = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        for text in texts {
+            if !told.contains(&text) {
+                told.push(text);
+            }
+        }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The kind in error texts: upstream names the kind that is stored, which matters for events.
+    pub(crate) fn group_kind(&self) -> GroupKind {
+        let info = self.served.info();
+        GroupKind { group: info.storage_version.group.clone(), kind: info.kind.clone() }
+    }
+
     pub(crate) fn registry(&self) -> &Registry {
         &self.endpoints.registry
     }
@@ -66,11 +87,12 @@ impl Endpoints {
         let Target::Resource { attributes: target, rest } = &info.target else {
             return Err(Status::no_such_resource());
         };
-        let served = self
-            .registry
-            .catalog()
-            .find(&target.group, &target.version, &target.resource)
-            .ok_or_else(Status::no_such_resource)?;
+        let catalog = self.registry.catalog();
+        let served = match catalog.find(&target.group, &target.version, &target.resource) {
+            Some(served) => served,
+            None if catalog.is_builtin_group(&target.group) => return Err(Status::no_such_resource()),
+            None => return Ok(respond::page_not_found()),
+        };
         let scoped = served.info().namespaced();
         let own_namespace = target.resource == "namespaces" && target.group.is_empty();
         if !own_namespace && scoped == target.namespace.is_empty() && (!scoped || !target.name.is_empty()) {
@@ -91,22 +113,31 @@ impl Endpoints {
             query: &info.query,
             headers: &parts.headers,
             user,
+            warnings: Mutex::default(),
         };
+        call.warn(served.resource.strategy.deprecation_warning().map(str::to_owned));
         let method = parts.method.clone();
-        if target.subresource.is_empty() {
+        let answer = if target.subresource.is_empty() {
             main_resource(&call, &method, info, body).await
         } else {
             let request = Request::from_parts(parts.clone(), body);
             subresource(&call, &method, rest, request).await
+        };
+        let warnings = call.warnings();
+        if warnings.is_empty() {
+            return answer;
         }
+        let mut response = answer.unwrap_or_else(|status| respond::status(&status, &parts.headers));
+        respond::warn(&mut response, &warnings);
+        Ok(response)
     }
 }
 
 async fn main_resource(call: &Call<'_>, method: &Method, info: &Info, body: Body) -> Result<Response<Body>, Status> {
     let named = !call.target.name.is_empty();
     let verb = match (method.as_str(), named) {
+        ("GET", _) if info.is_watch() => Verb::Watch,
         ("GET", true) => Verb::Get,
-        ("GET", false) if info.is_watch() => Verb::Watch,
         ("GET", false) => Verb::List,
         ("POST", false) => Verb::Create,
         ("PUT", true) => Verb::Update,

@@ -12,21 +12,17 @@ use crate::options::{WriteOptions, unclassified};
 use crate::{fields, negotiate, respond};
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let decoded = fields::read(call, body, options.validation).await?;
-    let mut object = decoded.object;
+    let mut object = fields::read(call, body, options.validation).await?;
     place(call, &mut object)?;
     if !object.resource_version().is_empty() {
         return Err(unclassified("resourceVersion should not be set on objects to be created"));
     }
     let object = fields::created(call, object, &options);
-    let (object, mut warnings) = store(call, object, &options).await?;
-    warnings.splice(0..0, decoded.warnings);
+    let object = store(call, object, &options).await?;
     let kind = call.served.info().group_version_kind();
-    let mut response = respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED)?;
-    respond::warn(&mut response, &warnings);
-    Ok(response)
+    respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED)
 }
 
 /// Puts the object into the namespace of the path.
@@ -48,11 +44,7 @@ pub(crate) fn place(call: &Call<'_>, object: &mut Object) -> Result<(), Status> 
 }
 
 /// Admits, validates and stores a decoded object with its managed fields.
-pub(crate) async fn store(
-    call: &Call<'_>,
-    mut object: Object,
-    options: &WriteOptions,
-) -> Result<(Object, Vec<String>), Status> {
+pub(crate) async fn store(call: &Call<'_>, mut object: Object, options: &WriteOptions) -> Result<Object, Status> {
     let strategy = &call.served.resource.strategy;
     let registry = call.registry();
     let write = Write { call_user: call.user, served: call.served, verb: Verb::Create, subresource: "", old: None };
@@ -62,10 +54,10 @@ pub(crate) async fn store(
     let mut errors = object_meta(&object, call.served.info().namespaced(), strategy.name_rule());
     errors.extend(strategy.validate(&object));
     if !errors.is_empty() {
-        return Err(Status::invalid(&call.served.info().group_kind(), object.name(), &errors));
+        return Err(Status::invalid(&call.group_kind(), object.name(), &errors));
     }
     call.endpoints.admission.validate(&*call.endpoints.authorizer, registry, &write, &object).await?;
-    let warnings = strategy.warnings(&object, Operation::Create);
+    call.warn(strategy.warnings(&object, Operation::Create));
     // Held until the Service is stored, so that no address is given twice.
     let network = is_service(call).then_some(&call.endpoints.services);
     let held = match network {
@@ -75,14 +67,13 @@ pub(crate) async fn store(
     if let (Some(network), Some(held), Some(services)) = (network, &held, &call.served.collection) {
         network
             .allocate(held, &mut object, services)
-            .map_err(|errors| Status::invalid(&call.served.info().group_kind(), object.name(), &errors))?;
+            .map_err(|errors| Status::invalid(&call.group_kind(), object.name(), &errors))?;
     }
-    let stored = if options.dry_run {
-        registry.create_dry_run(call.served, object)?
+    if options.dry_run {
+        registry.create_dry_run(call.served, object)
     } else {
-        registry.create(call.served, object).await?
-    };
-    Ok((stored, warnings))
+        registry.create(call.served, object).await
+    }
 }
 
 pub(crate) fn is_service(call: &Call<'_>) -> bool {

@@ -13,7 +13,7 @@ use crate::update::RACES;
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let eviction = fields::read_kind(call, body, "policy", "v1", "Eviction", Validation::Ignore).await?.object;
+    let eviction = fields::read_kind(call, body, "policy", "v1", "Eviction", Validation::Ignore).await?;
     if !eviction.name().is_empty() && eviction.name() != call.target.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }

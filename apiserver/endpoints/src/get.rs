@@ -9,7 +9,7 @@ use crate::options::{parse_version, unclassified};
 use crate::{negotiate, respond};
 
 pub(crate) async fn get(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     match call.query.get("resourceVersion").unwrap_or_default() {
         "" => {
             call.registry().mirror().wait_current().await?;
@@ -21,8 +21,5 @@ pub(crate) async fn get(call: &Call<'_>) -> Result<Response<Body>, Status> {
     }
     let current = call.registry().get_cached(call.served, &call.target.namespace, &call.target.name)?;
     let kind = call.served.info().group_version_kind();
-    let mut response =
-        respond::object(call.served, &kind, current.object, &form, call.query, StatusCode::OK)?;
-    respond::warn(&mut response, &respond::deprecation(call.served));
-    Ok(response)
+    respond::object(call.served, &kind, current.object, &form, call.query, StatusCode::OK)
 }

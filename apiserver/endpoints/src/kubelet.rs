@@ -29,7 +29,7 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     let pod = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?.object;
     let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
-        return Err(unscheduled(call, &pod));
+        return Err(Status::bad_request(format!("pod {} does not have a host assigned", pod.name())));
     }
     let uri = kubelet_uri(call, &pod, rest)?;
     let transport = call
@@ -40,17 +40,14 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     // The kubelet gets the stream, never the caller's credentials.
-    for header in [http::header::AUTHORIZATION, http::header::COOKIE] {
-        parts.headers.remove(header);
+    let secret = |name: &str| {
+        ["authorization", "cookie"].contains(&name) || name.starts_with("impersonate-") || name.starts_with("x-remote-")
+    };
+    let names: Vec<_> = parts.headers.keys().filter(|name| secret(name.as_str())).cloned().collect();
+    for name in names {
+        parts.headers.remove(name);
     }
     transport.send(node, Request::from_parts(parts, body)).await
-}
-
-fn unscheduled(call: &Call<'_>, pod: &Object) -> Status {
-    match &*call.target.subresource {
-        "log" => Status::bad_request(format!("pod {} does not have a host assigned", pod.name())),
-        _ => Status::bad_request(format!("pod {} does not have a host assigned", pod.name())),
-    }
 }
 
 fn kubelet_uri(call: &Call<'_>, pod: &Object, rest: &[String]) -> Result<Uri, Status> {

@@ -10,7 +10,7 @@ use crate::options::{Selection, list_version};
 use crate::{negotiate, respond};
 
 pub(crate) async fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let selection = Selection::parse(call.served, call.query)?;
     let options = ListOptions {
         version: list_version(call.query, selection.limit)?,
@@ -20,21 +20,17 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
         continue_token: call.query.get("continue").unwrap_or_default().to_owned(),
     };
     let listed = call.registry().list(call.served, &call.target.namespace, &options).await?;
-    let mut response = respond::list(call.served, &listed, &form, call.query)?;
-    respond::warn(&mut response, &respond::deprecation(call.served));
-    Ok(response)
+    respond::list(call.served, &listed, &form, call.query)
 }
 
 /// The list of a resource that never has objects.
 pub(crate) fn empty(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let nothing = Listed {
         entries: Vec::new(),
         revision: call.registry().mirror().applied(),
         continue_token: String::new(),
         remaining: None,
     };
-    let mut response = respond::list(call.served, &nothing, &form, call.query)?;
-    respond::warn(&mut response, &respond::deprecation(call.served));
-    Ok(response)
+    respond::list(call.served, &nothing, &form, call.query)
 }

@@ -39,7 +39,7 @@ impl Form {
 }
 
 const PLAIN: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
-const STREAMS: &str = ", application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+const STREAMS: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
 
 /// One alternative of an `Accept` header.
 struct Clause<'a> {
@@ -67,7 +67,20 @@ impl<'a> Clause<'a> {
 /// # Errors
 ///
 /// 406 when nothing that is asked for can be given.
-pub fn accept(headers: &HeaderMap, watch: bool) -> Result<Form, Status> {
+pub fn accept(headers: &HeaderMap) -> Result<Form, Status> {
+    choose(headers, false)
+}
+
+/// The form of a watch, which is never YAML.
+///
+/// # Errors
+///
+/// As [`accept`].
+pub fn accept_stream(headers: &HeaderMap) -> Result<Form, Status> {
+    choose(headers, true)
+}
+
+fn choose(headers: &HeaderMap, watch: bool) -> Result<Form, Status> {
     let header = headers.get(ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("*/*");
     let mut clauses: Vec<_> = header.split(',').map(Clause::parse).filter(|c| !c.media.is_empty()).collect();
     if clauses.is_empty() {
@@ -79,6 +92,10 @@ pub fn accept(headers: &HeaderMap, watch: bool) -> Result<Form, Status> {
         let media = match clause.media {
             "application/json" | "*/*" | "application/*" => Media::Json,
             "application/yaml" if !watch => Media::Yaml,
+            "application/yaml" => {
+                known_media = true;
+                continue;
+            }
             _ => continue,
         };
         known_media = true;
@@ -86,7 +103,7 @@ pub fn accept(headers: &HeaderMap, watch: bool) -> Result<Form, Status> {
             return Ok(Form { media, transform });
         }
     }
-    Err(if known_media { Status::not_acceptable(PLAIN) } else { unavailable(watch) })
+    Err(if known_media { Status::not_acceptable(if watch { STREAMS } else { PLAIN }) } else { unavailable(watch) })
 }
 
 /// `None` when the transformation asked for does not exist.
@@ -105,22 +122,31 @@ fn transform(clause: &Clause<'_>) -> Option<Transform> {
 }
 
 fn unavailable(watch: bool) -> Status {
-    let streams = if watch { STREAMS } else { "" };
+    let streams = if watch { format!(", {STREAMS}") } else { String::new() };
     let message = format!("406: Not Acceptable\n\nAvailable representations: {PLAIN}{streams}");
     Status::failure(406, Reason::NotAcceptable, message).with_details(Details::default())
+}
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Yaml,
+    Protobuf,
 }
 
 /// How the body is written; JSON when the client does not say.
 ///
 /// # Errors
 ///
-/// 415 for anything that is neither JSON nor YAML.
-pub fn content_type(headers: &HeaderMap) -> Result<Media, Status> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Media::Json) };
+/// 415 for anything else than JSON, YAML and Kubernetes' protobuf.
+pub fn content_type(headers: &HeaderMap) -> Result<Encoding, Status> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Encoding::Json) };
     let media = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     match media {
-        "" | "application/json" => Ok(Media::Json),
-        "application/yaml" => Ok(Media::Yaml),
+        "" | "application/json" => Ok(Encoding::Json),
+        "application/yaml" => Ok(Encoding::Yaml),
+        apiserver_protobuf::MEDIA_TYPE => Ok(Encoding::Protobuf),
         _ => Err(Status::unsupported_media_type(PLAIN)),
     }
 }
@@ -133,7 +159,7 @@ mod tests {
     fn check(accepted: &str, expect: Result<Form, u16>) {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accepted.parse().unwrap());
-        assert_eq!(accept(&headers, false).map_err(|s| s.code), expect, "{accepted}");
+        assert_eq!(accept(&headers).map_err(|s| s.code), expect, "{accepted}");
     }
 
     #[test]

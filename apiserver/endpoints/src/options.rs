@@ -1,6 +1,8 @@
 //! Query parameters as typed options, validated with upstream's texts.
 
-use api_meta::{FieldErrors, FieldPath, FieldSelector, GroupKind, LabelSelector, Reason, Status, Value, json};
+use api_meta::{
+    FieldErrors, FieldPath, FieldSelector, GroupKind, GroupVersionKind, LabelSelector, Reason, Status, Value, json,
+};
 use apiserver_registry::{DeleteOptions, Preconditions, Propagation, Served, VersionMatch};
 
 use crate::request::Query;
@@ -25,14 +27,8 @@ impl WriteOptions {
     pub(crate) fn parse(query: &Query, kind: &str, user_agent: &str) -> Result<Self, Status> {
         let mut errors = FieldErrors::new();
         let dry_run = dry_run(&query.all("dryRun"), &mut errors);
+        Self::check_manager(query, &mut errors);
         let manager = query.get("fieldManager").unwrap_or_default();
-        let field = FieldPath::new("fieldManager");
-        if manager.len() > 128 {
-            errors.too_long(&field, 128);
-        }
-        if manager.chars().any(|c| c.is_control()) {
-            errors.invalid(&field, manager, "should only contain printable characters");
-        }
         let validation = match query.get("fieldValidation").unwrap_or("Warn") {
             "" | "Warn" => Validation::Warn,
             "Ignore" => Validation::Ignore,
@@ -46,6 +42,35 @@ impl WriteOptions {
         let field_manager = if manager.is_empty() { manager_of(user_agent) } else { manager.to_owned() };
         Ok(Self { dry_run, field_manager, validation, force: query.flag("force") })
     }
+
+    fn check_manager(query: &Query, errors: &mut FieldErrors) {
+        let manager = query.get("fieldManager").unwrap_or_default();
+        let field = FieldPath::new("fieldManager");
+        if manager.len() > 128 {
+            errors.too_long(&field, 128);
+        }
+        for (at, c) in manager.char_indices().filter(|(_, c)| !is_printable(*c)) {
+            let why = format!("invalid character U+{:04X} (at position {at})", u32::from(c));
+            errors.invalid(&field, manager, why);
+        }
+    }
+
+    /// What only a patch must say: who applies, and force only where there is something to force.
+    pub(crate) fn check_patch(query: &Query, applies: bool) -> Result<(), Status> {
+        let mut errors = FieldErrors::new();
+        if !applies && query.get("force").is_some() {
+            errors.forbidden(&FieldPath::new("force"), "may not be specified for non-apply patch");
+        }
+        if applies && query.get("fieldManager").is_none_or(str::is_empty) {
+            errors.required(&FieldPath::new("fieldManager"), "is required for apply patch");
+        }
+        invalid_options("PatchOptions", &errors)
+    }
+}
+
+/// Upstream: `unicode.IsPrint`, as far as headers can carry it.
+fn is_printable(c: char) -> bool {
+    !c.is_control() && (c == ' ' || !c.is_whitespace())
 }
 
 /// Upstream: `prefixFromUserAgent`.
@@ -187,6 +212,9 @@ pub(crate) fn list_version(query: &Query, limit: usize) -> Result<VersionMatch, 
 pub(crate) fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions, Status> {
     let body: Value = if body.iter().all(u8::is_ascii_whitespace) {
         json!({})
+    } else if apiserver_protobuf::is_protobuf(body) {
+        let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
+        apiserver_protobuf::to_value(body, &kind).map_err(|e| unclassified(e.to_string()))?
     } else {
         serde_json::from_slice(body)
             .map_err(|e| unclassified(format!("couldn't get version/kind; json parse error: {}", go_json_error(&e))))?

@@ -1,8 +1,11 @@
 //! PATCH: JSON, merge and strategic merge patches, and server-side apply.
 
-use api_meta::{GroupVersionKind, Map, Object, Reason, Status, Value};
+use api_meta::{
+    Details, FieldErrors, FieldPath, GroupKind, GroupVersionKind, Map, Object, Reason, Status, Value,
+};
 use apiserver_model::schema::builtin;
-use apiserver_patch::{JsonPatch, decode, json_patch, merge_patch, strategic_merge};
+use apiserver_model::schema::decode::DecodeError;
+use apiserver_patch::{JsonPatch, decode, go, json_patch, merge_patch, strategic_merge};
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 
@@ -32,9 +35,7 @@ impl Patch {
         let media = media.split(';').next().unwrap_or_default().trim().to_owned();
         let custom = call.served.resource.schema.is_structural();
         if !([JSON, MERGE, APPLY].contains(&&*media) || (media == STRATEGIC && !custom)) {
-            let accepted =
-                if custom { [JSON, MERGE, APPLY].join(", ") } else { [JSON, MERGE, STRATEGIC, APPLY].join(", ") };
-            return Err(Status::unsupported_media_type(&accepted));
+            return Err(unsupported());
         }
         let bytes = body::read(body).await?;
         Ok(match &*media {
@@ -76,13 +77,78 @@ impl Patch {
     }
 }
 
+impl Patch {
+    pub(crate) fn applies(&self) -> bool {
+        matches!(self, Self::Apply(_))
+    }
+
+    /// A patched object that is none of this kind any more (upstream: `interpretPatchError` and its callers).
+    fn unreadable(&self, patched: &Object, error: DecodeError) -> Status {
+        let (value, why) = match self {
+            // Upstream reads these without going through text, and has other words for the same.
+            Self::Strategic(patch) => {
+                let why = match error.why() {
+                    why if why.starts_with("json: cannot unmarshal array into") => "cannot restore map from slice".into(),
+                    why if why.starts_with("json: cannot unmarshal object into") => "cannot restore slice from map".into(),
+                    why => why,
+                };
+                (go::format(&Value::Object(patch.clone())), why)
+            }
+            _ => (go_text(&patched.to_value()), error.why()),
+        };
+        let mut errors = FieldErrors::new();
+        errors.invalid(&FieldPath::new("patch"), value, why);
+        Status::invalid(&GroupKind { group: String::new(), kind: String::new() }, "", &errors)
+    }
+}
+
+/// As Go writes an object whose metadata the patch did not touch: fields of metadata in the order of its type.
+fn go_text(object: &Value) -> String {
+    const META: [&str; 15] = [
+        "name",
+        "generateName",
+        "namespace",
+        "selfLink",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+        "managedFields",
+    ];
+    const ENTRY: [&str; 7] = ["manager", "operation", "apiVersion", "time", "fieldsType", "fieldsV1", "subresource"];
+    let member = |key: &str, text: String| format!("{}:{text}", Value::from(key));
+    let ordered = |value: &Value, order: &[&str], text: &dyn Fn(&str, &Value) -> String| {
+        let known = order.iter().filter_map(|key| Some(member(key, text(key, value.get(*key)?))));
+        format!("{{{}}}", known.collect::<Vec<_>>().join(","))
+    };
+    let entries = |value: &Value| {
+        let entries = value.as_array().into_iter().flatten();
+        let texts: Vec<_> = entries.map(|e| ordered(e, &ENTRY, &|_, v| v.to_string())).collect();
+        format!("[{}]", texts.join(","))
+    };
+    let meta = |key: &str, value: &Value| if key == "managedFields" { entries(value) } else { value.to_string() };
+    let members = object.as_object().into_iter().flatten().map(|(key, value)| {
+        member(key, if key == "metadata" { ordered(value, &META, &meta) } else { value.to_string() })
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}
+
+/// Upstream's answer to a patch of an unknown type has no more to say.
+fn unsupported() -> Status {
+    Status::failure(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type").with_details(Details::default())
+}
+
 pub(crate) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let options = WriteOptions::parse(call.query, "PatchOptions", call.user_agent())?;
     let patch = Patch::read(call, body).await?;
-    if matches!(patch, Patch::Apply(_)) && call.query.get("fieldManager").is_none_or(str::is_empty) {
-        return Err(fields::no_manager());
-    }
+    WriteOptions::check_patch(call.query, patch.applies())?;
     let kind = call.served.info().group_version_kind();
     let mut found = match call.registry().get(call.served, &call.target.namespace, &call.target.name).await {
         Ok(current) => current,
@@ -93,17 +159,14 @@ pub(crate) async fn patch(call: &Call<'_>, body: Body) -> Result<Response<Body>,
         Err(status) => return Err(status),
     };
     for _ in 0..RACES {
-        let (new, patch_warnings) = next_state(call, &patch, &found.object, &kind, &options)?;
+        let new = next_state(call, &patch, &found.object, &kind, &options)?;
         let version = new.resource_version();
         if !version.is_empty() && version != found.object.resource_version() {
             return Err(Status::modified(&call.served.group_resource(), &call.target.name));
         }
         match commit(call, &found, new, &options).await? {
-            Committed::Done(stored, mut warnings) => {
-                warnings.splice(0..0, patch_warnings);
-                let mut response = respond::object(call.served, &kind, stored, &form, call.query, StatusCode::OK)?;
-                respond::warn(&mut response, &warnings);
-                return Ok(response);
+            Committed::Done(stored) => {
+                return respond::object(call.served, &kind, stored, &form, call.query, StatusCode::OK);
             }
             Committed::Lost(newer) => found = newer,
         }
@@ -117,15 +180,16 @@ fn next_state(
     old: &Object,
     kind: &GroupVersionKind,
     options: &WriteOptions,
-) -> Result<(Object, Vec<String>), Status> {
-    let (new, warnings) = match patch {
+) -> Result<Object, Status> {
+    let new = match patch {
         Patch::Apply(applied) => fields::applied(call, old, applied, options)?,
         other => {
             let mut typed = old.clone();
             typed.set_type(kind);
             let patched = other.apply_plainly(call, &typed, kind)?;
-            let decoded = fields::reread(call, patched, options.validation)?;
-            (fields::updated(call, old, decoded.object, options), decoded.warnings)
+            let object = fields::reread(call, patched.clone(), options.validation)
+                .map_err(|error| other.unreadable(&patched, error))?;
+            fields::updated(call, old, object, options)
         }
     };
     check_name(call, &new)?;
@@ -135,7 +199,7 @@ fn next_state(
             "the namespace of the provided object does not match the namespace sent on the request",
         ));
     }
-    Ok((new, warnings))
+    Ok(new)
 }
 
 /// Server-side apply to a name that does not exist creates the object.
@@ -146,19 +210,20 @@ async fn create_applied(
     options: &WriteOptions,
 ) -> Result<Response<Body>, Status> {
     let kind = call.served.info().group_version_kind();
-    let (mut new, patch_warnings) = fields::applied(call, &Object::default(), applied, options)?;
+    let mut new = fields::applied(call, &Object::default(), applied, options)?;
     check_name(call, &new)?;
     create::place(call, &mut new)?;
     if !new.resource_version().is_empty() || !new.uid().is_empty() {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         if !new.uid().is_empty() {
-            return Err(Status::conflict(&call.served.group_resource(), new.name(), format!("uid mismatch: the provided object specified uid {}, and no existing object was found", new.uid())));
+            let why = format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                new.uid()
+            );
+            return Err(Status::conflict(&call.served.group_resource(), new.name(), why));
         }
         return Err(Status::failure(409, Reason::Conflict, why));
     }
-    let (stored, mut warnings) = create::store(call, new, options).await?;
-    warnings.splice(0..0, patch_warnings);
-    let mut response = respond::object(call.served, &kind, stored, form, call.query, StatusCode::CREATED)?;
-    respond::warn(&mut response, &warnings);
-    Ok(response)
+    let stored = create::store(call, new, options).await?;
+    respond::object(call.served, &kind, stored, form, call.query, StatusCode::CREATED)
 }

@@ -1,5 +1,6 @@
 //! What a request asks for, read from its method, path and query (upstream: `RequestInfoFactory`).
 
+use api_meta::FieldSelector;
 use apiserver_access::ResourceAttributes;
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -59,14 +60,37 @@ pub struct Info {
 
 impl Info {
     pub fn new(method: &Method, path: &str, query: Option<&str>) -> Self {
-        let query = Query::parse(query);
+        let mut query = Query::parse(query);
         let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
-        let target = target(&decoded);
+        let (target, old_watch) = target(&decoded);
         let verb = match &target {
             Target::Path => method.as_str().to_lowercase(),
+            Target::Resource { attributes, .. } if old_watch && ["GET", "HEAD"].contains(&method.as_str()) => {
+                if !attributes.name.is_empty() {
+                    // The path alone says which object: nothing else has been authorised.
+                    query.0.retain(|(key, _)| key != "fieldSelector");
+                    query.0.push(("fieldSelector".into(), format!("metadata.name={}", attributes.name)));
+                }
+                "watch".to_owned()
+            }
             Target::Resource { attributes, .. } => verb(method, attributes, &query).to_owned(),
         };
         Self { verb, path: path.to_owned(), target, query }
+    }
+
+    /// What authorisation is asked about. A list or watch of the one object that its field selector names is
+    /// allowed to those who may list that one.
+    pub fn attributes(&self) -> Option<ResourceAttributes> {
+        let Target::Resource { attributes, .. } = &self.target else { return None };
+        let mut attributes = attributes.clone();
+        if attributes.name.is_empty()
+            && ["list", "watch"].contains(&&*self.verb)
+            && let Ok(selector) = FieldSelector::parse(self.query.get("fieldSelector").unwrap_or_default())
+            && let Some(name) = selector.required("metadata.name")
+        {
+            attributes.name = name.to_owned();
+        }
+        Some(attributes)
     }
 
     pub fn is_watch(&self) -> bool {
@@ -99,13 +123,18 @@ fn verb(method: &Method, attributes: &ResourceAttributes, query: &Query) -> &'st
 /// Resources that have namespaces in their path but belong to the namespace itself.
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
-fn target(path: &str) -> Target {
+/// And whether the path is of the form `/api/v1/watch/...`, deprecated but served.
+fn target(path: &str) -> (Target, bool) {
     let trimmed = path.trim_matches('/');
     let segments: Vec<&str> = trimmed.split('/').collect();
     let (group, version, rest) = match segments[..] {
         ["api", version, ref rest @ ..] if !rest.is_empty() => ("", version, rest),
         ["apis", group, version, ref rest @ ..] if !rest.is_empty() => (group, version, rest),
-        _ => return Target::Path,
+        _ => return (Target::Path, false),
+    };
+    let (rest, old_watch) = match rest {
+        ["watch", below @ ..] if !below.is_empty() => (below, true),
+        rest => (rest, false),
     };
     let mut attributes =
         ResourceAttributes { group: group.into(), version: version.into(), ..ResourceAttributes::default() };
@@ -120,7 +149,7 @@ fn target(path: &str) -> Target {
         }
         rest => rest,
     };
-    let [resource, tail @ ..] = rest else { return Target::Path };
+    let [resource, tail @ ..] = rest else { return (Target::Path, false) };
     attributes.resource = (*resource).into();
     if let [name, ..] = tail {
         attributes.name = (*name).into();
@@ -129,7 +158,7 @@ fn target(path: &str) -> Target {
         attributes.subresource = (*subresource).into();
     }
     let rest = tail.iter().skip(2).map(|s| (*s).to_owned()).collect();
-    Target::Resource { attributes, rest }
+    (Target::Resource { attributes, rest }, old_watch)
 }
 
 #[cfg(test)]
@@ -161,6 +190,26 @@ mod tests {
         check("GET", "/api/v1/namespaces/a/", "get /v1 namespaces/:a a");
         check("PUT", "/api/v1/namespaces/a/finalize", "update /v1 namespaces/finalize:a a");
         check("GET", "/api/v1/namespaces/a/configmaps/x%2Fy", "get /v1 configmaps/y:x a");
+    }
+
+    #[test]
+    fn watches_by_path() {
+        check("GET", "/api/v1/watch/namespaces/a/pods", "watch /v1 pods/: a");
+        check("GET", "/apis/apps/v1/watch/deployments", "watch apps/v1 deployments/: ");
+        check("GET", "/api/v1/watch/namespaces/a", "watch /v1 namespaces/:a a");
+        let one = Info::new(&Method::GET, "/api/v1/watch/namespaces/a/pods/p", None);
+        assert_eq!(one.query.get("fieldSelector"), Some("metadata.name=p"));
+        let other = Info::new(&Method::GET, "/api/v1/watch/namespaces/a/pods/p", Some("fieldSelector=metadata.name%3Dq"));
+        assert_eq!(other.query.all("fieldSelector"), ["metadata.name=p"]);
+    }
+
+    #[test]
+    fn a_selected_name_is_asked_about() {
+        let asked = |query| Info::new(&Method::GET, "/api/v1/namespaces/a/pods", Some(query)).attributes().unwrap().name;
+        assert_eq!(asked("fieldSelector=metadata.name%3Dp"), "p");
+        assert_eq!(asked("watch=1&fieldSelector=metadata.name%3Dp,spec.nodeName%3Dn"), "p");
+        assert_eq!(asked("fieldSelector=metadata.name!%3Dp"), "");
+        assert_eq!(asked("fieldSelector=a%3D%3D%3D"), "");
     }
 
     #[test]

@@ -2,28 +2,35 @@
 
 use api_meta::{GroupVersionKind, Object, Status, Value, json};
 use apiserver_registry::{Entry, Listed, Served};
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
-use http::{Response, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, Response, StatusCode};
 
 use crate::body::{Body, full};
-use crate::negotiate::{Form, Media, Transform};
+use crate::negotiate::{self, Form, Media, Transform};
 use crate::request::Query;
 use crate::table;
 
-/// A failure as clients expect it.
-pub fn status(status: &Status) -> Response<Body> {
-    let mut response = json_response(
-        StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-        serde_json::to_vec(status).unwrap_or_default(),
-    );
+/// A failure in the form that the client accepts, or in JSON.
+pub fn status(status: &Status, headers: &HeaderMap) -> Response<Body> {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let media = negotiate::accept(headers).map_or(Media::Json, |form| form.media);
+    let bytes = || serde_json::to_vec(status).unwrap_or_default();
+    let mut response =
+        value_response(code, media, &status.to_value()).unwrap_or_else(|_| bytes_response(code, Media::Json, bytes()));
     if let Some(seconds) = status.details.as_ref().map(|d| d.retry_after_seconds).filter(|s| *s > 0) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
 
-fn json_response(code: StatusCode, bytes: Vec<u8>) -> Response<Body> {
-    bytes_response(code, Media::Json, bytes)
+/// A path below a group that nobody serves.
+pub(crate) fn page_not_found() -> Response<Body> {
+    let mut response = Response::new(full("404 page not found\n"));
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 pub(crate) fn bytes_response(code: StatusCode, media: Media, mut bytes: Vec<u8>) -> Response<Body> {
@@ -52,17 +59,6 @@ pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
         if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
             response.headers_mut().append(WARNING, value);
         }
-    }
-}
-
-/// Reading a deprecated kind says so.
-pub(crate) fn deprecation(served: &Served) -> Vec<String> {
-    match (&*served.info().group, &*served.info().kind) {
-        ("", "ComponentStatus") => vec!["v1 ComponentStatus is deprecated in v1.19+".into()],
-        ("", "Endpoints") => {
-            vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".into()]
-        }
-        _ => Vec::new(),
     }
 }
 
@@ -112,7 +108,14 @@ pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query)
             return Ok(bytes_response(StatusCode::OK, Media::Json, list_bytes(served, listed, &meta)));
         }
         Transform::None => {
-            let items = objects(served, listed)?.into_iter().map(Value::from).collect();
+            let mut items = objects(served, listed)?;
+            if !items_are_typed(served) {
+                for item in &mut items {
+                    item.remove("apiVersion");
+                    item.remove("kind");
+                }
+            }
+            let items = items.into_iter().map(Value::from).collect();
             head(info.list_kind.clone(), info.group_version().to_string(), items)
         }
         Transform::MetadataList { version } => {
@@ -143,6 +146,11 @@ pub(crate) fn same_bytes(served: &Served) -> bool {
     served.info().storage_version == served.info().group_version()
 }
 
+/// The items of a list of a built-in kind do not repeat their type; those of custom resources do.
+fn items_are_typed(served: &Served) -> bool {
+    served.resource.schema.is_structural()
+}
+
 fn list_bytes(served: &Served, listed: &Listed, meta: &Value) -> Vec<u8> {
     let info = served.info();
     let size: usize = listed.entries.iter().map(|e| e.size() + 40).sum();
@@ -154,11 +162,16 @@ fn list_bytes(served: &Served, listed: &Listed, meta: &Value) -> Vec<u8> {
     out.extend_from_slice(b"\",\"metadata\":");
     out.extend_from_slice(meta.to_string().as_bytes());
     out.extend_from_slice(b",\"items\":[");
+    let typed = items_are_typed(served);
     for (index, entry) in listed.entries.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        entry.write_to(&mut out);
+        if typed {
+            entry.write_to(&mut out);
+        } else {
+            entry.write_item(&mut out);
+        }
     }
     out.extend_from_slice(b"]}");
     out

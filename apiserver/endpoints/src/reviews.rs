@@ -10,9 +10,9 @@ use crate::options::WriteOptions;
 use crate::{fields, negotiate, respond};
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let object = fields::read(call, body, options.validation).await?.object;
+    let object = fields::read(call, body, options.validation).await?;
     let mut object = fields::created(call, object, &options);
     let status = match &*call.target.resource {
         "subjectaccessreviews" | "localsubjectaccessreviews" => {
@@ -20,7 +20,14 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
             access(call, &object, user)?
         }
         "selfsubjectaccessreviews" => access(call, &object, call.user.clone())?,
-        "selfsubjectrulesreviews" => rules(call, &object)?,
+        "selfsubjectrulesreviews" => {
+            let rules = rules(call, &object)?;
+            // Only the answer is sent back, not the question.
+            object = Object::default();
+            object.insert("metadata".into(), json!({}));
+            object.insert("spec".into(), json!({}));
+            rules
+        }
         "selfsubjectreviews" => {
             object.set_meta_str("creationTimestamp", &now_seconds());
             json!({"userInfo": call.user})
@@ -31,6 +38,11 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     object.insert("status".into(), status);
     let kind: GroupVersionKind = call.served.info().group_version_kind();
     respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED)
+}
+
+/// Upstream leaves the kind out when it refuses a review.
+fn unnamed() -> api_meta::GroupKind {
+    api_meta::GroupKind { group: "authorization.k8s.io".into(), kind: String::new() }
 }
 
 fn text(object: &Object, path: &[&str]) -> String {
@@ -57,8 +69,7 @@ fn subject(object: &Object) -> Result<User, Status> {
     if user.name.is_empty() && user.groups.is_empty() {
         let mut errors = api_meta::FieldErrors::new();
         errors.invalid(&api_meta::FieldPath::new("spec").child("user"), "", "at least one of user or group must be specified");
-        let kind = api_meta::GroupKind { group: "authorization.k8s.io".into(), kind: object.kind().to_owned() };
-        return Err(Status::invalid(&kind, "", &errors));
+        return Err(Status::invalid(&unnamed(), "", &errors));
     }
     Ok(user)
 }
@@ -66,6 +77,7 @@ fn subject(object: &Object) -> Result<User, Status> {
 fn access(call: &Call<'_>, object: &Object, user: User) -> Result<Value, Status> {
     let resource = object.at(&["spec", "resourceAttributes"]).filter(|v| v.is_object());
     let path = object.at(&["spec", "nonResourceAttributes"]).filter(|v| v.is_object());
+    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     if resource.is_some() == path.is_some() {
         let mut errors = api_meta::FieldErrors::new();
         let spec = api_meta::FieldPath::new("spec");
@@ -74,19 +86,18 @@ fn access(call: &Call<'_>, object: &Object, user: User) -> Result<Value, Status>
         } else {
             ("resourceAttributes", "exactly one of nonResourceAttributes or resourceAttributes must be specified")
         };
-        errors.invalid(&spec.child(field), path.cloned().unwrap_or_default(), why);
-        let kind = api_meta::GroupKind { group: "authorization.k8s.io".into(), kind: object.kind().to_owned() };
-        return Err(Status::invalid(&kind, "", &errors));
+        let value = path.map_or(Value::Null, |path| json!({"Path": of(path, "path"), "Verb": of(path, "verb")}));
+        errors.invalid(&spec.child(field), value, why);
+        return Err(Status::invalid(&unnamed(), "", &errors));
     }
-    let of = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let attributes = match (resource, path) {
         (Some(r), _) => {
             let namespace = of(r, "namespace");
             if object.kind() == "LocalSubjectAccessReview" && namespace != call.target.namespace {
-                return Err(Status::bad_request(format!(
-                    "spec.resourceAttributes.namespace must match namespace: {}",
-                    call.target.namespace
-                )));
+                let mut errors = api_meta::FieldErrors::new();
+                let field = api_meta::FieldPath::new("spec").child("resourceAttributes").child("namespace");
+                errors.invalid(&field, namespace, "must match metadata.namespace");
+                return Err(Status::invalid(&unnamed(), "", &errors));
             }
             Attributes {
                 user,
@@ -132,6 +143,6 @@ async fn token(call: &Call<'_>, object: &Object) -> Result<Value, Status> {
     let audiences = strings(object.at(&["spec", "audiences"]));
     Ok(match call.endpoints.tokens.review(&token, &audiences).await {
         Some((user, audiences)) => json!({"authenticated": true, "user": user, "audiences": audiences}),
-        None => json!({"user": {}, "error": "[invalid bearer token, token lookup failed]"}),
+        None => json!({"user": {}, "error": "invalid bearer token"}),
     })
 }

@@ -1,6 +1,7 @@
 //! Tables, as `kubectl get` asks for them.
 
 use api_meta::{FieldErrors, FieldPath, Object, Status, Value, json};
+use apiserver_model::Column;
 use apiserver_registry::Served;
 use jiff::Timestamp;
 
@@ -41,29 +42,40 @@ pub(crate) fn of(
     version: &str,
     include: Include,
 ) -> Result<Value, Status> {
+    let strategy = &served.resource.strategy;
     let now = Timestamp::now();
-    let columns =
-        serde_json::to_value(served.resource.strategy.columns()).map_err(Status::internal)?;
-    let rows: Vec<Value> = objects.iter().map(|o| row(served, o, version, include, now)).collect();
+    let rows = objects.iter().map(|object| {
+        let mut whole = object.clone();
+        if include == Include::Object {
+            whole.set_type(&served.info().group_version_kind());
+        }
+        (strategy.row(object, now), whole)
+    });
+    with(&strategy.columns(), rows.collect(), meta, version, include)
+}
+
+/// A table of cells, each row with the object it is about.
+pub(crate) fn with(
+    columns: &[Column],
+    rows: Vec<(Vec<Value>, Object)>,
+    meta: Value,
+    version: &str,
+    include: Include,
+) -> Result<Value, Status> {
+    let columns = serde_json::to_value(columns).map_err(Status::internal)?;
+    let rows = rows.into_iter().map(|(cells, object)| {
+        let object = match include {
+            Include::None => Value::Null,
+            Include::Metadata => partial(&object, version),
+            Include::Object => object.into(),
+        };
+        json!({"cells": cells, "object": object})
+    });
     Ok(json!({
         "kind": "Table",
         "apiVersion": format!("meta.k8s.io/{version}"),
         "metadata": meta,
         "columnDefinitions": columns,
-        "rows": rows,
+        "rows": rows.collect::<Vec<_>>(),
     }))
-}
-
-fn row(served: &Served, object: &Object, version: &str, include: Include, now: Timestamp) -> Value {
-    let mut row = json!({"cells": served.resource.strategy.row(object, now)});
-    match include {
-        Include::None => {}
-        Include::Metadata => row["object"] = partial(object, version),
-        Include::Object => {
-            let mut object = object.clone();
-            object.set_type(&served.info().group_version_kind());
-            row["object"] = object.into();
-        }
-    }
-    row
 }

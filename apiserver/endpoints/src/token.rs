@@ -1,6 +1,8 @@
 //! `serviceaccounts/token`: a token for a service account, for a time and an audience.
 
-use api_meta::{FieldErrors, FieldPath, GroupKind, Object, Status, Value, format_seconds, json, now_seconds};
+use api_meta::{
+    FieldErrors, FieldPath, GroupKind, GroupVersionKind, Object, Status, Value, format_seconds, json, now_seconds,
+};
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 
@@ -34,10 +36,10 @@ const LONGEST: i64 = 1 << 32;
 const DEFAULT: i64 = 3600;
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
     let mut request =
-        fields::read_kind(call, body, "authentication.k8s.io", "v1", "TokenRequest", Validation::Warn).await?.object;
+        fields::read_kind(call, body, "authentication.k8s.io", "v1", "TokenRequest", Validation::Warn).await?;
     let account = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?.object;
     let seconds = request.at(&["spec", "expirationSeconds"]).and_then(Value::as_i64).unwrap_or(DEFAULT);
     check_expiration(seconds)?;
@@ -50,16 +52,18 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
         bound_to: bound_object(call, &request).await?,
     };
     let issued = call.endpoints.tokens.issue(&claims)?;
-    let manager = fields::created(call, request.clone(), &options);
+    *request.at_mut(&["spec", "expirationSeconds"]) = seconds.into();
+    let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
+    let tracked = fields::Tracked::of_kind(call, kind.clone())?.updated(&nothing_asked()?, request.clone(), &options);
+    let managed = tracked.metadata().and_then(|m| m.get("managedFields")).cloned();
     request.insert("metadata".into(), json!({
         "name": account.name(), "namespace": account.namespace(), "uid": account.uid(),
         "creationTimestamp": now_seconds(),
     }));
-    if let Some(managed) = manager.metadata().and_then(|m| m.get("managedFields")) {
-        request.metadata_mut().insert("managedFields".into(), managed.clone());
+    if let Some(managed) = managed {
+        request.metadata_mut().insert("managedFields".into(), managed);
     }
     *request.at_mut(&["spec", "audiences"]) = issued.audiences.clone().into();
-    *request.at_mut(&["spec", "expirationSeconds"]) = seconds.into();
     if request.at(&["spec", "boundObjectRef"]).is_none() {
         *request.at_mut(&["spec", "boundObjectRef"]) = Value::Null;
     }
@@ -67,8 +71,16 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
         "status".into(),
         json!({"token": issued.token, "expirationTimestamp": format_seconds(issued.expires)}),
     );
-    let kind = api_meta::GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
     respond::object(call.served, &kind, request, &form, call.query, StatusCode::CREATED)
+}
+
+/// As Go writes a request that says nothing: what is in it already belongs to nobody.
+fn nothing_asked() -> Result<Object, Status> {
+    let empty = json!({
+        "spec": {"audiences": null, "expirationSeconds": null, "boundObjectRef": null},
+        "status": {"token": "", "expirationTimestamp": null},
+    });
+    Object::try_from(empty).map_err(|_| Status::internal("a token request is an object"))
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! PUT, and the part of every change to an existing object that comes after the new state is known.
 
-use api_meta::validation::object_meta;
-use api_meta::{FieldErrors, FieldPath, Object, Status};
+use api_meta::validation::{object_meta, object_meta_update};
+use api_meta::{FieldErrors, FieldPath, GroupKind, Object, Status};
 use apiserver_model::{Operation, Verb};
 use apiserver_registry::{Current, Swapped};
 use http::{Response, StatusCode};
@@ -16,45 +16,66 @@ use crate::{create, fields, negotiate, respond};
 pub(crate) const RACES: usize = 16;
 
 pub(crate) async fn update(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, false)?;
+    let form = negotiate::accept(call.headers)?;
     let options = WriteOptions::parse(call.query, "UpdateOptions", call.user_agent())?;
-    let decoded = fields::read(call, body, options.validation).await?;
-    let mut object = decoded.object;
+    let mut object = fields::read(call, body, options.validation).await?;
     check_name(call, &object)?;
     create::place(call, &mut object)?;
     check_version(&object)?;
     let kind = call.served.info().group_version_kind();
     let unconditional = object.resource_version().is_empty();
-    if unconditional && !call.served.resource.strategy.allow_unconditional_update() {
-        let mut errors = FieldErrors::new();
-        errors.invalid(&FieldPath::new("metadata").child("resourceVersion"), 0, "must be specified for an update");
-        return Err(Status::invalid(&call.served.info().group_kind(), object.name(), &errors));
-    }
     let mut found = match call.registry().get(call.served, &call.target.namespace, &call.target.name).await {
         Ok(current) => current,
         Err(status) if status.code == 404 && call.served.resource.strategy.allow_create_on_update() && unconditional => {
             let object = fields::created(call, object, &options);
-            let (object, _) = create::store(call, object, &options).await?;
+            let object = create::store(call, object, &options).await?;
             return respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED);
         }
         Err(status) => return Err(status),
     };
+    if unconditional && !call.served.resource.strategy.allow_unconditional_update() {
+        return Err(no_version(call, object.name()));
+    }
     for _ in 0..RACES {
         if !unconditional && object.resource_version() != found.object.resource_version() {
             return Err(Status::modified(&call.served.group_resource(), &call.target.name));
         }
+        same_uid(call, &object, &found.object)?;
         let new = fields::updated(call, &found.object, object.clone(), &options);
         match commit(call, &found, new, &options).await? {
-            Committed::Done(stored, mut warnings) => {
-                warnings.splice(0..0, decoded.warnings);
-                let mut response = respond::object(call.served, &kind, stored, &form, call.query, StatusCode::OK)?;
-                respond::warn(&mut response, &warnings);
-                return Ok(response);
+            Committed::Done(stored) => {
+                return respond::object(call.served, &kind, stored, &form, call.query, StatusCode::OK);
             }
             Committed::Lost(newer) => found = newer,
         }
     }
     Err(Status::modified(&call.served.group_resource(), &call.target.name))
+}
+
+/// Upstream names the resource here, not the kind.
+fn no_version(call: &Call<'_>, name: &str) -> Status {
+    let mut errors = FieldErrors::new();
+    errors.invalid(&FieldPath::new("metadata").child("resourceVersion"), 0, "must be specified for an update");
+    let resource = call.served.group_resource();
+    Status::invalid(&GroupKind { group: resource.group, kind: resource.resource }, name, &errors)
+}
+
+/// A whole object that carries another `uid` was meant for another object of this name.
+pub(crate) fn same_uid(call: &Call<'_>, new: &Object, old: &Object) -> Result<(), Status> {
+    if new.uid().is_empty() || new.uid() == old.uid() {
+        return Ok(());
+    }
+    let key = format!("/registry/{}/{}", call.served.info().storage_prefix, path(old));
+    Err(Status::conflict(
+        &call.served.group_resource(),
+        old.name(),
+        format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {}, UID in object meta: {}",
+            new.uid(),
+            old.uid()
+        ),
+    ))
 }
 
 pub(crate) fn check_name(call: &Call<'_>, object: &Object) -> Result<(), Status> {
@@ -79,7 +100,7 @@ pub(crate) fn check_version(object: &Object) -> Result<(), Status> {
 }
 
 pub(crate) enum Committed {
-    Done(Object, Vec<String>),
+    Done(Object),
     Lost(Current),
 }
 
@@ -93,26 +114,25 @@ pub(crate) async fn commit(
     let old = &current.object;
     let strategy = &call.served.resource.strategy;
     let subresource = &*call.target.subresource;
-    keep_identity(call, &mut new, old)?;
+    keep_identity(call, &mut new, old);
     let write = Write { call_user: call.user, served: call.served, verb: Verb::Update, subresource, old: Some(old) };
     call.endpoints.admission.mutate(call.registry(), &write, &mut new).await?;
     match subresource {
+        "" | "scale" => strategy.prepare_for_update(&mut new, old),
         "status" => strategy.prepare_for_status_update(&mut new, old),
-        "finalize" | "approval" => keep_all_but(&mut new, old, subresource),
-        _ => strategy.prepare_for_update(&mut new, old),
+        other => strategy.prepare_for_subresource_update(other, &mut new, old),
     }
-    keep_lifecycle(&mut new, old);
-    let mut errors = object_meta(&new, call.served.info().namespaced(), strategy.name_rule());
-    if subresource == "status" {
-        errors.extend(strategy.validate_status_update(&new, old));
-    } else {
-        errors.extend(strategy.check_update(&new, old));
-    }
+    let mut errors = metadata_errors(call, &new, old);
+    errors.extend(match subresource {
+        "" | "scale" => strategy.check_update(&new, old),
+        "status" => strategy.validate_status_update(&new, old),
+        other => strategy.validate_subresource_update(other, &new, old),
+    });
     if !errors.is_empty() {
-        return Err(Status::invalid(&call.served.info().group_kind(), new.name(), &errors));
+        return Err(Status::invalid(&call.group_kind(), new.name(), &errors));
     }
     call.endpoints.admission.validate(&*call.endpoints.authorizer, call.registry(), &write, &new).await?;
-    let warnings = strategy.warnings(&new, Operation::Update);
+    call.warn(strategy.warnings(&new, Operation::Update));
     let held = match create::is_service(call) && subresource.is_empty() {
         true => Some(call.endpoints.services.lock().await),
         false => None,
@@ -121,41 +141,49 @@ pub(crate) async fn commit(
         call.endpoints
             .services
             .allocate(held, &mut new, services)
-            .map_err(|errors| Status::invalid(&call.served.info().group_kind(), new.name(), &errors))?;
+            .map_err(|errors| Status::invalid(&call.group_kind(), new.name(), &errors))?;
     }
     if options.dry_run {
         new.set_meta_str("resourceVersion", old.resource_version());
-        return Ok(Committed::Done(new, warnings));
+        return Ok(Committed::Done(new));
     }
     match call.registry().replace_or_finish(call.served, current, new).await? {
-        Swapped::Done(stored) => Ok(Committed::Done(stored, warnings)),
+        Swapped::Done(stored) => Ok(Committed::Done(stored)),
         Swapped::Lost(Some(newer)) => Ok(Committed::Lost(*newer)),
         Swapped::Lost(None) => Err(Status::not_found(&call.served.group_resource(), &call.target.name)),
     }
 }
 
-/// What makes the object this object: set once, by the server.
-fn keep_identity(call: &Call<'_>, new: &mut Object, old: &Object) -> Result<(), Status> {
-    if !new.uid().is_empty() && new.uid() != old.uid() {
-        let key = format!("/registry/{}/{}", call.served.info().storage_prefix, path(old));
-        return Err(Status::conflict(
-            &call.served.group_resource(),
-            old.name(),
-            format!(
-                "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
-                 Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                new.uid(),
-                old.uid()
-            ),
-        ));
-    }
-    for key in ["uid", "creationTimestamp", "generateName", "selfLink"] {
+/// Metadata is judged for all kinds and once more by upstream's own rules of most kinds, and both are told.
+fn metadata_errors(call: &Call<'_>, new: &Object, old: &Object) -> FieldErrors {
+    let once = || {
+        let mut errors = object_meta(new, call.served.info().namespaced(), call.served.resource.strategy.name_rule());
+        errors.extend(object_meta_update(new, old));
+        errors
+    };
+    let mut errors = once();
+    errors.extend(once());
+    errors
+}
+
+/// What the server alone sets, and what is left out to mean "as it was".
+fn keep_identity(call: &Call<'_>, new: &mut Object, old: &Object) {
+    for key in ["creationTimestamp", "generation"] {
         copy_meta(new, old, key);
     }
+    if new.uid().is_empty() {
+        copy_meta(new, old, "uid");
+    }
+    // Deletion is begun by DELETE alone, and never taken back.
+    for key in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        if old.metadata().is_some_and(|m| m.contains_key(key)) {
+            copy_meta(new, old, key);
+        }
+    }
+    new.metadata_mut().remove("selfLink");
     if !call.served.info().namespaced() {
         new.metadata_mut().remove("namespace");
     }
-    Ok(())
 }
 
 fn path(object: &Object) -> String {
@@ -166,32 +194,9 @@ fn path(object: &Object) -> String {
     }
 }
 
-/// Deletion is begun by DELETE alone; once begun, no finalizer may join.
-fn keep_lifecycle(new: &mut Object, old: &Object) {
-    for key in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
-        copy_meta(new, old, key);
-    }
-}
-
 fn copy_meta(new: &mut Object, old: &Object, key: &str) {
     match old.metadata().and_then(|m| m.get(key)) {
         Some(value) => new.metadata_mut().insert(key.into(), value.clone()),
         None => new.metadata_mut().remove(key),
     };
-}
-
-/// A namespace's `finalize` changes its finalizers, a CSR's `approval` its conditions.
-fn keep_all_but(new: &mut Object, old: &Object, subresource: &str) {
-    let mut kept = old.clone();
-    let path: &[&str] = if subresource == "finalize" { &["spec", "finalizers"] } else { &["status", "conditions"] };
-    match new.at(path).cloned() {
-        Some(value) => *kept.at_mut(path) = value,
-        None => {
-            kept.remove_at(path);
-        }
-    }
-    if let Some(managed) = new.metadata().and_then(|m| m.get("managedFields")).cloned() {
-        kept.metadata_mut().insert("managedFields".into(), managed);
-    }
-    *new = kept;
 }

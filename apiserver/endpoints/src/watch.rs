@@ -25,7 +25,7 @@ use crate::table::{self, Include};
 const SHORTEST: u64 = 1800;
 
 pub(crate) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let form = negotiate::accept(call.headers, true)?;
+    let form = negotiate::accept_stream(call.headers)?;
     let selection = Selection::parse(call.served, call.query)?;
     let initial = initial_events(call.query)?;
     let version = call.query.get("resourceVersion").unwrap_or_default();
@@ -76,15 +76,15 @@ fn initial_events(query: &Query) -> Result<Option<bool>, Status> {
     let field = FieldPath::new("resourceVersionMatch");
     match (wanted, matching) {
         (Some(_), "NotOlderThan") | (None, "") => {}
-        (Some(_), _) => {
+        (Some(_), other) => {
             errors.forbidden(&field, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+            if !other.is_empty() {
+                errors.not_supported(&field, other, &["NotOlderThan"]);
+            }
         }
         (None, _) => {
             errors.forbidden(&field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
         }
-    }
-    if wanted == Some(true) && !query.flag("allowWatchBookmarks") {
-        // Upstream accepts this; without bookmarks the client is not told where the state ends.
     }
     if errors.is_empty() {
         return Ok(wanted);

@@ -187,6 +187,11 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Where [`Self::set_scale`] writes.
+    fn scale_path(&self) -> Vec<&str> {
+        vec!["spec", "replicas"]
+    }
+
     /// Sets the number that `/scale` shows.
     fn set_scale(&self, _object: &mut Object, _replicas: i64) {}
 

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use api_meta::Status;
-use apiserver_access::{Attributes, Authenticator, Authorizer, User};
+use apiserver_access::{Attributes, Authenticator, Authorizer, Decision, User};
 use apiserver_endpoints::{Body, BoxError, Endpoints, Info, Target, body, status_response};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::header::ACCEPT;
 use http::{HeaderMap, Request, Response, StatusCode};
 use lib_tls::PeerIdentity;
 use tokio::sync::Semaphore;
@@ -73,11 +74,15 @@ impl Handler {
             Target::Path => String::new(),
         };
         let handler = self.clone();
+        let headers = accepted(request.headers());
         let run: BoxFuture<'static, _> = async move { handler.bounded(info, request).await }.boxed();
         let response = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(status)) => status_response(&status),
-            Err(_) => status_response(&Status::internal("the request could not be served; the server's log says why")),
+            Ok(Err(status)) => status_response(&status, &headers),
+            Err(_) => {
+                let status = Status::internal("the request could not be served; the server's log says why");
+                status_response(&status, &headers)
+            }
         };
         // Names nobody serves must not grow the metrics without bound.
         let resource = if response.status() == StatusCode::NOT_FOUND { String::new() } else { resource };
@@ -131,17 +136,20 @@ impl Handler {
     }
 
     fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {
-        let resource = match &info.target {
-            Target::Resource { attributes, .. } => Some(attributes.clone()),
-            Target::Path => None,
+        let attributes = Attributes {
+            user: user.clone(),
+            verb: info.verb.clone(),
+            resource: info.attributes(),
+            path: info.path.clone(),
         };
-        let attributes =
-            Attributes { user: user.clone(), verb: info.verb.clone(), resource, path: info.path.clone() };
-        if self.authorizer.authorize(&attributes).is_allowed() {
-            return Ok(());
-        }
-        Err(forbidden(&attributes))
+        let decision = self.authorizer.authorize(&attributes);
+        if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
     }
+}
+
+/// What is kept of a request's headers to answer it when it fails.
+fn accepted(headers: &HeaderMap) -> HeaderMap {
+    headers.get(ACCEPT).map(|accept| (ACCEPT, accept.clone())).into_iter().collect()
 }
 
 async fn authenticate(
@@ -159,12 +167,15 @@ async fn authenticate(
     }
 }
 
-pub(crate) fn forbidden(attributes: &Attributes) -> Status {
+pub(crate) fn forbidden(attributes: &Attributes, decision: &Decision) -> Status {
     let (resource, name) = match &attributes.resource {
         Some(r) => (api_meta::GroupResource::new(&*r.group, &*r.resource), r.name.as_str()),
         None => (api_meta::GroupResource::new("", ""), ""),
     };
-    Status::forbidden(&resource, name, attributes.describe())
+    match decision.reason() {
+        "" => Status::forbidden(&resource, name, attributes.describe()),
+        reason => Status::forbidden(&resource, name, format!("{}: {reason}", attributes.describe())),
+    }
 }
 
 pub(crate) fn plain(code: StatusCode, text: String) -> Response<Body> {

@@ -65,7 +65,8 @@ pub(crate) fn assume(authorizer: &dyn Authorizer, caller: &User, mut wanted: Use
                 name: name.into(),
             }),
         };
-        if authorizer.authorize(&attributes).is_allowed() { Ok(()) } else { Err(forbidden(&attributes)) }
+        let decision = authorizer.authorize(&attributes);
+        if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
     };
     let account = wanted.name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
     match account {

@@ -68,7 +68,7 @@ impl Default for Config {
         Self {
             version: KubernetesVersion::default(),
             service_network: (Ipv4Addr::new(10, 96, 0, 0), 16),
-            issuer: "https://kubernetes.default.svc".into(),
+            issuer: "https://kubernetes.default.svc.cluster.local".into(),
             service_account_key: None,
             kubelets: None,
             authenticators: Vec::new(),

@@ -55,9 +55,13 @@ pub fn resources(definition: &Object) -> Result<Vec<Resource>, Error> {
         .find(|version| version.is("storage"))
         .ok_or_else(|| Error::NoStorageVersion { name: definition.name().to_owned() })?;
     let storage_version = GroupVersion::new(this.group(), storage.name());
-    let stored = Arc::new(storage.schema().map_or_else(apiserver_model::Schema::any, schema::values));
+    let stored = Arc::new(version_schema(storage));
     let served = this.versions().filter(|version| version.is("served"));
     Ok(served.map(|version| resource(this, version, &storage_version, &stored)).collect())
+}
+
+fn version_schema(version: Version<'_>) -> apiserver_model::Schema {
+    version.schema().map_or_else(apiserver_model::Schema::any, schema::values)
 }
 
 fn resource(
@@ -70,7 +74,12 @@ fn resource(
     let names = accepted.unwrap_or_else(|| this.names());
     let (group, plural, kind) = (this.group(), text(names, "plural"), text(names, "kind"));
     let own_kind = GroupVersionKind::new(group, version.name(), kind);
-    let strategy = CustomStrategy::new(kind, version, deprecation(this, version, kind), stored);
+    // The storage version shares its schema with what is stored.
+    let values = match version.name() == storage_version.version {
+        true => Arc::clone(stored),
+        false => Arc::new(version_schema(version)),
+    };
+    let strategy = CustomStrategy::new(kind, version, deprecation(this, version, kind), values, stored);
     let subresources = [("status", own_kind), ("scale", GroupVersionKind::new("autoscaling", "v1", "Scale"))];
     Resource {
         info: Arc::new(ResourceInfo {

@@ -112,6 +112,22 @@ fn invalid_status() {
 }
 
 #[test]
+fn a_status_update_changes_only_the_status() {
+    let old =
+        object(json!({"kind": "Thing", "metadata": {"name": "a", "resourceVersion": "1"}, "spec": {"replicas": 1}}));
+    let mut new = object(json!({
+        "kind": "Thing", "metadata": {"name": "a", "labels": {"l": "1"}, "resourceVersion": "1", "managedFields": [{}]},
+        "spec": {"replicas": 9}, "status": {"replicas": 1},
+    }));
+    scaled().strategy.prepare_for_status_update(&mut new, &old);
+    assert_eq!(
+        new.to_value(),
+        json!({"kind": "Thing", "metadata": {"name": "a", "resourceVersion": "1", "managedFields": [{}]},
+            "spec": {"replicas": 1}, "status": {"replicas": 1}})
+    );
+}
+
+#[test]
 fn generations() {
     let strategy = scaled().strategy;
     let old = object(json!({"metadata": {"generation": 3}, "spec": {"replicas": 1}, "status": {}}));
@@ -177,6 +193,9 @@ fn storage_keeps_what_the_storage_version_knows() {
     let thing = object(json!({"apiVersion": "example.com/v1beta1", "kind": "Thing", "spec": {"a": "1", "old": "o"}}));
     let stored = beta.convert(thing, &resources[0].info.storage_version);
     assert_eq!(stored.to_value(), json!({"apiVersion": "example.com/v2", "kind": "Thing", "spec": {"a": "1"}}));
+    let newer = object(json!({"apiVersion": "example.com/v2", "kind": "Thing", "spec": {"a": "1", "new": "n"}}));
+    let read = beta.convert(newer, &resources[0].info.group_version());
+    assert_eq!(read.to_value(), json!({"apiVersion": "example.com/v1beta1", "kind": "Thing", "spec": {"a": "1"}}));
     assert_eq!(beta.deprecation_warning(), Some("example.com/v1beta1 Thing is deprecated; use example.com/v2 Thing"));
     assert_eq!(resources[1].strategy.deprecation_warning(), None);
 }

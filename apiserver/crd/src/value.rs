@@ -168,18 +168,7 @@ impl Checker<'_> {
 
     fn string(&self, text: &str, schema: &Schema, rules: Option<&Rules>, name: &str, errors: &mut FieldErrors) {
         if let Some(rules) = rules {
-            let length = text.chars().count() as u64;
-            if let Some(max) = rules.max_length.filter(|max| length > *max) {
-                errors.too_long(&self.path(name), usize::try_from(max).unwrap_or(usize::MAX));
-            }
-            if let Some(min) = rules.min_length.filter(|min| length < *min) {
-                self.invalid(errors, name, text, format!("should be at least {min} chars long"));
-            }
-            if let Some(pattern) = &rules.pattern
-                && self.patterns.0.get(pattern).is_some_and(|regex| !regex.is_match(text))
-            {
-                self.invalid(errors, name, text, format!("should match '{pattern}'"));
-            }
+            self.length_and_pattern(text, rules, name, errors);
         }
         if let Some(format) = &schema.format
             && matches!(schema.type_, Type::String | Type::Any)
@@ -187,6 +176,20 @@ impl Checker<'_> {
         {
             let detail = format!("{name} in body must be of type {format}: {text:?}");
             errors.type_invalid(&self.path(name), text, detail);
+        }
+    }
+
+    /// Tells of the first thing that is wrong, as upstream does for strings and for nothing else.
+    fn length_and_pattern(&self, text: &str, rules: &Rules, name: &str, errors: &mut FieldErrors) {
+        let length = text.chars().count() as u64;
+        if let Some(max) = rules.max_length.filter(|max| length > *max) {
+            errors.too_long(&self.path(name), usize::try_from(max).unwrap_or(usize::MAX));
+        } else if let Some(min) = rules.min_length.filter(|min| length < *min) {
+            self.invalid(errors, name, text, format!("should be at least {min} chars long"));
+        } else if let Some(pattern) = &rules.pattern
+            && self.patterns.0.get(pattern).is_some_and(|regex| !regex.is_match(text))
+        {
+            self.invalid(errors, name, text, format!("should match '{pattern}'"));
         }
     }
 

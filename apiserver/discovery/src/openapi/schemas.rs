@@ -230,7 +230,8 @@ fn rewrite(value: &mut Value, dialect: Dialect) {
             {
                 *reference = reference.replacen(Dialect::V3.prefix(), Dialect::V2.prefix(), 1);
             }
-            if fields.contains_key("$ref") {
+            // `JSONSchemaProps` has a field of that name.
+            if fields.get("$ref").is_some_and(Value::is_string) {
                 *value = referring(std::mem::take(value), dialect);
             }
         }

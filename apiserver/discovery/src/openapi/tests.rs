@@ -149,6 +149,15 @@ fn schemas_are_upstreams() {
 }
 
 #[test]
+fn a_field_named_ref_is_no_reference() {
+    let document = get("v3/apis/apiextensions.k8s.io/v1");
+    let name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+    let fields = &document["components"]["schemas"][name]["properties"];
+    assert_eq!(fields["$ref"], json!({"type": "string"}));
+    assert_eq!(fields["allOf"]["type"], "array");
+}
+
+#[test]
 fn custom_resources_are_described() {
     let document = get("v3/apis/example.com/v1");
     let widget = &document["components"]["schemas"]["com.example.v1.Widget"];

@@ -69,7 +69,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Up { arguments } => up::run(&workspace, &arguments),
         Command::Test => test::run(&workspace),
         Command::Bench { name } => bench::run(&workspace, name.as_deref()),
-        Command::Tidy => tidy::run(&workspace),
+        Command::Tidy => dependencies::run(&workspace).and(tidy::run(&workspace)),
         Command::Codegen { check } => codegen::run(&workspace, check),
     }
 }

@@ -59,9 +59,12 @@ async fn a_port_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let data = folder.path().join("data").display().to_string();
-    for command in ["apiserver", "up"] {
-        check_start(Server::start([command, "--data-dir", &data, "--listen", &address]).await, &[&address, "--listen"]);
+    let data = folder.path().join("data");
+    let shown = data.display().to_string();
+    for command in ["apiserver", "hub", "up"] {
+        let started = Server::start([command, "--data-dir", &shown, "--listen", &address]).await;
+        check_start(started, &[&address, "--listen"]);
+        assert!(!data.exists(), "`acp {command}` leaves nothing behind");
     }
 }
 

@@ -1,5 +1,7 @@
 //! A person with a token and kubectl runs a multi-tier application on a member, through the door.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
 use std::path::Path;
 use std::time::Duration;
 

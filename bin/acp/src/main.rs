@@ -4,8 +4,13 @@
 //! running parts, and a signal becomes their orderly end. Nothing else reads
 //! the environment or exits the process.
 
+mod agent;
 mod apiserver;
+mod assets;
 mod embedded;
+mod hub;
+mod programs;
+mod up;
 
 use std::process::ExitCode;
 
@@ -23,6 +28,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs a hub and sandbox member clusters in one process.
+    Up(up::Up),
+    /// Runs the hub: the door, identity, fleet, tunnels and the console.
+    Hub(hub::HubCommand),
+    /// Runs the agent of a member cluster.
+    Agent(agent::Agent),
     /// Runs the embedded Kubernetes-compatible API server.
     Apiserver(apiserver::Apiserver),
 }
@@ -42,6 +53,9 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match arguments.command {
+            Command::Up(command) => command.run().await,
+            Command::Hub(command) => command.run().await,
+            Command::Agent(command) => command.run().await,
             Command::Apiserver(command) => command.run().await,
         }
     });

@@ -1,0 +1,112 @@
+//! `acp agent`: what runs in a member cluster.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::{Config, CredentialStore, DirectoryStore, HubAddress, MemberApi, SecretStore, Token};
+use anyhow::{Context, bail};
+use clap::Args;
+use lib_drain::Drain;
+use lib_names::ClusterName;
+use lib_tls::{SpkiPin, Trust};
+
+use crate::asked_to_stop;
+
+/// How long streams may take to finish when the agent stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+#[derive(Args, Clone)]
+pub(crate) struct Agent {
+    /// Where the hub is: host:port.
+    #[arg(long, value_name = "HOST:PORT")]
+    hub: HubAddress,
+    /// The name of this cluster on the hub.
+    #[arg(long, value_name = "NAME")]
+    cluster: ClusterName,
+    /// The registration token; needed for the first start only.
+    #[arg(long, value_name = "TOKEN", env = "ACP_AGENT_TOKEN", hide_env_values = true, conflicts_with = "token_file")]
+    token: Option<String>,
+    /// A file that holds the registration token.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The hub's authority, as the hash of its key.
+    #[arg(long, value_name = "PIN", value_parser = SpkiPin::from_str, required_unless_present = "ca_file")]
+    ca_pin: Option<SpkiPin>,
+    /// The hub's authority, as a PEM file.
+    #[arg(long, value_name = "FILE", conflicts_with = "ca_pin")]
+    ca_file: Option<PathBuf>,
+    /// How to reach this cluster's API; by default the service account of the pod, then ~/.kube/config.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Where the agent keeps its certificate; by default a Secret in the cluster.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+impl Agent {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let config = self.config(|path| std::fs::read(path))?;
+        let access = self.access().await?;
+        let member = MemberApi::https(&access).context("could not use the cluster's address and credentials")?;
+        let store: Arc<dyn CredentialStore> = match &self.data_dir {
+            Some(dir) => Arc::new(DirectoryStore::new(dir)),
+            None => {
+                let (namespace, name) = SecretStore::DEFAULT;
+                Arc::new(SecretStore::new(kube::Client::try_from(access)?, namespace, name))
+            }
+        };
+        let drain = Drain::new();
+        let agent = config.build(member, store);
+        println!("agent of {} for {}", self.cluster, self.hub);
+        let ended = agent.run(drain.clone());
+        tokio::select! {
+            ended = ended => ended.context("the agent stopped")?,
+            stop = asked_to_stop() => {
+                stop?;
+                let _ = drain.drain(DRAIN).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn access(&self) -> anyhow::Result<kube::Config> {
+        match &self.kubeconfig {
+            Some(path) => {
+                let read = kube::config::Kubeconfig::read_from(path)
+                    .with_context(|| format!("could not read the kubeconfig {}", path.display()))?;
+                Ok(kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
+                    .await
+                    .with_context(|| format!("could not use the kubeconfig {}", path.display()))?)
+            }
+            None => kube::Config::infer().await.context("no cluster to be the agent of: give --kubeconfig FILE"),
+        }
+    }
+
+    /// The configuration, with files read by `read`: from the disk, or from a simulated container.
+    pub(crate) fn config<R>(&self, read: impl Fn(&Path) -> Result<R, std::io::Error>) -> anyhow::Result<Config>
+    where
+        R: AsRef<[u8]>,
+    {
+        let text = |path: &Path| -> anyhow::Result<String> {
+            let bytes = read(path).with_context(|| format!("could not read {}", path.display()))?;
+            Ok(String::from_utf8(bytes.as_ref().to_vec()).with_context(|| format!("{} is not text", path.display()))?)
+        };
+        let trust = match (&self.ca_pin, &self.ca_file) {
+            (Some(pin), _) => Trust::Pin(*pin),
+            (None, Some(path)) => {
+                Trust::bundle(&text(path)?).with_context(|| format!("could not use the authority in {}", path.display()))?
+            }
+            (None, None) => bail!("give --ca-pin or --ca-file: the agent trusts no other hub"),
+        };
+        let token = match (&self.token, &self.token_file) {
+            (Some(token), _) => Some(token.trim().to_owned()),
+            (None, Some(path)) => Some(text(path)?.trim().to_owned()),
+            (None, None) => None,
+        };
+        let mut config = Config::new(self.cluster.clone(), self.hub.clone(), trust);
+        config.token = token.filter(|t| !t.is_empty()).map(Token::new);
+        Ok(config)
+    }
+}

@@ -1,0 +1,18 @@
+//! The console, built into the binary.
+
+use gateway::{Asset, Assets};
+use rust_embed::RustEmbed;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/../../console/dist"]
+#[allow_missing = true]
+struct Files;
+
+/// The console's files as they were when the binary was built.
+pub(crate) struct Console;
+
+impl Assets for Console {
+    fn get(&self, path: &str) -> Option<Asset> {
+        Files::get(path).map(|file| Asset { bytes: file.data })
+    }
+}

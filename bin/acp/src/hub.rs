@@ -1,0 +1,227 @@
+//! `acp hub`, and the hub part of `acp up`: the door, identity, fleet and console over one Kubernetes API.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use apiserver_access::{MASTERS, User};
+use apiserver_server::KubernetesVersion;
+use clap::Args;
+use fleet::{AddressPolicy, ClusterApi, Fleet, SystemResolver};
+use identity::Identity;
+use lib_drain::Drain;
+use lib_tls::{Authority, Kubeconfig, Leaf, Subject, create_private_dir, write_private};
+use tokio::net::TcpListener;
+use tunnel_hub::Sessions;
+
+use crate::embedded::{Embedded, EmbeddedConfig, listen};
+use crate::{asked_to_stop, assets, programs};
+
+const DRAIN: Duration = Duration::from_secs(5);
+
+#[derive(Args)]
+pub(crate) struct HubCommand {
+    /// Where the hub keeps its certificate authority and, when embedded, its data.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where the door listens; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    listen: SocketAddr,
+    /// Under which host and port agents and people reach the hub, when that is not where it listens.
+    #[arg(long, value_name = "HOST:PORT")]
+    public_address: Option<String>,
+    /// Run on this Kubernetes instead of the embedded one.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Allow importing clusters at loopback addresses, as on a developer's machine.
+    #[arg(long)]
+    allow_loopback: bool,
+}
+
+impl HubCommand {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let listener = listen(self.listen).await?;
+        let hub = Hub::start(HubConfig {
+            data_dir: self.data_dir,
+            listener,
+            public_address: self.public_address,
+            kubeconfig: self.kubeconfig,
+            allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
+        })
+        .await?;
+        hub.announce();
+        asked_to_stop().await.context("could not wait for signals")?;
+        eprintln!("stopping");
+        hub.stop().await;
+        Ok(())
+    }
+}
+
+pub(crate) struct HubConfig {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) listener: TcpListener,
+    pub(crate) public_address: Option<String>,
+    pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) allow_loopback: bool,
+}
+
+pub(crate) struct Hub {
+    pub(crate) fleet: Fleet,
+    pub(crate) address: String,
+    data_dir: PathBuf,
+    password: Option<String>,
+    embedded: Option<Embedded>,
+    drain: Drain,
+}
+
+/// The Kubernetes API that the hub keeps everything in.
+struct Ground {
+    client: kube::Client,
+    api: ClusterApi,
+    embedded: Option<Embedded>,
+}
+
+impl Hub {
+    pub(crate) async fn start(config: HubConfig) -> anyhow::Result<Self> {
+        let dir = config.data_dir.clone();
+        create_private_dir(&dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
+        let local = config.listener.local_addr()?;
+        let address = config.public_address.clone().unwrap_or_else(|| reachable(local).to_string());
+        let authority = Arc::new(
+            Authority::load_or_create(&dir.join("pki"), "acp hub authority")
+                .context("could not load the hub's certificate authority")?,
+        );
+        let ground = ground(&config).await?;
+        let drain = Drain::new();
+        let identity = Identity::start(ground.client.clone(), identity::Config::default(), &drain)
+            .await
+            .context("could not load people and sessions")?;
+        let password = identity.ensure_first_administrator().await.context("could not make the first administrator")?;
+        if let Some(password) = &password {
+            let path = dir.join("initial-admin-password");
+            write_private(&path, format!("{password}\n").as_bytes())
+                .with_context(|| format!("could not write {}", path.display()))?;
+        }
+        let sessions = Sessions::new(tunnel_hub::Config::default());
+        let fleet = Fleet::start(
+            fleet::Config {
+                hub_address: address.clone(),
+                agent_image: programs::AGENT_IMAGE.into(),
+                addresses: AddressPolicy { allow_loopback: config.allow_loopback, denied: Vec::new() },
+            },
+            fleet::Parts {
+                client: ground.client.clone(),
+                hub: ground.api,
+                sessions: sessions.clone(),
+                authority: authority.clone(),
+                resolver: Arc::new(SystemResolver),
+            },
+            &drain,
+        )
+        .await
+        .context("could not start the fleet")?;
+        write_admin_kubeconfig(&authority, &dir.join("admin.kubeconfig"), &format!("https://{address}/kubernetes/global"))?;
+        gateway::Hub {
+            identity,
+            fleet: fleet.clone(),
+            sessions,
+            authority,
+            names: names(local.ip(), &address),
+            assets: Arc::new(assets::Console),
+        }
+        .serve(config.listener, &drain)
+        .context("could not open the door")?;
+        Ok(Self { fleet, address, data_dir: dir, password, embedded: ground.embedded, drain })
+    }
+
+    /// What a person needs to go on, on standard output; the password only when it is new.
+    pub(crate) fn announce(&self) {
+        println!("console   https://{}/", self.address);
+        println!("user      {}", identity::FIRST_ADMINISTRATOR);
+        let file = self.data_dir.join("initial-admin-password");
+        match &self.password {
+            Some(password) => println!("password  {password}  (also in {}; it is not shown again)", file.display()),
+            None => println!("password  as set; the first one was written to {}", file.display()),
+        }
+        println!("kubectl   kubectl --kubeconfig {} get clusters.cluster.x-k8s.io -A", self.data_dir.join("admin.kubeconfig").display());
+        println!(
+            "ac        ac login https://{} --name local --username {} --certificate-authority {}",
+            self.address,
+            identity::FIRST_ADMINISTRATOR,
+            self.data_dir.join("pki").join("ca.crt").display(),
+        );
+    }
+
+    pub(crate) async fn stop(self) {
+        let _ = self.drain.drain(DRAIN).await;
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+async fn ground(config: &HubConfig) -> anyhow::Result<Ground> {
+    let Some(path) = &config.kubeconfig else {
+        let embedded = Embedded::start(EmbeddedConfig {
+            name: "hub".into(),
+            data_dir: config.data_dir.join("hub"),
+            version: KubernetesVersion::default(),
+            nodes: 0,
+            programs: None,
+        })
+        .await?;
+        let client = embedded.server.client(User::new("acp:hub:controllers", [MASTERS]));
+        // Requests of people arrive here under their own name: whoever passes them on may impersonate.
+        let api = ClusterApi::in_process(embedded.server.service_as(User::new("acp:hub:gateway", [MASTERS])));
+        return Ok(Ground { client, api, embedded: Some(embedded) });
+    };
+    let read = kube::config::Kubeconfig::read_from(path)
+        .with_context(|| format!("could not read the kubeconfig {}", path.display()))?;
+    let access = kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
+        .await
+        .with_context(|| format!("could not use the kubeconfig {}", path.display()))?;
+    let client = kube::Client::try_from(access.clone()).context("could not make a client of the hub's cluster")?;
+    client.apiserver_version().await.context("could not reach the hub's cluster")?;
+    let api = ClusterApi::https(&access).context("could not use the address of the hub's cluster")?;
+    Ok(Ground { client, api, embedded: None })
+}
+
+fn write_admin_kubeconfig(authority: &Authority, path: &Path, server: &str) -> anyhow::Result<()> {
+    let credential = authority
+        .issue(&Leaf::Client(Subject::new("kubernetes-admin", [MASTERS])))
+        .context("could not issue the administrator's certificate")?;
+    Kubeconfig {
+        cluster: "global",
+        user: "kubernetes-admin",
+        server,
+        authority_pem: authority.certificate_pem(),
+        credential: &credential,
+    }
+    .write(path)
+    .with_context(|| format!("could not write {}", path.display()))
+}
+
+/// Where a client on this machine reaches a listener.
+fn reachable(local: SocketAddr) -> SocketAddr {
+    match local.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), local.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(IpAddr::from([127, 0, 0, 1]), local.port()),
+        _ => local,
+    }
+}
+
+/// The names in the door's certificate.
+fn names(local: IpAddr, public: &str) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into()];
+    if !local.is_unspecified() {
+        names.push(local.to_string());
+    }
+    if let Some((host, _)) = public.rsplit_once(':') {
+        names.push(host.trim_matches(['[', ']']).to_owned());
+    }
+    names.sort();
+    names.dedup();
+    names
+}

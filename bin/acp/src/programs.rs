@@ -1,0 +1,72 @@
+//! What simulated kubelets really run: the agent, when its manifest is applied to a sandbox member.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use agent::{MemberApi, SecretStore};
+use apiserver_access::User;
+use apiserver_server::Running;
+use clap::Parser;
+use lib_drain::Drain;
+use sandbox::{Program, ProgramContext, Programs};
+
+use crate::agent::Agent;
+
+/// The image that registration manifests name.
+pub(crate) const AGENT_IMAGE: &str = "acp/agent";
+
+/// The member's own API server. Programs may be started a moment before it is known, and wait for it.
+pub(crate) type Member = tokio::sync::watch::Sender<Option<Running>>;
+
+/// The agent as a program of a member's simulated nodes.
+pub(crate) fn agent_program(member: &Member) -> Arc<dyn Programs> {
+    let member = member.clone();
+    let program: Program = Arc::new(move |context: ProgramContext| {
+        let member = member.clone();
+        Box::pin(async move {
+            match run(&member, &context).await {
+                Ok(()) => 0,
+                Err(error) => {
+                    context.log(&format!("error: {error:#}"));
+                    1
+                }
+            }
+        })
+    });
+    Arc::new(BTreeMap::from([(AGENT_IMAGE.to_owned(), program)]))
+}
+
+#[derive(Parser)]
+struct CommandLine {
+    #[command(flatten)]
+    agent: Agent,
+}
+
+async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
+    // `acp agent --hub=...`: the first two words are the program and its subcommand.
+    let words = context.argv.iter().skip(1);
+    let arguments = CommandLine::try_parse_from(words)?.agent;
+    let config = arguments.config(|path| {
+        context.files.get(&*path.to_string_lossy()).cloned().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
+    })?;
+    let server = member.subscribe().wait_for(Option::is_some).await?.clone();
+    let Some(server) = server else { anyhow::bail!("the API server is gone") };
+    // The pod's service account and nothing more, as with the token that a real pod would read.
+    let (namespace, account) = (&context.identity.namespace, &context.identity.service_account);
+    let user = User::new(
+        format!("system:serviceaccount:{namespace}:{account}"),
+        ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")],
+    );
+    let (secret_namespace, secret) = SecretStore::DEFAULT;
+    let store = SecretStore::new(server.client(user.clone()), secret_namespace, secret);
+    let agent = config.build(MemberApi::in_process(server.service_as(user)), Arc::new(store));
+    context.log("the agent runs in this process, for a simulated kubelet");
+    let drain = Drain::new();
+    tokio::select! {
+        ended = agent.run(drain.clone()) => ended?,
+        () = context.token.cancelled() => {
+            let _ = drain.drain(std::time::Duration::from_secs(2)).await;
+        }
+    }
+    Ok(())
+}

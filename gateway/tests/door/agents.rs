@@ -1,0 +1,238 @@
+//! Clusters that dial the hub.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use agent::{Config, DirectoryStore, HubAddress, MemberApi, Token};
+use apiserver_access::{MASTERS, User};
+use harness::TestCluster;
+use lib_drain::Drain;
+use lib_tls::{Authority, Credential, Leaf, SigningRequest, Subject, Trust, client_config};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
+
+use crate::clusters::{CLUSTERS, administrator, is_ready};
+use crate::support::{Answer, Door, JSON, SOON, eventually, exchange, request};
+
+const REGISTER: &str = "/agent/v1/register";
+const RENEW: &str = "/agent/v1/renew";
+
+async fn register(door: &Door, bearer: &str, name: &str) -> Value {
+    let body = json!({"name": name}).to_string();
+    let path = "/platform/fleet.cpaas.io/v1/registrations";
+    let answer = door.ask("POST", path, &[JSON, ("authorization", bearer)], &body).await;
+    assert_eq!(answer.code, 201, "{answer:?}");
+    answer.json()
+}
+
+fn subject(cluster: &str) -> Subject {
+    Subject::new(agent_user(&cluster.parse().unwrap()), [AGENTS_GROUP])
+}
+
+async fn redeem(door: &Door, token: &str, cluster: &str, request: &str) -> Answer {
+    let body = json!({"cluster": cluster, "request": request}).to_string();
+    door.ask("POST", REGISTER, &[JSON, ("authorization", &format!("Bearer {token}"))], &body).await
+}
+
+/// Whether the door keeps a tunnel with this certificate.
+async fn is_admitted(door: &Door, credential: &Credential) -> bool {
+    let config = client_config(&Trust::Pin(door.authority.pin()), Some(credential), &[ALPN]).unwrap();
+    let tcp = TcpStream::connect(door.address).await.unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect("127.0.0.1".try_into().unwrap(), tcp).await;
+    let Ok(mut stream) = stream else { return false };
+    let mut byte = [0];
+    // The hub speaks first: it is the client of this connection.
+    tokio::time::timeout(SOON, stream.read(&mut byte)).await.unwrap().is_ok_and(|read| read == 1)
+}
+
+#[tokio::test]
+async fn a_cluster_registers_is_used_and_removed() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let auth = ("authorization", bearer.as_str());
+    let registration = register(&door, &bearer, "edge").await;
+    let member = TestCluster::start().await;
+    for object in fleet::member_objects() {
+        apply(&member, object).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let hub: HubAddress = door.address.to_string().parse().unwrap();
+    let mut config = Config::new("edge".parse().unwrap(), hub, Trust::Pin(door.authority.pin()));
+    config.token = Some(Token::new(registration["token"].as_str().unwrap()));
+    let api = MemberApi::in_process(member.server.service_as(User::new("agent", [MASTERS])));
+    let agent = config.build(api, Arc::new(DirectoryStore::new(folder.path())));
+    let drain = Drain::new();
+    let owner = drain.clone();
+    drain.spawn(async move { agent.run(owner).await.unwrap() });
+    eventually("the member is ready", || is_ready(&door, &bearer, "edge")).await;
+    eventually("the administrator is the member's", || async {
+        door.ask("GET", "/kubernetes/edge/api/v1/namespaces", &[auth], "").await.code == 200
+    })
+    .await;
+    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
+    eventually("the cluster is gone", || async {
+        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
+    })
+    .await;
+    door.ask("GET", "/kubernetes/edge/api/v1/namespaces", &[auth], "").await.refused(404);
+    // The agent comes back, and is not let in.
+    let kept = agent_credential(folder.path());
+    assert!(!is_admitted(&door, &kept).await);
+    let _ = drain.drain(SOON).await;
+}
+
+async fn apply(member: &TestCluster, object: Value) {
+    use kube::api::{Api, DynamicObject, Patch, PatchParams};
+    use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    let TypeMeta { api_version, kind } = object.types.clone().unwrap();
+    let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(member.admin(), namespace, &resource),
+        None => Api::all_with(member.admin(), &resource),
+    };
+    let name = object.metadata.name.clone().unwrap();
+    api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await.unwrap();
+}
+
+fn agent_credential(folder: &std::path::Path) -> Credential {
+    let kept: Value = serde_json::from_slice(&std::fs::read(folder.join("credential.json")).unwrap()).unwrap();
+    let text = |key: &str| kept[key].as_str().unwrap().to_owned();
+    Credential::from_pem(text("certificate"), text("key")).unwrap()
+}
+
+#[tokio::test]
+async fn case_18_a_token_is_spent_once_and_for_its_cluster() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    register(&door, &bearer, "other").await;
+    let (for_edge, key) = SigningRequest::generate(&subject("edge")).unwrap();
+    let (for_other, _) = SigningRequest::generate(&subject("other")).unwrap();
+    redeem(&door, &token, "other", &for_other).await.refused(401);
+    redeem(&door, "wrong", "edge", &for_edge).await.refused(401);
+    redeem(&door, &token, "missing", &for_edge).await.refused(401);
+    let issued = redeem(&door, &token, "edge", &for_edge).await;
+    assert_eq!(issued.code, 200, "{issued:?}");
+    redeem(&door, &token, "edge", &for_edge).await.refused(401);
+    let credential = Credential::from_pem(issued.json()["certificate"].as_str().unwrap().into(), key).unwrap();
+    assert!(is_admitted(&door, &credential).await);
+}
+
+#[tokio::test]
+async fn case_18_a_token_goes_with_its_cluster() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    let auth = ("authorization", bearer.as_str());
+    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
+    eventually("the cluster is gone", || async {
+        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
+    })
+    .await;
+    register(&door, &bearer, "edge").await;
+    let (request, _) = SigningRequest::generate(&subject("edge")).unwrap();
+    redeem(&door, &token, "edge", &request).await.refused(401);
+}
+
+#[tokio::test]
+async fn case_19_another_key_does_not_take_over() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    let (request, key) = SigningRequest::generate(&subject("edge")).unwrap();
+    let issued = redeem(&door, &token, "edge", &request).await.json();
+    let own = Credential::from_pem(issued["certificate"].as_str().unwrap().into(), key).unwrap();
+    assert!(is_admitted(&door, &own).await);
+    // Even with a certificate that the hub's authority has signed.
+    let other = door.authority.issue(&Leaf::Client(subject("edge"))).unwrap();
+    assert!(!is_admitted(&door, &other).await);
+    let again = json!({"name": "edge"}).to_string();
+    let path = "/platform/fleet.cpaas.io/v1/registrations";
+    door.ask("POST", path, &[JSON, ("authorization", &bearer)], &again).await.refused(409);
+    assert!(is_admitted(&door, &own).await);
+}
+
+#[tokio::test]
+async fn case_20_certificates_say_exactly_what_they_should() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    for subject in [
+        Subject::new("acp:agent:edge1", [AGENTS_GROUP]),
+        Subject::new("acp:agent:edge:extra", [AGENTS_GROUP]),
+        Subject::new("acp:agent:edge", ["system:masters"]),
+        Subject::new("system:admin", [AGENTS_GROUP]),
+    ] {
+        let (request, _) = SigningRequest::generate(&subject).unwrap();
+        redeem(&door, &token, "edge", &request).await.refused(403);
+    }
+    // What was refused has not cost the token. A renewal is as exact, and for the same key.
+    let (first, key) = SigningRequest::generate(&subject("edge")).unwrap();
+    let issued = redeem(&door, &token, "edge", &first).await.json();
+    let own = Credential::from_pem(issued["certificate"].as_str().unwrap().into(), key).unwrap();
+    let renew = |cluster: &'static str, csr: String| {
+        let (door, own) = (&door, &own);
+        async move {
+            let body = json!({"cluster": cluster, "request": csr}).to_string();
+            let stream = door.connect(Ipv4Addr::LOCALHOST, Some(own)).await;
+            exchange(stream, request("POST", RENEW, &[JSON], &body).as_bytes()).await
+        }
+    };
+    let (other_key, _) = SigningRequest::generate(&subject("edge")).unwrap();
+    renew("edge", other_key).await.refused(409);
+    renew("other", SigningRequest::renew(&own).unwrap()).await.refused(403);
+    assert_eq!(renew("edge", SigningRequest::renew(&own).unwrap()).await.code, 200);
+    door.ask("POST", RENEW, &[JSON], "{}").await.refused(401);
+}
+
+#[tokio::test]
+async fn case_21_an_agent_is_nobody_on_the_hub() {
+    let door = Door::open().await;
+    let credential = door.authority.issue(&Leaf::Client(subject("edge"))).unwrap();
+    for path in [
+        CLUSTERS, "/kubernetes/global/api/v1/secrets", "/kubernetes/global/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        "/kubernetes/edge/api", "/auth/v1/clusters",
+    ] {
+        let stream = door.connect(Ipv4Addr::LOCALHOST, Some(&credential)).await;
+        exchange(stream, request("GET", path, &[], "").as_bytes()).await.refused(401);
+    }
+}
+
+#[tokio::test]
+async fn case_22_a_registration_token_buys_nothing_else() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    let auth = format!("Bearer {token}");
+    for path in [CLUSTERS, "/auth/v1/clusters", "/auth/v1/sessions/current", "/metrics"] {
+        door.ask("GET", path, &[("authorization", &auth)], "").await.refused(401);
+    }
+}
+
+#[tokio::test]
+async fn case_25_an_agent_believes_its_own_hub_only() {
+    let door = Door::open().await;
+    let credential = door.authority.issue(&Leaf::Client(subject("edge"))).unwrap();
+    let other = Authority::generate("public", std::time::SystemTime::now()).unwrap();
+    for trust in [Trust::Pin(other.pin()), Trust::bundle(other.certificate_pem()).unwrap()] {
+        let config = client_config(&trust, Some(&credential), &[ALPN]).unwrap();
+        let tcp = TcpStream::connect(door.address).await.unwrap();
+        assert!(TlsConnector::from(Arc::new(config)).connect("127.0.0.1".try_into().unwrap(), tcp).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn tunnels_need_a_certificate_of_a_known_cluster() {
+    let door = Door::open().await;
+    let stranger = door.authority.issue(&Leaf::Client(subject("unknown"))).unwrap();
+    assert!(!is_admitted(&door, &stranger).await);
+    let person = door.authority.issue(&Leaf::Client(Subject::new("jane", ["dev"]))).unwrap();
+    assert!(!is_admitted(&door, &person).await);
+    let _ = door.drain.drain(SOON).await;
+    let _ = &door.fleet;
+}

@@ -1,0 +1,216 @@
+//! A hub behind its door, and a client that sends exactly what it is told to.
+
+use std::borrow::Cow;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use apiserver_access::{MASTERS, User};
+use fleet::{AddressPolicy, ClusterApi, Fleet, Resolve, SystemResolver};
+use gateway::{Asset, Assets, Hub};
+use harness::TestCluster;
+use identity::{FIRST_ADMINISTRATOR, Identity};
+use lib_drain::Drain;
+use lib_tls::{Authority, Credential, Trust, client_config};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tunnel_hub::Sessions;
+
+/// Long enough for anything that is to happen, short enough for a person who waits for a failing test.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+pub(crate) struct Door {
+    pub(crate) cluster: TestCluster,
+    pub(crate) address: SocketAddr,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) fleet: Fleet,
+    pub(crate) password: String,
+    pub(crate) drain: Drain,
+}
+
+struct Page;
+
+impl Assets for Page {
+    fn get(&self, path: &str) -> Option<Asset> {
+        let bytes: &'static [u8] = match path {
+            "index.html" => b"<!doctype html><title>console</title>",
+            "assets/app-1a2b.js" => b"export {}",
+            _ => return None,
+        };
+        Some(Asset { bytes: Cow::Borrowed(bytes) })
+    }
+}
+
+impl Door {
+    pub(crate) async fn open() -> Self {
+        Self::with(AddressPolicy { allow_loopback: true, ..Default::default() }, Arc::new(SystemResolver)).await
+    }
+
+    pub(crate) async fn with(addresses: AddressPolicy, resolver: Arc<dyn Resolve>) -> Self {
+        let cluster = TestCluster::start().await;
+        let drain = Drain::new();
+        let authority = Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap());
+        let client = cluster.server.client(User::new("acp:hub:controllers", [MASTERS]));
+        let identity = Identity::start(client.clone(), identity::Config::default(), &drain).await.unwrap();
+        let password = identity.ensure_first_administrator().await.unwrap().unwrap();
+        let sessions = Sessions::new(tunnel_hub::Config::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [MASTERS])));
+        let config = fleet::Config { hub_address: address.to_string(), agent_image: "acp/agent".into(), addresses };
+        let parts = fleet::Parts { client, hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
+        let fleet = Fleet::start(config, parts, &drain).await.unwrap();
+        let hub = Hub {
+            identity,
+            fleet: fleet.clone(),
+            sessions,
+            authority: authority.clone(),
+            names: vec!["127.0.0.1".into(), "localhost".into()],
+            assets: Arc::new(Page),
+        };
+        hub.serve(listener, &drain).unwrap();
+        Self { cluster, address, authority, fleet, password, drain }
+    }
+
+    /// A connection from an address of this machine.
+    pub(crate) async fn connect(&self, from: Ipv4Addr, credential: Option<&Credential>) -> TlsStream<TcpStream> {
+        let trust = Trust::bundle(self.authority.certificate_pem()).unwrap();
+        let config = client_config(&trust, credential, &[b"http/1.1"]).unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let tcp = socket.connect(self.address).await.unwrap();
+        TlsConnector::from(Arc::new(config)).connect("127.0.0.1".try_into().unwrap(), tcp).await.unwrap()
+    }
+
+    /// Sends these bytes and reads until the door closes, or has said that it goes on.
+    pub(crate) async fn raw(&self, bytes: &[u8]) -> Answer {
+        let stream = self.connect(Ipv4Addr::LOCALHOST, None).await;
+        exchange(stream, bytes).await
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.raw(request(method, path, headers, body).as_bytes()).await
+    }
+
+    /// Sends a request whose `connection` header is not `close`, and reads the head and the body of one answer.
+    pub(crate) async fn ask_once(&self, text: &str) -> Answer {
+        let mut stream = self.connect(Ipv4Addr::LOCALHOST, None).await;
+        timeout(SOON, async {
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut read = Vec::new();
+            loop {
+                let so_far = String::from_utf8_lossy(&read).into_owned();
+                let length = so_far.to_ascii_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
+                let body = so_far.split_once("\r\n\r\n").map(|(_, body)| body.len());
+                if body.is_some() && body >= length.or(body) || stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                    return Answer::parse(&read);
+                }
+            }
+        })
+        .await
+        .expect("the door should answer")
+    }
+
+    /// A bearer header of the first administrator.
+    pub(crate) async fn administrator(&self) -> String {
+        let login = json!({"username": FIRST_ADMINISTRATOR, "password": self.password}).to_string();
+        let answer = self.ask("POST", "/auth/v1/sessions", &[JSON], &login).await;
+        assert_eq!(answer.code, 200, "{}", answer.text);
+        format!("Bearer {}", answer.json()["token"].as_str().unwrap())
+    }
+}
+
+pub(crate) const JSON: (&str, &str) = ("content-type", "application/json");
+
+pub(crate) fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    let mut text = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n");
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("connection")) {
+        text += "connection: close\r\n";
+    }
+    for (name, value) in headers {
+        text += &format!("{name}: {value}\r\n");
+    }
+    if !body.is_empty() || method == "POST" {
+        text += &format!("content-length: {}\r\n", body.len());
+    }
+    text + "\r\n" + body
+}
+
+/// Writes, then reads until the end.
+pub(crate) async fn exchange(mut stream: TlsStream<TcpStream>, bytes: &[u8]) -> Answer {
+    timeout(SOON, async {
+        // The door may have said no before it has read everything.
+        let _ = stream.write_all(bytes).await;
+        let mut read = Vec::new();
+        let _ = stream.read_to_end(&mut read).await;
+        Answer::parse(&read)
+    })
+    .await
+    .expect("the door should close the connection")
+}
+
+/// What came back, up to the end of the connection.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) head: String,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    fn parse(bytes: &[u8]) -> Self {
+        let all = String::from_utf8_lossy(bytes).into_owned();
+        let (head, text) = all.split_once("\r\n\r\n").unwrap_or((&all, ""));
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
+        let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+        let text = if chunked { unchunk(text) } else { text.to_owned() };
+        Self { code, head: head.to_ascii_lowercase(), text }
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Asserts that this is a refusal in the form of every refusal.
+    #[track_caller]
+    pub(crate) fn refused(&self, code: u16) {
+        assert_eq!(self.code, code, "{self:?}");
+        // hyper answers what it cannot parse by itself, without a body.
+        if !self.text.is_empty() {
+            assert_eq!(self.json()["kind"], "Status", "{self:?}");
+            assert_eq!(self.json()["code"], code, "{self:?}");
+        }
+    }
+}
+
+fn unchunk(text: &str) -> String {
+    let (mut whole, mut rest) = (String::new(), text);
+    while let Some((size, tail)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap_or(0);
+        if size == 0 || tail.len() < size {
+            break;
+        }
+        whole += &tail[..size];
+        rest = tail[size..].trim_start_matches("\r\n");
+    }
+    whole
+}
+
+/// Waits until a condition holds that nobody announces.
+pub(crate) async fn eventually<F, Fut>(what: &str, mut condition: F)
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let waited = timeout(SOON, async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    assert!(waited.await.is_ok(), "{what}");
+}

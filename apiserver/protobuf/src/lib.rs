@@ -27,7 +27,7 @@ use self::wire::Fields;
 
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
-/// What every body starts with (upstream: `protoEncodingPrefix`). No JSON and no YAML object does.
+/// What every body starts with (upstream: `protoEncodingPrefix`); no JSON does. [`Error::Prefix`] spells it as Go does.
 const PREFIX: &[u8] = b"k8s\0";
 
 /// How deep messages may nest. Only the schemas of custom resources have no end of their own; as JSON they nest twice
@@ -40,7 +40,7 @@ pub const MAX_VALUES: usize = 1 << 20;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("provided data does not appear to be a protobuf message, expected prefix {PREFIX:?}")]
+    #[error("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")]
     Prefix,
     #[error("unexpected EOF")]
     Truncated,

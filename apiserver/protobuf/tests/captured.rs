@@ -2,7 +2,7 @@
 //!
 //! Each `tests/data/*.pb` is the body of one request of a command such as
 //! `kubectl create deployment`; the JSON beside it is what the command prints
-//! with `--dry-run=client -o json`, or, where it cannot, what its documentation says it sends.
+//! with `--dry-run=client -o json` or, for those that cannot, the same request written down as JSON.
 
 use std::fs;
 use std::path::Path;

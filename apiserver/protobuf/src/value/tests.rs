@@ -193,7 +193,7 @@ fn other_kinds_are_told() {
     assert_eq!(
         why(b"{}"),
         "Pod in version \"v1\" cannot be handled as a Pod: provided data does not appear to be a protobuf message, \
-         expected prefix [107, 56, 115, 0]"
+         expected prefix [107 56 115 0]"
     );
 }
 

@@ -4,6 +4,8 @@
 //! `kubectl create deployment`; the JSON beside it is what the command prints
 //! with `--dry-run=client -o json` or, for those that cannot, the same request written down as JSON.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where its set-up does")]
+
 use std::fs;
 use std::path::Path;
 

@@ -10,7 +10,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use api_meta::{Object, Value, json};
 use serde::Deserialize;
 
-use crate::rules::compact;
 use crate::user::MASTERS;
 use crate::{Attributes, Authorizer, Decision, PolicyRule, User};
 
@@ -214,7 +213,7 @@ impl Authorizer for Rbac {
             all(&mut urls);
             vec![resources, urls]
         } else {
-            compact(&self.rules_for(user, namespace))
+            self.rules_for(user, namespace)
         };
         let (urls, resources): (Vec<_>, Vec<_>) = rules.into_iter().partition(|r| !r.non_resource_urls.is_empty());
         json!({

@@ -1,6 +1,6 @@
 //! `CustomResourceDefinition`: defaults and policy; what it says is judged by the crd crate.
 
-use api_meta::{FieldErrors, Object, Value, json};
+use api_meta::{FieldErrors, Object, Value, json, now_seconds};
 use apiserver_model::{Operation, Strategy};
 
 use crate::fields::{FieldsExt, fill};
@@ -10,6 +10,9 @@ fn empty_status() -> Value {
 }
 
 pub(crate) struct CustomResourceDefinitions;
+
+/// Holds a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 
 impl Strategy for CustomResourceDefinitions {
     fn default(&self, object: &mut Object) {
@@ -90,6 +93,26 @@ impl Strategy for CustomResourceDefinitions {
 
     fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
         apiserver_crd::warnings(object)
+    }
+
+    /// The objects go first (upstream: the definition's `REST.Delete`).
+    fn prepare_for_delete(&self, object: &mut Object) {
+        let mut finalizers: Vec<String> = object.finalizers().into_iter().map(str::to_owned).collect();
+        if !finalizers.iter().any(|f| f == CLEANUP) {
+            finalizers.push(CLEANUP.to_owned());
+        }
+        object.set_finalizers(finalizers);
+        let conditions = object.at_mut(&["status", "conditions"]);
+        if !conditions.is_array() {
+            *conditions = json!([]);
+        }
+        let Some(conditions) = conditions.as_array_mut() else { return };
+        conditions.retain(|condition| condition["type"] != "Terminating");
+        conditions.push(json!({
+            "type": "Terminating", "status": "True", "lastTransitionTime": now_seconds(),
+            "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        }));
     }
 
     fn has_status(&self) -> bool {

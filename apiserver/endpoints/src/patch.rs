@@ -35,7 +35,11 @@ impl Patch {
         let media = media.split(';').next().unwrap_or_default().trim().to_owned();
         let custom = call.served.resource.schema.is_structural();
         if !([JSON, MERGE, APPLY].contains(&&*media) || (media == STRATEGIC && !custom)) {
-            return Err(unsupported());
+            return Err(if media == STRATEGIC {
+                Status::unsupported_media_type(&[JSON, MERGE, APPLY].join(", "))
+            } else {
+                unsupported()
+            });
         }
         let bytes = body::read(body).await?;
         Ok(match &*media {

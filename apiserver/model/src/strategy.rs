@@ -158,6 +158,9 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// What the beginning of a deletion leaves in the object while something holds it: a finalizer, a condition.
+    fn prepare_for_delete(&self, _object: &mut Object) {}
+
     /// Fields beyond `metadata.name` and `metadata.namespace` that a field selector may name.
     fn selectable_fields(&self) -> &[&str] {
         &[]

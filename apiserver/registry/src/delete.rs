@@ -148,7 +148,10 @@ fn held_by_spec(object: &Object) -> bool {
 
 fn plan(served: &Served, object: &Object, options: &DeleteOptions, now: Timestamp) -> Plan {
     let mut marked = object.clone();
-    marked.set_finalizers(finalizers(object, options));
+    if object.deletion_timestamp().is_none() {
+        served.resource.strategy.prepare_for_delete(&mut marked);
+    }
+    marked.set_finalizers(finalizers(&marked, options));
     let requested = options.grace_period_seconds.map(|s| if s < 0 { 1 } else { s });
     let graceful = served.resource.strategy.grace_period_seconds(object, requested);
     let grace = graceful.unwrap_or(0);

@@ -41,7 +41,9 @@ impl ClusterApi {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(BoxCloneSyncService::new(service.map_response(|response| response.map(boxed)).map_err(|never| match never {})))
+        Self(BoxCloneSyncService::new(
+            service.map_response(|response| response.map(boxed)).map_err(|never| match never {}),
+        ))
     }
 
     /// An API behind HTTPS, with the address, trust and credentials of a kubeconfig that the operator gave. Redirects are

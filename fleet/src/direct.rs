@@ -155,11 +155,8 @@ fn aim(
     authorization: Option<&HeaderValue>,
 ) -> Result<(), BoxError> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = Uri::builder()
-        .scheme("https")
-        .authority(authority)
-        .path_and_query(format!("{prefix}{path}"))
-        .build()?;
+    *request.uri_mut() =
+        Uri::builder().scheme("https").authority(authority).path_and_query(format!("{prefix}{path}")).build()?;
     let headers = request.headers_mut();
     headers.insert(header::HOST, HeaderValue::from_str(authority)?);
     headers.remove(header::AUTHORIZATION);

@@ -52,7 +52,9 @@ impl Inner {
                 let inner = self.itself();
                 let api = ClusterApi::from_fn(move |request| {
                     let (inner, name) = (inner.clone(), name.clone());
-                    Box::pin(async move { inner.through_tunnel(&name, Target::KubernetesApi, request).await.map_err(BoxError::from) })
+                    Box::pin(async move {
+                        inner.through_tunnel(&name, Target::KubernetesApi, request).await.map_err(BoxError::from)
+                    })
                 });
                 bind(api.client_as(Caller::fleet())).await
             }
@@ -64,9 +66,7 @@ impl Inner {
 /// Our own role and its binding, and nothing else of what a registered member has.
 async fn lay_role(api: &ClusterApi) -> Result<(), kube::Error> {
     let api = api.clone();
-    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-        api.send(request.map(boxed))
-    });
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| api.send(request.map(boxed)));
     let client = Client::new(service, "default");
     let ours = |object: &Value| object["metadata"]["name"] == FLEET_USER;
     for object in member_objects().into_iter().filter(ours) {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api_types::cluster::{CLUSTER_NAME, CONNECTION, Cluster, ClusterSpec, Connection, DISPLAY_NAME, Endpoint, FINALIZER};
+use api_types::cluster::{
+    CLUSTER_NAME, CONNECTION, Cluster, ClusterSpec, Connection, DISPLAY_NAME, Endpoint, FINALIZER,
+};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
@@ -56,7 +58,9 @@ impl Import {
         let display_name = display_name(request.display_name)?;
         let by_hand = request.server.is_some() || request.ca_data.is_some() || request.token.is_some();
         let (access, field) = match request.kubeconfig {
-            Some(_) if by_hand => return Err(Cause::new("kubeconfig", "must not come with server, caData or token").into()),
+            Some(_) if by_hand => {
+                return Err(Cause::new("kubeconfig", "must not come with server, caData or token").into());
+            }
             Some(text) => (kubeconfig::parse(&text)?, "kubeconfig"),
             None => (by_hand_access(request.server, request.ca_data, request.token)?, "server"),
         };
@@ -74,7 +78,8 @@ fn by_hand_access(server: Option<String>, ca: Option<String>, token: Option<Stri
 }
 
 pub(crate) fn cluster_name(text: &str) -> Result<ClusterName, Cause> {
-    let name: ClusterName = text.parse().map_err(|error: lib_names::InvalidName| Cause::new("name", error.to_string()))?;
+    let name: ClusterName =
+        text.parse().map_err(|error: lib_names::InvalidName| Cause::new("name", error.to_string()))?;
     match name.is_global() {
         true => Err(Cause::new("name", "is the hub's own")),
         false => Ok(name),
@@ -119,7 +124,9 @@ impl Fleet {
         let api = direct::api(&import.access, &self.inner.dialler, &self.inner.drain)
             .map_err(|error| wrong(chain(&error).to_string()))?;
         probe::check(&api, DEADLINE).await.map_err(|error| match &error {
-            ProbeError::Unreachable(source) => wrong(format!("could not reach {}: {}", import.access.server.host(), reason(&**source))),
+            ProbeError::Unreachable(source) => {
+                wrong(format!("could not reach {}: {}", import.access.server.host(), reason(&**source)))
+            }
             error => wrong(chain(error).to_string()),
         })
     }
@@ -157,10 +164,8 @@ impl Fleet {
     pub(crate) async fn take_back(&self, cluster: &Cluster) {
         let name = cluster.name_any();
         let uid = cluster.uid().unwrap_or_default();
-        let params = DeleteParams::default().preconditions(kube::api::Preconditions {
-            uid: Some(uid),
-            resource_version: None,
-        });
+        let params =
+            DeleteParams::default().preconditions(kube::api::Preconditions { uid: Some(uid), resource_version: None });
         // The finalizer's owner finishes the removal.
         if let Err(error) = self.inner.clusters().delete(&name, &params).await {
             tracing::warn!(cluster = %name, error = %chain(&error), "could not take a cluster back");
@@ -178,7 +183,12 @@ impl Import {
 }
 
 /// A cluster's object.
-pub(crate) fn object(name: &ClusterName, display_name: Option<&str>, connection: Connection, spec: ClusterSpec) -> Cluster {
+pub(crate) fn object(
+    name: &ClusterName,
+    display_name: Option<&str>,
+    connection: Connection,
+    spec: ClusterSpec,
+) -> Cluster {
     let mut cluster = Cluster::new(name.as_str(), spec);
     cluster.metadata.namespace = Some(NAMESPACE.to_owned());
     cluster.metadata.labels = Some(BTreeMap::from([(CLUSTER_NAME.to_owned(), name.to_string())]));

@@ -90,7 +90,8 @@ pub(crate) fn parse(text: &str) -> Result<Access, Cause> {
         return Err(whole(format!("must be no more than {MAX_BYTES} bytes")));
     }
     // The parser's texts may quote the input, and the input holds secrets.
-    let file: File = serde_saphyr::from_str(text).map_err(|_| whole("not a kubeconfig: it cannot be decoded".into()))?;
+    let file: File =
+        serde_saphyr::from_str(text).map_err(|_| whole("not a kubeconfig: it cannot be decoded".into()))?;
     if file.kind.as_deref().is_some_and(|kind| kind != "Config") {
         return Err(whole("not a kubeconfig: kind must be Config".into()));
     }

@@ -84,9 +84,7 @@ impl Invitation<'_> {
 /// The rights that a member gives: to the agent, to say who asks; to the hub's controllers, their narrow role.
 pub fn member_objects() -> Vec<Value> {
     let group = "rbac.authorization.k8s.io";
-    let role = |name: &str, rules: Value| {
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
-    };
+    let role = |name: &str, rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
     let binding = |name: &str, subject: Value| {
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
@@ -97,13 +95,16 @@ pub fn member_objects() -> Vec<Value> {
     vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "acp-agent", "namespace": NAMESPACE}}),
-        role("acp:agent", json!([
-            {"apiGroups": [""], "resources": ["users", "groups", "serviceaccounts"], "verbs": ["impersonate"]},
-            {"apiGroups": ["authentication.k8s.io"], "resources": ["uids", "userextras", "userextras/*"], "verbs": ["impersonate"]},
-            {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
-            {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
-            {"nonResourceURLs": ["/version", "/readyz", "/livez", "/healthz"], "verbs": ["get"]},
-        ])),
+        role(
+            "acp:agent",
+            json!([
+                {"apiGroups": [""], "resources": ["users", "groups", "serviceaccounts"], "verbs": ["impersonate"]},
+                {"apiGroups": ["authentication.k8s.io"], "resources": ["uids", "userextras", "userextras/*"], "verbs": ["impersonate"]},
+                {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["kube-system"], "verbs": ["get"]},
+                {"nonResourceURLs": ["/version", "/readyz", "/livez", "/healthz"], "verbs": ["get"]},
+            ]),
+        ),
         binding("acp:agent", agent.clone()),
         json!({
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
@@ -119,12 +120,15 @@ pub fn member_objects() -> Vec<Value> {
             "metadata": {"name": "acp:agent", "namespace": NAMESPACE},
             "roleRef": {"apiGroup": group, "kind": "Role", "name": "acp:agent"}, "subjects": [agent],
         }),
-        role(FLEET_USER, json!([
-            {"apiGroups": [group], "resources": ["clusterrolebindings"], "verbs": ["create"]},
-            {"apiGroups": [group], "resources": ["clusterrolebindings"], "resourceNames": [ADMINS_BINDING],
-             "verbs": ["get", "update", "patch"]},
-            {"apiGroups": [group], "resources": ["clusterroles"], "resourceNames": ["cluster-admin"], "verbs": ["bind"]},
-        ])),
+        role(
+            FLEET_USER,
+            json!([
+                {"apiGroups": [group], "resources": ["clusterrolebindings"], "verbs": ["create"]},
+                {"apiGroups": [group], "resources": ["clusterrolebindings"], "resourceNames": [ADMINS_BINDING],
+                 "verbs": ["get", "update", "patch"]},
+                {"apiGroups": [group], "resources": ["clusterroles"], "resourceNames": ["cluster-admin"], "verbs": ["bind"]},
+            ]),
+        ),
         binding(FLEET_USER, json!({"kind": "User", "apiGroup": group, "name": FLEET_USER})),
     ]
 }
@@ -145,8 +149,11 @@ mod tests {
             image: "acp/agent",
         };
         let manifest = invitation.manifest();
-        let objects: Vec<Value> =
-            manifest.split("---\n").filter(|text| !text.is_empty()).map(|text| serde_saphyr::from_str(text).unwrap()).collect();
+        let objects: Vec<Value> = manifest
+            .split("---\n")
+            .filter(|text| !text.is_empty())
+            .map(|text| serde_saphyr::from_str(text).unwrap())
+            .collect();
         let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds[0], "Namespace");
         assert_eq!(kinds[kinds.len() - 2..], ["Secret", "Deployment"]);

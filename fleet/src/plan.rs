@@ -104,7 +104,12 @@ pub(crate) fn plan(old: &ClusterStatus, generation: Option<i64>, observed: &Obse
             set.put("APIServerHealthy", "True", "ReadyzOK", "/readyz answered ok.");
             match version_gate(version) {
                 Ok(()) => {
-                    set.put("VersionSupported", "True", "InRange", &format!("The version is within {}.", crate::SUPPORTED));
+                    set.put(
+                        "VersionSupported",
+                        "True",
+                        "InRange",
+                        &format!("The version is within {}.", crate::SUPPORTED),
+                    );
                     set.put("Ready", "True", "AllChecksPassed", "Connected, healthy and of a supported version.");
                 }
                 Err(error) => {
@@ -163,7 +168,9 @@ struct Setter<'a> {
 impl Setter<'_> {
     fn put(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
         let before = self.old.iter().find(|condition| condition.type_ == kind);
-        let since = before.filter(|condition| condition.status == status).map(|condition| condition.last_transition_time.clone());
+        let since = before
+            .filter(|condition| condition.status == status)
+            .map(|condition| condition.last_transition_time.clone());
         self.said.push(Condition {
             type_: kind.to_owned(),
             status: status.to_owned(),

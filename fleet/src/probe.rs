@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tunnel_protocol::{ApiHealth, Health, NodeCount, Target};
 
-use crate::api::{Body, ClusterApi, collect, full};
 use crate::Inner;
+use crate::api::{Body, ClusterApi, collect, full};
 use crate::error::ProbeError;
 use crate::version::version_gate;
 

@@ -102,7 +102,8 @@ impl Fleet {
             ("expires", expires.to_string()),
             ("clusterUID", cluster.uid().unwrap_or_default()),
         ];
-        secret.data = Some(data.into_iter().map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes()))).collect());
+        secret.data =
+            Some(data.into_iter().map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes()))).collect());
         self.put_secret(&secret).await?;
         Ok((token, expires))
     }
@@ -110,7 +111,8 @@ impl Fleet {
     /// Turns a token into a certificate for the key of the request.
     pub async fn redeem(&self, token: &str, asked: &CertificateRequest) -> Result<IssuedCertificate, AgentRefused> {
         let secret = self.inner.secrets().get_opt(&token_name(asked.cluster.as_str())).await.map_err(hub)?;
-        let secret = secret.filter(|secret| is_spendable(secret, token, Timestamp::now())).ok_or(AgentRefused::Token)?;
+        let secret =
+            secret.filter(|secret| is_spendable(secret, token, Timestamp::now())).ok_or(AgentRefused::Token)?;
         let cluster = self.expecting(&asked.cluster).await.map_err(|error| match error {
             AgentRefused::NotExpected(_) => AgentRefused::Token,
             error => error,
@@ -131,7 +133,11 @@ impl Fleet {
     }
 
     /// The next certificate for the same key.
-    pub async fn renew(&self, peer: &PeerIdentity, asked: &CertificateRequest) -> Result<IssuedCertificate, AgentRefused> {
+    pub async fn renew(
+        &self,
+        peer: &PeerIdentity,
+        asked: &CertificateRequest,
+    ) -> Result<IssuedCertificate, AgentRefused> {
         let cluster = cluster_of_agent(&peer.common_name, &peer.organizations)
             .map_err(|_| AgentRefused::NotExpected(asked.cluster.clone()))?;
         if cluster != asked.cluster {
@@ -170,10 +176,8 @@ impl Fleet {
     }
 
     async fn spend(&self, secret: &Secret) -> Result<(), AgentRefused> {
-        let params = DeleteParams::default().preconditions(Preconditions {
-            uid: secret.uid(),
-            resource_version: secret.resource_version(),
-        });
+        let params = DeleteParams::default()
+            .preconditions(Preconditions { uid: secret.uid(), resource_version: secret.resource_version() });
         match self.inner.secrets().delete(&secret.name_any(), &params).await {
             Ok(_) => Ok(()),
             // Somebody else was first.

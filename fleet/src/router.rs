@@ -69,9 +69,10 @@ impl Inner {
         }
         let object = self.cluster(cluster.as_str()).ok_or_else(|| SendError::Unknown(cluster.clone()))?;
         match Connection::of(&object) {
-            Some(Connection::Tunnel) => {
-                self.through_tunnel(cluster, Target::KubernetesApi, request).await.map_err(|error| unreachable(error.into()))
-            }
+            Some(Connection::Tunnel) => self
+                .through_tunnel(cluster, Target::KubernetesApi, request)
+                .await
+                .map_err(|error| unreachable(error.into())),
             Some(Connection::Direct) => {
                 let api = self.direct(&object).await.map_err(|error| unreachable(error.into()))?;
                 api.send(request).await.map_err(unreachable)

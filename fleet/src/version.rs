@@ -55,7 +55,9 @@ mod tests {
 
     #[test]
     fn inside() {
-        for version in ["v1.19.0", "1.19.0", "v1.34.2", "v1.34.99", "v1.31.4+k3s1", "v1.29.3-eks-adc7111", "v1.19.0-eks-1"] {
+        for version in
+            ["v1.19.0", "1.19.0", "v1.34.2", "v1.34.99", "v1.31.4+k3s1", "v1.29.3-eks-adc7111", "v1.19.0-eks-1"]
+        {
             check(version, true);
         }
     }

@@ -43,7 +43,11 @@ pub(crate) fn answer(assets: &dyn Assets, path: &str, headers: &HeaderMap) -> Re
 }
 
 fn wants_html(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains("text/html"))
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains("text/html"))
 }
 
 fn respond(asset: Asset, media_type: &'static str, cache: &'static str) -> Response<Body> {

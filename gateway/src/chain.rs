@@ -97,10 +97,7 @@ impl Chain {
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        response.headers_mut().insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
         let took = started.elapsed();
         self.metrics.observe(route, response.status().as_u16(), took);
         // No path and no query: both may hold what only two people should know.

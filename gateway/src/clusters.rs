@@ -24,7 +24,10 @@ pub(crate) async fn list(chain: &Chain, caller: &Caller) -> Result<Response<Body
         clusters = one_by_one(chain, caller, clusters).await?;
     }
     let items: Vec<Value> = clusters.iter().map(|cluster| view(cluster)).collect();
-    Ok(answer(StatusCode::OK, &json!({"kind": "ClusterList", "apiVersion": "clusterregistry.k8s.io/v1alpha1", "items": items})))
+    Ok(answer(
+        StatusCode::OK,
+        &json!({"kind": "ClusterList", "apiVersion": "clusterregistry.k8s.io/v1alpha1", "items": items}),
+    ))
 }
 
 /// For those who may see some.

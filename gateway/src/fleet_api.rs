@@ -7,11 +7,7 @@ use serde_json::json;
 use crate::chain::{BODY_LIMIT, Chain};
 use crate::respond::{self, Refusal, read_json};
 
-async fn import(
-    chain: &Chain,
-    caller: &Caller,
-    request: Request<Body>,
-) -> Result<Response<Body>, Refusal> {
+async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let dry_run = dry_run(request.uri().query())?;
     let body: ImportRequest = read_json(request, BODY_LIMIT).await?;
     let import = Import::read(body)?;

@@ -139,7 +139,9 @@ fn list<'a>(headers: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Item 
 pub(crate) fn strip_request(headers: &mut HeaderMap, kind: Kind) {
     let upgrade = headers.get(header::UPGRADE).cloned();
     strip_hop(headers);
-    for name in [header::AUTHORIZATION, header::COOKIE, header::HOST, header::FORWARDED, header::CONTENT_LENGTH, header::EXPECT] {
+    for name in
+        [header::AUTHORIZATION, header::COOKIE, header::HOST, header::FORWARDED, header::CONTENT_LENGTH, header::EXPECT]
+    {
         headers.remove(name);
     }
     for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-acp-request", "origin"] {
@@ -157,8 +159,7 @@ pub(crate) fn strip_response(headers: &mut HeaderMap, kind: Kind) {
     for name in [header::SET_COOKIE, header::WWW_AUTHENTICATE, header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY] {
         headers.remove(name);
     }
-    let foreign: Vec<_> =
-        headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+    let foreign: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
     for name in foreign {
         headers.remove(name);
     }
@@ -200,7 +201,10 @@ mod tests {
     #[test]
     fn plain_requests_and_upgrades() {
         let hosts = ["hub".to_owned()];
-        assert_eq!(check(&parts(&[("te", "trailers"), ("connection", "keep-alive, TE")]), &hosts).unwrap(), Kind::Plain);
+        assert_eq!(
+            check(&parts(&[("te", "trailers"), ("connection", "keep-alive, TE")]), &hosts).unwrap(),
+            Kind::Plain
+        );
         let websocket = [("connection", "Upgrade"), ("upgrade", "WebSocket")];
         assert_eq!(check(&parts(&websocket), &hosts).unwrap(), Kind::Upgrade);
         let spdy = [("connection", "Upgrade"), ("upgrade", "SPDY/3.1")];
@@ -209,7 +213,14 @@ mod tests {
 
     #[test]
     fn case_01_identities_are_not_the_clients_to_say() {
-        for name in ["impersonate-user", "Impersonate-Group", "impersonate-uid", "IMPERSONATE-EXTRA-x", "impersonate_user", "x-remote-user"] {
+        for name in [
+            "impersonate-user",
+            "Impersonate-Group",
+            "impersonate-uid",
+            "IMPERSONATE-EXTRA-x",
+            "impersonate_user",
+            "x-remote-user",
+        ] {
             assert_eq!(refused(&parts(&[(name, "root")])), 403, "{name}");
         }
     }
@@ -217,8 +228,11 @@ mod tests {
     #[test]
     fn case_02_no_header_is_removed_on_the_way() {
         for pair in [
-            ("connection", "Impersonate-User"), ("connection", "close, Impersonate-Group"), ("connection", "authorization"),
-            ("te", "Impersonate-User"), ("trailer", "Impersonate-User"),
+            ("connection", "Impersonate-User"),
+            ("connection", "close, Impersonate-Group"),
+            ("connection", "authorization"),
+            ("te", "Impersonate-User"),
+            ("trailer", "Impersonate-User"),
         ] {
             assert_eq!(refused(&parts(&[pair])), 400, "{pair:?}");
         }
@@ -262,8 +276,12 @@ mod tests {
     #[test]
     fn what_goes_on_has_no_credential() {
         let mut headers = parts(&[
-            ("authorization", "Bearer x"), ("cookie", "a=b"), ("connection", "Upgrade"), ("upgrade", "websocket"),
-            ("sec-websocket-key", "k"), ("x-forwarded-for", "1.2.3.4"),
+            ("authorization", "Bearer x"),
+            ("cookie", "a=b"),
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "k"),
+            ("x-forwarded-for", "1.2.3.4"),
         ])
         .headers;
         strip_request(&mut headers, Kind::Upgrade);

@@ -51,7 +51,8 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("acp_gateway");
         let requests = Family::default();
-        let seconds: Family<Routed, Histogram, fn() -> Histogram> = Family::new_with_constructor(buckets as fn() -> Histogram);
+        let seconds: Family<Routed, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(buckets as fn() -> Histogram);
         let (connections, tunnels, received) = (Gauge::default(), Gauge::default(), Counter::default());
         registry.register("requests", "Answered requests", requests.clone());
         registry.register("request_seconds", "Time until the head of the answer", seconds.clone());

@@ -74,8 +74,14 @@ mod tests {
     #[test]
     fn case_56_a_socket_needs_the_consoles_origin() {
         for (origin, allowed) in [
-            ("https://hub:8443", true), ("https://HUB:8443", true), ("https://evil:8443", false), ("null", false), ("", false),
-            ("http://hub:8443", false), ("https://hub", false), ("https://hub:8443.evil", false),
+            ("https://hub:8443", true),
+            ("https://HUB:8443", true),
+            ("https://evil:8443", false),
+            ("null", false),
+            ("", false),
+            ("http://hub:8443", false),
+            ("https://hub", false),
+            ("https://hub:8443.evil", false),
         ] {
             check_request("GET", Kind::Upgrade, &[("origin", origin)], allowed);
         }

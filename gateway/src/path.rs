@@ -76,11 +76,34 @@ mod tests {
     #[test]
     fn case_06_paths_with_two_readings_are_refused() {
         for path in [
-            "/kubernetes/a/../b/api", "/kubernetes/a/./api", "/kubernetes/a/%2e%2e/b", "/kubernetes/a/%2E%2E/b", "/..",
-            "/kubernetes/a/.%2e/b", "/kubernetes/a%2fb/api", "/kubernetes/a%2Fb", "/kubernetes//b/api", "//kubernetes/a",
-            "/kubernetes/a;x=1/api", "/kubernetes/a%3bx/api", "/kubernetes/a\\b", "/kubernetes/a%5cb", "/a%252e%252e/b",
-            "/a/%c0%ae%c0%ae/b", "/a/%ff", "/a/%zz", "/a/%", "/a/%2", "/a/%00", "/a/%0d%0a", "/a%7f", "kubernetes", "", "*",
-            "/a b", "/é",
+            "/kubernetes/a/../b/api",
+            "/kubernetes/a/./api",
+            "/kubernetes/a/%2e%2e/b",
+            "/kubernetes/a/%2E%2E/b",
+            "/..",
+            "/kubernetes/a/.%2e/b",
+            "/kubernetes/a%2fb/api",
+            "/kubernetes/a%2Fb",
+            "/kubernetes//b/api",
+            "//kubernetes/a",
+            "/kubernetes/a;x=1/api",
+            "/kubernetes/a%3bx/api",
+            "/kubernetes/a\\b",
+            "/kubernetes/a%5cb",
+            "/a%252e%252e/b",
+            "/a/%c0%ae%c0%ae/b",
+            "/a/%ff",
+            "/a/%zz",
+            "/a/%",
+            "/a/%2",
+            "/a/%00",
+            "/a/%0d%0a",
+            "/a%7f",
+            "kubernetes",
+            "",
+            "*",
+            "/a b",
+            "/é",
         ] {
             assert!(CanonicalPath::parse(path).is_err(), "{path}");
         }
@@ -89,9 +112,15 @@ mod tests {
     #[test]
     fn ordinary_paths() {
         for path in [
-            "/", "/kubernetes/global/api/v1/namespaces/default/pods/a-0/exec", "/apis/rbac.authorization.k8s.io/v1/",
-            "/api/v1/namespaces/x/services/https:web:443/proxy/index.html", "/api/v1/nodes/a%20b", "/x/system%3Aadmin",
-            "/x/%E4%B8%AD", "/a/...", "/a/.well-known",
+            "/",
+            "/kubernetes/global/api/v1/namespaces/default/pods/a-0/exec",
+            "/apis/rbac.authorization.k8s.io/v1/",
+            "/api/v1/namespaces/x/services/https:web:443/proxy/index.html",
+            "/api/v1/nodes/a%20b",
+            "/x/system%3Aadmin",
+            "/x/%E4%B8%AD",
+            "/a/...",
+            "/a/.well-known",
         ] {
             assert_eq!(CanonicalPath::parse(path).unwrap().as_str(), path);
         }

@@ -12,7 +12,8 @@ use crate::respond::Refusal;
 /// Whether the caller may get a path of the hub.
 pub(crate) async fn may_get_path(chain: &Chain, caller: &Caller, path: &str) -> Result<bool, Refusal> {
     let attributes = NonResourceAttributes { path: Some(path.to_owned()), verb: Some("get".to_owned()) };
-    ask(chain, caller, SelfSubjectAccessReviewSpec { non_resource_attributes: Some(attributes), ..Default::default() }).await
+    ask(chain, caller, SelfSubjectAccessReviewSpec { non_resource_attributes: Some(attributes), ..Default::default() })
+        .await
 }
 
 /// Whether the caller may do this with a cluster, or with all of them.
@@ -26,7 +27,8 @@ pub(crate) async fn may(chain: &Chain, caller: &Caller, verb: &str, cluster: Opt
         name: cluster.map(str::to_owned),
         ..Default::default()
     };
-    ask(chain, caller, SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() }).await
+    ask(chain, caller, SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() })
+        .await
 }
 
 async fn ask(chain: &Chain, caller: &Caller, spec: SelfSubjectAccessReviewSpec) -> Result<bool, Refusal> {

@@ -46,7 +46,8 @@ impl Index {
         drain.spawn(follow(client, drain, secrets::USER_LABEL, users_ready, index.clone(), Self::apply_user));
         drain.spawn(follow(client, drain, secrets::SESSION_LABEL, sessions_ready, index.clone(), Self::apply_session));
         let loaded = async {
-            users_loaded.wait_for(|ready| *ready).await.is_ok() && sessions_loaded.wait_for(|ready| *ready).await.is_ok()
+            users_loaded.wait_for(|ready| *ready).await.is_ok()
+                && sessions_loaded.wait_for(|ready| *ready).await.is_ok()
         };
         match tokio::time::timeout(LOAD, loaded).await {
             Ok(true) => Ok(index),
@@ -157,7 +158,9 @@ enum Change<'a> {
     Put(&'a Secret),
     Gone(&'a Secret),
     /// A new list is complete; what it did not name is gone.
-    Listed { began: Instant },
+    Listed {
+        began: Instant,
+    },
 }
 
 fn follow(

@@ -36,7 +36,8 @@ pub(crate) async fn ensure_namespace(client: &Client) -> Result<(), Error> {
 pub(crate) async fn create_user(client: &Client, user: &User, password: &str) -> Result<Option<Record>, Error> {
     let groups: Vec<&str> = user.groups.iter().map(GroupName::as_str).collect();
     let data = [("username", user.name.as_str()), ("password", password), ("groups", &groups.join("\n"))];
-    match api(client).create(&PostParams::default(), &secret(&user_secret(user.name.as_str()), USER_LABEL, &data)).await {
+    match api(client).create(&PostParams::default(), &secret(&user_secret(user.name.as_str()), USER_LABEL, &data)).await
+    {
         Ok(stored) => Ok(read_user(&stored)),
         Err(error) if is(&error, 409) => Ok(None),
         Err(error) => Err(Error::hub("store a user")(error)),
@@ -142,11 +143,7 @@ mod tests {
     use super::*;
 
     fn user(name: &str, groups: &str) -> Option<Record> {
-        read_user(&secret(
-            &user_secret(name),
-            USER_LABEL,
-            &[("username", name), ("groups", groups), ("password", "x")],
-        ))
+        read_user(&secret(&user_secret(name), USER_LABEL, &[("username", name), ("groups", groups), ("password", "x")]))
     }
 
     #[test]

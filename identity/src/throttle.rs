@@ -19,6 +19,8 @@ const PER_ACCOUNT: u32 = 30;
 const PER_PEER_UNDER_ATTACK: u32 = 2;
 /// How many addresses and accounts are remembered. Beyond that, strangers share one counter.
 const REMEMBERED: usize = 10_000;
+/// How often what is over is forgotten, at most.
+const PRUNE: Duration = Duration::from_secs(1);
 
 /// Too many attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,28 +45,34 @@ struct Count {
 }
 
 #[derive(Default)]
+struct Counts {
+    counts: HashMap<Key, Count>,
+    /// When what is over was last forgotten.
+    pruned: Option<Instant>,
+}
+
+#[derive(Default)]
 pub(crate) struct Throttle {
-    counts: Arc<Mutex<HashMap<Key, Count>>>,
+    counts: Arc<Mutex<Counts>>,
 }
 
 /// An attempt that counts as failed until it is said to have succeeded.
 pub(crate) struct Attempt {
-    counts: Arc<Mutex<HashMap<Key, Count>>>,
+    counts: Arc<Mutex<Counts>>,
     keys: [Key; 2],
 }
 
 impl Throttle {
     pub(crate) fn attempt(&self, peer: IpAddr, account: &str, now: Instant) -> Result<Attempt, Throttled> {
-        let mut counts = lock(&self.counts);
-        if counts.len() >= REMEMBERED {
-            counts.retain(|_, count| now.duration_since(count.since) < WINDOW);
-        }
+        let mut all = lock(&self.counts);
+        all.prune(now);
+        let counts = &mut all.counts;
         let room = counts.len() < REMEMBERED;
         let remembered = |key: Key| if room || counts.contains_key(&key) { key } else { Key::Stranger };
         // Names are bounded, or an attacker chooses how much is remembered.
         let account: String = account.chars().take(64).collect::<String>().to_lowercase();
         let keys = [remembered(Key::Peer(network(peer))), remembered(Key::Account(account))];
-        let [of_peer, of_account] = [&keys[0], &keys[1]].map(|key| current(&counts, key, now));
+        let [of_peer, of_account] = [&keys[0], &keys[1]].map(|key| current(counts, key, now));
         let limit = if of_account.failures >= PER_ACCOUNT { PER_PEER_UNDER_ATTACK } else { PER_PEER };
         if of_peer.failures >= limit {
             let retry_after = (of_peer.since + WINDOW).duration_since(now).max(Duration::from_secs(1));
@@ -77,12 +85,23 @@ impl Throttle {
     }
 }
 
+impl Counts {
+    /// Looks at everything, so not at every attempt.
+    fn prune(&mut self, now: Instant) {
+        let lately = self.pruned.is_some_and(|last| now.duration_since(last) < PRUNE);
+        if self.counts.len() >= REMEMBERED && !lately {
+            self.counts.retain(|_, count| now.duration_since(count.since) < WINDOW);
+            self.pruned = Some(now);
+        }
+    }
+}
+
 impl Attempt {
     /// Takes back this attempt, and only this one: who knows one password must not get more guesses at others.
     pub(crate) fn succeeded(self) {
         let mut counts = lock(&self.counts);
         for key in &self.keys {
-            if let Some(count) = counts.get_mut(key) {
+            if let Some(count) = counts.counts.get_mut(key) {
                 count.failures = count.failures.saturating_sub(1);
             }
         }
@@ -102,7 +121,7 @@ fn network(peer: IpAddr) -> IpAddr {
     }
 }
 
-fn lock(counts: &Mutex<HashMap<Key, Count>>) -> MutexGuard<'_, HashMap<Key, Count>> {
+fn lock(counts: &Mutex<Counts>) -> MutexGuard<'_, Counts> {
     // Every change is an insertion or an assignment: a panic leaves nothing half done.
     counts.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -154,7 +173,7 @@ mod tests {
         for n in 0..30_000 {
             let _ = throttle.attempt(address(n), &format!("user-{n}"), now);
         }
-        assert!(lock(&throttle.counts).len() <= REMEMBERED + 2);
+        assert!(lock(&throttle.counts).counts.len() <= REMEMBERED + 2);
     }
 
     #[test]

@@ -95,7 +95,9 @@ mod tests {
         let token = Token::generate().unwrap();
         let text = token.reveal();
         assert_eq!(Token::parse(&text), Some(token));
-        for other in [&text[1..], &format!("{text}="), &format!("{text}A"), "", &" ".repeat(43), &format!("{} ", &text[..42])] {
+        for other in
+            [&text[1..], &format!("{text}="), &format!("{text}A"), "", &" ".repeat(43), &format!("{} ", &text[..42])]
+        {
             assert_eq!(Token::parse(other), None, "{other}");
         }
     }

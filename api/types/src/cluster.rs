@@ -4,9 +4,7 @@
 //! How the hub reaches a cluster is an annotation; with which credential, a Secret that only the hub reads.
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps,
-};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -132,7 +130,8 @@ impl Connection {
 /// What the derive cannot say: fields of Cluster API's that are not listed here stay in the object, and conditions are a
 /// map by type.
 pub(crate) fn definition(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
-    let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    let schemas =
+        crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
     for schema in schemas {
         let Some(properties) = schema.properties.as_mut() else { continue };
         for part in ["spec", "status"] {
@@ -140,7 +139,8 @@ pub(crate) fn definition(mut crd: CustomResourceDefinition) -> CustomResourceDef
                 part.x_kubernetes_preserve_unknown_fields = Some(true);
             }
         }
-        let conditions = properties.get_mut("status").and_then(|status| status.properties.as_mut()?.get_mut("conditions"));
+        let conditions =
+            properties.get_mut("status").and_then(|status| status.properties.as_mut()?.get_mut("conditions"));
         if let Some(JSONSchemaProps { x_kubernetes_list_type, x_kubernetes_list_map_keys, .. }) = conditions {
             *x_kubernetes_list_type = Some("map".into());
             *x_kubernetes_list_map_keys = Some(vec!["type".into()]);

@@ -88,7 +88,9 @@ fn an_authority_is_needed() {
 
 #[test]
 fn addresses_with_something_in_them() {
-    for server in ["http://10.0.0.1", "https://a:b@10.0.0.1", "https://10.0.0.1/?x=y", "https://", "ftp://x", "10.0.0.1:6443"] {
+    for server in
+        ["http://10.0.0.1", "https://a:b@10.0.0.1", "https://10.0.0.1/?x=y", "https://", "ftp://x", "10.0.0.1:6443"]
+    {
         let text = config("", "").replace("https://10.0.0.1:6443", server);
         assert_eq!(refused(&text), "kubeconfig.clusters.server", "{server}");
     }

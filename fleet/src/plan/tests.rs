@@ -32,7 +32,10 @@ fn check(status: &ClusterStatus, expect: [(&str, &str); 4]) {
 #[test]
 fn a_healthy_cluster() {
     let status = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
-    check(&status, [("Ready", "True"), ("Connected", "True"), ("APIServerHealthy", "True"), ("VersionSupported", "True")]);
+    check(
+        &status,
+        [("Ready", "True"), ("Connected", "True"), ("APIServerHealthy", "True"), ("VersionSupported", "True")],
+    );
     assert_eq!(status.phase.as_deref(), Some("Provisioned"));
     assert_eq!(status.nodes, Some(Nodes { total: 3, ready: 2 }));
 }
@@ -40,21 +43,30 @@ fn a_healthy_cluster() {
 #[test]
 fn a_version_outside_the_gate() {
     let status = next(&ClusterStatus::default(), &well("v1.35.0"), 0);
-    check(&status, [("Ready", "False"), ("Connected", "True"), ("APIServerHealthy", "True"), ("VersionSupported", "False")]);
+    check(
+        &status,
+        [("Ready", "False"), ("Connected", "True"), ("APIServerHealthy", "True"), ("VersionSupported", "False")],
+    );
 }
 
 #[test]
 fn a_lost_cluster_is_unknown_within_40_seconds_and_back_at_once() {
     let before = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
     let soon = next(&before, &gone(), 5);
-    check(&soon, [("Ready", "True"), ("Connected", "False"), ("APIServerHealthy", "True"), ("VersionSupported", "True")]);
+    check(
+        &soon,
+        [("Ready", "True"), ("Connected", "False"), ("APIServerHealthy", "True"), ("VersionSupported", "True")],
+    );
     let later = next(&soon, &gone(), 30);
     check(
         &later,
         [("Ready", "Unknown"), ("Connected", "False"), ("APIServerHealthy", "Unknown"), ("VersionSupported", "True")],
     );
     let back = next(&later, &well("v1.34.2"), 60);
-    check(&back, [("Ready", "True"), ("Connected", "True"), ("APIServerHealthy", "True"), ("VersionSupported", "True")]);
+    check(
+        &back,
+        [("Ready", "True"), ("Connected", "True"), ("APIServerHealthy", "True"), ("VersionSupported", "True")],
+    );
     assert_eq!(back.conditions[0].last_transition_time.0, at(60));
 }
 

@@ -195,8 +195,11 @@ async fn case_21_an_agent_is_nobody_on_the_hub() {
     let door = Door::open().await;
     let credential = door.authority.issue(&Leaf::Client(subject("edge"))).unwrap();
     for path in [
-        CLUSTERS, "/kubernetes/global/api/v1/secrets", "/kubernetes/global/apis/rbac.authorization.k8s.io/v1/clusterroles",
-        "/kubernetes/edge/api", "/auth/v1/clusters",
+        CLUSTERS,
+        "/kubernetes/global/api/v1/secrets",
+        "/kubernetes/global/apis/rbac.authorization.k8s.io/v1/clusterroles",
+        "/kubernetes/edge/api",
+        "/auth/v1/clusters",
     ] {
         let stream = door.connect(Ipv4Addr::LOCALHOST, Some(&credential)).await;
         exchange(stream, request("GET", path, &[], "").as_bytes()).await.refused(401);

@@ -16,19 +16,24 @@ async fn with_bearer(door: &Door, headers: &[(&str, &str)]) -> crate::support::A
 #[tokio::test]
 async fn case_01_nobody_says_who_they_are_but_the_hub() {
     let door = Door::open().await;
-    for name in ["Impersonate-User", "impersonate-group", "IMPERSONATE-UID", "Impersonate-Extra-scopes", "X-Remote-User"] {
+    for name in
+        ["Impersonate-User", "impersonate-group", "IMPERSONATE-UID", "Impersonate-Extra-scopes", "X-Remote-User"]
+    {
         with_bearer(&door, &[(name, "root")]).await.refused(403);
     }
     // A folded header is no header.
     let bearer = door.administrator().await;
-    let folded = format!("GET {NAMESPACES} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {bearer}\r\nx-a: b\r\n Impersonate-User: root\r\nconnection: close\r\n\r\n");
+    let folded = format!(
+        "GET {NAMESPACES} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: {bearer}\r\nx-a: b\r\n Impersonate-User: root\r\nconnection: close\r\n\r\n"
+    );
     door.raw(folded.as_bytes()).await.refused(400);
 }
 
 #[tokio::test]
 async fn case_02_hop_by_hop_tricks() {
     let door = Door::open().await;
-    for pair in [("connection", "close, Impersonate-User"), ("te", "Impersonate-User"), ("trailer", "Impersonate-User")] {
+    for pair in [("connection", "close, Impersonate-User"), ("te", "Impersonate-User"), ("trailer", "Impersonate-User")]
+    {
         with_bearer(&door, &[pair]).await.refused(400);
     }
 }
@@ -59,9 +64,16 @@ async fn case_06_a_path_has_one_reading() {
     let door = Door::open().await;
     let bearer = door.administrator().await;
     for path in [
-        "/kubernetes/global/../member/api", "/kubernetes/global/%2e%2e/member/api", "/kubernetes/global%2f..%2fmember/api",
-        "/kubernetes//global/api", "//kubernetes/global/api", "/kubernetes/global;x/api", "/kubernetes/global\\..\\member/api",
-        "/kubernetes/global/%c0%ae%c0%ae/api", "/kubernetes/global/%ff", "/kubernetes/global/api/%00",
+        "/kubernetes/global/../member/api",
+        "/kubernetes/global/%2e%2e/member/api",
+        "/kubernetes/global%2f..%2fmember/api",
+        "/kubernetes//global/api",
+        "//kubernetes/global/api",
+        "/kubernetes/global;x/api",
+        "/kubernetes/global\\..\\member/api",
+        "/kubernetes/global/%c0%ae%c0%ae/api",
+        "/kubernetes/global/%ff",
+        "/kubernetes/global/api/%00",
     ] {
         door.ask("GET", path, &[("authorization", &bearer)], "").await.refused(400);
     }
@@ -89,23 +101,30 @@ async fn case_08_a_body_has_one_length() {
     let door = Door::open().await;
     let smuggled = "GET /metrics HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
     for lengths in [
-        "content-length: 5\r\ntransfer-encoding: chunked",
         "content-length: 5\r\ncontent-length: 6",
         "content-length: +5",
         "transfer-encoding: chunked, gzip",
         "transfer-encoding: xchunked",
         "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__",
     ] {
-        let text = format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\n{lengths}\r\n\r\n0\r\n\r\n{smuggled}");
+        let text =
+            format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\n{lengths}\r\n\r\n0\r\n\r\n{smuggled}");
         let answer = door.raw(text.as_bytes()).await;
         assert_eq!(answer.code, 400, "{lengths}: {answer:?}");
         // The connection is closed, and what was behind is not a request.
         assert!(!answer.text.contains("HTTP/1.1"), "{answer:?}");
     }
-    // hyper has dropped this length before we see it. It reads by the chunks, and the connection ends all the same.
-    let text = format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ntransfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n{smuggled}");
-    let answer = door.raw(text.as_bytes()).await;
-    assert!(answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1"), "{answer:?}");
+    // Of two ways to state a length hyper drops the number, as RFC 9112 has it, before we see it. It reads by the chunks,
+    // and the connection ends all the same: what was behind is not a request.
+    for lengths in
+        ["content-length: 5\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 5"]
+    {
+        let text =
+            format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\n{lengths}\r\n\r\n0\r\n\r\n{smuggled}");
+        let answer = door.raw(text.as_bytes()).await;
+        assert_eq!(answer.code, 415, "{answer:?}");
+        assert!(answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1"), "{answer:?}");
+    }
 }
 
 #[tokio::test]
@@ -113,12 +132,17 @@ async fn case_16_large_bodies_are_not_read() {
     let door = Door::open().await;
     let length = ("content-length", "10000000000");
     for path in ["/auth/v1/sessions", "/platform/fleet.cpaas.io/v1/imports", "/agent/v1/register", "/"] {
-        let text = format!("POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}: {}\r\ncontent-type: application/json\r\n\r\n", length.0, length.1);
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}: {}\r\ncontent-type: application/json\r\n\r\n",
+            length.0, length.1
+        );
         door.raw(text.as_bytes()).await.refused(413);
     }
     // Without a stated length it is counted.
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-    let text = format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}");
+    let text = format!(
+        "POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}"
+    );
     door.raw(text.as_bytes()).await.refused(413);
 }
 
@@ -129,7 +153,9 @@ async fn case_17_deep_bodies_are_refused() {
     door.ask("POST", "/auth/v1/sessions", &[JSON], &deep).await.refused(400);
     let bearer = door.administrator().await;
     let config = json!({"name": "x", "kubeconfig": "[".repeat(200_000)}).to_string();
-    door.ask("POST", "/platform/fleet.cpaas.io/v1/imports", &[JSON, ("authorization", &bearer)], &config).await.refused(422);
+    door.ask("POST", "/platform/fleet.cpaas.io/v1/imports", &[JSON, ("authorization", &bearer)], &config)
+        .await
+        .refused(422);
 }
 
 #[tokio::test]
@@ -189,7 +215,9 @@ async fn case_57_a_change_from_another_page_is_refused() {
     door.ask("POST", path, &[cookie, JSON], body).await.refused(403);
     door.ask("POST", path, &[cookie, JSON, ("origin", "https://127.0.0.1")], body).await.refused(403);
     door.ask("POST", path, &[cookie, proof, JSON, ("origin", "https://evil")], body).await.refused(403);
-    door.ask("POST", path, &[cookie, proof, ("content-type", "text/plain"), ("origin", "https://127.0.0.1")], body).await.refused(415);
+    door.ask("POST", path, &[cookie, proof, ("content-type", "text/plain"), ("origin", "https://127.0.0.1")], body)
+        .await
+        .refused(415);
     door.ask("DELETE", "/auth/v1/sessions/current", &[cookie], "").await.refused(403);
     assert_eq!(door.ask("GET", "/auth/v1/sessions/current", &[cookie], "").await.code, 200);
 }
@@ -198,7 +226,9 @@ async fn case_57_a_change_from_another_page_is_refused() {
 async fn case_58_pages_run_only_what_is_ours() {
     let door = Door::open().await;
     let page = door.ask("GET", "/", &[], "").await;
-    for part in ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"] {
+    for part in
+        ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"]
+    {
         assert!(page.head.contains(part), "{page:?}");
     }
     // What an attacker puts into an address comes back as data.

@@ -69,7 +69,8 @@ async fn a_cluster_is_imported_used_and_removed() {
     let auth = ("authorization", bearer.as_str());
     let (member, _listening, kubeconfig) = member().await;
     let body = json!({"name": "eu-1", "displayName": "Europe", "kubeconfig": kubeconfig});
-    let dry = door.ask("POST", "/platform/fleet.cpaas.io/v1/imports?dryRun=true", &[JSON, auth], &body.to_string()).await;
+    let dry =
+        door.ask("POST", "/platform/fleet.cpaas.io/v1/imports?dryRun=true", &[JSON, auth], &body.to_string()).await;
     assert_eq!((dry.code, &dry.json()["serverReachable"]), (200, &json!(true)), "{dry:?}");
     nothing_left(&door, &bearer).await;
     let imported = import(&door, &bearer, body.clone()).await;
@@ -108,14 +109,26 @@ async fn imports_that_fail_leave_nothing() {
     let other = Authority::generate("other", SystemTime::now()).unwrap();
     let ca = STANDARD.encode(other.certificate_pem());
     let lines = |from: &str, to: &str| {
-        kubeconfig.lines().map(|line| if line.trim().starts_with(from) { to } else { line }).collect::<Vec<_>>().join("\n")
+        kubeconfig
+            .lines()
+            .map(|line| if line.trim().starts_with(from) { to } else { line })
+            .collect::<Vec<_>>()
+            .join("\n")
     };
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for (what, config, field) in [
-        ("wrong authority", lines("certificate-authority-data", &format!("    certificate-authority-data: {ca}")), "kubeconfig"),
+        (
+            "wrong authority",
+            lines("certificate-authority-data", &format!("    certificate-authority-data: {ca}")),
+            "kubeconfig",
+        ),
         ("unreachable", lines("server:", &format!("    server: https://{closed}")), "kubeconfig"),
         ("malformed", "clusters: [".to_owned(), "kubeconfig"),
-        ("case 27", kubeconfig.replace("client-key-data", "exec: {command: sh}\n    client-key-data"), "kubeconfig.users[0].user.exec"),
+        (
+            "case 27",
+            kubeconfig.replace("client-key-data", "exec: {command: sh}\n    client-key-data"),
+            "kubeconfig.users[0].user.exec",
+        ),
     ] {
         let answer = import(&door, &bearer, json!({"name": "eu-1", "kubeconfig": config})).await;
         answer.refused(422);
@@ -155,7 +168,10 @@ async fn liar(answers: fn(&str) -> String) -> (SocketAddr, String) {
 }
 
 fn http(code: &str, body: &str) -> String {
-    format!("HTTP/1.1 {code}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+    format!(
+        "HTTP/1.1 {code}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn api(path: &str, version: &str) -> String {
@@ -193,7 +209,8 @@ async fn case_09_a_refused_upgrade_ends_the_connection() {
     eventually("the liar is known", || async {
         let text = crate::support::request("GET", "/kubernetes/liar/nothing", &upgrade, "");
         // Bytes that would reach the member's API as the hub, were they passed on.
-        let answer = door.raw(format!("{text}GET /api/v1/secrets HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").as_bytes()).await;
+        let answer =
+            door.raw(format!("{text}GET /api/v1/secrets HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").as_bytes()).await;
         answer.code == 404 && answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1")
     })
     .await;
@@ -212,6 +229,43 @@ async fn case_10_redirects_of_members_stay_here() {
         answer.code == 502
     })
     .await;
+}
+
+#[tokio::test]
+async fn upgrades_are_spliced_and_end_with_the_session() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let (address, ca) = liar(|path| match path {
+        // The stream's first bytes come with the head: nothing of them may be lost.
+        path if path.contains("/exec") => {
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nhello from the pod"
+                .into()
+        }
+        path => api(path, "v1.34.0"),
+    })
+    .await;
+    let body = json!({"name": "liar", "server": format!("https://{address}"), "caData": ca, "token": "t"});
+    assert_eq!(import(&door, &bearer, body).await.code, 201);
+    eventually("the liar is ready", || is_ready(&door, &bearer, "liar")).await;
+    let upgrade = [("authorization", bearer.as_str()), ("connection", "Upgrade"), ("upgrade", "websocket")];
+    let text =
+        crate::support::request("GET", "/kubernetes/liar/api/v1/namespaces/d/pods/p/exec?command=sh", &upgrade, "");
+    let answer = door.raw(text.as_bytes()).await;
+    assert_eq!((answer.code, &*answer.text), (101, "hello from the pod"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn case_40_a_watch_ends_with_its_session() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let auth = [("authorization", bearer.as_str())];
+    let path = format!("{CLUSTERS}?watch=true");
+    let text = crate::support::request("GET", &path, &auth, "");
+    let (watched, ()) = tokio::join!(door.raw(text.as_bytes()), async {
+        // Whichever comes first, the watch must not outlive the session.
+        assert_eq!(door.ask("DELETE", "/auth/v1/sessions/current", &auth, "").await.code, 204);
+    });
+    assert!(matches!(watched.code, 200 | 401), "{watched:?}");
 }
 
 /// Leads to this machine at first, and to the metadata service afterwards.
@@ -252,8 +306,15 @@ async fn case_26_addresses_where_no_cluster_is() {
     let bearer = administrator(&door).await;
     let ca = STANDARD.encode(Authority::generate("x", SystemTime::now()).unwrap().certificate_pem());
     for server in [
-        "http://169.254.169.254", "https://169.254.169.254", "https://[::1]:6443", "https://0x7f000001", "https://2130706433",
-        "https://127.1", "https://localhost", "https://[::ffff:169.254.169.254]", "https://0.0.0.0",
+        "http://169.254.169.254",
+        "https://169.254.169.254",
+        "https://[::1]:6443",
+        "https://0x7f000001",
+        "https://2130706433",
+        "https://127.1",
+        "https://localhost",
+        "https://[::ffff:169.254.169.254]",
+        "https://0.0.0.0",
     ] {
         let body = json!({"name": "x", "server": server, "caData": ca, "token": "t"});
         let answer = import(&door, &bearer, body).await;

@@ -57,7 +57,8 @@ async fn the_console_gets_a_cookie_and_no_token() {
 #[tokio::test]
 async fn wrong_credentials() {
     let door = Door::open().await;
-    for (name, password) in [("admin@cpaas.io", "wrong"), ("nobody", &*door.password), ("system:admin", "x"), ("", "")] {
+    for (name, password) in [("admin@cpaas.io", "wrong"), ("nobody", &*door.password), ("system:admin", "x"), ("", "")]
+    {
         let login = json!({"username": name, "password": password}).to_string();
         let answer = door.ask("POST", SESSIONS, &[JSON], &login).await;
         answer.refused(401);

@@ -104,7 +104,11 @@ impl Door {
             let mut read = Vec::new();
             loop {
                 let so_far = String::from_utf8_lossy(&read).into_owned();
-                let length = so_far.to_ascii_lowercase().split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
+                let length = so_far
+                    .to_ascii_lowercase()
+                    .split("content-length: ")
+                    .nth(1)
+                    .and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
                 let body = so_far.split_once("\r\n\r\n").map(|(_, body)| body.len());
                 if body.is_some() && body >= length.or(body) || stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
                     return Answer::parse(&read);

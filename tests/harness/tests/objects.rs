@@ -1,5 +1,7 @@
 //! Objects through the whole API server: what every kind can rely on.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use futures::{StreamExt, TryStreamExt};
 use harness::TestCluster;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
@@ -110,4 +112,87 @@ async fn the_first_namespaces_are_there() {
     let names: Vec<String> =
         namespaces.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(|n| n.metadata.name).collect();
     assert_eq!(names, ["default", "kube-node-lease", "kube-public", "kube-system"]);
+}
+
+/// What a real API server answers, as data: a request, and parts of the answer that clients act on.
+#[tokio::test]
+async fn answers_as_recorded() {
+    const MERGE: &str = "application/merge-patch+json";
+    const APPLY: &str = "application/apply-patch+yaml";
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "finalizers": ["example.com/a"]}});
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let one = "/api/v1/namespaces/default/configmaps/m";
+    let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "spec": {}});
+    let steps = [
+        ("create", "POST", maps, "application/json", map.clone(), 201, "/kind", json!("ConfigMap")),
+        ("a patch to another type", "PATCH", one, MERGE, json!({"data": []}), 422, "/details/causes/0/field", json!("patch")),
+        (
+            "a patch of the uid",
+            "PATCH",
+            one,
+            MERGE,
+            json!({"metadata": {"uid": "x"}}),
+            422,
+            "/details/causes/0/field",
+            json!("metadata.uid"),
+        ),
+        (
+            "a deletion by update",
+            "PATCH",
+            one,
+            MERGE,
+            json!({"metadata": {"deletionTimestamp": "2001-01-01T00:00:00Z"}}),
+            422,
+            "/details/causes/0/field",
+            json!("metadata.deletionTimestamp"),
+        ),
+        ("an unknown patch", "PATCH", one, "text/plain", json!({}), 415, "/message", json!("415: Unsupported Media Type")),
+        (
+            "a configuration that does not fit",
+            "PATCH",
+            "/api/v1/namespaces/default/configmaps/m?fieldManager=x",
+            APPLY,
+            applied,
+            500,
+            "/message",
+            json!("failed to create typed patch object (/m; /v1, Kind=ConfigMap): .spec: field not declared in schema"),
+        ),
+        ("delete", "DELETE", one, "application/json", json!({}), 200, "/metadata/finalizers/0", json!("example.com/a")),
+        (
+            "the name is taken",
+            "POST",
+            maps,
+            "application/json",
+            map,
+            409,
+            "/message",
+            json!("object is being deleted: configmaps \"m\" already exists"),
+        ),
+        (
+            "no finalizer joins a deletion",
+            "PATCH",
+            one,
+            MERGE,
+            json!({"metadata": {"finalizers": ["example.com/a", "example.com/b"]}}),
+            422,
+            "/details/causes/0/field",
+            json!("metadata.finalizers"),
+        ),
+        ("let go", "PATCH", one, MERGE, json!({"metadata": {"finalizers": null}}), 200, "/kind", json!("ConfigMap")),
+    ];
+    let cluster = TestCluster::start().await;
+    let client = cluster.admin();
+    for (name, method, path, media, body, code, pointer, expect) in steps {
+        let request = http::Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", media)
+            .body(kube::client::Body::from(body.to_string().into_bytes()))
+            .unwrap();
+        let response = client.send(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = response.into_body().collect_bytes().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!((status, answer.pointer(pointer)), (code, Some(&expect)), "{name}: {answer}");
+    }
 }

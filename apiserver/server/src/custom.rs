@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use api_meta::{Object, Status};
 use apiserver_registry::{DeleteOptions, Entry, Registry, Served, Swapped};
+use lib_drain::Drain;
 use tokio_util::sync::CancellationToken;
 
 const FINALIZER: &str = "customresourcecleanup.apiextensions.k8s.io";
@@ -19,13 +20,15 @@ pub(crate) struct CustomResources {
     definitions: Arc<Served>,
     /// What is served at the moment, by definition: its plural and group.
     serving: HashMap<String, (String, String)>,
+    /// Owns the waits for objects that go later.
+    drain: Drain,
 }
 
 impl CustomResources {
-    pub(crate) fn new(registry: Registry) -> Option<Self> {
+    pub(crate) fn new(registry: Registry, drain: Drain) -> Option<Self> {
         let definitions =
             registry.catalog().find("apiextensions.k8s.io", "v1", "customresourcedefinitions")?;
-        Some(Self { registry, definitions, serving: HashMap::new() })
+        Some(Self { registry, definitions, serving: HashMap::new(), drain })
     }
 
     /// Serves what is defined already, then follows changes until `stop`.
@@ -87,7 +90,7 @@ impl CustomResources {
         }
         let definition = &current.object;
         if apiserver_crd::is_established(definition) {
-            let resources = apiserver_crd::resources(definition).map_err(|e| Status::internal(e))?;
+            let resources = apiserver_crd::resources(definition).map_err(Status::internal)?;
             let text = |path: &[&str]| definition.str_at(path).unwrap_or_default().to_owned();
             let (group, plural) = (text(&["spec", "group"]), text(&["spec", "names", "plural"]));
             self.registry.catalog().serve(&group, &plural, resources).await?;
@@ -113,10 +116,15 @@ impl CustomResources {
             if !collection.is_empty() {
                 let (registry, definitions, name) = (self.registry.clone(), self.definitions.clone(), name.to_owned());
                 // Objects with finalizers go later; the definition follows the last of them.
-                tokio::spawn(async move {
+                let owner = self.drain.clone();
+                self.drain.spawn(async move {
                     let (left, mut changes) = collection.subscribe();
                     let mut empty = left.is_empty();
-                    while !empty && changes.recv().await.is_some() {
+                    while !empty {
+                        tokio::select! {
+                            () = owner.finishing() => return,
+                            change = changes.recv() => if change.is_none() { break },
+                        }
                         empty = collection.is_empty();
                     }
                     if let Err(status) = release(&registry, &definitions, &name).await {

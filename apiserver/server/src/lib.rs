@@ -122,7 +122,7 @@ impl ApiServer {
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
         };
-        let custom = custom::CustomResources::new(registry).ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
+        let custom = custom::CustomResources::new(registry, drain.clone()).ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;

@@ -91,7 +91,7 @@ impl Agent {
     {
         let text = |path: &Path| -> anyhow::Result<String> {
             let bytes = read(path).with_context(|| format!("could not read {}", path.display()))?;
-            Ok(String::from_utf8(bytes.as_ref().to_vec()).with_context(|| format!("{} is not text", path.display()))?)
+            String::from_utf8(bytes.as_ref().to_vec()).with_context(|| format!("{} is not text", path.display()))
         };
         let trust = match (&self.ca_pin, &self.ca_file) {
             (Some(pin), _) => Trust::Pin(*pin),

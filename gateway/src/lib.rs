@@ -75,6 +75,7 @@ impl Hub {
         let (config, due) = tls(&self.authority, &self.names)?;
         let (publish, tls_config) = watch::channel(Arc::new(config));
         drain.spawn(renew(self.authority.clone(), self.names.clone(), due, publish, drain.clone()));
+        drain.spawn(close_tunnels(self.sessions.clone(), drain.clone()));
         let chain = Arc::new(chain::Chain::new(self, drain.clone()));
         drain.spawn(listener::accept(listener, tls_config, chain, drain.clone()));
         Ok(address)
@@ -87,6 +88,12 @@ fn tls(authority: &Authority, names: &[String]) -> Result<(ServerConfig, std::ti
     let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
     let config = server_config(&credential, &clients, &[ALPN, b"h2", b"http/1.1"])?;
     Ok((config, credential.validity().renew_at()))
+}
+
+/// Says goodbye to agents, so that they look for another replica at once.
+async fn close_tunnels(sessions: Sessions, drain: Drain) {
+    drain.finishing().await;
+    let _ = sessions.drain(listener::LAST).await;
 }
 
 async fn renew(

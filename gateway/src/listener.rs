@@ -31,7 +31,7 @@ const STREAMS: u32 = 250;
 /// Connections at a time.
 const CONNECTIONS: usize = 20_000;
 /// How long requests may go on when the door closes.
-const LAST: Duration = Duration::from_secs(3);
+pub(crate) const LAST: Duration = Duration::from_secs(3);
 
 pub(crate) async fn accept(
     listener: TcpListener,

@@ -288,8 +288,7 @@ pub fn object_meta_update(new: &Object, old: &Object) -> FieldErrors {
     let value = |object: &Object, key: &str| object.metadata().and_then(|m| m.get(key)).cloned().unwrap_or_default();
     if old.deletion_timestamp().is_some() {
         let known = old.finalizers();
-        let added: Vec<String> =
-            new.finalizers().into_iter().filter(|f| !known.contains(f)).map(go_quote).collect();
+        let added: Vec<String> = new.finalizers().into_iter().filter(|f| !known.contains(f)).map(go_quote).collect();
         if !added.is_empty() {
             let why = "no new finalizers can be added if the object is being deleted, found new finalizers";
             errors.forbidden(&field.child("finalizers"), format!("{why} []string{{{}}}", added.join(", ")));

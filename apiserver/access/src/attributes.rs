@@ -47,11 +47,17 @@ impl Attributes {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    Allow { reason: String },
+    Allow {
+        reason: String,
+    },
     /// Refused by a rule.
-    Deny { reason: String },
+    Deny {
+        reason: String,
+    },
     /// No rule speaks of it; refused unless another authoriser allows it.
-    NoOpinion { reason: String },
+    NoOpinion {
+        reason: String,
+    },
 }
 
 impl Decision {

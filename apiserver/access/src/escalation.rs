@@ -44,8 +44,9 @@ impl Rbac {
         };
         let wanted = match &*resource.resource {
             "roles" | "clusterroles" => {
-                let unchanged = old.is_some_and(|old| old.get("rules") == new.get("rules")
-                    && old.get("aggregationRule") == new.get("aggregationRule"));
+                let unchanged = old.is_some_and(|old| {
+                    old.get("rules") == new.get("rules") && old.get("aggregationRule") == new.get("aggregationRule")
+                });
                 if unchanged || may("escalate", &resource.resource, new.name()) {
                     return Ok(());
                 }
@@ -57,8 +58,9 @@ impl Rbac {
                 }
             }
             _ => {
-                let unchanged = old.is_some_and(|old| old.get("subjects") == new.get("subjects")
-                    && old.get("roleRef") == new.get("roleRef"));
+                let unchanged = old.is_some_and(|old| {
+                    old.get("subjects") == new.get("subjects") && old.get("roleRef") == new.get("roleRef")
+                });
                 let role = role_ref(new);
                 let plural = if role.0 == "Role" { "roles" } else { "clusterroles" };
                 if unchanged || may("bind", plural, &role.2) {

@@ -85,8 +85,7 @@ impl PolicyRule {
                 }
             }
             for url in &self.non_resource_urls {
-                let part =
-                    PolicyRule { verbs: one(verb), non_resource_urls: one(url), ..PolicyRule::default() };
+                let part = PolicyRule { verbs: one(verb), non_resource_urls: one(url), ..PolicyRule::default() };
                 parts.push(part);
             }
         }
@@ -99,7 +98,10 @@ impl PolicyRule {
             return false;
         }
         if !part.non_resource_urls.is_empty() {
-            return part.non_resource_urls.iter().all(|u| self.non_resource_urls.iter().any(|m| m == ALL || m == u || url_matches(m, u)));
+            return part
+                .non_resource_urls
+                .iter()
+                .all(|u| self.non_resource_urls.iter().any(|m| m == ALL || m == u || url_matches(m, u)));
         }
         let names = self.resource_names.is_empty()
             || (!part.resource_names.is_empty() && part.resource_names.iter().all(|n| self.resource_names.contains(n)));

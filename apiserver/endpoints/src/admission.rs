@@ -56,15 +56,27 @@ impl Admission {
             requester(write.call_user, object);
         }
         if write.is("", "PersistentVolumeClaim") && write.creates() {
-            default_class(registry, object, "storage.k8s.io", "storageclasses", "storageclass.kubernetes.io/is-default-class",
-                &["spec", "storageClassName"]);
+            default_class(
+                registry,
+                object,
+                "storage.k8s.io",
+                "storageclasses",
+                "storageclass.kubernetes.io/is-default-class",
+                &["spec", "storageClassName"],
+            );
         }
         if write.is("networking.k8s.io", "Ingress")
             && write.creates()
             && object.annotation("kubernetes.io/ingress.class").is_none()
         {
-            default_class(registry, object, "networking.k8s.io", "ingressclasses", "ingressclass.kubernetes.io/is-default-class",
-                &["spec", "ingressClassName"]);
+            default_class(
+                registry,
+                object,
+                "networking.k8s.io",
+                "ingressclasses",
+                "ingressclass.kubernetes.io/is-default-class",
+                &["spec", "ingressClassName"],
+            );
         }
         Ok(())
     }
@@ -78,7 +90,11 @@ impl Admission {
         object: &Object,
     ) -> Result<(), Status> {
         if write.verb == Verb::Delete && write.is("", "Namespace") && IMMORTAL.contains(&object.name()) {
-            return Err(Status::forbidden(&write.served.group_resource(), object.name(), "this namespace may not be deleted"));
+            return Err(Status::forbidden(
+                &write.served.group_resource(),
+                object.name(),
+                "this namespace may not be deleted",
+            ));
         }
         self.guards.iter().try_for_each(|guard| guard.check(authorizer, write, object))
     }
@@ -250,7 +266,8 @@ fn priority(registry: &Registry, pod: &mut Object) -> Result<(), Status> {
 /// A Pod costs what its runtime class says it costs (upstream: `RuntimeClass`).
 fn runtime_class(registry: &Registry, pod: &mut Object) -> Result<(), Status> {
     let Some(name) = pod.str_at(&["spec", "runtimeClassName"]).filter(|n| !n.is_empty()) else { return Ok(()) };
-    let classes = registry.catalog().find("node.k8s.io", "v1", "runtimeclasses").ok_or_else(Status::no_such_resource)?;
+    let classes =
+        registry.catalog().find("node.k8s.io", "v1", "runtimeclasses").ok_or_else(Status::no_such_resource)?;
     let class = registry.get_cached(&classes, "", name).map_err(|_| {
         let pods = api_meta::GroupResource::new("", "pods");
         Status::forbidden(&pods, pod.name(), format!("pod rejected: RuntimeClass {name:?} not found"))

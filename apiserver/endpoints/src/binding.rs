@@ -51,7 +51,11 @@ fn bound(pod: &Object, binding: &Object, node: &str) -> Result<Object, Status> {
     let resource = GroupResource::new("", "pods/binding");
     let name = pod.name();
     if pod.deletion_timestamp().is_some() {
-        return Err(Status::conflict(&resource, name, format!("pod {name} is being deleted, cannot be assigned to a host")));
+        return Err(Status::conflict(
+            &resource,
+            name,
+            format!("pod {name} is being deleted, cannot be assigned to a host"),
+        ));
     }
     if let Some(assigned) = pod.str_at(&["spec", "nodeName"]).filter(|n| !n.is_empty()) {
         return Err(Status::conflict(&resource, name, format!("pod {name} is already assigned to node {assigned:?}")));

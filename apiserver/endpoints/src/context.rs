@@ -13,7 +13,9 @@ use crate::admission::Admission;
 use crate::body::Body;
 use crate::kubelet::KubeletTransport;
 use crate::request::{Info, Query, Target};
-use crate::{binding, create, delete, eviction, get, kubelet, list, patch, respond, reviews, scale, token, update, watch};
+use crate::{
+    binding, create, delete, eviction, get, kubelet, list, patch, respond, reviews, scale, token, update, watch,
+};
 
 /// Issues and reads tokens; implemented by the server's authentication.
 #[async_trait]

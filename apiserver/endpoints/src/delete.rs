@@ -39,8 +39,14 @@ fn answers_with_object(call: &Call<'_>) -> bool {
     info.group.is_empty()
         && matches!(
             &*info.plural,
-            "pods" | "services" | "serviceaccounts" | "persistentvolumes" | "persistentvolumeclaims" | "podtemplates"
-                | "replicationcontrollers" | "resourcequotas"
+            "pods"
+                | "services"
+                | "serviceaccounts"
+                | "persistentvolumes"
+                | "persistentvolumeclaims"
+                | "podtemplates"
+                | "replicationcontrollers"
+                | "resourcequotas"
         )
 }
 

@@ -23,7 +23,8 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     if call.served.info().kind != "Pod" {
         return Err(Status::service_unavailable(format!(
             "{} of {} is not available on this server",
-            call.target.subresource, call.served.info().plural
+            call.target.subresource,
+            call.served.info().plural
         )));
     }
     let pod = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?.object;
@@ -32,11 +33,9 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", pod.name())));
     }
     let uri = kubelet_uri(call, &pod, rest)?;
-    let transport = call
-        .endpoints
-        .kubelets
-        .as_ref()
-        .ok_or_else(|| Status::service_unavailable(format!("no kubelet can be reached from this server (node {node:?})")))?;
+    let transport = call.endpoints.kubelets.as_ref().ok_or_else(|| {
+        Status::service_unavailable(format!("no kubelet can be reached from this server (node {node:?})"))
+    })?;
     let (mut parts, body) = request.into_parts();
     parts.uri = uri;
     // The kubelet gets the stream, never the caller's credentials.

@@ -9,8 +9,8 @@
 //! in one module of its own.
 
 pub mod admission;
-pub mod body;
 mod binding;
+pub mod body;
 mod context;
 mod create;
 mod delete;

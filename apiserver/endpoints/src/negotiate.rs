@@ -170,10 +170,7 @@ mod tests {
         check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Ok(table));
         check("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", Ok(Form::JSON));
         check("application/json;as=Table;v=v2;g=meta.k8s.io", Err(406));
-        check(
-            "application/yaml;q=0.1, application/json;q=0.9",
-            Ok(Form::JSON),
-        );
+        check("application/yaml;q=0.1, application/json;q=0.9", Ok(Form::JSON));
         check("text/html", Err(406));
     }
 }

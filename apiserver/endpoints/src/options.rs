@@ -230,8 +230,10 @@ pub(crate) fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions
     let text = |name: &str| body.get(name).and_then(Value::as_str).or_else(|| query.get(name));
     let mut errors = FieldErrors::new();
     let field = FieldPath::new("propagationPolicy");
-    let orphan_dependents =
-        body.get("orphanDependents").and_then(Value::as_bool).or_else(|| query.get("orphanDependents").map(|v| v == "true"));
+    let orphan_dependents = body
+        .get("orphanDependents")
+        .and_then(Value::as_bool)
+        .or_else(|| query.get("orphanDependents").map(|v| v == "true"));
     let mut propagation = match text("propagationPolicy") {
         None => None,
         Some("Background") => Some(Propagation::Background),
@@ -268,10 +270,7 @@ pub(crate) fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions
             None => parse_int(query, "gracePeriodSeconds")?,
         },
         propagation,
-        preconditions: Preconditions {
-            uid: precondition("uid"),
-            resource_version: precondition("resourceVersion"),
-        },
+        preconditions: Preconditions { uid: precondition("uid"), resource_version: precondition("resourceVersion") },
         dry_run,
     })
 }

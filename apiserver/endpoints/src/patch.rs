@@ -1,8 +1,6 @@
 //! PATCH: JSON, merge and strategic merge patches, and server-side apply.
 
-use api_meta::{
-    Details, FieldErrors, FieldPath, GroupKind, GroupVersionKind, Map, Object, Reason, Status, Value,
-};
+use api_meta::{Details, FieldErrors, FieldPath, GroupKind, GroupVersionKind, Map, Object, Reason, Status, Value};
 use apiserver_model::schema::builtin;
 use apiserver_model::schema::decode::DecodeError;
 use apiserver_patch::{JsonPatch, decode, go, json_patch, merge_patch, strategic_merge};
@@ -92,8 +90,12 @@ impl Patch {
             // Upstream reads these without going through text, and has other words for the same.
             Self::Strategic(patch) => {
                 let why = match error.why() {
-                    why if why.starts_with("json: cannot unmarshal array into") => "cannot restore map from slice".into(),
-                    why if why.starts_with("json: cannot unmarshal object into") => "cannot restore slice from map".into(),
+                    why if why.starts_with("json: cannot unmarshal array into") => {
+                        "cannot restore map from slice".into()
+                    }
+                    why if why.starts_with("json: cannot unmarshal object into") => {
+                        "cannot restore slice from map".into()
+                    }
                     why => why,
                 };
                 (go::format(&Value::Object(patch.clone())), why)

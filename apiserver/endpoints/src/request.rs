@@ -199,13 +199,15 @@ mod tests {
         check("GET", "/api/v1/watch/namespaces/a", "watch /v1 namespaces/:a a");
         let one = Info::new(&Method::GET, "/api/v1/watch/namespaces/a/pods/p", None);
         assert_eq!(one.query.get("fieldSelector"), Some("metadata.name=p"));
-        let other = Info::new(&Method::GET, "/api/v1/watch/namespaces/a/pods/p", Some("fieldSelector=metadata.name%3Dq"));
+        let other =
+            Info::new(&Method::GET, "/api/v1/watch/namespaces/a/pods/p", Some("fieldSelector=metadata.name%3Dq"));
         assert_eq!(other.query.all("fieldSelector"), ["metadata.name=p"]);
     }
 
     #[test]
     fn a_selected_name_is_asked_about() {
-        let asked = |query| Info::new(&Method::GET, "/api/v1/namespaces/a/pods", Some(query)).attributes().unwrap().name;
+        let asked =
+            |query| Info::new(&Method::GET, "/api/v1/namespaces/a/pods", Some(query)).attributes().unwrap().name;
         assert_eq!(asked("fieldSelector=metadata.name%3Dp"), "p");
         assert_eq!(asked("watch=1&fieldSelector=metadata.name%3Dp,spec.nodeName%3Dn"), "p");
         assert_eq!(asked("fieldSelector=metadata.name!%3Dp"), "");

@@ -100,9 +100,7 @@ pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query)
     if let Some(remaining) = listed.remaining {
         meta["remainingItemCount"] = remaining.into();
     }
-    let head = |kind: String, version: String, items: Vec<Value>| {
-        json!({"kind": kind, "apiVersion": version, "metadata": meta, "items": items})
-    };
+    let head = |kind: String, version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": version, "metadata": meta, "items": items});
     let value = match &form.transform {
         Transform::None if form.media == Media::Json && same_bytes(served) => {
             return Ok(bytes_response(StatusCode::OK, Media::Json, list_bytes(served, listed, &meta)));

@@ -68,7 +68,11 @@ fn subject(object: &Object) -> Result<User, Status> {
     };
     if user.name.is_empty() && user.groups.is_empty() {
         let mut errors = api_meta::FieldErrors::new();
-        errors.invalid(&api_meta::FieldPath::new("spec").child("user"), "", "at least one of user or group must be specified");
+        errors.invalid(
+            &api_meta::FieldPath::new("spec").child("user"),
+            "",
+            "at least one of user or group must be specified",
+        );
         return Err(Status::invalid(&unnamed(), "", &errors));
     }
     Ok(user)

@@ -98,9 +98,7 @@ fn next_state(call: &Call<'_>, change: &Change, workload: &Object) -> Result<Obj
             manager.updated(&now, object.clone(), options)
         }
         Change::Patch(Patch::Apply(applied), options) => manager.applied(&now, applied, options)?,
-        Change::Patch(patch, options) => {
-            manager.updated(&now, patch.apply_plainly(call, &now, &kind())?, options)
-        }
+        Change::Patch(patch, options) => manager.updated(&now, patch.apply_plainly(call, &now, &kind())?, options),
     };
     check_name(call, &wanted)?;
     let version = wanted.resource_version();
@@ -128,9 +126,12 @@ fn next_state(call: &Call<'_>, change: &Change, workload: &Object) -> Result<Obj
 /// Where each served version keeps its replicas.
 fn ownership(call: &Call<'_>, workload: &Object) -> ScaleOwnership {
     let info = call.served.info();
-    let versions = call.registry().catalog().all().into_iter().filter(|served| {
-        served.info().group == info.group && served.info().plural == info.plural
-    });
+    let versions = call
+        .registry()
+        .catalog()
+        .all()
+        .into_iter()
+        .filter(|served| served.info().group == info.group && served.info().plural == info.plural);
     let replicas = versions.map(|served| {
         let strategy = &served.resource.strategy;
         let path = strategy.scale_path().into_iter().map(PathElement::field).collect();

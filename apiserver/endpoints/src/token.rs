@@ -56,10 +56,13 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let kind = GroupVersionKind::new("authentication.k8s.io", "v1", "TokenRequest");
     let tracked = fields::Tracked::of_kind(call, kind.clone())?.updated(&nothing_asked()?, request.clone(), &options);
     let managed = tracked.metadata().and_then(|m| m.get("managedFields")).cloned();
-    request.insert("metadata".into(), json!({
-        "name": account.name(), "namespace": account.namespace(), "uid": account.uid(),
-        "creationTimestamp": now_seconds(),
-    }));
+    request.insert(
+        "metadata".into(),
+        json!({
+            "name": account.name(), "namespace": account.namespace(), "uid": account.uid(),
+            "creationTimestamp": now_seconds(),
+        }),
+    );
     if let Some(managed) = managed {
         request.metadata_mut().insert("managedFields".into(), managed);
     }
@@ -67,10 +70,8 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     if request.at(&["spec", "boundObjectRef"]).is_none() {
         *request.at_mut(&["spec", "boundObjectRef"]) = Value::Null;
     }
-    request.insert(
-        "status".into(),
-        json!({"token": issued.token, "expirationTimestamp": format_seconds(issued.expires)}),
-    );
+    request
+        .insert("status".into(), json!({"token": issued.token, "expirationTimestamp": format_seconds(issued.expires)}));
     respond::object(call.served, &kind, request, &form, call.query, StatusCode::CREATED)
 }
 
@@ -122,8 +123,10 @@ async fn bound_object(call: &Call<'_>, request: &Object) -> Result<Option<(Strin
         return Err(Status::conflict(
             &served.group_resource(),
             object.name(),
-            format!("the UID in the bound object reference ({uid}) does not match the UID in record. The object might \
-                     have been deleted and then recreated"),
+            format!(
+                "the UID in the bound object reference ({uid}) does not match the UID in record. The object might \
+                     have been deleted and then recreated"
+            ),
         ));
     }
     Ok(Some((text("kind").to_owned(), object.name().to_owned(), object.uid().to_owned())))

@@ -26,7 +26,9 @@ pub(crate) async fn update(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let unconditional = object.resource_version().is_empty();
     let mut found = match call.registry().get(call.served, &call.target.namespace, &call.target.name).await {
         Ok(current) => current,
-        Err(status) if status.code == 404 && call.served.resource.strategy.allow_create_on_update() && unconditional => {
+        Err(status)
+            if status.code == 404 && call.served.resource.strategy.allow_create_on_update() && unconditional =>
+        {
             let object = fields::created(call, object, &options);
             let object = create::store(call, object, &options).await?;
             return respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED);

@@ -83,7 +83,8 @@ fn initial_events(query: &Query) -> Result<Option<bool>, Status> {
             }
         }
         (None, _) => {
-            errors.forbidden(&field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+            errors
+                .forbidden(&field, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
         }
     }
     if errors.is_empty() {

@@ -145,7 +145,10 @@ fn taken(service: &Object, services: &Collection) -> (HashSet<String>, HashSet<u
 fn node_ports_of(service: &Object) -> Vec<u16> {
     let listed = service.at(&["spec", "ports"]).and_then(Value::as_array).into_iter().flatten();
     let ports = listed.filter_map(|p| p.get("nodePort")?.as_u64());
-    ports.chain(service.at(&["spec", "healthCheckNodePort"]).and_then(Value::as_u64)).filter_map(|p| p.try_into().ok()).collect()
+    ports
+        .chain(service.at(&["spec", "healthCheckNodePort"]).and_then(Value::as_u64))
+        .filter_map(|p| p.try_into().ok())
+        .collect()
 }
 
 fn node_ports(service: &mut Object, mut taken: HashSet<u16>, errors: &mut FieldErrors) {
@@ -183,7 +186,8 @@ fn node_ports(service: &mut Object, mut taken: HashSet<u16>, errors: &mut FieldE
         }
         let start = u16::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..2].try_into().unwrap_or_default());
         let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
-        let free = (0..count).map(|n| NODE_PORTS.start() + (start.wrapping_add(n)) % count).find(|p| !taken.contains(p));
+        let free =
+            (0..count).map(|n| NODE_PORTS.start() + (start.wrapping_add(n)) % count).find(|p| !taken.contains(p));
         match (free, port.as_object_mut()) {
             (Some(free), Some(port)) => {
                 taken.insert(free);

@@ -4,9 +4,9 @@ use api_meta::{Object, Status, format_seconds};
 use jiff::{SignedDuration, Timestamp};
 use store_core::{Revision, Swap};
 
+use crate::Served;
 use crate::error::from_store;
 use crate::write::{Current, Registry, Swapped};
-use crate::Served;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
@@ -80,12 +80,7 @@ impl Registry {
     }
 
     /// Writes an update, or removes the object when the update released its last hold.
-    pub async fn replace_or_finish(
-        &self,
-        served: &Served,
-        current: &Current,
-        new: Object,
-    ) -> Result<Swapped, Status> {
+    pub async fn replace_or_finish(&self, served: &Served, current: &Current, new: Object) -> Result<Swapped, Status> {
         if !is_released(&new) {
             return self.replace(served, current, new).await;
         }

@@ -243,7 +243,10 @@ mod tests {
             r#"{"apiVersion":"v1","data":{"kind":"x"},"kind":"K","metadata":{"name":"a"},"spec":{}}"#,
             r#"{"data":{"kind":"x"},"metadata":{"resourceVersion":"7","name":"a"},"spec":{}}"#,
         );
-        check(r#"{"kind":"K", "metadata":{},"apiVersion":"v1"}"#, r#"{ "metadata":{"resourceVersion":"7"},"apiVersion":"v1"}"#);
+        check(
+            r#"{"kind":"K", "metadata":{},"apiVersion":"v1"}"#,
+            r#"{ "metadata":{"resourceVersion":"7"},"apiVersion":"v1"}"#,
+        );
     }
 
     #[test]

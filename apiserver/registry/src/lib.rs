@@ -30,7 +30,7 @@ pub use catalog::{Catalog, Served, prefixes};
 pub use delete::{DeleteOptions, Deleted, Preconditions, Propagation};
 pub use entry::Entry;
 pub use error::from_store;
-pub use list::{Listed, ListOptions, VersionMatch};
+pub use list::{ListOptions, Listed, VersionMatch};
 pub use mirror::{Change, Collection, Mirror, Subscription};
 pub use watch::{Watch, WatchEvent, WatchOptions, WatchStart};
 pub use write::{Current, Registry, Swapped};

@@ -392,10 +392,7 @@ impl Feed {
         let revision = Revision(*self.publish.borrow());
         let collection = Arc::new(Collection::new(prefix.to_owned(), revision.0));
         load_one(&*self.store, prefix, &collection, revision).await?;
-        self.collections
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(prefix.to_owned(), collection.clone());
+        self.collections.write().unwrap_or_else(PoisonError::into_inner).insert(prefix.to_owned(), collection.clone());
         Ok(collection)
     }
 

@@ -20,7 +20,10 @@ use crate::{Registry, Served};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchStart {
     /// The current state as additions, then changes. `fresh`: everything acknowledged before the request.
-    State { fresh: bool, at_least: u64 },
+    State {
+        fresh: bool,
+        at_least: u64,
+    },
     /// Changes only, from now on.
     Now,
     After(u64),
@@ -43,7 +46,10 @@ pub enum WatchEvent {
     Modified(Arc<Entry>),
     /// The last state, and the revision of the change that took it away.
     Deleted(Arc<Entry>, u64),
-    Bookmark { revision: u64, initial_end: bool },
+    Bookmark {
+        revision: u64,
+        initial_end: bool,
+    },
 }
 
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);

@@ -59,10 +59,8 @@ impl Registry {
 
     /// The state at hand, without asking the store for a newer one.
     pub fn get_cached(&self, served: &Served, namespace: &str, name: &str) -> Result<Current, Status> {
-        let entry = served
-            .stored()?
-            .get(namespace, name)
-            .ok_or_else(|| Status::not_found(&served.group_resource(), name))?;
+        let entry =
+            served.stored()?.get(namespace, name).ok_or_else(|| Status::not_found(&served.group_resource(), name))?;
         current(served, entry)
     }
 
@@ -117,8 +115,7 @@ impl Registry {
     async fn create_once(&self, served: &Served, object: &Object) -> Result<Option<Object>, Status> {
         let key = self.key(served, object.namespace(), object.name())?;
         let stored = to_storage(served, object.clone());
-        let swap =
-            self.mirror.store().create(key.into(), encode(&stored)).await.map_err(|e| from_store(&e))?;
+        let swap = self.mirror.store().create(key.into(), encode(&stored)).await.map_err(|e| from_store(&e))?;
         match swap {
             Swap::Done(revision) => Ok(Some(self.settled(served, stored, revision).await?)),
             Swap::Conflict(_) => Ok(None),

@@ -26,8 +26,16 @@ pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: 
     });
     create(endpoints, "/api/v1/namespaces/default/services", &service).await?;
     for (name, value, description) in [
-        ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
-        ("system-cluster-critical", 2_000_000_000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+        (
+            "system-node-critical",
+            2_000_001_000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
+        (
+            "system-cluster-critical",
+            2_000_000_000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
     ] {
         let class = json!({"metadata": {"name": name}, "value": value, "description": description});
         create(endpoints, "/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
@@ -61,7 +69,11 @@ async fn create(endpoints: &Endpoints, path: &str, object: &Value) -> Result<(),
         Ok(response) => Err(Status::internal(format!("could not create {path}: {}", response.status()))),
         Err(status) if status.reason == api_meta::Reason::AlreadyExists => Ok(()),
         // The well-known address is already given to the Service of that name.
-        Err(status) if status.code == 422 && path.ends_with("/services") && status.message.contains("already allocated") => Ok(()),
+        Err(status)
+            if status.code == 422 && path.ends_with("/services") && status.message.contains("already allocated") =>
+        {
+            Ok(())
+        }
         Err(status) => Err(status),
     }
 }

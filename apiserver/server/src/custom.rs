@@ -26,13 +26,14 @@ pub(crate) struct CustomResources {
 
 impl CustomResources {
     pub(crate) fn new(registry: Registry, drain: Drain) -> Option<Self> {
-        let definitions =
-            registry.catalog().find("apiextensions.k8s.io", "v1", "customresourcedefinitions")?;
+        let definitions = registry.catalog().find("apiextensions.k8s.io", "v1", "customresourcedefinitions")?;
         Some(Self { registry, definitions, serving: HashMap::new(), drain })
     }
 
     /// Serves what is defined already, then follows changes until `stop`.
-    pub(crate) async fn start(mut self) -> Result<impl FnOnce(CancellationToken) -> futures::future::BoxFuture<'static, ()>, Status> {
+    pub(crate) async fn start(
+        mut self,
+    ) -> Result<impl FnOnce(CancellationToken) -> futures::future::BoxFuture<'static, ()>, Status> {
         let Some(collection) = self.definitions.collection.clone() else { return Err(Status::no_such_resource()) };
         let (entries, mut changes) = collection.subscribe();
         for entry in entries {
@@ -149,8 +150,7 @@ async fn release(registry: &Registry, definitions: &Served, name: &str) -> Resul
     for _ in 0..16 {
         let Ok(current) = registry.get_cached(definitions, "", name) else { return Ok(()) };
         let mut new = current.object.clone();
-        let left: Vec<String> =
-            new.finalizers().into_iter().filter(|f| *f != FINALIZER).map(str::to_owned).collect();
+        let left: Vec<String> = new.finalizers().into_iter().filter(|f| *f != FINALIZER).map(str::to_owned).collect();
         new.set_finalizers(left);
         match registry.replace_or_finish(definitions, &current, new).await? {
             Swapped::Done(_) | Swapped::Lost(None) => return Ok(()),

@@ -79,7 +79,8 @@ impl Documents {
             let parts: Vec<&str> = clause.split(';').map(str::trim).collect();
             let plain_json = ["application/json", "*/*", "application/*"].contains(&parts[0]);
             if parts.contains(&"as=APIGroupDiscoveryList") {
-                if parts[0] == "application/json" && parts.contains(&"v=v2") && parts.contains(&"g=apidiscovery.k8s.io") {
+                if parts[0] == "application/json" && parts.contains(&"v=v2") && parts.contains(&"g=apidiscovery.k8s.io")
+                {
                     let list = aggregated::group_discovery_list(groups, core);
                     return Ok(typed_answer(&list, aggregated::CONTENT_TYPE));
                 }
@@ -121,7 +122,8 @@ fn resources(groups: &[Group], name: &str, version: &str) -> Result<Response<Bod
 }
 
 fn index(groups: &[Group]) -> Value {
-    let mut paths = vec!["/.well-known/openid-configuration".to_owned(), "/api".into(), "/apis".into(), "/apis/".into()];
+    let mut paths =
+        vec!["/.well-known/openid-configuration".to_owned(), "/api".into(), "/apis".into(), "/apis/".into()];
     for group in groups {
         let root = if group.name.is_empty() { "/api".to_owned() } else { format!("/apis/{}", group.name) };
         if !group.name.is_empty() {
@@ -129,7 +131,9 @@ fn index(groups: &[Group]) -> Value {
         }
         paths.extend(group.versions.iter().map(|(v, _)| format!("{root}/{v}")));
     }
-    for path in ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"] {
+    for path in
+        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"]
+    {
         paths.push(path.into());
     }
     paths.sort();

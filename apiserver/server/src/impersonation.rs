@@ -17,7 +17,8 @@ const EXTRA: &str = "impersonate-extra-";
 /// The identity that the headers ask for.
 pub(crate) fn requested(headers: &HeaderMap, path: &str) -> Result<Option<User>, String> {
     let text = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|v| v.to_str().ok().map(str::to_owned)).collect()
+        // A name that is not text is still a name: dropping it would mean acting as the caller.
+        headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).collect()
     };
     let user = text(USER).into_iter().next().unwrap_or_default();
     let groups = text(GROUP);
@@ -26,7 +27,7 @@ pub(crate) fn requested(headers: &HeaderMap, path: &str) -> Result<Option<User>,
     for (name, value) in headers {
         if let Some(key) = name.as_str().strip_prefix(EXTRA) {
             let key = percent_decode_str(key).decode_utf8_lossy().into_owned();
-            extra.entry(key).or_default().push(value.to_str().unwrap_or_default().to_owned());
+            extra.entry(key).or_default().push(String::from_utf8_lossy(value.as_bytes()).into_owned());
         }
     }
     if !user.is_empty() {
@@ -43,10 +44,7 @@ pub(crate) fn requested(headers: &HeaderMap, path: &str) -> Result<Option<User>,
     if orphans.is_empty() {
         return Ok(None);
     }
-    Err(format!(
-        "Internal Server Error: {path:?}: requested [{}] without impersonating a user\n",
-        orphans.join(" ")
-    ))
+    Err(format!("Internal Server Error: {path:?}: requested [{}] without impersonating a user\n", orphans.join(" ")))
 }
 
 /// Checks each part of the wanted identity against the caller's rights.
@@ -121,11 +119,17 @@ mod tests {
     #[test]
     fn an_identity_needs_a_user() {
         let orphan = requested(&headers(&[("impersonate-group", "g")]), "/x").unwrap_err();
-        assert_eq!(
-            orphan,
-            "Internal Server Error: \"/x\": requested [{Group  g    }] without impersonating a user\n"
-        );
+        assert_eq!(orphan, "Internal Server Error: \"/x\": requested [{Group  g    }] without impersonating a user\n");
         assert_eq!(requested(&headers(&[]), "/x"), Ok(None));
+    }
+
+    #[test]
+    fn a_name_beyond_ascii_is_not_dropped() {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER, http::HeaderValue::from_bytes("jürgen".as_bytes()).unwrap());
+        assert_eq!(requested(&headers, "/").unwrap().unwrap().name, "jürgen");
+        headers.insert(USER, http::HeaderValue::from_bytes(&[0xff, 0xfe]).unwrap());
+        assert!(requested(&headers, "/").unwrap().is_some());
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl ApiServer {
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
         };
-        let custom = custom::CustomResources::new(registry, drain.clone()).ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
+        let custom = custom::CustomResources::new(registry, drain.clone())
+            .ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;
@@ -162,7 +163,11 @@ impl Running {
     }
 
     /// Answers on a listener, over TLS, until stopped.
-    pub fn serve(&self, listener: tokio::net::TcpListener, tls: Arc<tokio_rustls::rustls::ServerConfig>) -> Result<SocketAddr, Error> {
+    pub fn serve(
+        &self,
+        listener: tokio::net::TcpListener,
+        tls: Arc<tokio_rustls::rustls::ServerConfig>,
+    ) -> Result<SocketAddr, Error> {
         let address = listener.local_addr().map_err(Error::Listen)?;
         *self.handler.documents.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
         let (service, drain) = (self.service(), self.drain.clone());

@@ -54,9 +54,7 @@ impl Metrics {
     pub(crate) fn observe(&self, verb: &str, resource: &str, code: StatusCode, time: Duration) {
         let verb = if VERBS.contains(&verb) { verb } else { "other" }.to_owned();
         self.durations.get_or_create(&VerbLabels { verb: verb.clone() }).observe(time.as_secs_f64());
-        self.requests
-            .get_or_create(&RequestLabels { verb, resource: resource.to_owned(), code: code.as_u16() })
-            .inc();
+        self.requests.get_or_create(&RequestLabels { verb, resource: resource.to_owned(), code: code.as_u16() }).inc();
     }
 
     pub(crate) fn answer(&self) -> Response<Body> {

@@ -7,9 +7,9 @@ use api_meta::{Object, Status};
 use apiserver_access::{
     AccountSource, Authenticator, Authorizer, PolicySource, Rbac, ServiceAccounts, Unauthenticated, User,
 };
+use apiserver_endpoints::Tokens;
 use apiserver_endpoints::admission::{Guard, Write};
 use apiserver_endpoints::token::{Claims, Issued};
-use apiserver_endpoints::Tokens;
 use apiserver_registry::{Registry, Served};
 use async_trait::async_trait;
 use http::{HeaderMap, Request};

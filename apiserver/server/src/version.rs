@@ -13,7 +13,9 @@ pub struct KubernetesVersion {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a Kubernetes version this server can report; choose 1.31, 1.32, 1.33 or 1.34, optionally with a patch (1.34.2)")]
+#[error(
+    "{0:?} is not a Kubernetes version this server can report; choose 1.31, 1.32, 1.33 or 1.34, optionally with a patch (1.34.2)"
+)]
 pub struct UnsupportedVersion(String);
 
 impl Default for KubernetesVersion {

@@ -95,9 +95,8 @@ impl Agent {
         };
         let trust = match (&self.ca_pin, &self.ca_file) {
             (Some(pin), _) => Trust::Pin(*pin),
-            (None, Some(path)) => {
-                Trust::bundle(&text(path)?).with_context(|| format!("could not use the authority in {}", path.display()))?
-            }
+            (None, Some(path)) => Trust::bundle(&text(path)?)
+                .with_context(|| format!("could not use the authority in {}", path.display()))?,
             (None, None) => bail!("give --ca-pin or --ca-file: the agent trusts no other hub"),
         };
         let token = match (&self.token, &self.token_file) {

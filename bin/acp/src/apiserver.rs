@@ -7,8 +7,8 @@ use anyhow::Context;
 use apiserver_server::KubernetesVersion;
 use clap::Args;
 
-use crate::asked_to_stop;
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
+use crate::{asked_to_stop, programs};
 
 #[derive(Args)]
 pub(crate) struct Apiserver {
@@ -28,19 +28,25 @@ pub(crate) struct Apiserver {
 
 impl Apiserver {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        // The port first: when it is taken, nothing is left behind.
+        let listener = listen(self.listen).await?;
+        let server = programs::Member::new(None);
         let cluster = Embedded::start(EmbeddedConfig {
             name: "sandbox".into(),
             data_dir: self.data_dir.clone(),
             version: self.kubernetes_version,
             nodes: self.nodes,
-            programs: None,
+            programs: Some(programs::agent_program(&server)),
         })
         .await?;
-        let listener = listen(self.listen).await?;
+        server.send_replace(Some(cluster.server.clone()));
         let address = cluster.serve(listener, &[])?;
         let kubeconfig = self.data_dir.join("admin.kubeconfig");
         cluster.write_admin_kubeconfig(&kubeconfig, &format!("https://{address}"))?;
-        println!("API server  https://{address}  (Kubernetes {}, {} simulated nodes)", self.kubernetes_version, self.nodes);
+        println!(
+            "API server  https://{address}  (Kubernetes {}, {} simulated nodes)",
+            self.kubernetes_version, self.nodes
+        );
         println!("kubeconfig  {}", kubeconfig.display());
         asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");

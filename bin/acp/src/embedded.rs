@@ -12,8 +12,12 @@ use apiserver_endpoints::{Body, KubeletTransport, body};
 use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
-use lib_tls::{Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, server_config, write_private};
-use sandbox::{CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest};
+use lib_tls::{
+    Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, server_config, write_private,
+};
+use sandbox::{
+    CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest,
+};
 use store_core::Store;
 use store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
@@ -55,7 +59,8 @@ impl Embedded {
             Config {
                 version: config.version,
                 service_account_key: Some(service_account_key(&dir.join("pki").join("service-account.key"))?),
-                kubelets: (config.nodes > 0).then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
+                kubelets: (config.nodes > 0)
+                    .then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
                 ..Config::default()
             },
         )
@@ -94,7 +99,8 @@ impl Embedded {
     /// A kubeconfig for the administrator, with a client certificate.
     pub(crate) fn write_admin_kubeconfig(&self, path: &Path, server: &str) -> anyhow::Result<()> {
         let subject = Subject::new("kubernetes-admin", [MASTERS]);
-        let credential = self.authority.issue(&Leaf::Client(subject)).context("could not issue a client certificate")?;
+        let credential =
+            self.authority.issue(&Leaf::Client(subject)).context("could not issue a client certificate")?;
         Kubeconfig {
             cluster: "acp",
             user: "kubernetes-admin",
@@ -118,14 +124,22 @@ impl Embedded {
 
 /// Opens the listener, and says which address it was when it cannot.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("could not listen on {address}; choose another with --listen, or stop what holds it")
-    })
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("could not listen on {address}; choose another with --listen, or stop what holds it"))
 }
 
 fn server_names(address: IpAddr, extra: &[String]) -> Vec<String> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into(), "kubernetes".into(),
-        "kubernetes.default".into(), "kubernetes.default.svc".into(), "kubernetes.default.svc.cluster.local".into(), "10.96.0.1".into()];
+    let mut names = vec![
+        "localhost".to_owned(),
+        "127.0.0.1".into(),
+        "::1".into(),
+        "kubernetes".into(),
+        "kubernetes.default".into(),
+        "kubernetes.default.svc".into(),
+        "kubernetes.default.svc.cluster.local".into(),
+        "10.96.0.1".into(),
+    ];
     if !address.is_unspecified() {
         names.push(address.to_string());
     }

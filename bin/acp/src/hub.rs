@@ -122,7 +122,11 @@ impl Hub {
         )
         .await
         .context("could not start the fleet")?;
-        write_admin_kubeconfig(&authority, &dir.join("admin.kubeconfig"), &format!("https://{address}/kubernetes/global"))?;
+        write_admin_kubeconfig(
+            &authority,
+            &dir.join("admin.kubeconfig"),
+            &format!("https://{address}/kubernetes/global"),
+        )?;
         gateway::Hub {
             identity,
             fleet: fleet.clone(),
@@ -145,7 +149,10 @@ impl Hub {
             Some(password) => println!("password  {password}  (also in {}; it is not shown again)", file.display()),
             None => println!("password  as set; the first one was written to {}", file.display()),
         }
-        println!("kubectl   kubectl --kubeconfig {} get clusters.cluster.x-k8s.io -A", self.data_dir.join("admin.kubeconfig").display());
+        println!(
+            "kubectl   kubectl --kubeconfig {} get clusters.cluster.x-k8s.io -A",
+            self.data_dir.join("admin.kubeconfig").display()
+        );
         println!(
             "ac        ac login https://{} --name local --username {} --certificate-authority {}",
             self.address,

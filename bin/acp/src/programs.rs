@@ -47,7 +47,11 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
     let words = context.argv.iter().skip(1);
     let arguments = CommandLine::try_parse_from(words)?.agent;
     let config = arguments.config(|path| {
-        context.files.get(&*path.to_string_lossy()).cloned().ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
+        context
+            .files
+            .get(&*path.to_string_lossy())
+            .cloned()
+            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
     })?;
     let server = member.subscribe().wait_for(Option::is_some).await?.clone();
     let Some(server) = server else { anyhow::bail!("the API server is gone") };

@@ -6,16 +6,16 @@ use futures::{StreamExt, TryStreamExt};
 use harness::TestCluster;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, Service};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
-use kube::core::ErrorResponse;
+use kube::core::Status;
 use serde_json::json;
 
 fn config_map(name: &str, value: &str) -> ConfigMap {
     serde_json::from_value(json!({"metadata": {"name": name, "labels": {"app": name}}, "data": {"k": value}})).unwrap()
 }
 
-fn status(error: kube::Error) -> ErrorResponse {
+fn status(error: kube::Error) -> Status {
     match error {
-        kube::Error::Api(status) => serde_json::from_value(json!(status)).unwrap(),
+        kube::Error::Api(status) => *status,
         other => panic!("not an API error: {other}"),
     }
 }
@@ -109,8 +109,14 @@ async fn a_pod_needs_a_service_account_and_a_namespace() {
 async fn the_first_namespaces_are_there() {
     let cluster = TestCluster::start().await;
     let namespaces: Api<Namespace> = Api::all(cluster.admin());
-    let names: Vec<String> =
-        namespaces.list(&ListParams::default()).await.unwrap().items.into_iter().filter_map(|n| n.metadata.name).collect();
+    let names: Vec<String> = namespaces
+        .list(&ListParams::default())
+        .await
+        .unwrap()
+        .items
+        .into_iter()
+        .filter_map(|n| n.metadata.name)
+        .collect();
     assert_eq!(names, ["default", "kube-node-lease", "kube-public", "kube-system"]);
 }
 
@@ -119,13 +125,23 @@ async fn the_first_namespaces_are_there() {
 async fn answers_as_recorded() {
     const MERGE: &str = "application/merge-patch+json";
     const APPLY: &str = "application/apply-patch+yaml";
-    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "finalizers": ["example.com/a"]}});
+    let map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "finalizers": ["example.com/a"]}});
     let maps = "/api/v1/namespaces/default/configmaps";
     let one = "/api/v1/namespaces/default/configmaps/m";
     let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "spec": {}});
     let steps = [
         ("create", "POST", maps, "application/json", map.clone(), 201, "/kind", json!("ConfigMap")),
-        ("a patch to another type", "PATCH", one, MERGE, json!({"data": []}), 422, "/details/causes/0/field", json!("patch")),
+        (
+            "a patch to another type",
+            "PATCH",
+            one,
+            MERGE,
+            json!({"data": []}),
+            422,
+            "/details/causes/0/field",
+            json!("patch"),
+        ),
         (
             "a patch of the uid",
             "PATCH",
@@ -146,7 +162,16 @@ async fn answers_as_recorded() {
             "/details/causes/0/field",
             json!("metadata.deletionTimestamp"),
         ),
-        ("an unknown patch", "PATCH", one, "text/plain", json!({}), 415, "/message", json!("415: Unsupported Media Type")),
+        (
+            "an unknown patch",
+            "PATCH",
+            one,
+            "text/plain",
+            json!({}),
+            415,
+            "/message",
+            json!("415: Unsupported Media Type"),
+        ),
         (
             "a configuration that does not fit",
             "PATCH",

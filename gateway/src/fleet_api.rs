@@ -45,11 +45,11 @@ pub(crate) async fn answer(
     }
 }
 
-/// Said, or the safe one of the two.
+/// As everywhere in Kubernetes: a dry run only when it is asked for.
 fn dry_run(query: Option<&str>) -> Result<bool, Refusal> {
     let mut values = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     match (values.next(), values.next()) {
-        (None, _) => Ok(true),
+        (None, _) => Ok(false),
         (Some((key, value)), None) if key == "dryRun" && value == "true" => Ok(true),
         (Some((key, value)), None) if key == "dryRun" && value == "false" => Ok(false),
         _ => Err(Refusal::bad_request("the only parameter is dryRun, true or false")),

@@ -82,20 +82,20 @@ impl CustomResources {
             .filter_map(|e| e.object().ok())
             .collect();
         let decided = apiserver_crd::establish(&current.object, &others);
+        // Served first: whoever sees that a definition is established may use it.
+        if apiserver_crd::is_established(&decided) {
+            let resources = apiserver_crd::resources(&decided).map_err(Status::internal)?;
+            let text = |path: &[&str]| decided.str_at(path).unwrap_or_default().to_owned();
+            let (group, plural) = (text(&["spec", "group"]), text(&["spec", "names", "plural"]));
+            self.registry.catalog().serve(&group, &plural, resources).await?;
+            self.serving.insert(entry.name().to_owned(), (group, plural));
+        }
         if decided != current.object {
             match self.registry.replace(&self.definitions, &current, decided).await? {
                 Swapped::Done(object) => current.object = object,
                 // The newer state arrives as a change of its own.
                 Swapped::Lost(_) => return Ok(()),
             }
-        }
-        let definition = &current.object;
-        if apiserver_crd::is_established(definition) {
-            let resources = apiserver_crd::resources(definition).map_err(Status::internal)?;
-            let text = |path: &[&str]| definition.str_at(path).unwrap_or_default().to_owned();
-            let (group, plural) = (text(&["spec", "group"]), text(&["spec", "names", "plural"]));
-            self.registry.catalog().serve(&group, &plural, resources).await?;
-            self.serving.insert(entry.name().to_owned(), (group, plural));
         }
         if current.object.deletion_timestamp().is_some() {
             self.clean(entry.name()).await?;

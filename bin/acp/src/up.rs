@@ -16,7 +16,8 @@ use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
 use fleet::{Caller, RegistrationRequest};
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
 
@@ -101,15 +102,32 @@ impl Up {
 
     /// Registers a member that the hub does not know yet.
     async fn join(&self, hub: &Hub, member: &Member) -> anyhow::Result<()> {
+        let client = member.cluster.server.client(User::new("kubernetes-admin", [MASTERS]));
         if hub.fleet.clusters().iter().any(|c| c.metadata.name.as_deref() == Some(&*member.name)) {
-            return Ok(());
+            return redirect(&client, &hub.address).await;
         }
         let administrator = Caller::certificate("kubernetes-admin", &[MASTERS.to_owned()])?;
         let request = RegistrationRequest { name: member.name.clone(), display_name: None };
         let registration = hub.fleet.register(&administrator, request).await?;
-        let client = member.cluster.server.client(User::new("kubernetes-admin", [MASTERS]));
         apply(&client, &registration.manifest).await
     }
+}
+
+/// Points a member's agent to where the door is now: it may listen elsewhere than at the last start.
+async fn redirect(client: &kube::Client, hub: &str) -> anyhow::Result<()> {
+    let deployments: Api<Deployment> = Api::namespaced(client.clone(), api_types::PLATFORM_NAMESPACE);
+    let Some(mut agent) = deployments.get_opt("acp-agent").await? else { return Ok(()) };
+    let wanted = format!("--hub={hub}");
+    let containers = agent.spec.iter_mut().flat_map(|s| s.template.spec.iter_mut()).flat_map(|s| &mut s.containers);
+    let mut changed = false;
+    for argument in containers.flat_map(|c| c.args.iter_mut().flatten()).filter(|a| a.starts_with("--hub=")) {
+        changed |= *argument != wanted;
+        argument.clone_from(&wanted);
+    }
+    if changed {
+        deployments.replace("acp-agent", &PostParams::default(), &agent).await?;
+    }
+    Ok(())
 }
 
 /// Applies a manifest, as `kubectl apply --server-side -f` would.

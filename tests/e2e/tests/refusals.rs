@@ -131,7 +131,7 @@ async fn imports_that_cannot_work() {
     let mut cases = vec![
         ("malformed", json!({"name": "bad", "kubeconfig": "this is not a kubeconfig"}), "kubeconfig"),
         ("empty", json!({"name": "bad", "kubeconfig": ""}), "kubeconfig"),
-        ("no source", json!({"name": "bad"}), "kubeconfig"),
+        ("no source", json!({"name": "bad"}), "server"),
         ("no name", json!({"kubeconfig": good}), "name"),
         ("a name that is none", json!({"name": "Not_A_Name", "kubeconfig": good}), "name"),
         ("the hub's own name", json!({"name": "global", "kubeconfig": good}), "global"),

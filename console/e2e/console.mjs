@@ -185,12 +185,15 @@ try {
   });
 
   await step("keyboard: / filters, j and k walk, Enter opens, Esc closes", async () => {
+    const all = await rows(page).count();
     await page.keyboard.press("/");
     await page.keyboard.type("global");
     await page.waitForFunction(() => document.querySelectorAll("[data-cluster-link]").length === 1);
     assert.match(page.url(), /q=global/);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
+    // The rows come back after the filter is gone; keys before that would walk the filtered list.
+    await page.waitForFunction((count) => document.querySelectorAll("[data-cluster-link]").length === count, all);
     await page.keyboard.press("j");
     const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-cluster-link"));
     const first = await focused();

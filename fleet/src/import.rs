@@ -29,6 +29,7 @@ const DISPLAY_NAME_CHARS: usize = 128;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImportRequest {
     /// The cluster's name on the hub.
+    #[serde(default)]
     pub name: String,
     /// Its name for people.
     pub display_name: Option<String>,
@@ -81,7 +82,7 @@ pub(crate) fn cluster_name(text: &str) -> Result<ClusterName, Cause> {
     let name: ClusterName =
         text.parse().map_err(|error: lib_names::InvalidName| Cause::new("name", error.to_string()))?;
     match name.is_global() {
-        true => Err(Cause::new("name", "is the hub's own")),
+        true => Err(Cause::new("name", "\"global\" is the hub's own; choose another")),
         false => Ok(name),
     }
 }

@@ -36,6 +36,7 @@ const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistrationRequest {
     /// The cluster's name on the hub.
+    #[serde(default)]
     pub name: String,
     /// Its name for people.
     pub display_name: Option<String>,

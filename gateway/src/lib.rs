@@ -1,6 +1,6 @@
 //! The front door: one port for people, programs and agents.
 //!
-//! The way of a request is one function, [`chain::Chain::answer`], to be read from top to bottom. The gateway says who is
+//! The way of a request is one function, `chain::Chain::answer`, to be read from top to bottom. The gateway says who is
 //! asking; whether they may, the cluster says that they ask. It holds no rules of its own: where it has to know, it asks
 //! the hub's API server in the caller's name.
 

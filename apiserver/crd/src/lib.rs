@@ -1,7 +1,7 @@
 //! Custom resources: what a `CustomResourceDefinition` means.
 //!
 //! Pure functions from a definition: whether it is valid ([`validate`]), which
-//! names it may have ([`establish`]), and what is to be served for it
+//! names it may have ([`establish()`]), and what is to be served for it
 //! ([`resources`]): one [`Resource`] for each served version, with a schema to
 //! decode by and a [`CustomStrategy`] that defaults, validates and prints.
 //!

@@ -5,7 +5,7 @@
 //! a [`api_meta::Status`].
 //!
 //! The flow of a patch request: [`decode`] reads the body, one of
-//! [`json_patch`], [`merge_patch()`], [`strategic_merge`] makes the next state
+//! [`json_patch()`], [`merge_patch()`], [`strategic_merge`] makes the next state
 //! of the object, and [`managed_fields`] records who now owns which field.
 //! A server-side apply goes through [`managed_fields`] alone.
 //!

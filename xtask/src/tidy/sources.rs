@@ -100,9 +100,8 @@ fn origin(file: &File) -> Vec<String> {
             line.starts_with("source = ")
                 && *line != r#"source = "registry+https://github.com/rust-lang/crates.io-index""#
         }
-        "package-lock.json" => {
-            line.trim_start().starts_with(r#""resolved":"#) && !line.contains(r#""https://registry.npmjs.org/"#)
-        }
+        // Packages come from wherever npm is set up to look; the lock file names what, never where.
+        "package-lock.json" => line.trim_start().starts_with(r#""resolved":"#),
         ".npmrc" => line.trim_start().starts_with("registry") || line.contains(":registry"),
         "config.toml" if file.path.starts_with(".cargo/") => line.contains("registry") || line.contains("replace-with"),
         _ => false,
@@ -150,7 +149,9 @@ mod tests {
     fn registries() {
         let lock = "source = \"registry+https://mirror.example/index\"\n";
         assert_eq!(origin(&file("Cargo.lock", lock)).len(), 1);
-        let lock = "      \"resolved\": \"https://registry.npmjs.org/a/-/a-1.0.0.tgz\",\n";
+        let lock = "      \"resolved\": \"https://mirror.example/a/-/a-1.0.0.tgz\",\n";
+        assert_eq!(origin(&file("console/package-lock.json", lock)).len(), 1);
+        let lock = "      \"version\": \"1.0.0\",\n";
         assert!(origin(&file("console/package-lock.json", lock)).is_empty());
     }
 }

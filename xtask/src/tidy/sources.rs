@@ -1,5 +1,7 @@
 //! Rules for source files.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{File, Tree};
 
 /// Longer files are two files.
@@ -38,6 +40,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         findings.extend(tasks(file));
     }
     findings.extend(tree.files.iter().flat_map(origin));
+    findings.extend(tree.files.iter().flat_map(unlocked));
     findings
 }
 
@@ -110,6 +113,34 @@ fn origin(file: &File) -> Vec<String> {
     lines.map(|line| format!("{}: names another registry than the public one: {}", file.path, line.trim())).collect()
 }
 
+/// Optional packages that the lock file of npm leaves out, as it does when the registry at hand lacks one of them.
+///
+/// `npm ci` refuses such a file, and a native tool lacks its binary on the platforms that are left out.
+fn unlocked(file: &File) -> Vec<String> {
+    if file.path.rsplit('/').next() != Some("package-lock.json") {
+        return Vec::new();
+    }
+    let Ok(lock) = serde_json::from_str::<serde_json::Value>(&file.text) else {
+        return vec![format!("{}: is not JSON", file.path)];
+    };
+    let packages: BTreeMap<&str, &serde_json::Value> =
+        lock["packages"].as_object().into_iter().flatten().map(|(path, package)| (path.as_str(), package)).collect();
+    let names: BTreeSet<&str> = packages.keys().filter_map(|path| path.rsplit("node_modules/").next()).collect();
+    packages
+        .iter()
+        .flat_map(|(path, package)| {
+            package["optionalDependencies"].as_object().into_iter().flatten().map(move |(name, _)| (path, name))
+        })
+        .filter(|(_, name)| !names.contains(name.as_str()))
+        .map(|(path, name)| {
+            format!(
+                "{}: {path} may need {name}, which is not locked; lock a version that exists for every platform",
+                file.path
+            )
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,6 +174,14 @@ mod tests {
         assert!(name(&file("fleet/src/utils.rs", "")).is_some());
         assert!(name(&file("fleet/src/plan_v2.rs", "")).is_some());
         assert!(name(&file("fleet/src/plan.rs", "")).is_none());
+    }
+
+    #[test]
+    fn lock_without_an_optional_package() {
+        let whole = r#"{"packages": {"": {}, "node_modules/a": {"optionalDependencies": {"@b/c": "1"}}, "node_modules/@b/c": {}}}"#;
+        assert!(unlocked(&file("console/package-lock.json", whole)).is_empty());
+        let cut = whole.replace(r#", "node_modules/@b/c": {}"#, "");
+        assert!(unlocked(&file("console/package-lock.json", &cut))[0].contains("@b/c"));
     }
 
     #[test]

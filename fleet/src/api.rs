@@ -27,8 +27,8 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 /// An answer to come.
 pub type Answer = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 
-/// A Kubernetes API. Bodies stream both ways, and an upgrade travels inside the request: whoever answers 101 either takes
-/// the connection from the request's extensions, or puts its own end into those of the response.
+/// A Kubernetes API. Bodies stream both ways. Whoever answers 101 puts its end of the stream, a `hyper` `OnUpgrade`, into
+/// the response's extensions: the caller of [`ClusterApi::send`] owns both ends, and decides when the stream is over.
 #[derive(Clone)]
 pub struct ClusterApi(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
 

@@ -15,6 +15,7 @@ use lib_names::ClusterName;
 use lib_tls::PeerIdentity;
 use serde_json::json;
 
+use crate::framing::Framing;
 use crate::headers::Kind;
 use crate::metrics::{Metrics, Route};
 use crate::path::CanonicalPath;
@@ -36,6 +37,8 @@ pub(crate) struct Connection {
     pub(crate) address: SocketAddr,
     /// The client certificate, verified.
     pub(crate) identity: Option<Arc<PeerIdentity>>,
+    /// What its bytes looked like before hyper read them.
+    pub(crate) framing: Framing,
 }
 
 /// Everything that requests meet.
@@ -107,7 +110,7 @@ impl Chain {
 
     async fn filter(&self, connection: Connection, request: Request<Body>) -> (Route, Result<Response<Body>, Refusal>) {
         let (parts, body) = request.into_parts();
-        let (kind, path) = match self.check(&parts) {
+        let (kind, path) = match self.check(&connection, &parts) {
             Ok(checked) => checked,
             Err(refusal) => return (Route::Refused, Err(refusal)),
         };
@@ -121,7 +124,10 @@ impl Chain {
     }
 
     /// What has only one reading, and claims nothing.
-    fn check(&self, parts: &Parts) -> Result<(Kind, CanonicalPath), Refusal> {
+    fn check(&self, connection: &Connection, parts: &Parts) -> Result<(Kind, CanonicalPath), Refusal> {
+        if connection.framing.is_ambiguous() {
+            return Err(Refusal::ambiguous_length());
+        }
         let kind = headers::check(parts, &self.hosts)?;
         let path = CanonicalPath::of(&parts.uri).map_err(|error| Refusal::malformed(error.to_string()))?;
         Ok((kind, path))

@@ -82,7 +82,7 @@ fn check_framing(parts: &Parts) -> Result<(), Refusal> {
     let simple = !chunked || headers.get_all(header::TRANSFER_ENCODING).iter().eq([&"chunked"]);
     match lengths <= 1 && !(chunked && lengths > 0) && simple && !(chunked && parts.version == Version::HTTP_2) {
         true => Ok(()),
-        false => Err(Refusal::malformed("the length of the body is ambiguous")),
+        false => Err(Refusal::ambiguous_length()),
     }
 }
 

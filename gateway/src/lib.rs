@@ -9,6 +9,7 @@ mod assets;
 mod chain;
 mod clusters;
 mod fleet_api;
+mod framing;
 mod headers;
 mod listener;
 mod metrics;

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fleet::boxed;
-use http::{Request, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use lib_drain::Drain;
 use lib_telemetry::chain as error_chain;
 use lib_tls::PeerIdentity;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
@@ -21,6 +23,7 @@ use tunnel_hub::Peer;
 use tunnel_protocol::ALPN;
 
 use crate::chain::{Chain, Connection};
+use crate::framing::{Framing, Watched};
 
 /// How long a client may take for its handshake, and for a request's headers.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -105,22 +108,21 @@ async fn requests(stream: TlsStream<TcpStream>, address: SocketAddr, chain: &Arc
             return;
         }
     };
-    let connection = Connection { address, identity };
-    let chain = chain.clone();
-    let handle = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (chain, connection) = (chain.clone(), connection.clone());
-        async move {
-            // With chunks, another length may have been stated that hyper has already dropped. It is not believed, and
-            // nothing else is read from a connection on which somebody may have meant something else.
-            let last = request.headers().contains_key(header::TRANSFER_ENCODING);
-            let mut response = chain.answer(connection, request.map(boxed)).await;
-            if last && response.status() != http::StatusCode::SWITCHING_PROTOCOLS {
-                response.headers_mut().insert(header::CONNECTION, http::HeaderValue::from_static("close"));
-            }
-            Ok::<_, Infallible>(response)
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => {
+            let connection = Connection { address, identity, framing: Framing::default() };
+            serve_requests(builder().http2_only(), stream, connection, chain, drain).await;
         }
-    });
-    let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        _ => {
+            let stream = Watched::new(stream, HEAD);
+            let connection = Connection { address, identity, framing: stream.framing() };
+            serve_requests(builder().http1_only(), stream, connection, chain, drain).await;
+        }
+    }
+}
+
+fn builder() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(HEAD);
     builder
         .http2()
@@ -129,11 +131,46 @@ async fn requests(stream: TlsStream<TcpStream>, address: SocketAddr, chain: &Arc
         .max_header_list_size(HEAD as u32)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+async fn serve_requests<S>(
+    builder: Builder<TokioExecutor>,
+    stream: S,
+    connection: Connection,
+    chain: &Arc<Chain>,
+    drain: &Drain,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let asked = Arc::new(Notify::new());
+    let (chain, first) = (chain.clone(), asked.clone());
+    let handle = hyper::service::service_fn(move |request: Request<Incoming>| {
+        first.notify_one();
+        let (chain, connection) = (chain.clone(), connection.clone());
+        async move {
+            // Behind these the bytes are not watched any more, so there is no next request.
+            let last =
+                [header::TRANSFER_ENCODING, header::UPGRADE].iter().any(|name| request.headers().contains_key(name));
+            let mut response = chain.answer(connection, request.map(boxed)).await;
+            if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
     let served = builder.serve_connection_with_upgrades(TokioIo::new(stream), handle);
+    let silent = async {
+        // hyper times heads, but not what HTTP/2 says before the first.
+        if tokio::time::timeout(HANDSHAKE, asked.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
     tokio::pin!(served);
     tokio::select! {
         // How a connection ends is its client's affair.
         _ = served.as_mut() => {}
+        () = silent => {}
         () = drain.finishing() => {
             served.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(LAST, served).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fleet::{Body, boxed};
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::{Request, Response, StatusCode, Uri};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use lib_names::ClusterName;
@@ -30,8 +30,8 @@ pub(crate) async fn forward(
     kind: Kind,
 ) -> Result<Response<Body>, Refusal> {
     let caller = who.caller()?;
-    // The client's end of an upgrade stays in the request too: a cluster in this process takes it from there.
-    let client = request.extensions().get::<OnUpgrade>().cloned();
+    // The client's end stays here, wherever the cluster is: what it streams passes through us, and ends with the session.
+    let client = request.extensions_mut().remove::<OnUpgrade>();
     *request.uri_mut() = target(rest, request.uri().query())?;
     *request.version_mut() = http::Version::HTTP_11;
     strip_request(request.headers_mut(), kind);
@@ -44,10 +44,10 @@ pub(crate) async fn forward(
             if kind != Kind::Upgrade {
                 return Err(Refusal::bad_gateway("the cluster switched protocols without being asked"));
             }
-            if let (Some(client), Some(member)) = (client, member) {
-                let ended = end(chain, who);
-                chain.drain.spawn(splice(client, member, ended));
-            }
+            let (Some(client), Some(member)) = (client, member) else {
+                return Err(Refusal::bad_gateway("the cluster switched protocols and gave no stream"));
+            };
+            chain.drain.spawn(splice(client, member, revoked(chain, who), closing(chain)));
             Ok(response)
         }
         // A client that follows would take its credential to wherever the cluster says.
@@ -56,12 +56,8 @@ pub(crate) async fn forward(
             Err(Refusal::bad_gateway("the cluster answered with a redirect, which is not passed on"))
         }
         _ => {
-            if kind == Kind::Upgrade {
-                // The client may have sent bytes for a stream that there is not.
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            let ended = end(chain, who);
-            Ok(response.map(|body| boxed(Until::new(body, ended))))
+            let (revoked, closing) = (revoked(chain, who), closing(chain));
+            Ok(response.map(|body| boxed(Until::new(body, revoked, closing))))
         }
     }
 }
@@ -76,23 +72,29 @@ fn target(rest: &str, query: Option<&str>) -> Result<Uri, Refusal> {
     Ok(path.into())
 }
 
-/// Completes when the caller may no longer be served: signed out, disabled, expired, or the door closes.
-fn end(chain: &Chain, who: &Who) -> BoxFuture<'static, ()> {
-    let finishing = chain.drain.token().clone();
-    let (identity, session) = match who {
-        Who::Session(session) => (chain.hub.identity.clone(), session.clone()),
-        Who::Certificate(_) => return Box::pin(finishing.cancelled_owned()),
-    };
-    Box::pin(async move {
-        tokio::select! {
-            () = identity.ended(&session) => {}
-            () = finishing.cancelled() => {}
+/// Completes when the caller may no longer be served: signed out, disabled, expired.
+fn revoked(chain: &Chain, who: &Who) -> BoxFuture<'static, ()> {
+    match who {
+        Who::Session(session) => {
+            let (identity, session) = (chain.hub.identity.clone(), session.clone());
+            Box::pin(async move { identity.ended(&session).await })
         }
-    })
+        // A certificate lasts as long as its date, which the next connection is asked for.
+        Who::Certificate(_) => Box::pin(std::future::pending()),
+    }
+}
+
+fn closing(chain: &Chain) -> BoxFuture<'static, ()> {
+    Box::pin(chain.drain.token().clone().cancelled_owned())
 }
 
 /// Bytes in both directions until one end is done or the caller's time is over.
-async fn splice(client: OnUpgrade, member: OnUpgrade, ended: BoxFuture<'static, ()>) {
+async fn splice(
+    client: OnUpgrade,
+    member: OnUpgrade,
+    revoked: BoxFuture<'static, ()>,
+    closing: BoxFuture<'static, ()>,
+) {
     let both = async { tokio::try_join!(client, member) };
     let Ok(Ok((client, member))) = timeout(SWITCH, both).await else {
         tracing::debug!("an upgrade did not happen");
@@ -102,6 +104,7 @@ async fn splice(client: OnUpgrade, member: OnUpgrade, ended: BoxFuture<'static, 
     tokio::select! {
         // How a stream ends is its users' affair.
         _ = copy_bidirectional(&mut client, &mut member) => {}
-        () = ended => {}
+        () = revoked => {}
+        () = closing => {}
     }
 }

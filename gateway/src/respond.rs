@@ -39,6 +39,12 @@ impl Refusal {
         Self { close: true, ..Self::bad_request(message) }
     }
 
+    pub(crate) fn ambiguous_length() -> Self {
+        Self::malformed(
+            "the length of the body is ambiguous: send one Content-Length, or Transfer-Encoding: chunked, and not both",
+        )
+    }
+
     pub(crate) fn unauthorized() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }

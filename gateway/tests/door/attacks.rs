@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Door, JSON, request};
+use crate::support::{Door, JSON, ask_on, exchange, request};
 
 const NAMESPACES: &str = "/kubernetes/global/api/v1/namespaces";
 
@@ -103,6 +103,10 @@ async fn case_08_a_body_has_one_length() {
     for lengths in [
         "content-length: 5\r\ncontent-length: 6",
         "content-length: +5",
+        "content-length: 5\r\ncontent-length: 5",
+        "content-length: 5\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 5",
+        "transfer-encoding: chunked\r\nContent-Length: 0",
         "transfer-encoding: chunked, gzip",
         "transfer-encoding: xchunked",
         "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__",
@@ -112,17 +116,41 @@ async fn case_08_a_body_has_one_length() {
         let answer = door.raw(text.as_bytes()).await;
         assert_eq!(answer.code, 400, "{lengths}: {answer:?}");
         // The connection is closed, and what was behind is not a request.
-        assert!(!answer.text.contains("HTTP/1.1"), "{answer:?}");
+        assert!(answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1"), "{answer:?}");
     }
-    // Of two ways to state a length hyper drops the number, as RFC 9112 has it, before we see it. It reads by the chunks,
-    // and the connection ends all the same: what was behind is not a request.
-    for lengths in
-        ["content-length: 5\r\ntransfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 5"]
-    {
-        let text =
-            format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\n{lengths}\r\n\r\n0\r\n\r\n{smuggled}");
+}
+
+#[tokio::test]
+async fn case_08_a_connection_that_began_well_is_watched_on() {
+    let door = Door::open().await;
+    let first = "{\"username\": \"GET / HTTP/1.1\"}";
+    let fine = format!(
+        "POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n{first}",
+        first.len()
+    );
+    let bad = "POST /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+    let smuggled = "0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    let mut stream = door.connect(std::net::Ipv4Addr::LOCALHOST, None).await;
+    for _ in 0..3 {
+        assert_eq!(ask_on(&mut stream, &fine).await.code, 415);
+    }
+    let answer = exchange(stream, format!("{bad}{smuggled}").as_bytes()).await;
+    answer.refused(400);
+    assert!(answer.json()["message"].as_str().unwrap().contains("Content-Length"), "{answer:?}");
+    assert!(answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn case_08_nothing_is_read_behind_chunks_or_a_refused_upgrade() {
+    let door = Door::open().await;
+    let smuggled = "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    for (headers, code) in [
+        ("transfer-encoding: chunked\r\n\r\n0\r\n\r\n", 415),
+        ("connection: upgrade\r\nupgrade: websocket\r\n\r\n", 400),
+    ] {
+        let text = format!("POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}{smuggled}");
         let answer = door.raw(text.as_bytes()).await;
-        assert_eq!(answer.code, 415, "{answer:?}");
+        answer.refused(code);
         assert!(answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1"), "{answer:?}");
     }
 }

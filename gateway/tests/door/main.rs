@@ -6,4 +6,5 @@ mod agents;
 mod attacks;
 mod clusters;
 mod people;
+mod streams;
 mod support;

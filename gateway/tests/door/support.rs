@@ -51,7 +51,11 @@ impl Door {
     }
 
     pub(crate) async fn with(addresses: AddressPolicy, resolver: Arc<dyn Resolve>) -> Self {
-        let cluster = TestCluster::start().await;
+        Self::over(TestCluster::start().await, addresses, resolver).await
+    }
+
+    /// A hub that keeps everything in this cluster.
+    pub(crate) async fn over(cluster: TestCluster, addresses: AddressPolicy, resolver: Arc<dyn Resolve>) -> Self {
         let drain = Drain::new();
         let authority = Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap());
         let client = cluster.server.client(User::new("acp:hub:controllers", [MASTERS]));
@@ -96,35 +100,22 @@ impl Door {
         self.raw(request(method, path, headers, body).as_bytes()).await
     }
 
-    /// Sends a request whose `connection` header is not `close`, and reads the head and the body of one answer.
+    /// Sends a request whose `connection` header is not `close`, and reads one answer.
     pub(crate) async fn ask_once(&self, text: &str) -> Answer {
         let mut stream = self.connect(Ipv4Addr::LOCALHOST, None).await;
-        timeout(SOON, async {
-            stream.write_all(text.as_bytes()).await.unwrap();
-            let mut read = Vec::new();
-            loop {
-                let so_far = String::from_utf8_lossy(&read).into_owned();
-                let length = so_far
-                    .to_ascii_lowercase()
-                    .split("content-length: ")
-                    .nth(1)
-                    .and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
-                let body = so_far.split_once("\r\n\r\n").map(|(_, body)| body.len());
-                if body.is_some() && body >= length.or(body) || stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                    return Answer::parse(&read);
-                }
-            }
-        })
-        .await
-        .expect("the door should answer")
+        ask_on(&mut stream, text).await
     }
 
     /// A bearer header of the first administrator.
     pub(crate) async fn administrator(&self) -> String {
-        let login = json!({"username": FIRST_ADMINISTRATOR, "password": self.password}).to_string();
+        self.sign_in(FIRST_ADMINISTRATOR).await.expect("the first administrator signs in")
+    }
+
+    /// A bearer header of somebody with the first administrator's password.
+    pub(crate) async fn sign_in(&self, name: &str) -> Option<String> {
+        let login = json!({"username": name, "password": self.password}).to_string();
         let answer = self.ask("POST", "/auth/v1/sessions", &[JSON], &login).await;
-        assert_eq!(answer.code, 200, "{}", answer.text);
-        format!("Bearer {}", answer.json()["token"].as_str().unwrap())
+        (answer.code == 200).then(|| format!("Bearer {}", answer.json()["token"].as_str().unwrap()))
     }
 }
 
@@ -155,6 +146,28 @@ pub(crate) async fn exchange(mut stream: TlsStream<TcpStream>, bytes: &[u8]) -> 
     })
     .await
     .expect("the door should close the connection")
+}
+
+/// Sends a request on a connection that goes on, and reads the head and the body of one answer.
+pub(crate) async fn ask_on(stream: &mut TlsStream<TcpStream>, text: &str) -> Answer {
+    timeout(SOON, async {
+        stream.write_all(text.as_bytes()).await.unwrap();
+        let mut read = Vec::new();
+        loop {
+            let so_far = String::from_utf8_lossy(&read).into_owned();
+            let length = so_far
+                .to_ascii_lowercase()
+                .split("content-length: ")
+                .nth(1)
+                .and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
+            let body = so_far.split_once("\r\n\r\n").map(|(_, body)| body.len());
+            if body.is_some() && body >= length.or(body) || stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                return Answer::parse(&read);
+            }
+        }
+    })
+    .await
+    .expect("the door should answer")
 }
 
 /// What came back, up to the end of the connection.
@@ -206,11 +219,7 @@ fn unchunk(text: &str) -> String {
 }
 
 /// Waits until a condition holds that nobody announces.
-pub(crate) async fn eventually<F, Fut>(what: &str, mut condition: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = bool>,
-{
+pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waited = timeout(SOON, async {
         while !condition().await {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -34,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         let flags = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
         in_root().args(flags).env("RUSTDOCFLAGS", "--deny warnings").run()
     })?;
-    report.step("tests", || nextest(workspace).args(["--workspace", "--exclude", "e2e"]).run())?;
+    report.step("tests", || nextest(workspace).args(["--filterset", "not package(e2e)"]).run())?;
     report.step("examples in documentation", || in_root().args(["test", "--doc", "--workspace", "--locked"]).run())?;
     report.step("generated files", || codegen::run(workspace, true))?;
     report.step("release build", || {
@@ -45,15 +45,17 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Always over the whole workspace, and filtered: a crate compiled alone gets other features of its dependencies, and
+/// all of them would be compiled again.
 fn nextest(workspace: &Workspace) -> Program {
-    cargo(&workspace.root).args(["nextest", "run", "--locked", "--profile", "ci"])
+    cargo(&workspace.root).args(["nextest", "run", "--workspace", "--locked", "--profile", "ci"])
 }
 
 /// The end-to-end tests learn from here where everything is; by hand they look in the usual places.
 fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
     let kubectl = tools::kubectl(workspace)?;
     nextest(workspace)
-        .args(["--package", "e2e"])
+        .args(["--filterset", "package(e2e)"])
         .env("PATH", path_with(&kubectl)?)
         .env("ACP_TEST_BINARIES", workspace.built("release"))
         .env("ACP_TEST_RESULTS", results(workspace))

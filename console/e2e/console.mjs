@@ -6,100 +6,15 @@
 // ACP_SCREENSHOTS (default: test-results/ beside this folder). It reads, and asks
 // for refusals; it changes nothing on the hub.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { createServer } from "node:net";
-import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { axe, conclude, fits, LANGUAGES, launch, newPage, shot, step, THEMES } from "./browser.mjs";
+import { simulation } from "./simulation.mjs";
 
-const SHOTS = process.env.ACP_SCREENSHOTS ?? fileURLToPath(new URL("../test-results/", import.meta.url));
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
-const LANGUAGES = ["en", "zh"];
-const THEMES = ["light", "dark"];
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-async function target() {
-  if (process.env.ACP_URL) {
-    return { url: process.env.ACP_URL, user: process.env.ACP_USER, password: process.env.ACP_PASSWORD, stop() {} };
-  }
-  const port = await freePort();
-  const script = fileURLToPath(new URL("../dev/simulated-gateway.mjs", import.meta.url));
-  const child = spawn(process.execPath, [script], { env: { ...process.env, SIMULATED_PORT: String(port) }, stdio: ["ignore", "pipe", "inherit"] });
-  await once(child.stdout, "data");
-  return { url: `http://127.0.0.1:${port}`, user: "admin@cpaas.io", password: "simulated", stop: () => child.kill() };
-}
-
-const hub = await target();
+const hub = process.env.ACP_URL
+  ? { url: process.env.ACP_URL, user: process.env.ACP_USER, password: process.env.ACP_PASSWORD, stop() {} }
+  : await simulation();
 assert(hub.user && hub.password, "set ACP_USER and ACP_PASSWORD");
-await mkdir(SHOTS, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-});
-
-const violations = [];
-const complaints = [];
-
-async function newPage(options = {}) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true, viewport: { width: 1440, height: 900 }, locale: "en-US", baseURL: hub.url, ...options });
-  await context.exposeFunction("__violation", (text) => violations.push(text));
-  await context.addInitScript(() => {
-    document.addEventListener("securitypolicyviolation", (event) => {
-      globalThis.__violation(`${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile ?? ""}:${event.lineNumber} ${event.sample}`);
-    });
-  });
-  const page = await context.newPage();
-  page.setDefaultTimeout(60_000);
-  page.on("pageerror", (error) => complaints.push(`page error: ${error.message}`));
-  page.on("console", (message) => {
-    // The browser itself reports refused sign-ins and a network taken away; both are made here on purpose.
-    if (message.type() === "error" && !/Failed to load resource/.test(message.text())) complaints.push(`console: ${message.text()}`);
-  });
-  return page;
-}
-
-let steps = 0;
-async function step(name, run) {
-  const started = Date.now();
-  await run();
-  steps++;
-  console.log(`ok ${String(steps).padStart(2)}  ${name} (${Date.now() - started} ms)`);
-}
-
-async function settled(page) {
-  await page.evaluate(() => document.fonts.ready);
-  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => undefined))));
-}
-
-async function shot(page, name) {
-  await settled(page);
-  await page.screenshot({ path: `${SHOTS}/${name}.png` });
-}
-
-async function axe(page, where) {
-  await settled(page);
-  await page.evaluate(AXE);
-  const found = await page.evaluate((values) => globalThis.axe.run(document, { runOnly: { type: "tag", values }, preload: false }), WCAG);
-  const text = found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join("\n    ")}`);
-  assert.deepEqual(text, [], `axe on ${where}`);
-}
-
-/** Nothing may be wider than the window. */
-async function fits(page, where) {
-  const [content, room] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-  assert(content <= room, `${where} is ${content} px wide in ${room} px`);
-}
+const browser = await launch();
+const visit = (options = {}) => newPage(browser, { baseURL: hub.url, ...options });
 
 const user = (page) => page.locator("input[name=username]");
 const password = (page) => page.locator("input[name=password]");
@@ -120,7 +35,7 @@ const prefer = (page, theme, language) =>
   }, [theme, language]);
 
 try {
-  const page = await newPage();
+  const page = await visit();
 
   await step("an unknown visitor is sent to sign-in, and the wanted path is kept", async () => {
     await page.goto("/clusters/global?sort=-nodes");
@@ -153,7 +68,7 @@ try {
   });
 
   await step("a path of another origin is ignored after sign-in", async () => {
-    const other = await newPage();
+    const other = await visit();
     await other.goto("/sign-in?next=" + encodeURIComponent("/\\evil.example/"));
     await signIn(other);
     assert.equal(new URL(other.url()).origin, new URL(hub.url).origin);
@@ -292,7 +207,7 @@ try {
   await step("360 px: list, drawer, dialog and sign-in fit", async () => {
     const state = await page.context().storageState();
     for (const theme of THEMES) {
-      const phone = await newPage({ viewport: { width: 360, height: 740 }, storageState: state, colorScheme: theme, locale: theme === "dark" ? "zh-CN" : "en-US" });
+      const phone = await visit({ viewport: { width: 360, height: 740 }, storageState: state, colorScheme: theme, locale: theme === "dark" ? "zh-CN" : "en-US" });
       await phone.goto("/clusters");
       await prefer(phone, theme, theme === "dark" ? "zh" : "en");
       await phone.reload();
@@ -306,7 +221,7 @@ try {
       await axe(phone, "drawer at 360 px");
       await shot(phone, `phone-cluster-${theme}`);
       await phone.context().close();
-      const visitor = await newPage({ viewport: { width: 360, height: 740 }, colorScheme: theme });
+      const visitor = await visit({ viewport: { width: 360, height: 740 }, colorScheme: theme });
       await visitor.goto("/");
       await user(visitor).waitFor();
       assert.equal(await visitor.evaluate(() => document.documentElement.dataset.theme), theme, "follows the system");
@@ -326,11 +241,35 @@ try {
     await user(page).waitFor();
   });
 
-  await step("nothing broke the content policy or failed on the page", async () => {
-    assert.deepEqual(violations, []);
-    assert.deepEqual(complaints, []);
+  await step("with the keyboard alone: sign in, skip to the content, open a cluster, and back", async () => {
+    const one = await visit();
+    await one.goto("/");
+    await user(one).waitFor();
+    await one.keyboard.type(hub.user);
+    await one.keyboard.press("Tab");
+    await one.keyboard.type(hub.password);
+    await one.keyboard.press("Enter");
+    await rows(one).first().waitFor();
+    await one.keyboard.press("Tab");
+    assert.equal(await one.evaluate(() => document.activeElement?.getAttribute("href")), "#content", "the first stop skips the navigation");
+    await one.keyboard.press("Enter");
+    assert.equal(await one.evaluate(() => document.activeElement?.id), "content");
+    await one.keyboard.press("j");
+    await one.keyboard.press("j");
+    const name = await one.evaluate(() => document.activeElement?.getAttribute("data-cluster-link"));
+    await one.keyboard.press("Enter");
+    const drawer = one.getByRole("dialog", { name });
+    await drawer.waitFor();
+    await one.waitForFunction(() => document.activeElement?.getAttribute("role") === "dialog");
+    await one.keyboard.press("Tab");
+    assert(await drawer.evaluate((element) => element.contains(document.activeElement)), "Tab goes on inside the drawer");
+    await one.keyboard.press("Escape");
+    await drawer.waitFor({ state: "detached" });
+    await one.waitForFunction((wanted) => document.activeElement?.getAttribute("data-cluster-link") === wanted, name);
+    await one.context().close();
   });
-  console.log(`all ${steps} steps passed; screenshots in ${SHOTS}`);
+
+  await step("nothing broke the content policy, failed on the page or opened a dialog", conclude);
 } finally {
   await browser.close();
   hub.stop();

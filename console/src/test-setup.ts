@@ -11,8 +11,10 @@ beforeAll(async () => {
   await startLanguage();
 });
 
-afterEach(() => {
+afterEach(async () => {
   cleanup();
   vi.useRealTimers();
   vi.unstubAllGlobals();
+  // A drawer that goes gives the focus back a moment later, which must not be in the next test.
+  await new Promise((resolve) => setTimeout(resolve));
 });

@@ -26,12 +26,14 @@ class Server {
     if (refusal instanceof Error) return Promise.reject(refusal);
     if (refusal) return Promise.resolve(refusal);
     if (query.has("watch")) return Promise.resolve(new Response(this.stream(init?.signal ?? undefined)));
-    const from = Number(query.get("continue") ?? 0);
-    const limit = Number(query.get("limit"));
+    return Promise.resolve(this.list(Number(query.get("continue") ?? 0), Number(query.get("limit"))));
+  };
+
+  list(from = 0, limit = 500): Response {
     const more = from + limit < this.items.length ? { continue: String(from + limit) } : {};
     const metadata = { resourceVersion: this.resourceVersion, ...more };
-    return Promise.resolve(Response.json({ metadata, items: this.items.slice(from, from + limit) }));
-  };
+    return Response.json({ metadata, items: this.items.slice(from, from + limit) });
+  }
 
   private stream(signal: AbortSignal | undefined): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>({
@@ -61,6 +63,12 @@ class Server {
     this.open.clear();
   }
 
+  /** As when the process behind it is killed. */
+  breaks(): void {
+    for (const controller of this.open) controller.error(new TypeError("network error"));
+    this.open.clear();
+  }
+
   get lists(): number {
     return this.requests.filter((query) => !query.has("watch")).length;
   }
@@ -71,7 +79,8 @@ class Server {
 }
 
 const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
-const status = (code: number, reason = "") => Response.json({ kind: "Status", code, reason, message: reason }, { status: code });
+const status = (code: number, reason = "", headers = {}) =>
+  Response.json({ kind: "Status", code, reason, message: reason }, { status: code, headers });
 
 let server: Server;
 let store: WatchStore<Thing>;
@@ -264,6 +273,77 @@ describe("losing and finding the server", () => {
     stop = store.subscribe(() => notified++);
     await pass(100);
     expect(store.getSnapshot()).toMatchObject({ items: undefined, error: { code: 403, message: "Forbidden" } });
+  });
+
+  test("without the right to list it says so, and asks once a minute", async () => {
+    server.refusals.push(...Array.from({ length: 3 }, () => status(403, "Forbidden")));
+    await start();
+    expect(store.getSnapshot().connection).toEqual({ state: "forbidden", verb: "list", lastLive: undefined });
+    expect(server.requests).toHaveLength(1);
+    await pass(150_000);
+    expect(server.requests).toHaveLength(3);
+    await pass(70_000);
+    expect(state()).toBe("live");
+    expect(store.getSnapshot().error).toBeUndefined();
+  });
+
+  test("a right that is taken away takes the objects with it", async () => {
+    await start();
+    await pass(5_000);
+    server.refusals.push(status(410, "Expired"), status(403, "Forbidden"));
+    server.end();
+    await pass(1_000);
+    expect(names()).toBeUndefined();
+    expect(store.getSnapshot().connection).toMatchObject({ state: "forbidden", verb: "list" });
+  });
+
+  test("without the right to watch the list stays, dated, and is read again", async () => {
+    server.refusals.push(server.list(), status(403, "Forbidden"), server.list(), status(403, "Forbidden"));
+    const before = Date.now();
+    await start();
+    expect(names()).toEqual(["a", "b"]);
+    expect(store.getSnapshot().connection).toEqual({ state: "forbidden", verb: "watch", lastLive: before });
+    expect(server.requests).toHaveLength(2);
+    await pass(80_000);
+    expect(server.lists).toBe(2);
+    expect(store.getSnapshot().connection).toMatchObject({ verb: "watch", lastLive: before + 67_500 });
+  });
+
+  test("retry asks at once for what was forbidden", async () => {
+    server.refusals.push(status(403, "Forbidden"));
+    await start();
+    store.retry();
+    await pass(300);
+    expect(state()).toBe("live");
+  });
+
+  test("a server that asks for time is given it", async () => {
+    await start();
+    server.refusals.push(status(429, "TooManyRequests", { "Retry-After": "20" }));
+    server.end();
+    await pass(1_000);
+    const before = server.requests.length;
+    await pass(18_000);
+    expect(server.requests).toHaveLength(before);
+    await pass(3_000);
+    expect(state()).toBe("live");
+  });
+
+  test("a restarted server that has forgotten the version: the objects stay until the new list replaces them", async () => {
+    await start();
+    await pass(5_000);
+    const seen: (string[] | undefined)[] = [];
+    const off = store.subscribe(() => seen.push(names()));
+    server.resourceVersion = "7";
+    server.items = [thing("a", "3"), thing("c", "4")];
+    server.refusals.push(...Array.from({ length: 4 }, () => new TypeError("refused")), status(503, "ServiceUnavailable"), status(410, "Expired"));
+    server.breaks();
+    await pass(30_000);
+    off();
+    expect(state()).toBe("live");
+    expect(names()).toEqual(["a", "c"]);
+    expect(seen.filter((now) => now === undefined || now.length !== 2)).toEqual([]);
+    expect(server.lastWatch?.get("resourceVersion")).toBe("7");
   });
 
   test("401 stops everything and says so once", async () => {

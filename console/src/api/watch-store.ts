@@ -5,6 +5,7 @@
 // - Readers are told at most four times a second, whatever the rate of events.
 // - Data once read stays readable while the connection is down; `connection` says how old it is.
 // - A page hidden for 30 seconds lets go of its watch and resumes when shown; one that is left does so at once.
+// - A reader without the right is told which one it is, keeps nothing it may not list, and is asked for only once a minute.
 //
 // There is no limit on the number of retries: the page is a display, and heals by itself.
 import { announceUnauthenticated } from "./http";
@@ -20,6 +21,8 @@ export type Connection =
   | { state: "live" }
   /** `since` is when the connection was lost, `lastLive` when the data was last known to be current. */
   | { state: "reconnecting"; since: number; lastLive: number | undefined }
+  /** The reader lacks this right. Without `watch` the list is read again now and then. */
+  | { state: "forbidden"; verb: "list" | "watch"; lastLive: number | undefined }
   | { state: "paused"; lastLive: number | undefined };
 
 export interface Snapshot<T> {
@@ -49,6 +52,10 @@ const SILENCE_MS = 90_000;
 const SHORT_WATCH_MS = 2_000;
 const BACKOFF_FIRST_MS = 500;
 const BACKOFF_MOST_MS = 15_000;
+/** Rights change seldom, and no number of requests brings them about. */
+const FORBIDDEN_RETRY_MS = 60_000;
+/** The longest that a server may ask us to stay away. */
+const RETRY_AFTER_MOST_MS = 120_000;
 const LINE_LIMIT = 8 * 1024 * 1024;
 
 interface ListResponse<T> {
@@ -76,6 +83,8 @@ export class WatchStore<T extends WatchedObject> {
   private dirty = false;
   private connection: Connection = { state: "connecting" };
   private error: ApiError | undefined;
+  /** When the objects were last known to be current. */
+  private lastCurrent: number | undefined;
   private lastFlush = Number.NEGATIVE_INFINITY;
   private flushTimer: ReturnType<typeof setTimeout> | undefined;
   private hiddenTimer: ReturnType<typeof setTimeout> | undefined;
@@ -175,7 +184,10 @@ export class WatchStore<T extends WatchedObject> {
         const opened = Date.now();
         // oxlint-disable-next-line no-await-in-loop
         await this.watch(signal);
-        if (Date.now() - opened >= SHORT_WATCH_MS) continue;
+        if (Date.now() - opened >= SHORT_WATCH_MS) {
+          this.failures = 0;
+          continue;
+        }
         this.lost(undefined);
       } catch (caught) {
         if (signal.aborted) return;
@@ -185,14 +197,15 @@ export class WatchStore<T extends WatchedObject> {
           this.onUnauthenticated();
           return;
         }
-        if (error.code === 410) {
+        if (error.code === 403) this.forbidden(error);
+        else if (error.code === 410) {
           this.resourceVersion = undefined;
           if (this.failures++ === 0) continue;
-        }
-        this.lost(error);
+          this.lost(error);
+        } else this.lost(error);
       }
       // oxlint-disable-next-line no-await-in-loop
-      await this.backoff(signal);
+      await this.rest(this.delay(), signal);
     }
   }
 
@@ -217,6 +230,7 @@ export class WatchStore<T extends WatchedObject> {
     for (const [name, object] of found) this.objects.set(name, object);
     this.resourceVersion = resourceVersion ?? "0";
     this.listed = true;
+    this.lastCurrent = Date.now();
     this.error = undefined;
     this.changed();
   }
@@ -273,8 +287,8 @@ export class WatchStore<T extends WatchedObject> {
   }
 
   private lastLive(): number | undefined {
-    if (this.connection.state === "live") return Date.now();
-    return this.connection.state === "connecting" ? undefined : this.connection.lastLive;
+    if (this.connection.state === "live") this.lastCurrent = Date.now();
+    return this.lastCurrent;
   }
 
   private lost(error: ApiError | undefined): void {
@@ -283,17 +297,38 @@ export class WatchStore<T extends WatchedObject> {
     else this.setConnection({ state: "reconnecting", since: Date.now(), lastLive: this.lastLive() });
   }
 
+  private forbidden(error: ApiError): void {
+    // Only a list leaves a version behind.
+    const verb = this.resourceVersion === undefined ? "list" : "watch";
+    if (verb === "list") {
+      this.objects.clear();
+      this.listed = false;
+      this.lastCurrent = undefined;
+    }
+    this.resourceVersion = undefined;
+    this.error = error;
+    this.setConnection({ state: "forbidden", verb, lastLive: this.lastLive() });
+  }
+
   private setConnection(connection: Connection): void {
     this.connection = connection;
     this.changed();
   }
 
-  private async backoff(signal: AbortSignal): Promise<void> {
+  /** How long to wait before the next attempt. */
+  private delay(): number {
+    if (this.connection.state === "forbidden") return FORBIDDEN_RETRY_MS * (1 + this.random() / 4);
     const ceiling = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.failures, 10));
     this.failures++;
     // Full jitter above a floor: a thousand consoles must not come back in the same second.
     const delay = BACKOFF_FIRST_MS / 2 + this.random() * (ceiling - BACKOFF_FIRST_MS / 2);
-    await new Promise<void>((resolve) => {
+    const asked = Math.min(RETRY_AFTER_MOST_MS, (this.error?.retryAfterSeconds ?? 0) * 1000);
+    return Math.max(asked, delay);
+  }
+
+  /** Waits, unless the user wants it now or the watch is let go. */
+  private rest(delay: number, signal: AbortSignal): Promise<void> {
+    return new Promise<void>((resolve) => {
       const done = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", done);

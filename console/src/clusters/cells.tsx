@@ -3,9 +3,8 @@ import { clsx } from "clsx";
 import { Cable, CircleDot, Waypoints, type LucideIcon } from "lucide-react";
 import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { useNow } from "../lib/clock";
+import { serverNow, useNow } from "../lib/clock";
 import { dateAndTime, useAge } from "../lib/time";
-import { serverNow } from "../lib/clock";
 import type { ClusterView, Link } from "./model";
 
 /** Members that say nothing for this long count as lost. */
@@ -16,7 +15,7 @@ export function Changing({ value, children }: { value: string; children: ReactNo
   const [seen, setSeen] = useState({ value, changes: 0 });
   if (seen.value !== value) setSeen({ value, changes: seen.changes + 1 });
   return (
-    <span key={seen.changes} className={clsx("-mx-1 inline-flex items-center rounded px-1 align-middle whitespace-nowrap", seen.changes > 0 && "animate-changed")}>
+    <span key={seen.changes} className={clsx("-mx-1 inline-flex max-w-full items-center rounded px-1 align-middle whitespace-nowrap", seen.changes > 0 && "animate-changed")}>
       {children}
     </span>
   );
@@ -38,7 +37,7 @@ export function Version({ view }: { view: ClusterView }) {
   return (
     <Changing value={view.version}>
       <span
-        className={clsx("tabular", !view.versionSupported && "text-warn-text")}
+        className={clsx("tabular truncate", !view.versionSupported && "text-warn-text")}
         title={view.versionSupported ? undefined : t("clusters.versionUnsupported")}
       >
         {view.version}
@@ -56,15 +55,15 @@ export function Nodes({ view }: { view: ClusterView }) {
   return (
     <Changing value={`${ready}/${total}`}>
       <span className="inline-flex items-center gap-2.5 tabular">
+        <span aria-hidden>
+          {ready}
+          <span className="text-ink-faint"> / {total}</span>
+        </span>
         <span className="h-1 w-10 overflow-hidden rounded-full bg-line-strong" aria-hidden data-mark>
           <span
             className={clsx("block h-full rounded-full", !known ? "bg-mute" : ready < total ? "bg-warn" : "bg-good")}
             style={{ width: `${share * 100}%` }}
           />
-        </span>
-        <span aria-hidden>
-          {ready}
-          <span className="text-ink-faint"> / {total}</span>
         </span>
         <span className="sr-only">{t("clusters.nodesReady", { ready, total })}</span>
       </span>

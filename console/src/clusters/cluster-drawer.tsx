@@ -1,7 +1,7 @@
 // One cluster beside the list, at its own address.
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { clsx } from "clsx";
-import { CircleCheck, CircleHelp, CircleX, SearchX, Trash2 } from "lucide-react";
+import { CircleCheck, CircleHelp, CircleX, CloudOff, SearchX, Trash2 } from "lucide-react";
 import { use, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { ClusterCondition } from "../api/cluster";
@@ -23,7 +23,7 @@ export function ClusterDrawer() {
   const { t } = useTranslation();
   const { name } = useParams({ from: "/clusters/$name" });
   const navigate = useNavigate();
-  const { items } = useClusters();
+  const { items, error } = useClusters();
   const late = useElapsed(200);
   const cluster = items?.find((item) => item.metadata.name === name);
   const view = cluster && clusterView(cluster);
@@ -31,7 +31,6 @@ export function ClusterDrawer() {
   const close = () => void navigate({ to: "/clusters", search: (search) => search });
   return (
     <Drawer
-      label={t("detail.label")}
       onClose={close}
       onCloseAutoFocus={(event) => {
         event.preventDefault();
@@ -43,11 +42,11 @@ export function ClusterDrawer() {
             <DrawerTitle className="min-w-0 text-heading break-words">{name}</DrawerTitle>
             {view?.isHub && <HubChip />}
           </div>
-          {view?.displayName && <p className="text-table text-ink-soft">{view.displayName}</p>}
+          {view?.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
           {view && (
             <div className="mt-2 ml-1.5 flex flex-wrap items-center gap-2">
               <HealthBadge health={view.health} />
-              {view.reason && <span className="text-caption text-ink-faint">{view.reason}</span>}
+              {view.reason && <span className="min-w-0 text-caption break-words text-ink-faint">{view.reason}</span>}
             </div>
           )}
         </>
@@ -58,6 +57,10 @@ export function ClusterDrawer() {
       ) : items ? (
         <Empty icon={SearchX} title={t("detail.missing", { name })}>
           {t("detail.missingDetail")}
+        </Empty>
+      ) : error ? (
+        <Empty icon={CloudOff} title={t("detail.unread", { name })}>
+          {error.message || t("error.unreachable")}
         </Empty>
       ) : (
         late && <p className="p-5 text-ink-faint">{t("detail.loading")}</p>
@@ -85,7 +88,7 @@ function Detail({ view }: { view: ClusterView }) {
           <LinkKind link={view.link} />
           {view.link !== "unknown" && <p className="text-caption text-ink-faint">{t(`linkDetail.${view.link}`)}</p>}
         </Fact>
-        <Fact name={t("detail.phase")}>{view.phase ?? <Absent />}</Fact>
+        <Fact name={t("detail.phase")}>{view.phase ? <span className="break-words">{view.phase}</span> : <Absent />}</Fact>
         <Fact name={t("detail.created")}>
           {view.created === undefined ? <Absent /> : dateAndTime(view.created, i18n.language)}
         </Fact>
@@ -186,7 +189,7 @@ function Condition({ condition }: { condition: ClusterCondition }) {
       <Icon className={clsx("mt-0.5 size-4 shrink-0", mark)} strokeWidth={1.75} aria-hidden />
       <div className="min-w-0 flex-1 text-table">
         <div className="flex flex-wrap items-baseline gap-x-2">
-          <span className="font-medium">{condition.type}</span>
+          <span className="min-w-0 font-medium break-words">{condition.type}</span>
           <span className="text-ink-soft">{t(`conditionStatus.${status}`)}</span>
           <span className="flex-1" />
           {since !== undefined && (
@@ -195,11 +198,24 @@ function Condition({ condition }: { condition: ClusterCondition }) {
             </span>
           )}
         </div>
-        {condition.reason && <p className="font-mono text-caption text-ink-soft">{condition.reason}</p>}
+        {condition.reason && <p className="font-mono text-caption break-words text-ink-soft">{condition.reason}</p>}
         {condition.message && (
-          <p className="text-caption break-words whitespace-pre-wrap text-ink-soft">{condition.message}</p>
+          <Message text={condition.message} label={condition.type} />
         )}
       </div>
     </li>
+  );
+}
+
+/** Messages can be pages long: such a one scrolls in its own place, also by keyboard. */
+function Message({ text, label }: { text: string; label: string }) {
+  const long = text.length > 600 || text.split("\n").length > 8;
+  return (
+    <p
+      className="max-h-40 overflow-y-auto text-caption break-words whitespace-pre-wrap text-ink-soft"
+      {...(long ? { tabIndex: 0, role: "region", "aria-label": label } : {})}
+    >
+      {text}
+    </p>
   );
 }

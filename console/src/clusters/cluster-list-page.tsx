@@ -1,13 +1,14 @@
 import { Outlet, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { clsx } from "clsx";
-import { Boxes, FilterX, Lock, Plus, Search, X } from "lucide-react";
+import { Boxes, FilterX, Plus, Search, X } from "lucide-react";
 import { useDeferredValue, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { ApiError } from "../api/status";
+import type { Connection } from "../api/watch-store";
 import { useCompact } from "../lib/compact";
 import { useElapsed } from "../lib/elapsed";
 import { useHotkeys } from "../lib/hotkeys";
-import { timeOfDay } from "../lib/time";
+import { useMoment } from "../lib/time";
 import { useConnectionWord } from "../shell/connection-state";
 import { useClusters, useShell } from "../shell/context";
 import type { ClusterSearch } from "../shell/router";
@@ -16,9 +17,10 @@ import { CodeBlock } from "../ui/copy";
 import { Menu, MenuContent, MenuItem, MenuTrigger } from "../ui/menu";
 import { Empty, Notice } from "../ui/message";
 import { ClusterCards, ClusterTable, columnClass, leadsIntoList } from "./cluster-table";
-import { LIST_COMMAND } from "./commands";
+import { REGISTER_COMMAND } from "./commands";
 import { healthLooks } from "./health";
 import { ImportDialog } from "./import-dialog";
+import { ListFailed } from "./list-failed";
 import { clusterView, HEALTHS, select, SORT_KEYS, type ClusterView, type Health, type Query, type SortKey } from "./model";
 import { RegisterDialog } from "./register-dialog";
 import { RemovalContext, RemoveDialog } from "./remove-dialog";
@@ -68,6 +70,7 @@ export function ClusterListPage() {
   const clear = () => change({ q: undefined, health: undefined } as unknown as ClusterSearch);
 
   const lastLive = "lastLive" in connection ? connection.lastLive : undefined;
+  const old = word === "stale" || (connection.state === "forbidden" && connection.verb === "watch");
   return (
     <RemovalContext value={remove}>
       <div
@@ -88,9 +91,7 @@ export function ClusterListPage() {
           <div className="flex-1" />
           <AddActions onOpen={(dialog) => setOpen({ dialog })} />
         </header>
-        {word === "stale" && lastLive !== undefined && (
-          <StaleNotice lastLive={lastLive} error={error} />
-        )}
+        {old && views && lastLive !== undefined && <OldNotice lastLive={lastLive} connection={connection} error={error} />}
         {views && views.length > 0 && (
           <div className="flex flex-wrap items-center gap-2 px-4 pb-3 sm:px-6">
             <div className="relative w-full sm:w-64">
@@ -152,9 +153,11 @@ export function ClusterListPage() {
   );
 }
 
-function StaleNotice({ lastLive, error }: { lastLive: number; error: ApiError | undefined }) {
-  const { t, i18n } = useTranslation();
+/** The rows are real, and no longer current. */
+function OldNotice({ lastLive, connection, error }: { lastLive: number; connection: Connection; error: ApiError | undefined }) {
+  const { t } = useTranslation();
   const { clusters } = useShell();
+  const time = useMoment(lastLive);
   return (
     <Notice
       tone="stale"
@@ -165,7 +168,7 @@ function StaleNotice({ lastLive, error }: { lastLive: number; error: ApiError | 
         </Button>
       }
     >
-      {t("clusters.stale", { time: timeOfDay(lastLive, i18n.language) })}
+      {connection.state === "forbidden" ? t("clusters.watchForbidden", { time }) : t("clusters.stale", { time })}
       {error?.message && <span className="block text-caption">{error.message}</span>}
     </Notice>
   );
@@ -224,9 +227,13 @@ function HealthFilter({ views, health, onChange }: HealthFilterProps) {
     return counted;
   }, [views]);
   const chip =
-    "inline-flex h-8 items-center gap-1.5 rounded-full border px-2.5 text-table whitespace-nowrap transition-colors duration-150";
+    "inline-flex h-8 shrink-0 items-center gap-1.5 rounded-full border px-2.5 text-table whitespace-nowrap transition-colors duration-150";
   return (
-    <div role="group" aria-label={t("clusters.byHealth")} className="flex flex-wrap gap-1.5">
+    <div
+      role="group"
+      aria-label={t("clusters.byHealth")}
+      className="flex gap-1.5 max-sm:-mx-4 max-sm:w-dvw max-sm:scrollbar-none max-sm:overflow-x-auto max-sm:px-4 max-sm:py-0.5 sm:flex-wrap"
+    >
       {HEALTHS.toReversed()
         .filter((known) => counts.has(known) || known === health)
         .map((known) => {
@@ -267,7 +274,7 @@ interface BodyProps {
 
 function Body({ views, rows, error, children, onClear, onOpen }: BodyProps) {
   const { t } = useTranslation();
-  if (!views || !rows) return error ? <Failed error={error} /> : <Loading />;
+  if (!views || !rows) return error ? <ListFailed error={error} /> : <Loading />;
   if (views.length === 0) {
     return (
       <Empty
@@ -285,7 +292,7 @@ function Body({ views, rows, error, children, onClear, onOpen }: BodyProps) {
         <p>{t("clusters.noneDetail")}</p>
         <p className="mt-4 mb-1 text-caption text-ink-faint">{t("clusters.fromTerminal")}</p>
         <div className="text-left">
-          <CodeBlock text="ac register cluster NAME" label={t("clusters.fromTerminal")} />
+          <CodeBlock text={REGISTER_COMMAND} label={t("clusters.fromTerminal")} />
         </div>
       </Empty>
     );
@@ -304,33 +311,6 @@ function Body({ views, rows, error, children, onClear, onOpen }: BodyProps) {
   return children;
 }
 
-function Failed({ error }: { error: ApiError }) {
-  const { t } = useTranslation();
-  const { clusters } = useShell();
-  const forbidden = error.code === 403;
-  return (
-    <Empty
-      icon={forbidden ? Lock : Boxes}
-      title={forbidden ? t("clusters.forbidden") : t("clusters.failed")}
-      actions={<Button onClick={clusters.retry}>{t("action.retry")}</Button>}
-    >
-      <p>{forbidden ? t("clusters.forbiddenDetail") : error.code === 0 ? t("error.unreachable") : t("error.server")}</p>
-      {error.message && (
-        <p className="mt-3 rounded-md border border-line bg-well px-3 py-2 text-left font-mono text-caption break-words">
-          {error.message}
-        </p>
-      )}
-      {error.requestId && (
-        <p className="mt-2 text-caption text-ink-faint">{t("error.requestId", { id: error.requestId })}</p>
-      )}
-      <p className="mt-4 mb-1 text-caption text-ink-faint">{t("clusters.fromTerminal")}</p>
-      <div className="text-left">
-        <CodeBlock text={LIST_COMMAND} label={t("clusters.fromTerminal")} />
-      </div>
-    </Empty>
-  );
-}
-
 /** Nothing at first: most lists arrive before an outline could be read. */
 function Loading() {
   const { t } = useTranslation();
@@ -347,19 +327,28 @@ function Loading() {
           {t("clusters.slow")}
         </p>
       )}
-      <table className="w-full animate-fade-in table-fixed rounded-lg border border-line bg-surface" aria-hidden>
-        <tbody>
-          {[64, 48, 72, 56, 60, 44].map((width) => (
-            <tr key={width}>
-              {SORT_KEYS.map((key) => (
-                <td key={key} className={clsx("h-12 border-b border-line px-3", columnClass[key])}>
-                  <div className="h-3 animate-breathe rounded bg-line" style={{ width: `${width}%` }} />
-                </td>
+      <div className="animate-fade-in" aria-hidden>
+        <div className="mb-3 h-8 rounded-md border border-line bg-surface sm:w-64" />
+        <table className="w-full table-fixed border-separate border-spacing-0 rounded-lg border border-line bg-surface">
+          <tbody>
+            <tr>
+              {([...SORT_KEYS, "actions"] as const).map((key) => (
+                <td key={key} className={clsx("h-9 border-b border-line", columnClass[key])} />
               ))}
             </tr>
-          ))}
-        </tbody>
-      </table>
+            {[64, 48, 72, 56, 60, 44].map((width) => (
+              <tr key={width}>
+                {SORT_KEYS.map((key) => (
+                  <td key={key} className={clsx("h-12 border-b border-line px-3", columnClass[key])}>
+                    <div className="h-3 rounded bg-line" style={{ width: `${width}%` }} />
+                  </td>
+                ))}
+                <td className={columnClass.actions} />
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </div>
   );
 }

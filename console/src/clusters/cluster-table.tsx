@@ -239,7 +239,7 @@ export function ClusterCards({ rows, selected, onRemove }: Pick<Props, "rows" | 
   const open = useOpenCluster();
   useRowKeys(rows, selected, () => undefined);
   return (
-    <ul className="flex flex-col gap-2 p-3" aria-label={t("clusters.title")}>
+    <ul className="flex flex-col gap-2 px-4 pb-4" aria-label={t("clusters.title")}>
       {rows.map((view) => (
         // As in the table, the link inside is the accessible way in.
         // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-element-interactions
@@ -258,9 +258,10 @@ export function ClusterCards({ rows, selected, onRemove }: Pick<Props, "rows" | 
               <RowMenu view={view} onRemove={onRemove} />
             </span>
           </div>
+          {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{view.reason}</p>}
           <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line pt-2">
-            <Version view={view} />
-            <Nodes view={view} />
+            {view.version && <Version view={view} />}
+            {view.nodes && <Nodes view={view} />}
             <Heartbeat view={view} />
             <LinkKind link={view.link} />
           </div>

@@ -13,6 +13,7 @@ const invalid = (field: string, message: string) =>
 
 let clusters: Cluster[];
 let list: () => Response;
+let watch: (() => Response) | undefined;
 let post: (path: string, body: Record<string, string>) => Response;
 let sent: { method: string; path: string; body: Record<string, string> }[];
 let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
@@ -34,6 +35,7 @@ beforeEach(() => {
   clusters = [ready("global"), ready("sandbox-1")];
   list = () => json({ metadata: { resourceVersion: "5" }, items: clusters });
   sent = [];
+  watch = undefined;
   post = () => json({}, 500);
   vi.stubGlobal("fetch", (input: RequestInfo | URL, init?: RequestInit) => {
     const path = String(input);
@@ -45,6 +47,7 @@ beforeEach(() => {
     }
     if (!path.startsWith(CLUSTERS_PATH)) return Promise.resolve(json({}, 404));
     if (!path.includes("watch=1")) return Promise.resolve(list());
+    if (watch) return Promise.resolve(watch());
     return Promise.resolve(new Response(new ReadableStream<Uint8Array>({ start: (controller) => void (stream = controller) })));
   });
 });
@@ -89,9 +92,10 @@ test("what a member says of itself is text, never markup or a link", async () =>
   for (const link of document.querySelectorAll("a")) expect(link.getAttribute("href")).toMatch(/^[/#]/);
 });
 
-test("the drawer has its own address", async () => {
+test("the drawer has its own address, and the keyboard", async () => {
   await open("/clusters/sandbox-1");
-  const drawer = await screen.findByRole("dialog");
+  const drawer = await screen.findByRole("dialog", { name: "sandbox-1" });
+  await waitFor(() => expect(document.activeElement).toBe(drawer));
   expect(await within(drawer).findByText("All is well.")).toBeTruthy();
   expect(within(drawer).getByText("ac get nodes --cluster sandbox-1")).toBeTruthy();
   await userEvent.keyboard("{Escape}");
@@ -122,6 +126,26 @@ test("no right to list names the verb, and the reason verbatim", async () => {
   await open();
   await screen.findByText("You may not list clusters");
   expect(screen.getByText('clusters is forbidden: User "ada" cannot list')).toBeTruthy();
+  expect(screen.getByText("list, watch")).toBeTruthy();
+  expect(screen.getByText("clusters.cluster.x-k8s.io")).toBeTruthy();
+  await screen.findByText("no access");
+  list = () => json({ metadata: { resourceVersion: "5" }, items: clusters });
+  await userEvent.click(screen.getByRole("button", { name: "Retry" }));
+  await screen.findByRole("link", { name: "sandbox-1" });
+  await screen.findByText("live");
+});
+
+test("an address of a cluster that cannot be read does not load forever", async () => {
+  list = () => json({ kind: "Status", code: 403, message: "clusters is forbidden" }, 403);
+  await open("/clusters/sandbox-1");
+  expect(await within(await screen.findByRole("dialog")).findByText("sandbox-1 could not be read")).toBeTruthy();
+});
+
+test("without the right to watch the list shows, and says that it stands still", async () => {
+  watch = () => json({ kind: "Status", code: 403, message: 'User "ada" cannot watch' }, 403);
+  await open();
+  await screen.findByRole("link", { name: "sandbox-1" });
+  expect((await screen.findByText(/Without the right to watch clusters/)).textContent).toContain('User "ada" cannot watch');
 });
 
 test("import checks first, imports what was checked, and checks again after an edit", async () => {

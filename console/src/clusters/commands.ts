@@ -1,6 +1,7 @@
 // The `ac` commands that do what these pages do.
 
 export const LIST_COMMAND = "ac get clusters";
+export const REGISTER_COMMAND = "ac register cluster NAME";
 
 export function detailCommands(name: string) {
   return [

@@ -40,6 +40,7 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
   const [by, setBy] = useState<By>("kubeconfig");
   const [values, setValues] = useState(EMPTY);
   const [tried, setTried] = useState(false);
+  const [tooLarge, setTooLarge] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const running = useRef<AbortController>(undefined);
 
@@ -81,11 +82,16 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
     running.current?.abort();
     check.reset();
     importing.reset();
+    setTooLarge(false);
     change();
   };
   const set = (field: FieldName) => (event: { target: { value: string } }) => {
     const { value } = event.target;
     edit(() => setValues((old) => ({ ...old, [field]: value })));
+  };
+  const close = () => {
+    running.current?.abort();
+    onClose();
   };
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -105,13 +111,10 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
     <Dialog
       title={t("import.title")}
       subtitle={t("import.subtitle")}
-      onClose={() => {
-        running.current?.abort();
-        onClose();
-      }}
+      onClose={close}
       footer={
         <>
-          <Button onClick={onClose}>{t("action.cancel")}</Button>
+          <Button onClick={close}>{t("action.cancel")}</Button>
           <Button
             type="submit"
             form="import-cluster"
@@ -155,8 +158,13 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
           <Field
             label={t("import.kubeconfig")}
             hint={t("import.kubeconfigHint")}
-            error={errorOf("kubeconfig")}
-            aside={<FileButton onText={(text) => edit(() => setValues((old) => ({ ...old, kubeconfig: text })))} />}
+            error={tooLarge ? t("form.tooLarge") : errorOf("kubeconfig")}
+            aside={
+              <FileButton
+                onText={(text) => edit(() => setValues((old) => ({ ...old, kubeconfig: text })))}
+                onTooLarge={() => setTooLarge(true)}
+              />
+            }
           >
             {(props) => (
               <TextArea {...props} name="kubeconfig" rows={8} value={values.kubeconfig} onChange={set("kubeconfig")} />
@@ -224,7 +232,7 @@ function Result({ result }: { result: Connectivity }) {
 /** No kubeconfig is anywhere near this; a wrong choice should not freeze the page. */
 const FILE_LIMIT = 1024 * 1024;
 
-function FileButton({ onText }: { onText: (text: string) => void }) {
+function FileButton({ onText, onTooLarge }: { onText: (text: string) => void; onTooLarge: () => void }) {
   const { t } = useTranslation();
   const input = useRef<HTMLInputElement>(null);
   return (
@@ -239,7 +247,8 @@ function FileButton({ onText }: { onText: (text: string) => void }) {
         aria-label={t("import.chooseFile")}
         onChange={(event) => {
           const file = event.target.files?.[0];
-          if (file && file.size <= FILE_LIMIT) void file.text().then(onText);
+          if (file && file.size > FILE_LIMIT) onTooLarge();
+          else if (file) void file.text().then(onText, () => undefined);
           event.target.value = "";
         }}
       />

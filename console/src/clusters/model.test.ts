@@ -24,6 +24,7 @@ describe("health", () => {
   test("agent was here and is gone", () =>
     check({ conditions: [condition("Ready", "False"), condition("Connected", "False")], nodes: { total: 3, ready: 3 } }, "unhealthy"));
   test("nothing reported", () => check(undefined, "pending"));
+  test("a condition of somebody else, for which False is well", () => check({ conditions: [...well, condition("Paused", "False")] }, "healthy"));
   test("being removed", () => check({ conditions: well }, "removing", { deletionTimestamp: "2026-01-01T00:00:00Z" }));
   test("the reason is the API's own", () => {
     const status = { conditions: [condition("Ready", "Unknown", "HeartbeatLost")] };
@@ -36,7 +37,7 @@ test("values of a wrong type count as absent", () => {
   const hostile = {
     metadata: { name: "a", labels: { ok: "yes", bad: { x: 1 } }, annotations: { "cpaas.io/display-name": 7 } },
     spec: { controlPlaneEndpoint: { host: {} } },
-    status: { conditions: [null, "x", { type: 3 }], nodes: { total: "many" }, kubernetesVersion: ["v1"], lastHeartbeatTime: "soon" },
+    status: { conditions: [null, "x", { type: 3 }, { type: "Odd", status: {}, reason: [], message: { toString: 1 }, lastTransitionTime: 5 }], nodes: { total: "many" }, kubernetesVersion: ["v1"], lastHeartbeatTime: "soon" },
   } as unknown as Cluster;
   expect(clusterView(hostile)).toMatchObject({
     displayName: undefined,
@@ -44,12 +45,20 @@ test("values of a wrong type count as absent", () => {
     nodes: undefined,
     heartbeat: undefined,
     endpoint: undefined,
-    conditions: [],
+    conditions: [{ type: "Odd", status: "Unknown" }],
     labels: [["ok", "yes"]],
     link: "unknown",
     health: "pending",
   });
   expect(() => clusterView({ metadata: { name: "b" }, status: { conditions: {} } } as unknown as Cluster)).not.toThrow();
+});
+
+// threats.md case 58
+test("what would fill the page is cut", () => {
+  const long = "W".repeat(100_000);
+  const status = { kubernetesVersion: long, phase: long, conditions: [condition("Ready", "False", long)] } as Cluster["status"];
+  const view = clusterView(cluster("a", status, { annotations: { "cpaas.io/display-name": long } }));
+  for (const text of [view.displayName, view.version, view.phase, view.reason]) expect(text?.length).toBeLessThan(200);
 });
 
 test("how a cluster is reached is read from annotation or label", () => {

@@ -45,24 +45,22 @@ export function clusterView(cluster: Cluster): ClusterView {
 }
 
 function makeView({ metadata, spec, status }: Cluster): ClusterView {
-  const conditions = (Array.isArray(status?.conditions) ? status.conditions : []).filter(
-    (condition) => text(condition?.type) !== undefined,
-  );
+  const conditions = (Array.isArray(status?.conditions) ? status.conditions : []).flatMap(readCondition);
   const nodes = nodeCounts(status?.nodes);
   const link = metadata.annotations?.[CONNECTION_KEY] ?? metadata.labels?.[CONNECTION_KEY];
   const endpoint = spec?.controlPlaneEndpoint;
   const supported = find(conditions, "VersionSupported");
   return {
     name: metadata.name,
-    displayName: text(metadata.annotations?.[DISPLAY_NAME_ANNOTATION]),
+    displayName: clipped(metadata.annotations?.[DISPLAY_NAME_ANNOTATION]),
     isHub: metadata.name === HUB_NAME,
     ...health(conditions, nodes, metadata.deletionTimestamp !== undefined),
-    version: text(status?.kubernetesVersion),
+    version: clipped(status?.kubernetesVersion),
     versionSupported: supported?.status !== "False",
     nodes,
     heartbeat: time(status?.lastHeartbeatTime),
     link: LINKS.find((known) => known === link) ?? "unknown",
-    phase: text(status?.phase),
+    phase: clipped(status?.phase),
     endpoint: text(endpoint?.host) ? `${endpoint?.host}:${endpoint?.port ?? 443}` : undefined,
     created: time(metadata.creationTimestamp),
     conditions,
@@ -70,6 +68,17 @@ function makeView({ metadata, spec, status }: Cluster): ClusterView {
       .filter((entry): entry is [string, string] => typeof entry[1] === "string")
       .toSorted(([a], [b]) => a.localeCompare(b)),
   };
+}
+
+/** The conditions that the fleet itself sets, for all of which True is well. */
+const OURS = new Set(["Connected", "APIServerHealthy", "VersionSupported"]);
+
+function readCondition(condition: ClusterCondition | null): ClusterCondition[] {
+  const type = clipped(condition?.type);
+  if (type === undefined || !condition) return [];
+  const said = { reason: clipped(condition.reason), message: text(condition.message), lastTransitionTime: text(condition.lastTransitionTime) };
+  const known = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
+  return [{ ...known, type, status: text(condition.status) ?? "Unknown" }];
 }
 
 /** One word for a cluster: the worst that its conditions say. */
@@ -80,7 +89,7 @@ function health(
 ): Pick<ClusterView, "health" | "reason"> {
   const ready = find(conditions, "Ready");
   if (removing) return { health: "removing", reason: undefined };
-  if (!ready) return { health: "pending", reason: because(conditions.find((condition) => condition.status !== "True")) };
+  if (!ready) return { health: "pending", reason: because(conditions.find(({ type, status }) => status !== "True" && OURS.has(type))) };
   if (ready.status === "Unknown") return { health: "unknown", reason: because(ready) };
   const connected = find(conditions, "Connected");
   if (ready.status === "False") {
@@ -88,14 +97,15 @@ function health(
     const waiting = nodes === undefined && connected !== undefined && connected.status !== "True";
     return { health: waiting ? "pending" : "unhealthy", reason: because(ready) };
   }
-  const warning = conditions.find((condition) => condition.status === "False");
+  // Of conditions that others add, False may be the good news (`Paused`, `Deleting`).
+  const warning = conditions.find(({ type, status }) => status === "False" && OURS.has(type));
   if (warning) return { health: "degraded", reason: because(warning) };
   if (nodes && nodes.ready < nodes.total) return { health: "degraded", reason: undefined };
   return { health: "healthy", reason: undefined };
 }
 
 function because(condition: ClusterCondition | undefined): string | undefined {
-  return text(condition?.reason) ?? text(condition?.message);
+  return clipped(condition?.reason) ?? clipped(condition?.message);
 }
 
 export function find(conditions: readonly ClusterCondition[], type: string): ClusterCondition | undefined {
@@ -108,6 +118,14 @@ export function isTrue(view: ClusterView | undefined, type: string): boolean {
 
 function text(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Members decide how long these are; no real one comes near this. */
+const LONGEST = 160;
+
+function clipped(value: unknown): string | undefined {
+  const whole = text(value);
+  return whole !== undefined && whole.length > LONGEST ? `${whole.slice(0, LONGEST)}…` : whole;
 }
 
 export function time(value: unknown): number | undefined {

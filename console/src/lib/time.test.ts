@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { age, timeOfDay } from "./time";
+import { age, moment } from "./time";
 
 const at = (seconds: number) => age(1_000_000, 1_000_000 + seconds * 1000);
 
@@ -14,6 +14,8 @@ test("ages come in their largest whole unit", () => {
   expect(age(Number.NaN, 0)).toEqual({ unit: "never" });
 });
 
-test("the time of day has 24 hours", () => {
-  expect(timeOfDay(new Date(2026, 0, 1, 0, 5).getTime(), "en")).toBe("00:05");
+test("a recent moment has 24 hours, and a date when it was not today", () => {
+  const night = new Date(2026, 0, 1, 0, 5).getTime();
+  expect(moment(night, new Date(2026, 0, 1, 23, 0).getTime(), "en")).toBe("00:05");
+  expect(moment(night, new Date(2026, 0, 2, 0, 1).getTime(), "en")).toBe("Jan 1, 00:05");
 });

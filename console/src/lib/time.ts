@@ -23,9 +23,16 @@ export function useAge(from: number | undefined): string {
   });
 }
 
-/** `hh:mm` on a 24-hour clock. */
-export function timeOfDay(time: number, language: string): string {
-  return new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time);
+/** A recent moment: the time on a 24-hour clock, with the date when that was not today. */
+export function moment(time: number, now: number, language: string): string {
+  const today = new Date(time).toDateString() === new Date(now).toDateString();
+  const date = today ? {} : ({ month: "short", day: "numeric" } as const);
+  return new Intl.DateTimeFormat(language, { ...date, hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(time);
+}
+
+export function useMoment(time: number | undefined): string {
+  const { i18n } = useTranslation();
+  return useNow(() => (time === undefined ? "" : moment(time, Date.now(), i18n.language)));
 }
 
 export function dateAndTime(time: number | undefined, language: string): string {

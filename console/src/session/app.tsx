@@ -13,6 +13,7 @@ import { safePath, SIGN_IN_PATH } from "../lib/safe-path";
 import { Button } from "../ui/button";
 import { Empty } from "../ui/message";
 import { SignIn } from "./sign-in";
+import { onSessionChanged, tellSessionChanged } from "./tabs";
 
 const loadShell = () => import("../shell/shell");
 const Shell = lazy(loadShell);
@@ -31,6 +32,10 @@ function goToSignIn(keep: boolean): void {
   history.replaceState(null, "", SIGN_IN_PATH + query);
 }
 
+function same(a: Session, b: Session): boolean {
+  return a.username === b.username && a.expirationTimestamp === b.expirationTimestamp;
+}
+
 function leaveSignIn(): void {
   if (location.pathname !== SIGN_IN_PATH) return;
   history.replaceState(null, "", safePath(new URLSearchParams(location.search).get("next")));
@@ -39,19 +44,25 @@ function leaveSignIn(): void {
 export function App() {
   const [state, setState] = useState<State>({ at: "asking" });
 
+  const enter = useCallback((session: Session) => {
+    leaveSignIn();
+    setState((old) => (old.at === "signed-in" && same(old.session, session) ? old : { at: "signed-in", session }));
+  }, []);
+
   const ask = useCallback(async () => {
     try {
-      const session = await currentSession();
-      leaveSignIn();
-      setState({ at: "signed-in", session });
+      enter(await currentSession());
     } catch (error) {
       if (error instanceof ApiError && error.code === 401) {
         goToSignIn(true);
-        setState({ at: "signed-out", ended: false });
+        setState((old) => (old.at === "signed-out" ? old : { at: "signed-out", ended: old.at === "signed-in" }));
         void loadShell().catch(() => undefined);
-      } else setState({ at: "unreachable" });
+      } else {
+        // A page that shows something keeps it: it says by itself that the hub does not answer.
+        setState((old) => (old.at === "asking" ? { at: "unreachable" } : old));
+      }
     }
-  }, []);
+  }, [enter]);
 
   // Every state it sets is set after the answer.
   // oxlint-disable-next-line react/set-state-in-effect
@@ -66,9 +77,12 @@ export function App() {
     [],
   );
 
+  useEffect(() => onSessionChanged(() => void ask()), [ask]);
+
   const leave = useCallback(async () => {
     // Whatever the answer, this page lets go; a session that could not be revoked runs out by itself.
     await signOut().catch(() => undefined);
+    tellSessionChanged();
     goToSignIn(false);
     setState({ at: "signed-out", ended: false });
   }, []);
@@ -77,24 +91,28 @@ export function App() {
     case "asking":
       return null;
     case "unreachable":
-      return <Unreachable onRetry={() => {
+      return (
+        <Unreachable
+          onRetry={() => {
             setState({ at: "asking" });
             void ask();
-          }} />;
+          }}
+        />
+      );
     case "signed-out":
       return (
         <SignIn
           ended={state.ended}
           onSignedIn={(session) => {
-            leaveSignIn();
-            setState({ at: "signed-in", session });
+            enter(session);
+            tellSessionChanged();
           }}
         />
       );
     case "signed-in":
       return (
         <Suspense fallback={null}>
-          <Shell session={state.session} onSignOut={() => void leave()} />
+          <Shell key={state.session.username} session={state.session} onSignOut={() => void leave()} />
         </Suspense>
       );
   }

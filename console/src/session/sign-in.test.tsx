@@ -4,6 +4,7 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { switchLanguage } from "../i18n/i18n";
 import { App } from "./app";
 import { SignIn } from "./sign-in";
+import { tellSessionChanged } from "./tabs";
 
 const fetched = vi.fn<typeof fetch>();
 const refuse = (status: number, headers = {}) =>
@@ -52,7 +53,7 @@ test("too many attempts say how long to wait, and wait", async () => {
   render(<SignIn ended={false} onSignedIn={vi.fn()} />);
   refuse(429, { "Retry-After": "30" });
   await fill();
-  expect((await screen.findByRole("alert")).textContent).toContain("Try again in 30 s");
+  expect((await screen.findByRole("alert")).querySelector(".sr-only")?.textContent).toContain("Try again in 30 s");
   expect(screen.getByRole<HTMLButtonElement>("button", { name: "Sign in" }).disabled).toBe(true);
 });
 
@@ -69,6 +70,86 @@ test("a visitor without a session gets sign-in, and the wanted path is kept", as
   render(<App />);
   await screen.findByRole("heading", { name: "Sign in" });
   await waitFor(() => expect(location.pathname + location.search).toBe("/sign-in?next=%2Fclusters%2Fa%3Fq%3Dx"));
+});
+
+const list = { metadata: { resourceVersion: "5" }, items: [{ metadata: { name: "sandbox-1", resourceVersion: "1" } }] };
+
+/** A hub that answers by path; `who` is the session, if there is one. */
+function hub(): { who: typeof session | undefined; endWatches: () => void } {
+  const watches = new Set<ReadableStreamDefaultController<Uint8Array>>();
+  const state = {
+    who: session as typeof session | undefined,
+    endWatches: () => {
+      for (const watch of watches) watch.error(new TypeError("network error"));
+      watches.clear();
+    },
+  };
+  fetched.mockImplementation((input, init) => {
+    const path = String(input);
+    if (init?.method === "POST") state.who = session;
+    if (init?.method === "DELETE") state.who = undefined;
+    if (!state.who) return Promise.resolve(Response.json({ kind: "Status", code: 401 }, { status: 401 }));
+    if (path.startsWith("/auth/")) return Promise.resolve(Response.json(state.who));
+    if (!path.includes("watch=1")) return Promise.resolve(Response.json(list));
+    return Promise.resolve(new Response(new ReadableStream<Uint8Array>({ start: (controller) => void watches.add(controller) })));
+  });
+  return state;
+}
+
+test("a session that ends during a watch leads to sign-in, and sign-in back to the same place", async () => {
+  const place = "/clusters/sandbox-1?health=pending&sort=-nodes";
+  history.replaceState(null, "", place);
+  const server = hub();
+  render(<App />);
+  await screen.findByText("live");
+  server.who = undefined;
+  server.endWatches();
+  await screen.findByText("Your session has ended. Sign in to go on where you were.");
+  expect(document.body.textContent).not.toContain("sandbox-1");
+  await fill();
+  await screen.findByRole("dialog", { name: "sandbox-1" });
+  expect(location.pathname + location.search).toBe(place);
+});
+
+test("signing out in another tab ends this one at once; signing in there opens it again", async () => {
+  history.replaceState(null, "", "/clusters?sort=-nodes");
+  const server = hub();
+  render(<App />);
+  await screen.findByRole("link", { name: "sandbox-1" });
+  server.who = undefined;
+  tellSessionChanged();
+  await screen.findByRole("heading", { name: "Sign in" });
+  expect(document.body.textContent).not.toContain("sandbox-1");
+  server.who = { ...session, username: "grace" };
+  tellSessionChanged();
+  await screen.findByRole("link", { name: "sandbox-1" });
+  expect(location.pathname + location.search).toBe("/clusters?sort=-nodes");
+});
+
+test("another user who signs in elsewhere finds nothing of the one before", async () => {
+  history.replaceState(null, "", "/clusters");
+  const server = hub();
+  render(<App />);
+  await screen.findByRole("link", { name: "sandbox-1" });
+  const lists = () => fetched.mock.calls.filter(([path]) => String(path).includes("limit=")).length;
+  const before = lists();
+  server.who = { ...session, username: "grace" };
+  tellSessionChanged();
+  await waitFor(() => expect(lists()).toBe(before + 1));
+  await userEvent.click(await screen.findByRole("button", { name: "User menu" }));
+  await screen.findByText("grace");
+});
+
+test("a hub that is away for a moment does not take the page away", async () => {
+  history.replaceState(null, "", "/clusters");
+  hub();
+  render(<App />);
+  await screen.findByRole("link", { name: "sandbox-1" });
+  const asked = fetched.mock.calls.length;
+  fetched.mockRejectedValueOnce(new TypeError("refused"));
+  tellSessionChanged();
+  await waitFor(() => expect(fetched.mock.calls.length).toBeGreaterThan(asked));
+  expect(screen.getByRole("link", { name: "sandbox-1" })).toBeTruthy();
 });
 
 test("a hub that does not answer is not taken for a missing session", async () => {

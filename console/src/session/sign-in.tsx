@@ -52,7 +52,7 @@ export function SignIn({ ended, onSignedIn }: Props) {
         <footer className="mx-auto w-full max-w-90 text-caption text-ink-faint">
           <p>{t("signIn.firstTime")}</p>
           <p className="mt-2">
-            {t("signIn.terminal")} <code className="font-mono text-ink-soft">ac login {location.origin}</code>
+            {t("signIn.terminal")} <code className="font-mono text-ink-soft">{`ac login ${location.origin}`}</code>
           </p>
         </footer>
       </div>
@@ -106,10 +106,11 @@ function Form({ ended, onSignedIn }: Props) {
     <form className="mt-6 flex flex-col gap-4" onSubmit={(event) => void submit(event)} noValidate>
       {ended && !problem && <Notice tone="info">{t("signIn.ended")}</Notice>}
       {problem?.kind === "wrong" && <Notice tone="bad">{t("signIn.wrong")}</Notice>}
-      {problem?.kind === "throttled" && wait > 0 && <Notice tone="bad">{t("signIn.throttled", { seconds: wait })}</Notice>}
+      {problem?.kind === "throttled" && wait > 0 && <Throttled seconds={wait} />}
       {problem?.kind === "other" && (
         <Notice tone="bad">
-          {problem.error.code === 0 ? t("error.unreachable") : `${t("error.server")} ${problem.error.message}`}
+          {problem.error.code === 0 ? t("error.unreachable") : t("error.server")}
+          {problem.error.message && <span className="block text-caption">{problem.error.message}</span>}
         </Notice>
       )}
       <Field label={t("signIn.username")} error={tried && !username.trim() ? t("signIn.needUsername") : undefined}>
@@ -168,6 +169,20 @@ function Form({ ended, onSignedIn }: Props) {
         {busy ? t("signIn.submitting") : t("signIn.submit")}
       </Button>
     </form>
+  );
+}
+
+/** Counts down for the eye; read out once, not every second. */
+function Throttled({ seconds }: { seconds: number }) {
+  const { t } = useTranslation();
+  const [first] = useState(seconds);
+  return (
+    <Notice tone="bad">
+      <span className="sr-only">{t("signIn.throttled", { seconds: first })}</span>
+      <span aria-hidden className="tabular">
+        {t("signIn.throttled", { seconds })}
+      </span>
+    </Notice>
   );
 }
 

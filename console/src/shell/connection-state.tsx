@@ -4,13 +4,13 @@ import { Clock } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { Connection } from "../api/watch-store";
 import { useNow } from "../lib/clock";
-import { timeOfDay } from "../lib/time";
+import { useMoment } from "../lib/time";
 import { useClusters } from "./context";
 
 /** A short break heals unnoticed; after this the data is called stale. */
 const STALE_AFTER_MS = 10_000;
 
-export type ConnectionWord = "connecting" | "live" | "reconnecting" | "stale" | "paused";
+export type ConnectionWord = "connecting" | "live" | "reconnecting" | "stale" | "forbidden" | "paused";
 
 export function connectionWord(connection: Connection, now: number): ConnectionWord {
   if (connection.state !== "reconnecting") return connection.state;
@@ -27,15 +27,17 @@ const dots: Record<ConnectionWord, string> = {
   live: "bg-good",
   reconnecting: "bg-warn animate-breathe",
   stale: "bg-mute",
+  forbidden: "bg-mute",
   paused: "bg-mute",
 };
 
 export function ConnectionState() {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
   const { connection } = useClusters();
   const word = useConnectionWord(connection);
   const lastLive = "lastLive" in connection ? connection.lastLive : undefined;
   const stale = word === "stale" && lastLive !== undefined;
+  const moment = useMoment(lastLive);
   return (
     <p
       role="status"
@@ -51,7 +53,7 @@ export function ConnectionState() {
       ) : (
         <span data-mark className={clsx("size-2 rounded-full", dots[word])} aria-hidden />
       )}
-      {stale ? t("connection.stale", { time: timeOfDay(lastLive, i18n.language) }) : t(`connection.${word === "stale" ? "reconnecting" : word}`)}
+      {stale ? t("connection.stale", { time: moment }) : t(`connection.${word === "stale" ? "reconnecting" : word}`)}
     </p>
   );
 }

@@ -1,17 +1,22 @@
+import { Link } from "@tanstack/react-router";
 import { Compass, TriangleAlert } from "lucide-react";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { Button } from "../ui/button";
 import { Empty } from "../ui/message";
 
 export function NotFound() {
   const { t } = useTranslation();
+  useEffect(() => {
+    document.title = `${t("error.notFound")} · ${t("product.name")}`;
+  }, [t]);
   return (
     <Empty
       icon={Compass}
       title={t("error.notFound")}
       actions={
         <Button asChild>
-          <a href="/clusters">{t("nav.clusters")}</a>
+          <Link to="/clusters">{t("nav.clusters")}</Link>
         </Button>
       }
     >

@@ -10,7 +10,12 @@ export function CopyButton({ text, label }: { text: string; label?: string }) {
   useEffect(() => () => clearTimeout(timer.current), []);
 
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // The browser may refuse. The text stays there to be selected, and the mark does not claim otherwise.
+      return;
+    }
     setCopied(true);
     clearTimeout(timer.current);
     timer.current = setTimeout(() => setCopied(false), 1_600);

@@ -62,22 +62,24 @@ function CloseButton() {
 }
 
 interface DrawerProps extends Pick<ComponentProps<typeof Radix.Content>, "onCloseAutoFocus"> {
-  label: string;
   header: ReactNode;
   onClose: () => void;
   children: ReactNode;
 }
 
 /** Not modal: the list beside it stays usable. */
-export function Drawer({ label, header, onClose, children, onCloseAutoFocus }: DrawerProps) {
+export function Drawer({ header, onClose, children, onCloseAutoFocus }: DrawerProps) {
   return (
     <Radix.Root open modal={false} onOpenChange={(open) => !open && onClose()}>
       <Radix.Portal>
         <Radix.Content
-          aria-label={label}
           aria-describedby={undefined}
           {...(onCloseAutoFocus ? { onCloseAutoFocus } : {})}
-          onOpenAutoFocus={(event) => event.preventDefault()}
+          // The drawer itself, so that it is read out and Tab goes on inside it; its first button would be an odd start.
+          onOpenAutoFocus={(event) => {
+            event.preventDefault();
+            if (event.currentTarget instanceof HTMLElement) event.currentTarget.focus({ preventScroll: true });
+          }}
           onInteractOutside={(event) => event.preventDefault()}
           className="fixed top-12 right-0 bottom-0 z-30 flex w-full animate-slide-in flex-col border-l border-line bg-raised shadow-lift outline-none sm:w-[min(480px,92vw)] xl:w-[min(40vw,640px)]"
         >

@@ -47,7 +47,7 @@ export function Empty({ icon: Icon, title, children, actions }: EmptyProps) {
         <Icon className="size-6" strokeWidth={1.5} aria-hidden />
       </div>
       <h2 className="text-heading">{title}</h2>
-      {children && <div className="mt-1.5 w-full text-ink-soft">{children}</div>}
+      {children && <div className="mt-1.5 w-full text-balance text-ink-soft">{children}</div>}
       {actions && <div className="mt-5 flex flex-wrap justify-center gap-2">{actions}</div>}
     </div>
   );

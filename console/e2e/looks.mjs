@@ -1,0 +1,90 @@
+// Looks at every state of every page (states.mjs), also those that a healthy hub seldom gives.
+//
+//   npm run e2e:states
+//
+// It needs a build and no hub: every answer is invented. Screenshots go where those of console.mjs go.
+import assert from "node:assert/strict";
+import { axe, conclude, fits, launch, newPage, shot, step } from "./browser.mjs";
+import { simulation } from "./simulation.mjs";
+import { sendEvent, show, states } from "./states.mjs";
+
+const hub = await simulation();
+const browser = await launch();
+const visit = (options = {}) => newPage(browser, { baseURL: hub.url, ...options });
+
+try {
+  await step(`${Object.keys(states).length} states: axe, and they fit`, async () => {
+    const looks = [
+      { width: 1440, theme: "light", language: "en" },
+      { width: 390, theme: "dark", language: "zh" },
+    ];
+    const waiting = Object.keys(states).flatMap((name) => looks.map((look) => ({ name, ...look })));
+    // A few at a time: some states take seconds to come about.
+    const look = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const { name, width, theme, language } = next;
+        const one = await visit({ viewport: { width, height: 844 }, colorScheme: theme, locale: language === "zh" ? "zh-CN" : "en-US" });
+        await show(one, name);
+        await fits(one, `${name} at ${width} px`);
+        await axe(one, `${name} at ${width} px`);
+        await shot(one, `state-${name}-${width}-${language}-${theme}`);
+        await one.context().close();
+      }
+    };
+    await Promise.all([look(), look(), look()]);
+  });
+
+  await step("768 px, and 1440 px at a zoom of 200 %: nothing is cut off", async () => {
+    for (const viewport of [
+      { width: 768, height: 1024 },
+      { width: 720, height: 450 },
+    ])
+      for (const name of ["sign-in", "list", "cluster-lost", "import-token-missing", "register-waiting", "remove-refused", "list-forbidden"]) {
+        const one = await visit({ viewport, deviceScaleFactor: viewport.width === 720 ? 2 : 1 });
+        await show(one, name);
+        await fits(one, `${name} at ${viewport.width} px`);
+        const action = one.locator("button[type=submit]").last();
+        // A trial: the button could be pressed, but is not.
+        if (await action.count()) await action.click({ trial: true });
+        await shot(one, `state-${name}-${viewport.width}`);
+        await one.context().close();
+      }
+  });
+
+  // threats.md case 58
+  await step("what a member says of itself stays text, in list, drawer and dialogs", async () => {
+    const one = await visit();
+    await show(one, "hostile");
+    await sendEvent(one, "MODIFIED", "hostile");
+    const active = await one.evaluate(() => [...document.querySelectorAll("#root img, #root script, [onload], [onerror], a[href^='javascript:']")].map((each) => each.outerHTML));
+    assert.deepEqual(active, []);
+    assert.equal(await one.evaluate(() => ({}).polluted), undefined);
+    await one.getByRole("button", { name: "Remove…" }).click();
+    await one.getByRole("dialog", { name: "Remove hostile" }).waitFor();
+    await one.context().close();
+  });
+
+  await step("a reader without the right asks no more than once in a while", async () => {
+    const one = await visit();
+    await show(one, "list-forbidden");
+    await one.locator("[data-connection=forbidden]").waitFor();
+    const asked = await one.evaluate(() => globalThis.__requests);
+    await one.waitForTimeout(5_000);
+    assert.equal(await one.evaluate(() => globalThis.__requests), asked);
+    await one.context().close();
+  });
+
+  await step("reduced motion: nothing moves", async () => {
+    for (const name of ["sign-in", "list-loading", "register-waiting"]) {
+      const one = await visit({ reducedMotion: "reduce" });
+      await show(one, name);
+      assert.equal(await one.evaluate(() => document.getAnimations().length), 0, name);
+      await one.context().close();
+    }
+  });
+
+  await step("nothing broke the content policy, failed on the page or opened a dialog", conclude);
+} finally {
+  await browser.close();
+  hub.stop();
+}

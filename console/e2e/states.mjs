@@ -1,0 +1,223 @@
+// Every state a page can be in, made by answers invented inside the browser: what a healthy hub would seldom give.
+//
+// `fetch` is replaced before the console's own scripts run, so the states are the
+// same against any server; the files and the content policy are the server's own.
+
+const MINUTE = 60_000;
+const DAY = 1440 * MINUTE;
+
+const ago = (milliseconds) => new Date(Date.now() - milliseconds).toISOString();
+const condition = (type, status, reason, message, since = 3 * DAY) => ({ type, status, reason, message, lastTransitionTime: ago(since) });
+
+function cluster(name, { displayName, labels = {}, connection = "tunnel", version = "v1.34.2", nodes = { ready: 3, total: 3 }, heartbeat = 4_000, conditions = {}, ...metadata } = {}) {
+  const said = {
+    Ready: ["True", "AllChecksPassed", "Connected, healthy and of a supported version."],
+    Connected: ["True", "TunnelOpen", "The agent is connected."],
+    APIServerHealthy: ["True", "ReadyzOK", "/readyz answered ok."],
+    VersionSupported: ["True", "InRange", "The version is within >=1.19.0 <1.35.0"],
+    ...conditions,
+  };
+  return {
+    apiVersion: "cluster.x-k8s.io/v1beta1",
+    kind: "Cluster",
+    metadata: {
+      name,
+      namespace: "cpaas-system",
+      resourceVersion: "5",
+      creationTimestamp: ago(41 * DAY),
+      labels: { "cpaas.io/cluster-name": name, ...labels },
+      annotations: { "fleet.cpaas.io/connection": connection, ...(displayName ? { "cpaas.io/display-name": displayName } : {}) },
+      ...metadata,
+    },
+    spec: connection === "direct" ? { controlPlaneEndpoint: { host: "10.20.4.11", port: 6443 } } : {},
+    status: {
+      phase: version ? "Provisioned" : "Pending",
+      conditions: Object.entries(said).map(([type, [status, reason, message, since]]) => condition(type, status, reason, message, since)),
+      ...(version ? { kubernetesVersion: version, nodes, lastHeartbeatTime: ago(heartbeat) } : {}),
+    },
+  };
+}
+
+const silent = "No heartbeat for 40 s; the last known state may no longer hold.";
+const fleet = () => [
+  cluster("global", { displayName: "Platform hub", connection: "in-process" }),
+  cluster("gz-edge-03", {
+    displayName: "Guangzhou edge 03",
+    version: "v1.32.4",
+    nodes: { ready: 4, total: 4 },
+    heartbeat: 6 * MINUTE,
+    conditions: { Ready: ["Unknown", "HeartbeatLost", silent, 5 * MINUTE], Connected: ["False", "TunnelClosed", "The agent closed the connection: connection reset by peer", 6 * MINUTE], APIServerHealthy: ["Unknown", "HeartbeatLost", silent, 5 * MINUTE] },
+  }),
+  cluster("gz-prod-01", { displayName: "广州生产一", nodes: { ready: 48, total: 48 }, labels: { "cpaas.io/region": "gz" } }),
+  cluster("gz-prod-02", { displayName: "广州生产二", nodes: { ready: 31, total: 32 }, labels: { "cpaas.io/region": "gz" } }),
+  cluster("lab-bare-metal", { connection: "direct", version: "v1.31.9" }),
+  cluster("sh-payments-prod-with-a-name-of-the-greatest-length-allowed-001", {
+    displayName: "Shanghai payments, production, the second of three availability zones",
+    nodes: { ready: 1200, total: 1200 },
+    conditions: { Ready: ["False", "APIServerUnhealthy", "The API server answers, but /readyz fails.", 12 * MINUTE], APIServerHealthy: ["False", "ReadyzFailed", "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed", 12 * MINUTE] },
+  }),
+  cluster("old-timer", { version: "v1.18.20", conditions: { VersionSupported: ["False", "OutOfRange", "1.18.20 is outside >=1.19.0 <1.35.0"] } }),
+  cluster("warehouse-new", { version: "", conditions: { Ready: ["False", "WaitingForAgent", "No agent has connected yet."], Connected: ["False", "WaitingForAgent", "No agent has connected yet."] } }),
+  cluster("leaving", { deletionTimestamp: ago(MINUTE) }),
+];
+
+const many = (count) => Array.from({ length: count }, (_, index) => cluster(`fleet-${String(index).padStart(4, "0")}`, { version: `v1.${31 + (index % 4)}.${index % 7}` }));
+
+const script = `<img src=x onerror="alert(1)"><script>alert(2)</script>`;
+/** What the worst member could say of itself. Names are the hub's to check, and it does. */
+const hostile = () => {
+  const object = cluster("hostile", {
+    displayName: `${script}\u202Etxet desrever\u202C${"W".repeat(4_000)}`,
+    labels: { x: script, ["__proto__"]: "polluted", constructor: "javascript:alert(3)" },
+    version: `v1.34.0${script}`,
+    conditions: {
+      Ready: ["False", `"><svg/onload=alert(4)>`, `{{constructor.constructor('alert(5)')()}} $t(product.name) ${script}${"\n".repeat(200)}${"M".repeat(20_000)}`],
+    },
+  });
+  object.metadata.annotations["cpaas.io/platform-url"] = "javascript:alert(6)";
+  object.spec = { controlPlaneEndpoint: { host: "javascript:alert(7)//", port: 6443 } };
+  return object;
+};
+
+const refusal = (code, reason, message, more = {}) => ({ code, body: { kind: "Status", apiVersion: "v1", status: "Failure", reason, message, code, ...more.body }, headers: more.headers ?? {} });
+const forbidden = refusal(403, "Forbidden", 'clusters.cluster.x-k8s.io is forbidden: User "ada" cannot list resource "clusters" in API group "cluster.x-k8s.io" in the namespace "cpaas-system"');
+const ended = refusal(401, "Unauthorized", "Unauthorized");
+const session = { code: 200, body: { username: "ada@example.com", groups: ["platform-operators", "network"], expirationTimestamp: ago(-8 * 60 * MINUTE) } };
+
+const names = (page) => page.locator("[data-cluster-link]");
+const button = (page, en, zh) => page.getByRole("button", { name: new RegExp(`^(${en}|${zh})$`) });
+const fill = async (page) => {
+  await page.locator("input[name=username]").fill("ada@example.com");
+  await page.locator("input[name=password]").fill("secret");
+  await page.locator("form button[type=submit]").click();
+};
+const addDialog = async (page, index) => {
+  const words = index === 0 ? ["Import", "导入"] : ["Register", "注册"];
+  if (await button(page, "Add cluster", "添加集群").isVisible()) {
+    await button(page, "Add cluster", "添加集群").click();
+    await page.getByRole("menuitem").nth(index).click();
+  } else await button(page, ...words).first().click();
+  await page.getByRole("dialog").waitFor();
+};
+
+/**
+ * `answers` by method and path (see `stub`); `path` is what is opened; `act` leads from there to the state,
+ * and ends when it shows.
+ */
+export const states = {
+  "sign-in": { answers: { session: ended } },
+  "sign-in-missing": { answers: { session: ended }, act: async (page) => page.locator("form button[type=submit]").click() },
+  "sign-in-wrong": { answers: { session: ended, signIn: refusal(401, "Unauthorized", "wrong user name or password") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },
+  "sign-in-throttled": { answers: { session: ended, signIn: refusal(429, "TooManyRequests", "too many attempts", { headers: { "Retry-After": "30" } }) }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },
+  "sign-in-unreachable": { answers: { session: ended, signIn: "unreachable" }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },
+  "sign-in-failed": { answers: { session: ended, signIn: refusal(500, "InternalError", "the hub's store did not answer in time") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },
+  "session-ended": { path: "/clusters/gz-prod-01?sort=-nodes", answers: { session, list: ended }, act: async (page) => page.locator("input[name=username]").waitFor() },
+  "hub-unreachable": { answers: { session: "unreachable" }, act: async (page) => page.getByRole("heading").waitFor() },
+  "not-found": { path: "/nowhere", answers: { session, list: fleet }, act: async (page) => page.getByRole("heading").waitFor() },
+  "list": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => page.locator("[data-connection=live]").waitFor() },
+  "list-filtered": { path: "/clusters?q=gz-&health=healthy", answers: { session, list: fleet }, act: async (page) => names(page).first().waitFor() },
+  "list-filtered-out": { path: "/clusters?q=nothing-like-it", answers: { session, list: fleet }, act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "list-sorted": { path: "/clusters?sort=-nodes", answers: { session, list: fleet }, act: async (page) => names(page).first().waitFor() },
+  "list-many": { path: "/clusters", answers: { session, list: () => many(500) }, act: async (page) => page.locator("[data-connection=live]").waitFor() },
+  "list-empty": { path: "/clusters", answers: { session, list: [] }, act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "list-loading": { path: "/clusters", answers: { session, list: "never" }, act: async (page) => page.locator("[aria-busy]").waitFor() },
+  "list-slow": { path: "/clusters", answers: { session, list: "never" }, act: async (page) => page.getByText(/still waiting|仍在等待/i).waitFor() },
+  "list-forbidden": { path: "/clusters", answers: { session, list: forbidden }, act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "list-watch-forbidden": { path: "/clusters", answers: { session, list: fleet, watch: { ...forbidden, body: { ...forbidden.body, message: forbidden.body.message.replace("list", "watch") } } }, act: async (page) => names(page).first().waitFor() },
+  "list-failed": { path: "/clusters", answers: { session, list: { ...refusal(503, "ServiceUnavailable", "the hub's API server is starting"), headers: { "X-Request-Id": "6f3c1c0e-3a34-4c0e-9a3c-1f4f0f0a6b1e" } } }, act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "list-unreachable": { path: "/clusters", answers: { session, list: "unreachable" }, act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "list-reconnecting": { path: "/clusters", answers: { session, list: fleet, watch: "unreachable" }, act: async (page) => page.locator("[data-connection=reconnecting]").waitFor() },
+  "list-stale": { path: "/clusters", answers: { session, list: fleet, watch: "breaks" }, act: async (page) => page.locator("[data-connection=stale]").waitFor() },
+  "cluster": { path: "/clusters/gz-prod-01", answers: { session, list: fleet }, act: async (page) => page.getByRole("dialog").getByText("APIServerHealthy").waitFor() },
+  "cluster-lost": { path: "/clusters/gz-edge-03", answers: { session, list: fleet }, act: async (page) => page.getByRole("dialog").getByText("APIServerHealthy").waitFor() },
+  "cluster-long": { path: "/clusters/sh-payments-prod-with-a-name-of-the-greatest-length-allowed-001", answers: { session, list: fleet }, act: async (page) => page.getByRole("dialog").getByText("APIServerHealthy").waitFor() },
+  "cluster-missing": { path: "/clusters/nowhere", answers: { session, list: fleet }, act: async (page) => page.getByRole("dialog").getByRole("heading", { level: 2 }).nth(1).waitFor() },
+  "cluster-forbidden": { path: "/clusters/gz-prod-01", answers: { session, list: forbidden }, act: async (page) => page.getByRole("dialog").waitFor() },
+  "hostile": { path: "/clusters/hostile", answers: { session, list: () => [...fleet(), hostile()] }, act: async (page) => page.getByRole("dialog").getByText("APIServerHealthy").waitFor() },
+  "hostile-list": { path: "/clusters?sort=-health", answers: { session, list: () => [hostile(), ...fleet()] }, act: async (page) => names(page).first().waitFor() },
+  "import": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await addDialog(page, 0); } },
+  "import-token-missing": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await addDialog(page, 0); await page.getByRole("radio").nth(1).click(); await page.getByRole("dialog").locator("button[type=submit]").click(); } },
+  "import-reachable": {
+    path: "/clusters",
+    answers: { session, list: fleet, check: { code: 200, body: { serverReachable: true, version: "v1.33.5", nodes: 5 } } },
+    act: async (page) => { await names(page).first().waitFor(); await addDialog(page, 0); await page.locator("input[name=name]").fill("edge"); await page.locator("textarea").fill("kind: Config"); await page.getByRole("dialog").locator("button[type=submit]").click(); await page.getByText("v1.33.5").waitFor(); },
+  },
+  "import-refused": {
+    path: "/clusters",
+    answers: { session, list: fleet, check: refusal(422, "Invalid", "refused", { body: { details: { causes: [{ field: "kubeconfig.users[0].user.exec", message: "exec plugins run programs on the hub and are refused; use a token or a client certificate" }] } } }) },
+    act: async (page) => { await names(page).first().waitFor(); await addDialog(page, 0); await page.locator("input[name=name]").fill("edge"); await page.locator("textarea").fill("kind: Config"); await page.getByRole("dialog").locator("button[type=submit]").click(); await page.locator("textarea[aria-invalid=true]").waitFor(); },
+  },
+  "register": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await addDialog(page, 1); await page.getByRole("dialog").locator("button[type=submit]").click(); } },
+  "register-waiting": {
+    path: "/clusters",
+    answers: { session, list: fleet, register: { code: 201, body: { name: "edge", token: "t", expirationTimestamp: ago(-DAY), command: `acp agent join https://hub.example:8443 --cluster edge --token ${"k7".repeat(22)} --ca-hash sha256:${"5a1c".repeat(16)}`, manifest: "apiVersion: v1\nkind: Namespace\n" } } },
+    act: async (page) => { await names(page).first().waitFor(); await addDialog(page, 1); await page.locator("input[name=name]").fill("edge"); await page.getByRole("dialog").locator("button[type=submit]").click(); await page.locator("[data-progress]").waitFor(); },
+  },
+  "remove": { path: "/clusters/lab-bare-metal", answers: { session, list: fleet }, act: async (page) => { await button(page, "Remove…", "移除…").click(); await page.locator("#remove-cluster").waitFor(); } },
+  "remove-refused": {
+    path: "/clusters/lab-bare-metal",
+    answers: { session, list: fleet, remove: refusal(403, "Forbidden", 'clusters.cluster.x-k8s.io "lab-bare-metal" is forbidden: User "ada" cannot delete resource "clusters" in API group "cluster.x-k8s.io" in the namespace "cpaas-system"') },
+    act: async (page) => { await button(page, "Remove…", "移除…").click(); await page.locator("#remove-cluster input").fill("lab-bare-metal"); await page.locator("[form=remove-cluster]").click(); await page.getByRole("alert").waitFor(); },
+  },
+  "user-menu": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await button(page, "User menu", "用户菜单").click(); await page.getByRole("menu").waitFor(); } },
+  "row-menu": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await page.getByRole("button", { name: /lab-bare-metal/ }).click(); await page.getByRole("menu").waitFor(); } },
+  "shortcuts": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await page.keyboard.press("?"); await page.getByRole("dialog").waitFor(); } },
+  "focus": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await page.keyboard.press("j"); await page.keyboard.press("j"); } },
+};
+
+/** Runs in the page, before anything else does. */
+function stub({ answers, clusters }) {
+  const respond = (answer) => {
+    if (answer === "never") return new Promise(() => undefined);
+    if (answer === undefined || answer === "unreachable") return Promise.reject(new TypeError("Failed to fetch"));
+    return Promise.resolve(new Response(JSON.stringify(answer.body), { status: answer.code, headers: answer.headers ?? {} }));
+  };
+  let watches = 0;
+  globalThis.__requests = 0;
+  globalThis.fetch = (input, init = {}) => {
+    globalThis.__requests++;
+    const url = new URL(String(input), location.href);
+    const method = init.method ?? "GET";
+    if (url.pathname === "/auth/v1/sessions") return respond(answers.signIn);
+    if (url.pathname === "/auth/v1/sessions/current") return respond(answers.session);
+    if (url.pathname.endsWith("/imports")) return respond(answers.check);
+    if (url.pathname.endsWith("/registrations")) return respond(answers.register);
+    if (!url.pathname.startsWith(clusters)) return Promise.reject(new TypeError(`not stubbed: ${url.pathname}`));
+    if (method === "DELETE") return respond(answers.remove);
+    if (!url.searchParams.has("watch")) {
+      if (!Array.isArray(answers.list)) return respond(answers.list);
+      return respond({ code: 200, body: { metadata: { resourceVersion: "5" }, items: answers.list } });
+    }
+    if (answers.watch === "breaks" && watches++ > 0) return respond("unreachable");
+    if (answers.watch && answers.watch !== "breaks") return respond(answers.watch);
+    const body = new ReadableStream({
+      start(controller) {
+        globalThis.__sendEvent = (type, object) => controller.enqueue(new TextEncoder().encode(`${JSON.stringify({ type, object })}\n`));
+        if (answers.watch === "breaks") setTimeout(() => controller.error(new TypeError("network error")), 500);
+        init.signal?.addEventListener("abort", () => controller.error(init.signal.reason));
+      },
+    });
+    return Promise.resolve(new Response(body));
+  };
+}
+
+const CLUSTERS = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
+
+/** Opens a page in a state. The page should be fresh: the answers stay with its context. */
+export async function show(page, name) {
+  const { path = "/", answers, act } = states[name];
+  const list = typeof answers.list === "function" ? answers.list() : answers.list;
+  await page.addInitScript(stub, { answers: { ...answers, list }, clusters: CLUSTERS });
+  await page.goto(path);
+  await page.locator("#root > *").first().waitFor();
+  await act?.(page);
+}
+
+/** Sends a watch event about the object of that name, and waits for it to be drawn. */
+export async function sendEvent(page, type, name) {
+  const object = [...fleet(), hostile()].find(({ metadata }) => metadata.name === name);
+  object.metadata.resourceVersion = "6";
+  object.status.lastHeartbeatTime = new Date().toISOString();
+  await page.evaluate(([kind, changed]) => globalThis.__sendEvent(kind, changed), [type, object]);
+  await page.locator(`time[datetime="${object.status.lastHeartbeatTime}"]`).first().waitFor();
+}

@@ -101,7 +101,7 @@ pub enum Command {
     Plugin(Plugin),
     /// Print the session's token for kubectl
     #[command(hide = true)]
-    GetToken,
+    GetToken(GetToken),
     /// Anything else is kubectl's or a plugin's.
     #[command(external_subcommand)]
     Other(Vec<OsString>),
@@ -141,6 +141,17 @@ pub struct Login {
     /// Write the token into the kubeconfig instead of a private cache
     #[arg(long)]
     pub token_in_kubeconfig: bool,
+}
+
+/// Whose token: all that a kubeconfig's user entry says, or what is missing from the session in force.
+#[derive(Clone, Debug, Args)]
+pub struct GetToken {
+    /// Platform that issued the token
+    #[arg(long, value_name = "URL", requires = "username")]
+    pub platform_url: Option<String>,
+    /// User of the platform
+    #[arg(long, requires = "platform_url")]
+    pub username: Option<String>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -268,6 +279,9 @@ pub struct Get {
     /// Succeed when a named object does not exist
     #[arg(long)]
     pub ignore_not_found: bool,
+    /// Sort by a field, such as .metadata.creationTimestamp
+    #[arg(long, value_name = "PATH")]
+    pub sort_by: Option<String>,
     /// Ask for lists in pieces of this size
     #[arg(long, default_value_t = 500, value_name = "N")]
     pub chunk_size: u32,
@@ -304,9 +318,9 @@ pub struct Apply {
     /// Take over fields that others own; with --server-side
     #[arg(long, requires = "server_side")]
     pub force_conflicts: bool,
-    /// Who owns the fields; with --server-side
-    #[arg(long, value_name = "NAME", default_value = "kubectl")]
-    pub field_manager: String,
+    /// Who owns the fields; kubectl-client-side-apply, or kubectl with --server-side
+    #[arg(long, value_name = "NAME")]
+    pub field_manager: Option<String>,
     /// Stop before sending or before storing
     #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
     pub dry_run: DryRun,
@@ -373,14 +387,26 @@ pub struct Delete {
 #[derive(Clone, Debug, Args)]
 pub struct Logs {
     /// POD or TYPE/NAME
-    #[arg(value_name = "POD")]
-    pub resource: String,
+    #[arg(value_name = "POD", required_unless_present = "selector", conflicts_with = "selector")]
+    pub resource: Option<String>,
     /// Container
     #[arg(value_name = "CONTAINER", conflicts_with = "container")]
     pub positional_container: Option<String>,
     /// Container
     #[arg(long, short)]
     pub container: Option<String>,
+    /// All containers of a pod
+    #[arg(long, conflicts_with_all = ["container", "positional_container"])]
+    pub all_containers: bool,
+    /// Of all pods with these labels
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// The pod and the container before each line
+    #[arg(long)]
+    pub prefix: bool,
+    /// How many logs may be followed at once
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub max_log_requests: usize,
     /// Follow as new lines come
     #[arg(long, short)]
     pub follow: bool,
@@ -390,9 +416,9 @@ pub struct Logs {
     /// Times before each line
     #[arg(long)]
     pub timestamps: bool,
-    /// Only this many of the latest lines; below 0 all
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "LINES")]
-    pub tail: i64,
+    /// Only this many of the latest lines; below 0 all, as without a selector; with one 10
+    #[arg(long, allow_negative_numbers = true, value_name = "LINES")]
+    pub tail: Option<i64>,
     /// Only what is newer, such as 5m
     #[arg(long, value_name = "DURATION")]
     pub since: Option<String>,

@@ -13,6 +13,7 @@ pub mod login;
 pub mod logs;
 pub mod merge;
 pub mod session;
+pub mod sort;
 pub mod version;
 pub mod watch;
 
@@ -27,6 +28,7 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::http::Endpoint;
 use crate::kubeconfig;
+use crate::output::table::harmless;
 use crate::resource::{Routed, routing_note};
 use crate::session::GLOBAL;
 use crate::text::Text;
@@ -57,7 +59,7 @@ impl Cx {
             }
         };
         let explicit = global.config.as_deref().or(global.kubeconfig.as_deref());
-        let paths = kubeconfig::paths(&env, explicit)?;
+        let paths = kubeconfig::paths(&env, explicit);
         let selection = Selection {
             session: global.session.clone(),
             cluster: global.cluster.clone(),
@@ -117,5 +119,6 @@ impl Opened {
 
 /// `deployment.apps/web`.
 pub fn printed_name(resource: &Resource, object: &Value) -> String {
-    format!("{}/{}", resource.printed(), object["metadata"]["name"].as_str().unwrap_or_default())
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    format!("{}/{}", resource.printed(), harmless(name))
 }

@@ -1,6 +1,7 @@
 //! Tokens: kept in a private cache beside the kubeconfig, handed out by `ac get-token`.
 //!
 //! A kubeconfig is copied, mailed and checked in; a token in it goes along. So the kubeconfig only says whom to ask.
+//! Two kubeconfigs may use one session name for different users or platforms, so a token is kept under all three.
 
 use std::path::PathBuf;
 
@@ -14,12 +15,36 @@ use crate::kubeconfig::write_private;
 use crate::session::Session;
 use crate::text::Text;
 
+/// Whose token it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// The session's name.
+    pub session: String,
+    /// The platform that issued the token; it is never sent anywhere else.
+    pub platform_url: String,
+    /// The user's name on the platform.
+    pub username: String,
+}
+
+impl Owner {
+    /// The owner of a session's token.
+    pub fn of(session: &Session) -> Self {
+        Self {
+            session: session.name.clone(),
+            platform_url: session.platform_url.clone(),
+            username: session.username.clone(),
+        }
+    }
+}
+
 /// A token with what is needed to use it safely.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CachedToken {
-    /// The platform that issued it; it is never sent anywhere else.
-    pub platform_url: String,
+    /// Whose it is.
+    #[serde(flatten)]
+    pub owner: Owner,
     /// The bearer token.
     pub token: String,
     /// When it ends, if the platform said.
@@ -29,20 +54,23 @@ pub struct CachedToken {
 
 impl std::fmt::Debug for CachedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CachedToken").field("platform_url", &self.platform_url).finish_non_exhaustive()
+        f.debug_struct("CachedToken").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
-/// The cache file of a session. The name is encoded so that no session name leaves the folder.
-fn path(env: &Environment, session: &str) -> Result<PathBuf> {
+/// The cache file of a session. No name leaves the folder: the session's is encoded, the rest is a hash.
+fn path(env: &Environment, owner: &Owner) -> Result<PathBuf> {
     let dir = env.cache_dir().ok_or_else(|| Error::told(Text::NoHome {}))?;
-    let name = percent_encoding::utf8_percent_encode(session, percent_encoding::NON_ALPHANUMERIC);
-    Ok(dir.join("sessions").join(format!("{name}.json")))
+    let name = percent_encoding::utf8_percent_encode(&owner.session, percent_encoding::NON_ALPHANUMERIC);
+    let whose = format!("{}\n{}", owner.platform_url, owner.username);
+    let hash = ring::digest::digest(&ring::digest::SHA256, whose.as_bytes());
+    let hash: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(dir.join("sessions").join(format!("{name}-{hash}.json")))
 }
 
-/// Keeps a token for a session.
-pub fn store(env: &Environment, session: &str, token: &CachedToken) -> Result<()> {
-    let path = path(env, session)?;
+/// Keeps a token.
+pub fn store(env: &Environment, token: &CachedToken) -> Result<()> {
+    let path = path(env, &token.owner)?;
     let failed = |error: crate::error::BoxError| {
         Error::told(Text::CouldNotWriteFile { path: path.display().to_string() }).because(error)
     };
@@ -50,15 +78,16 @@ pub fn store(env: &Environment, session: &str, token: &CachedToken) -> Result<()
     write_private(&path, &text).map_err(|error| failed(error.into()))
 }
 
-/// The session's token, if one is kept.
-pub fn load(env: &Environment, session: &str) -> Option<CachedToken> {
-    let text = std::fs::read(path(env, session).ok()?).ok()?;
-    serde_json::from_slice(&text).ok()
+/// The owner's token, if one is kept.
+pub fn load(env: &Environment, owner: &Owner) -> Option<CachedToken> {
+    let text = std::fs::read(path(env, owner).ok()?).ok()?;
+    let token: CachedToken = serde_json::from_slice(&text).ok()?;
+    (token.owner == *owner).then_some(token)
 }
 
-/// Forgets the session's token.
-pub fn forget(env: &Environment, session: &str) -> Result<()> {
-    let path = path(env, session)?;
+/// Forgets the owner's token.
+pub fn forget(env: &Environment, owner: &Owner) -> Result<()> {
+    let path = path(env, owner)?;
     match std::fs::remove_file(&path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -77,18 +106,18 @@ pub fn token_for(env: &Environment, session: &Session, user: &Value, now: Timest
     if let Some(token) = user["token"].as_str().filter(|token| !token.is_empty()) {
         return Ok(token.to_owned());
     }
-    usable(load(env, &session.name), &session.platform_url, now)
+    usable(load(env, &Owner::of(session)), now)
+        .map(|cached| cached.token)
         .ok_or_else(|| expired(&session.name, &session.platform_url))
 }
 
-fn usable(cached: Option<CachedToken>, platform_url: &str, now: Timestamp) -> Option<String> {
-    let cached = cached.filter(|cached| cached.platform_url == platform_url)?;
-    let alive = cached.expiration_timestamp.is_none_or(|end| end > now);
-    (alive && !cached.token.trim().is_empty()).then_some(cached.token)
+fn usable(cached: Option<CachedToken>, now: Timestamp) -> Option<CachedToken> {
+    let alive = |cached: &CachedToken| cached.expiration_timestamp.is_none_or(|end| end > now);
+    cached.filter(|cached| alive(cached) && !cached.token.trim().is_empty())
 }
 
 /// The user entry's credentials: ask us.
-pub fn exec_entry(env: &Environment, session: &str) -> Value {
+pub fn exec_entry(env: &Environment, owner: &Owner) -> Value {
     // The bare name survives an upgrade that moves the binary; the full path is for a binary outside PATH.
     let here = std::fs::canonicalize(&env.executable).unwrap_or_else(|_| env.executable.clone());
     let on_path = env.find_program("ac").and_then(|found| std::fs::canonicalize(found).ok());
@@ -96,7 +125,8 @@ pub fn exec_entry(env: &Environment, session: &str) -> Value {
     json!({"exec": {
         "apiVersion": "client.authentication.k8s.io/v1",
         "command": command,
-        "args": ["get-token", "--session", session],
+        "args": ["get-token", "--session", owner.session, "--platform-url", owner.platform_url,
+            "--username", owner.username],
         "interactiveMode": "Never",
         "provideClusterInfo": true,
         "installHint": "Install ac, the ACP command line, and put it on PATH.",
@@ -106,27 +136,17 @@ pub fn exec_entry(env: &Environment, session: &str) -> Value {
 /// The answer to `ac get-token`: an ExecCredential on one line.
 ///
 /// `request` is what the caller put into `KUBERNETES_EXEC_INFO`. A server outside the token's platform gets nothing.
-pub fn exec_credential(env: &Environment, session: &str, request: Option<&str>, now: Timestamp) -> Result<String> {
-    let cached = load(env, session);
-    let platform_url = cached.as_ref().map(|cached| cached.platform_url.clone()).unwrap_or_default();
+pub fn exec_credential(env: &Environment, owner: &Owner, request: Option<&str>, now: Timestamp) -> Result<String> {
     if let Some(server) = request
         .and_then(|text| serde_json::from_str::<Value>(text).ok())
         .and_then(|info| info["spec"]["cluster"]["server"].as_str().map(str::to_owned))
-        && !platform_url.is_empty()
-        && !same_origin(&server, &platform_url)
+        && !same_origin(&server, &owner.platform_url)
     {
-        return Err(Error::told(Text::TokenForOtherServer { session: session.to_owned(), server }));
+        return Err(Error::told(Text::TokenForOtherServer { session: owner.session.clone(), server }));
     }
-    let end = cached.as_ref().and_then(|cached| cached.expiration_timestamp);
-    let token = usable(cached, &platform_url, now).ok_or_else(|| {
-        Error::told(Text::SessionExpired {
-            session: session.to_owned(),
-            url: if platform_url.is_empty() { "URL".to_owned() } else { platform_url.clone() },
-        })
-        .exit(Exit::NeedsLogin)
-    })?;
-    let mut status = json!({"token": token});
-    if let Some(end) = end {
+    let cached = usable(load(env, owner), now).ok_or_else(|| expired(&owner.session, &owner.platform_url))?;
+    let mut status = json!({"token": cached.token});
+    if let Some(end) = cached.expiration_timestamp {
         status["expirationTimestamp"] = end.to_string().into();
     }
     Ok(json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}).to_string())
@@ -151,20 +171,30 @@ mod tests {
         (dir, env)
     }
 
-    fn token(end: Option<&str>) -> CachedToken {
-        CachedToken {
+    fn owner(session: &str) -> Owner {
+        Owner {
+            session: session.to_owned(),
             platform_url: "https://acp.example".to_owned(),
+            username: "ada@example.com".to_owned(),
+        }
+    }
+
+    fn token(session: &str, end: Option<&str>) -> CachedToken {
+        CachedToken {
+            owner: owner(session),
             token: "sesame".to_owned(),
             expiration_timestamp: end.map(|end| end.parse().unwrap()),
         }
     }
 
-    const NOW: &str = "2026-01-01T00:00:00Z";
+    fn ask(env: &Environment, owner: &Owner, request: Option<&str>) -> Result<String> {
+        exec_credential(env, owner, request, "2026-01-01T00:00:00Z".parse().unwrap())
+    }
 
     #[test]
     fn the_cache_is_private_and_the_name_cannot_leave_it() {
         let (dir, env) = scratch();
-        store(&env, "../../x", &token(None)).unwrap();
+        store(&env, &token("../../x", None)).unwrap();
         let files: Vec<_> = std::fs::read_dir(dir.path().join("acp/sessions")).unwrap().collect();
         assert_eq!(files.len(), 1);
         #[cfg(unix)]
@@ -173,34 +203,34 @@ mod tests {
             let path = files.into_iter().next().unwrap().unwrap().path();
             assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
-        forget(&env, "../../x").unwrap();
-        assert!(load(&env, "../../x").is_none());
+        forget(&env, &owner("../../x")).unwrap();
+        assert!(load(&env, &owner("../../x")).is_none());
     }
 
     #[test]
     fn an_expired_or_missing_token_names_the_command_and_exits_with_4() {
         let (_dir, env) = scratch();
-        store(&env, "s", &token(Some("2025-01-01T00:00:00Z"))).unwrap();
-        let error = exec_credential(&env, "s", None, NOW.parse().unwrap()).unwrap_err();
+        store(&env, &token("s", Some("2025-01-01T00:00:00Z"))).unwrap();
+        let error = ask(&env, &owner("s"), None).unwrap_err();
         assert_eq!(error.exit_code(), 4);
         assert!(error.to_string().contains("ac login https://acp.example --name s"), "{error}");
-        assert_eq!(exec_credential(&env, "other", None, NOW.parse().unwrap()).unwrap_err().exit_code(), 4);
+        assert_eq!(ask(&env, &owner("other"), None).unwrap_err().exit_code(), 4);
     }
 
     #[test]
     fn case_39_an_empty_token_is_never_used() {
         let (_dir, env) = scratch();
-        store(&env, "s", &CachedToken { token: "  ".to_owned(), ..token(None) }).unwrap();
-        assert_eq!(exec_credential(&env, "s", None, NOW.parse().unwrap()).unwrap_err().exit_code(), 4);
+        store(&env, &CachedToken { token: "  ".to_owned(), ..token("s", None) }).unwrap();
+        assert_eq!(ask(&env, &owner("s"), None).unwrap_err().exit_code(), 4);
     }
 
     #[test]
     fn a_token_goes_to_its_own_platform_only() {
         let (_dir, env) = scratch();
-        store(&env, "s", &token(None)).unwrap();
+        store(&env, &token("s", None)).unwrap();
         let ask = |server: &str| {
             let info = json!({"spec": {"cluster": {"server": server}}}).to_string();
-            exec_credential(&env, "s", Some(&info), NOW.parse().unwrap())
+            ask(&env, &owner("s"), Some(&info))
         };
         assert!(ask("https://acp.example/kubernetes/east/").unwrap().contains("sesame"));
         for other in ["https://acp.example.evil/", "http://acp.example/", "https://acp.example:8443/", "nonsense"] {
@@ -210,7 +240,20 @@ mod tests {
     }
 
     #[test]
+    fn one_session_name_for_two_users_or_platforms_is_two_tokens() {
+        let (_dir, env) = scratch();
+        let other_user = Owner { username: "eve@example.com".to_owned(), ..owner("s") };
+        let other_platform = Owner { platform_url: "https://other.example".to_owned(), ..owner("s") };
+        store(&env, &token("s", None)).unwrap();
+        assert!(ask(&env, &other_user, None).is_err() && ask(&env, &other_platform, None).is_err());
+        store(&env, &CachedToken { owner: other_user.clone(), token: "hers".to_owned(), ..token("s", None) }).unwrap();
+        assert!(ask(&env, &owner("s"), None).unwrap().contains("sesame"));
+        forget(&env, &other_user).unwrap();
+        assert!(ask(&env, &owner("s"), None).is_ok());
+    }
+
+    #[test]
     fn case_44_debug_output_has_no_token() {
-        assert!(!format!("{:?}", token(None)).contains("sesame"));
+        assert!(!format!("{:?}", token("s", None)).contains("sesame"));
     }
 }

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use serde_json::Value;
 
+use crate::output::table::harmless;
 use crate::text::{Lang, Text};
 
 /// Any error as the cause of another.
@@ -149,20 +150,21 @@ impl Error {
                 let mut first = format!("error: {}", told.text.render(lang));
                 if let Some(source) = &told.source {
                     first.push_str(": ");
-                    first.push_str(&chain(source.as_ref()));
+                    first.push_str(&harmless(&chain(source.as_ref())));
                 }
                 let hint = told.hint.as_ref().map(|hint| format!("hint: {}", hint.render(lang)));
                 std::iter::once(first).chain(hint).collect()
             }
             Self::Api(error) => {
-                let mut lines = vec![error.first_line()];
+                // Its words may come from a cluster that nobody should trust with the terminal.
+                let mut lines: Vec<String> = error.first_line().split('\n').map(harmless).collect();
                 if let Some(id) = error.request_id.as_ref().filter(|_| error.code >= 500) {
                     lines.push(Text::RequestId { id: id.clone() }.render(lang));
                 }
                 lines
             }
-            Self::Connect { source, .. } => {
-                vec![format!("Unable to connect to the server: {}", chain(source.as_ref()))]
+            Self::Connect { server, source } => {
+                vec![format!("Unable to connect to the server: {server}: {}", harmless(&chain(source.as_ref())))]
             }
             Self::OutputClosed | Self::Reported(_) => Vec::new(),
         }
@@ -300,6 +302,16 @@ mod tests {
             json!({"reason": "Invalid", "details": {"kind": "Pod", "name": "a",
                 "causes": [{"field": "a", "message": "x"}, {"field": "b", "message": "y"}]}}),
             "The Pod \"a\" is invalid: \n* a: x\n* b: y",
+        );
+    }
+
+    #[test]
+    fn a_servers_words_cannot_steer_the_terminal() {
+        let status = json!({"reason": "Forbidden", "message": "\u{1b}]0;owned\u{7} no\nsecond line"});
+        let error = ApiError { code: 403, status, context: None, request_id: None, retry_after: None };
+        assert_eq!(
+            Error::Api(Box::new(error)).lines(Lang::En),
+            ["Error from server (Forbidden): ^[]0;owned\\u{7} no", "second line"]
         );
     }
 

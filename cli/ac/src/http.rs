@@ -129,6 +129,23 @@ impl Endpoint {
         self.client.clone()
     }
 
+    /// An error from a request that kube made for us.
+    pub fn failed(&self, error: kube::Error) -> Error {
+        match (error, &self.session) {
+            (kube::Error::Api(status), Some((session, platform_url))) if status.code == 401 => {
+                credentials::expired(session, platform_url)
+            }
+            (kube::Error::Api(status), _) => Error::Api(Box::new(ApiError {
+                code: status.code,
+                status: serde_json::to_value(&status).unwrap_or_default(),
+                context: None,
+                request_id: None,
+                retry_after: None,
+            })),
+            (other, _) => self.unreachable(chain(&other)),
+        }
+    }
+
     /// Shows a request that kube makes for us.
     pub fn announce(&self, method: &Method, path: &str) {
         if self.verbosity >= 6 {
@@ -293,20 +310,6 @@ fn split_lines(chunks: impl Stream<Item = Result<Bytes>>) -> impl Stream<Item = 
             }
         }
     })
-}
-
-/// An error from kube's own streams in our words.
-pub fn from_kube(error: kube::Error, server: &str) -> Error {
-    match error {
-        kube::Error::Api(status) => Error::Api(Box::new(ApiError {
-            code: status.code,
-            status: serde_json::json!({"reason": status.reason, "message": status.message}),
-            context: None,
-            request_id: None,
-            retry_after: None,
-        })),
-        other => Error::Connect { server: server.to_owned(), source: chain(&other).into() },
-    }
 }
 
 #[cfg(test)]

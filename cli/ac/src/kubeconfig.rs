@@ -72,10 +72,10 @@ pub struct Kubeconfig {
     files: Vec<File>,
 }
 
-/// Which files apply: an explicit one, else `KUBECONFIG`, else `~/.kube/config`.
-pub fn paths(env: &Environment, explicit: Option<&Path>) -> Result<Vec<PathBuf>> {
+/// Which files apply: an explicit one, else `KUBECONFIG`, else `~/.kube/config`; none where there is no home.
+pub fn paths(env: &Environment, explicit: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = explicit {
-        return Ok(vec![path.to_owned()]);
+        return vec![path.to_owned()];
     }
     if let Some(list) = env.var("KUBECONFIG") {
         let mut paths: Vec<PathBuf> = Vec::new();
@@ -85,16 +85,18 @@ pub fn paths(env: &Environment, explicit: Option<&Path>) -> Result<Vec<PathBuf>>
             }
         }
         if !paths.is_empty() {
-            return Ok(paths);
+            return paths;
         }
     }
-    let home = env.home().ok_or_else(|| Error::told(Text::NoHome {}))?;
-    Ok(vec![home.join(".kube").join("config")])
+    env.home().map(|home| home.join(".kube").join("config")).into_iter().collect()
 }
 
 impl Kubeconfig {
     /// Reads the files; those that do not exist count as empty.
     pub fn load(paths: &[PathBuf]) -> Result<Self> {
+        if paths.is_empty() {
+            return Err(Error::told(Text::NoHome {}));
+        }
         Ok(Self { files: paths.iter().map(|path| File::read(path)).collect::<Result<_>>()? })
     }
 
@@ -205,7 +207,8 @@ impl File {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Value::Null, false),
             Err(error) => return Err(failed(error.into())),
         };
-        if !root.is_object() && !root.is_null() {
+        // What we would not understand we would not keep either.
+        if !is_kubeconfig(&root) {
             return Err(Error::told(Text::NotAKubeconfig { path: path.display().to_string() }));
         }
         Ok(Self { path: path.to_owned(), root, exists, changed: false })
@@ -265,6 +268,18 @@ impl File {
             Error::told(Text::CouldNotWriteFile { path: self.path.display().to_string() }).because(error)
         })
     }
+}
+
+/// Whether there is nothing, or what may be missing but is of the right form.
+fn is_kubeconfig(root: &Value) -> bool {
+    let entries = |section: Section| match &root[section.list()] {
+        Value::Array(items) => items.iter().all(Value::is_object),
+        other => other.is_null(),
+    };
+    let current = &root["current-context"];
+    (root.is_object() || root.is_null())
+        && [Section::Clusters, Section::Contexts, Section::Users].into_iter().all(entries)
+        && (current.is_string() || current.is_null())
 }
 
 /// Writes a file that only its owner may read, replacing an older one in one step.

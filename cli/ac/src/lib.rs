@@ -76,6 +76,10 @@ fn unparsed(env: &Environment, arguments: &[OsString], error: &clap::Error) -> i
     }
     // Nowhere to report a closed terminal to.
     let _ = error.print();
+    if shared && error.kind() == ErrorKind::UnknownArgument {
+        let ui = Ui::new(env, false, ui::ColorChoice::Auto);
+        ui.err_line(&format!("hint: {}", Text::HintKubectlFlag {}.render(ui.lang())));
+    }
     match error.exit_code() {
         0 => 0,
         _ if shared => Exit::Failure as i32,
@@ -87,7 +91,7 @@ fn dispatch(cx: &Cx, command: Command) -> Result<i32> {
     match command {
         Command::Completion { shell } => commands::completion::script(cx, shell),
         Command::Plugin(args::Plugin::List { name_only }) => kubectl::list_plugins(cx, name_only),
-        Command::GetToken => commands::session::get_token(cx),
+        Command::GetToken(get) => commands::session::get_token(cx, get),
         Command::Namespace { name } => commands::session::namespace(cx, name.as_deref()),
         Command::Config(args::Config::GetSessions) => commands::session::get_sessions(cx),
         Command::Config(args::Config::UseSession { name }) => commands::session::use_session(cx, &name),
@@ -121,7 +125,7 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             Command::Register(args::Register::Cluster(register)) => commands::clusters::register(cx, &register).await,
             Command::Completion { .. }
             | Command::Plugin(_)
-            | Command::GetToken
+            | Command::GetToken(_)
             | Command::Namespace { .. }
             | Command::Config(_)
             | Command::Other(_) => unreachable!("answered without a server"),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Exit, Result};
 use crate::kubeconfig::{Kubeconfig, Section};
 use crate::text::Text;
 
@@ -149,10 +149,12 @@ pub fn find(config: &Kubeconfig, name: Option<&str>) -> Result<Session> {
             .into_iter()
             .find(|session| session.name == name)
             .ok_or_else(|| Error::told(Text::NoSuchSession { session: name.to_owned() }).hint(Text::HintSessions {})),
-        None => config
-            .current_context()
-            .and_then(|context| of_context(config, &context))
-            .ok_or_else(|| Error::told(Text::NoCurrentSession {}).hint(Text::HintSessions {})),
+        None => config.current_context().and_then(|context| of_context(config, &context)).ok_or_else(|| {
+            match all(config).is_empty() {
+                true => Error::told(Text::NoSessions {}).hint(Text::HintLogin {}).exit(Exit::NeedsLogin),
+                false => Error::told(Text::NoCurrentSession {}).hint(Text::HintSessions {}),
+            }
+        }),
     }
 }
 

@@ -83,6 +83,7 @@ catalogue! {
     BadJsonPath { template, problem } "error parsing jsonpath {template}, {problem}" "无法解析 jsonpath {template}：{problem}";
     BadNamespace { namespace } "\"{namespace}\" cannot be a namespace's name" "\"{namespace}\" 不能作为命名空间名称";
     BadRequest {} "could not form the request" "无法构造请求";
+    BadSelector { why } "the label selector is not valid: {why}" "标签选择器无效：{why}";
     BadSessionName { name } "\"{name}\" cannot be a session's name" "\"{name}\" 不能作为会话名称";
     BadToken {} "the token contains blanks" "令牌中含有空白字符";
     BadTypeName { argument } "arguments in resource/name form must have a single resource and name, not \"{argument}\""
@@ -105,6 +106,7 @@ catalogue! {
     ClustersByName {} "clusters are removed by name, one by one" "集群只能按名称逐个移除";
     ClustersFromKubeconfig {} "the platform did not list its clusters; using those of the last sync"
         "平台未能列出集群，改用上次同步的集群列表";
+    CommandLost {} "the connection to the command was lost; it may still be running" "与命令的连接已断开，命令可能仍在运行";
     ContextUnusable { context } "context \"{context}\" cannot be used" "上下文 \"{context}\" 不可用";
     CouldNotReadAnswer {} "could not read the answer" "无法读取输入";
     CouldNotReadFile { path } "could not read {path}" "无法读取 {path}";
@@ -135,6 +137,8 @@ catalogue! {
         "请与管理员核对后执行 ac login URL --ca-fingerprint {fingerprint}";
     HintKubectl {} "install kubectl (https://kubernetes.io/docs/tasks/tools/) and put it on PATH"
         "请安装 kubectl（https://kubernetes.io/docs/tasks/tools/）并加入 PATH";
+    HintKubectlFlag {} "with kubectl on PATH, flags that only kubectl has work too"
+        "若 PATH 中有 kubectl，则 kubectl 独有的参数也可使用";
     HintLogin {} "ac login https://PLATFORM --name SESSION" "请执行 ac login https://PLATFORM --name SESSION";
     HintSessions {} "ac config get-sessions" "请执行 ac config get-sessions";
     HintSync { session } "ac config sync --session {session}" "请执行 ac config sync --session {session}";
@@ -155,13 +159,18 @@ catalogue! {
     NamespaceDiffers { own, asked }
         "the namespace from the provided object \"{own}\" does not match the namespace \"{asked}\". You must pass '--namespace={own}' to perform this operation."
         "对象中的命名空间 \"{own}\" 与指定的命名空间 \"{asked}\" 不一致，必须使用 '--namespace={own}'。";
+    NeedsOneCluster {} "this form of the command is kubectl's, which works on one cluster: leave out --all-clusters, --clusters and --ignore-errors"
+        "该命令形式由 kubectl 执行，只能用于一个集群：请去掉 --all-clusters、--clusters 和 --ignore-errors";
     NeedsValue { flag } "{flag} is needed: nobody is there to ask" "缺少 {flag}：当前无法交互询问";
     NoCaInChain { url } "the certificate of {url} is not trusted, and the server does not show the authority behind it"
         "{url} 的证书不受信任，且服务器没有出示其证书颁发机构";
     NoCertificateInFile { path } "{path} contains no certificate" "{path} 中没有证书";
+    NoClusterVisible { username } "\"{username}\" may not use any cluster of this platform; an administrator has to grant a role first"
+        "\"{username}\" 无权使用该平台的任何集群；请先由管理员授予角色";
     NoContextFor { cluster } "there is no context for cluster \"{cluster}\" yet" "集群 \"{cluster}\" 还没有上下文";
     NoCurrentSession {} "the current context belongs to no session" "当前上下文不属于任何会话";
-    NoHome {} "there is no home directory to keep configuration in" "没有可存放配置的主目录";
+    NoHome {} "there is no home directory to keep configuration in; set HOME, or use --config FILE"
+        "没有可存放配置的主目录；请设置 HOME，或使用 --config FILE";
     NoKubectl { verb } "\"{verb}\" is kubectl's, and there is no kubectl on PATH" "\"{verb}\" 由 kubectl 提供，但 PATH 中没有 kubectl";
     NoObjects {} "no objects passed to the command" "没有可处理的对象";
     NoPlugins {} "unable to find any ac or kubectl plugins in your PATH" "PATH 中没有找到任何 ac 或 kubectl 插件";
@@ -205,8 +214,14 @@ catalogue! {
         "会话 \"{session}\" 已过期；请执行：ac login {url} --name {session}";
     Synced { session, added, removed } "Session \"{session}\" is up to date (added: {added}; removed: {removed})."
         "会话 \"{session}\" 已是最新（新增：{added}；移除：{removed}）。";
+    SortFieldMissing { path } "couldn't find any field with path \"{path}\" in the list of objects" "列表中的对象都没有路径为 \"{path}\" 的字段";
+    SortIgnored {} "--watch or --watch-only requested, --sort-by will be ignored" "指定了 --watch 或 --watch-only，将忽略 --sort-by";
     TokenEnds { time } "The token in it works once, until {time}." "其中的令牌只能使用一次，有效期至 {time}。";
     TokenForOtherServer { session, server } "the token of session \"{session}\" is not for {server}" "会话 \"{session}\" 的令牌不能用于 {server}";
+    TooLarge { what, limit } "{what} is larger than {limit}" "{what} 超过 {limit}";
+    TooManyLogs { count, limit }
+        "you are attempting to follow {count} log streams, but maximum allowed concurrency is {limit}, use --max-log-requests to increase the limit"
+        "要跟踪 {count} 个日志流，但最多只允许 {limit} 个；可用 --max-log-requests 提高上限";
     TooManyLogins { seconds } "too many attempts; try again in {seconds} seconds" "尝试次数过多，请在 {seconds} 秒后重试";
     TypeMissing {} "You must specify the type of resource. Use \"ac api-resources\" for a complete list of supported resources."
         "必须指定资源类型。可用 \"ac api-resources\" 查看支持的资源。";
@@ -216,6 +231,8 @@ catalogue! {
         "version difference between client ({client}) and server ({server}) exceeds the supported minor version skew of +/-1"
         "客户端（{client}）与服务器（{server}）的版本差超过了支持的一个次版本";
     WaitingForCluster { name } "Waiting for cluster \"{name}\" to join..." "正在等待集群 \"{name}\" 加入……";
+    WatchInterrupted { resource, why } "the watch of {resource} was interrupted and will be taken up again: {why}"
+        "对 {resource} 的监视中断，将继续尝试恢复：{why}";
     WatchOneType {} "you may only specify a single resource type" "监视时只能指定一种资源类型";
     WrongPassword { username } "wrong user name or password for \"{username}\"" "\"{username}\" 的用户名或密码错误";
 }

@@ -116,7 +116,10 @@ impl Ui {
         let mut line = String::new();
         let read = std::io::stdin().lock().read_line(&mut line);
         match read {
-            Ok(0) => Err(cancelled()),
+            Ok(0) => {
+                self.err_line("");
+                Err(cancelled())
+            }
             Ok(_) => Ok(Some(line.trim().to_owned())),
             Err(error) => Err(Error::told(Text::CouldNotReadAnswer {}).because(error)),
         }
@@ -127,10 +130,10 @@ impl Ui {
         if !self.interactive {
             return Ok(None);
         }
-        self.prompt(question);
-        match rpassword::read_password() {
-            Ok(secret) => Ok(Some(secret)),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(cancelled()),
+        let read = hidden::read_line(|| self.prompt(question));
+        match read {
+            Ok(Some(secret)) => Ok(Some(secret)),
+            Ok(None) => Err(cancelled()),
             Err(error) => Err(Error::told(Text::CouldNotReadAnswer {}).because(error)),
         }
     }
@@ -142,17 +145,112 @@ impl Ui {
     }
 }
 
+#[cfg(unix)]
+mod hidden {
+    //! A line that is typed without being shown, on a terminal that is put back whatever happens.
+
+    use std::io::{BufRead, Error, ErrorKind, Result, Write};
+
+    use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+
+    const CTRL_C: u8 = 3;
+
+    struct Shown(Termios);
+
+    impl Drop for Shown {
+        fn drop(&mut self) {
+            // A terminal that is gone needs no repair.
+            let _ = tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0);
+        }
+    }
+
+    /// Reads a line; `None` when the person would rather not. The question comes when nothing typed is shown any more.
+    pub(super) fn read_line(ask: impl FnOnce()) -> Result<Option<String>> {
+        let before = tcgetattr(rustix::stdio::stdin())?;
+        let mut quiet = before.clone();
+        // Ctrl-C ends the line instead of the process, which would leave the terminal silent.
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+        tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &quiet)?;
+        let shown = Shown(before);
+        ask();
+        let line = line_of(std::io::stdin().lock());
+        drop(shown);
+        // The line end that was typed was not shown either; there is nowhere to report a closed terminal to.
+        let _ = writeln!(std::io::stderr());
+        line
+    }
+
+    fn line_of(mut from: impl BufRead) -> Result<Option<String>> {
+        let mut line = Vec::new();
+        loop {
+            let typed = from.fill_buf()?;
+            if typed.is_empty() {
+                return Ok(None);
+            }
+            let end = typed.iter().position(|byte| matches!(*byte, b'\n' | CTRL_C));
+            let count = end.map_or(typed.len(), |end| end + 1);
+            line.extend_from_slice(&typed[..count]);
+            from.consume(count);
+            if end.is_some() {
+                return match line.pop() {
+                    Some(CTRL_C) => Ok(None),
+                    _ => String::from_utf8(line)
+                        .map(|line| Some(line.trim_end_matches('\r').to_owned()))
+                        .map_err(|_| Error::new(ErrorKind::InvalidData, "what was typed is not UTF-8")),
+                };
+            }
+        }
+    }
+
+    #[test]
+    fn a_line_ends_with_enter_and_not_with_ctrl_c() {
+        let read = |typed: &[u8]| line_of(typed).ok().flatten();
+        assert_eq!(read(b"sesame\nmore").as_deref(), Some("sesame"));
+        assert_eq!(read(b"sesame\r\n").as_deref(), Some("sesame"));
+        assert_eq!(read(b"\n").as_deref(), Some(""));
+        assert_eq!(read(b"sesa\x03"), None);
+        assert_eq!(read(b"sesa"), None, "the terminal went away");
+        assert_eq!(read(b"\xff\n"), None);
+    }
+}
+
+#[cfg(not(unix))]
+mod hidden {
+    //! A line that is typed without being shown.
+
+    use std::io::{ErrorKind, Result};
+
+    pub(super) fn read_line(ask: impl FnOnce()) -> Result<Option<String>> {
+        ask();
+        match rpassword::read_password() {
+            Ok(line) => Ok(Some(line)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// A person said no.
 pub fn cancelled() -> Error {
     Error::told(Text::Cancelled {}).exit(Exit::Cancelled)
 }
 
+/// Reads standard input to its end. What is too large is refused: a part of it would be something else.
+pub fn text_from_stdin(limit: u64, shown: &str) -> Result<String> {
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin().lock(), limit + 1), &mut text)
+        .map_err(|error| Error::told(Text::CouldNotReadStdin {}).because(error))?;
+    match text.len() as u64 > limit {
+        true => Err(Error::told(Text::TooLarge { what: "STDIN".to_owned(), limit: shown.to_owned() })),
+        false => Ok(text),
+    }
+}
+
 /// Reads a secret from standard input: everything up to the end, less the line end. Empty is refused.
 pub fn secret_from_stdin() -> Result<String> {
-    let mut text = String::new();
     // A password or token is small; a bound keeps a wrong pipe from filling memory.
-    std::io::Read::read_to_string(&mut std::io::Read::take(std::io::stdin().lock(), 64 * 1024), &mut text)
-        .map_err(|error| Error::told(Text::CouldNotReadStdin {}).because(error))?;
+    let text = text_from_stdin(64 * 1024, "64 KiB")?;
     let secret = text.trim_end_matches(['\r', '\n']).to_owned();
     if secret.trim().is_empty() {
         return Err(Error::usage(Text::EmptySecret {}));

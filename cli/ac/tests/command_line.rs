@@ -155,6 +155,30 @@ fn switching_prints_the_published_words() {
 }
 
 #[test]
+fn somebody_without_rights_is_told_whom_to_ask() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    platform.state.lock().unwrap().clusters.clear();
+    let ca = machine.ca(&platform);
+    let login = ["login", &platform.url, "--name", "prod", "--username", USER, "--password-stdin"];
+    let outcome = machine.run_with(&[&login[..], &["--certificate-authority", &ca]].concat(), PASSWORD, &[]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.contains("an administrator has to grant a role first"), "{}", outcome.err);
+    assert_eq!(machine.files(), Vec::<String>::new());
+    assert!(platform.state.lock().unwrap().tokens.is_empty(), "no session is left open");
+}
+
+#[test]
+fn an_address_where_nobody_listens_is_named() {
+    let machine = Machine::new();
+    // Freed at once, so that nobody listens there.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("https://{gone}");
+    let outcome = machine.run_with(&["login", &url, "--name", "x", "--username", "a", "--password-stdin"], "p", &[]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.starts_with(&format!("Unable to connect to the server: {url}: ")), "{}", outcome.err);
+}
+
+#[test]
 fn a_wrong_password_leaves_nothing_behind() {
     let (platform, machine) = (Platform::start(), Machine::new());
     let ca = machine.ca(&platform);
@@ -417,6 +441,160 @@ fn logs_and_exec() {
 }
 
 #[test]
+fn a_command_whose_connection_breaks_has_failed() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let outcome = machine.run(&["--cluster", "east", "exec", "web-1", "-c", "main", "--", "die"]);
+    assert_eq!((outcome.code, outcome.out.as_str()), (1, "last words\n"), "{}", outcome.err);
+    assert!(outcome.err.starts_with("error: the connection to the command was lost"), "{}", outcome.err);
+}
+
+#[test]
+fn a_command_that_may_not_run_says_why() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let outcome = machine.run(&["--cluster", "east", "exec", "web-1", "-c", "main", "--", "forbidden"]);
+    assert_eq!(outcome.code, 1);
+    assert_eq!(outcome.err, "Error from server (Forbidden): pods \"web-1\" is forbidden: no exec for you\n");
+}
+
+#[test]
+fn a_command_ends_when_nobody_reads_its_output() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let args = ["--cluster", "east", "exec", "web-1", "-c", "main", "--", "flood"];
+    let mut child = machine.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "flood\n");
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
+#[test]
+fn logs_of_many_pods_are_told_apart() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let logs = |args: &[&str]| machine.run(&[&["--cluster", "east", "logs"], args].concat());
+    let all = logs(&["-l", "app in (web, db)", "--prefix", "--all-containers"]);
+    assert_eq!(
+        all.out,
+        "[pod/db-with-a-long-name/main] line of main\n[pod/db-with-a-long-name/side] line of side\n\
+         [pod/web-1/main] line of main\n[pod/web-1/side] line of side\n",
+        "{}",
+        all.err
+    );
+    let tails = |platform: &Platform| {
+        let requests = &platform.state.lock().unwrap().requests;
+        requests.iter().filter(|(line, _)| line.contains("tailLines=10")).count()
+    };
+    assert_eq!(tails(&platform), 4, "a selector shows ten lines of each");
+    let mut followed: Vec<String> =
+        logs(&["-l", "app=web", "-f", "--all-containers"]).out.lines().map(str::to_owned).collect();
+    followed.sort();
+    assert_eq!(followed, ["line of main", "line of side"]);
+    let many = logs(&["-l", "app", "-f", "--all-containers", "--max-log-requests", "3"]);
+    assert!(many.code == 1 && many.err.contains("follow 4 log streams"), "{}", many.err);
+    let none = logs(&["-l", "app=nobody"]);
+    assert_eq!((none.code, none.err.as_str()), (0, "No resources found in default namespace.\n"));
+    assert_eq!(logs(&[]).code, 1);
+    assert_eq!(logs(&["web-1", "-l", "app"]).code, 1);
+}
+
+#[test]
+fn rows_of_all_clusters_are_sorted_together() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    {
+        let objects = &mut platform.state.lock().unwrap().objects;
+        for (path, priority) in
+            [("east/api/v1/namespaces/default/pods/web-1", 3), ("global/api/v1/namespaces/default/pods/hub-1", 2)]
+        {
+            objects.get_mut(&format!("/kubernetes/{path}")).unwrap()["spec"]["priority"] = priority.into();
+        }
+    }
+    let sorted = machine.ok(&["get", "pods", "--all-clusters", "--sort-by=.spec.priority"]);
+    let names: Vec<&str> = sorted.lines().skip(1).map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!(names, ["db-with-a-long-name", "hub-1", "web-1"]);
+    let sorted = machine.ok(&["get", "pods", "--cluster=east", "--sort-by", "{.metadata.name}", "-o", "name"]);
+    assert_eq!(sorted, "pod/db-with-a-long-name\npod/web-1\n");
+    let missing = machine.run(&["get", "pods", "--cluster=east", "--sort-by=.spec.nope"]);
+    assert!(
+        missing.code == 1 && missing.err.contains("couldn't find any field with path \".spec.nope\""),
+        "{}",
+        missing.err
+    );
+}
+
+#[test]
+fn a_watch_waits_for_a_cluster_that_is_away() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let args = ["--cluster", "east", "get", "pods", "-w", "--no-headers"];
+    let mut child = machine.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut notes = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "db-with-a-long-name   Running");
+    assert_eq!(lines.next().unwrap(), "web-1                 Running");
+    while platform.watchers() == 0 {
+        std::thread::yield_now();
+    }
+    platform.state.lock().unwrap().lost = vec!["east".to_owned()];
+    platform.end_watches();
+    let note = notes.next().unwrap();
+    assert!(note.starts_with("the watch of pods was interrupted and will be taken up again: "), "{note}");
+    platform.state.lock().unwrap().lost.clear();
+    while platform.watchers() == 0 {
+        std::thread::yield_now();
+    }
+    platform.announce("MODIFIED", "/kubernetes/east/api/v1/namespaces/default/pods/web-1");
+    assert_eq!(lines.next().unwrap(), "web-1                 Running");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn nothing_is_deleted_by_a_command_line_that_makes_no_sense() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    for bad in ["--timeout=soon", "--cascade=maybe"] {
+        let refused = machine.run(&["--cluster", "east", "delete", "pod", "web-1", bad]);
+        assert_eq!(refused.code, 1, "{}", refused.err);
+    }
+    assert_eq!(machine.ok(&["--cluster", "east", "get", "pod", "web-1", "-o", "name"]), "pod/web-1\n");
+}
+
+#[test]
+fn one_session_name_in_two_kubeconfigs_is_two_sessions() {
+    let (platform, other, machine) = (Platform::start(), Platform::start(), Machine::new());
+    machine.login(&platform);
+    let elsewhere = machine.home.path().join("other").display().to_string();
+    let ca = machine.ca(&other);
+    let login = [
+        "login",
+        &other.url,
+        "--config",
+        &elsewhere,
+        "--name",
+        "prod",
+        "--username",
+        USER,
+        "--password-stdin",
+        "--certificate-authority",
+        &ca,
+    ];
+    let outcome = machine.run_with(&login, PASSWORD, &[]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    machine.ok(&["whoami"]);
+    machine.ok(&["whoami", "--config", &elsewhere]);
+    machine.ok(&["logout", "--config", &elsewhere]);
+    machine.ok(&["whoami"]);
+    // The user entry says whose token it wants, whatever kubeconfig is in force.
+    let args =
+        ["--config", &elsewhere, "get-token", "--session", "prod", "--platform-url", &platform.url, "--username", USER];
+    machine.ok(&args);
+}
+
+#[test]
 fn clusters_are_imported_registered_and_removed() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);
@@ -465,8 +643,10 @@ fn sync_follows_the_platform_and_logout_leaves_nothing() {
     let text = std::fs::read_to_string(machine.kubeconfig()).unwrap();
     assert!(!text.contains("acp:") && !text.contains("prod"), "{text}");
     assert!(!machine.files().iter().any(|file| file.contains("/sessions/")));
-    let outcome = machine.run(&["get", "pods"]);
-    assert_eq!((outcome.code, outcome.err.contains("hint: ac login")), (4, true), "{}", outcome.err);
+    for command in [&["get", "pods"][..], &["whoami"], &["config", "sync"], &["get", "pods", "--all-clusters"]] {
+        let outcome = machine.run(command);
+        assert_eq!((outcome.code, outcome.err.contains("hint: ac login")), (4, true), "{}", outcome.err);
+    }
 }
 
 #[cfg(unix)]
@@ -486,6 +666,8 @@ fn other_verbs_are_kubectls_under_the_chosen_context() {
     assert_eq!(missing.code, 1);
     assert_eq!(missing.err.lines().next(), Some("error: \"describe\" is kubectl's, and there is no kubectl on PATH"));
     assert!(missing.err.lines().nth(1).is_some_and(|line| line.starts_with("hint: install kubectl")));
+    let flag = machine.run(&["get", "pods", "--subresource", "status"]);
+    assert!(flag.code == 1 && flag.err.contains("hint: with kubectl on PATH"), "{}", flag.err);
 
     let bin = machine.home.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
@@ -503,7 +685,14 @@ fn other_verbs_are_kubectls_under_the_chosen_context() {
         kubectl("--context prod/west rollout status deploy/x")
     );
     assert_eq!(run(&["config", "view"]), kubectl("config view"));
-    assert_eq!(run(&["get", "pods", "--sort-by", ".metadata.name"]), kubectl("get pods --sort-by .metadata.name"));
+    assert_eq!(run(&["get", "pods", "--subresource", "status"]), kubectl("get pods --subresource status"));
+    for only_one in [
+        ["get", "pods", "--all-clusters", "--subresource=status"],
+        ["get", "pods", "--clusters=east", "-ogo-template={{.}}"],
+    ] {
+        let (code, out, err) = run(&only_one);
+        assert!(code == 3 && out.is_empty() && err.contains("leave out --all-clusters"), "{err}");
+    }
     assert_eq!(run(&["get", "pods", "-o", "go-template={{.kind}}"]), kubectl("get pods -o go-template={{.kind}}"));
     assert_eq!(run(&["apply", "-k", "dir"]), kubectl("apply -k dir"));
     machine.ok(&["config", "use-cluster", "east"]);
@@ -548,6 +737,10 @@ fn kubectl_gets_the_token_for_its_own_platform_only() {
 fn versions_and_resources() {
     let (platform, machine) = (Platform::start(), Machine::new());
     assert!(machine.ok(&["version", "--client"]).starts_with("Client Version: v"));
+    let homeless = |args: &[&str]| machine.command(args).env_remove("HOME").output().unwrap();
+    assert!(homeless(&["version", "--client"]).status.success());
+    let outcome = homeless(&["get", "pods"]);
+    assert!(String::from_utf8(outcome.stderr).unwrap().contains("set HOME, or use --config FILE"));
     machine.login(&platform);
     let version: Value = serde_json::from_str(&machine.ok(&["version", "-o", "json"])).unwrap();
     assert_eq!(version["serverVersion"]["gitVersion"], "v1.34.1");

@@ -30,9 +30,8 @@ fn checked(name: &str) -> Result<()> {
 
 fn read(path: &std::path::Path) -> Result<String> {
     let shown = || path.display().to_string();
-    let too_large = path.metadata().is_ok_and(|metadata| metadata.len() > MAX_FILE);
-    if too_large {
-        return Err(Error::told(Text::CouldNotReadFile { path: shown() }));
+    if path.metadata().is_ok_and(|metadata| metadata.len() > MAX_FILE) {
+        return Err(Error::told(Text::TooLarge { what: shown(), limit: "4 MiB".to_owned() }));
     }
     std::fs::read_to_string(path).map_err(|error| Error::told(Text::CouldNotReadFile { path: shown() }).because(error))
 }
@@ -62,7 +61,7 @@ pub async fn import(cx: &Cx, args: &ImportCluster) -> Result<i32> {
     // The kubeconfig flag names the cluster to import here; our own session comes from the usual place.
     let explicit = cx.global.config.as_deref();
     let mut connector = cx.connector.clone();
-    connector.paths = crate::kubeconfig::paths(&cx.env, explicit)?;
+    connector.paths = crate::kubeconfig::paths(&cx.env, explicit);
     let session = connector.session()?;
     let endpoint = connector.platform(&session)?;
     let answer = platform::import(&endpoint, &body, args.dry_run).await?;

@@ -98,7 +98,7 @@ fn definition(env: &Environment) -> clap::Command {
 }
 
 fn config(env: &Environment) -> Option<Kubeconfig> {
-    Kubeconfig::load(&kubeconfig::paths(env, None).ok()?).ok()
+    Kubeconfig::load(&kubeconfig::paths(env, None)).ok()
 }
 
 fn sessions(env: &Environment) -> Vec<String> {

@@ -32,6 +32,9 @@ pub async fn delete(cx: &Cx, args: &Delete) -> Result<i32> {
     if args.output.as_deref().is_some_and(|output| output != "name") {
         return Err(Error::told(Text::UnknownOutput { format: args.output.clone().unwrap_or_default() }));
     }
+    let policy = policy(args)?;
+    let timeout =
+        duration(&args.timeout).ok_or_else(|| Error::told(Text::BadDuration { text: args.timeout.clone() }))?;
     let wanted = if args.filename.is_empty() { resource::parse(&args.resources)? } else { Vec::new() };
     let routed = resource::all_routed(wanted.iter().map(|wanted| wanted.kind.as_str()));
     if routed.is_some_and(|routed| routed.plural == "clusters") && cx.connector.session().is_ok() {
@@ -52,7 +55,7 @@ pub async fn delete(cx: &Cx, args: &Delete) -> Result<i32> {
     }
     let mut going = Vec::new();
     for one in doomed {
-        match remove(cx, args, &opened, &one).await {
+        match remove(cx, args, policy, &opened, &one).await {
             Ok(uid) => going.push((one, uid)),
             Err(error) if error.is_not_found() && args.ignore_not_found => {}
             Err(error) if error.exit_code() == Exit::NeedsLogin as i32 => return Err(error),
@@ -63,8 +66,6 @@ pub async fn delete(cx: &Cx, args: &Delete) -> Result<i32> {
         }
     }
     if args.wait && args.dry_run == DryRun::None {
-        let timeout =
-            duration(&args.timeout).ok_or_else(|| Error::told(Text::BadDuration { text: args.timeout.clone() }))?;
         let timeout = if timeout.is_zero() { A_WEEK } else { timeout };
         let waited = tokio::time::timeout(timeout, async {
             for (one, uid) in &going {
@@ -150,14 +151,18 @@ async fn in_files(cx: &Cx, args: &Delete, opened: &Opened) -> Result<(Vec<Doomed
     Ok((doomed, code))
 }
 
-/// Asks the server to delete; answers the object's uid, by which its end is recognised.
-async fn remove(cx: &Cx, args: &Delete, opened: &Opened, one: &Doomed) -> Result<Option<String>> {
-    let policy = match args.cascade.as_str() {
+/// What becomes of dependants, in the API's word.
+fn policy(args: &Delete) -> Result<&'static str> {
+    Ok(match args.cascade.as_str() {
         "background" | "true" => "Background",
         "foreground" => "Foreground",
         "orphan" | "false" => "Orphan",
         other => return Err(Error::told(Text::BadCascade { value: other.to_owned() })),
-    };
+    })
+}
+
+/// Asks the server to delete; answers the object's uid, by which its end is recognised.
+async fn remove(cx: &Cx, args: &Delete, policy: &'static str, opened: &Opened, one: &Doomed) -> Result<Option<String>> {
     let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy});
     let grace = match (args.now, args.force, args.grace_period) {
         (true, _, _) => 1,

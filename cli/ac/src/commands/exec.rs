@@ -1,16 +1,23 @@
 //! `exec`: a command in a container, over a WebSocket, with a real terminal when asked for one.
 
+use std::time::Duration;
+
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
 use kube::api::{Api, AttachParams, AttachedProcess, TerminalSize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::Cx;
 use super::logs::{default_container, find_pod};
+use super::{Cx, Opened};
 use crate::args::Exec;
 use crate::error::{Error, Result};
-use crate::http::from_kube;
 use crate::text::Text;
+
+/// How much of a command's output may wait for us.
+const BUFFER: usize = 64 * 1024;
+/// How long the last bytes of a broken connection may take to be read; they are in memory already.
+const REMAINS: Duration = Duration::from_secs(1);
 
 /// Runs the command; its exit code becomes ours.
 pub async fn exec(cx: &Cx, args: &Exec) -> Result<i32> {
@@ -21,46 +28,95 @@ pub async fn exec(cx: &Cx, args: &Exec) -> Result<i32> {
         return Err(Error::told(Text::PodCompleted { phase: phase.to_owned() }));
     }
     let container = args.container.clone().or_else(|| default_container(cx, &pod));
-    let tty = args.tty && cx.env.stdin_is_terminal && args.stdin;
+    let tty = args.tty && args.stdin && cx.env.stdin_is_terminal;
     if args.tty && args.stdin && !tty {
         cx.ui.err_line("Unable to use a TTY - input is not a terminal or the right kind of file");
     }
-    let mut params = AttachParams::default().stdin(args.stdin).stdout(true).stderr(!args.tty).tty(args.tty);
+    let mut params = AttachParams::default().stdin(args.stdin).stdout(true).stderr(!tty).tty(tty);
+    params = params.max_stdin_buf_size(BUFFER).max_stdout_buf_size(BUFFER);
+    if !tty {
+        params = params.max_stderr_buf_size(BUFFER);
+    }
     params.container = container;
-    let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let server = opened.target.cluster["server"].as_str().unwrap_or_default().to_owned();
-    let pods: Api<Pod> = Api::namespaced(opened.endpoint.client(), &opened.target.namespace);
-    opened.endpoint.announce(&Method::GET, &format!("/api/v1/namespaces/{}/pods/{name}/exec", opened.target.namespace));
-    let deadline = crate::http::DEADLINE;
-    let attached = tokio::time::timeout(deadline, pods.exec(&name, args.command.clone(), &params)).await;
-    let attached = attached.map_err(|_| Error::told(Text::Deadline {}))?.map_err(|error| from_kube(error, &server))?;
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let attached = attach(cx, &opened, name, &args.command, &params).await?;
     let _raw = if tty { Some(terminal::Raw::enter()?) } else { None };
-    relay(cx, attached, tty, &server).await
+    tokio::select! {
+        code = relay(cx, attached, tty) => code,
+        // Ended from outside: the terminal is put back before we go.
+        code = terminal::ended(), if tty => Err(Error::Reported(code)),
+    }
 }
 
-/// Moves bytes both ways until the command ends.
-async fn relay(cx: &Cx, mut attached: AttachedProcess, tty: bool, server: &str) -> Result<i32> {
+/// Starts the command in the container.
+async fn attach(
+    cx: &Cx,
+    opened: &Opened,
+    pod: &str,
+    command: &[String],
+    params: &AttachParams,
+) -> Result<AttachedProcess> {
+    let namespace = &opened.target.namespace;
+    opened.endpoint.announce(&Method::GET, &format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec"));
+    let pods: Api<Pod> = Api::namespaced(opened.endpoint.client(), namespace);
+    let deadline = cx.connector.selection.timeout.unwrap_or(crate::http::DEADLINE);
+    let attached = tokio::time::timeout(deadline, pods.exec(pod, command.iter().cloned(), params)).await;
+    attached.map_err(|_| Error::told(Text::Deadline {}))?.map_err(|error| opened.endpoint.failed(error))
+}
+
+/// Moves bytes both ways until the command ends; its exit code becomes ours.
+async fn relay(cx: &Cx, mut attached: AttachedProcess, tty: bool) -> Result<i32> {
     let status = attached.take_status();
     let input = attached.stdin().map(|stdin| tokio::spawn(copy_input(stdin)));
     let sizes = if tty { attached.terminal_size().map(|sizes| tokio::spawn(send_sizes(sizes))) } else { None };
-    let output = copy(attached.stdout(), tokio::io::stdout());
-    let errors = copy(attached.stderr(), tokio::io::stderr());
-    let (output, errors) = futures::future::join(output, errors).await;
-    let status = match status {
-        Some(status) => status.await,
-        None => None,
+    // When one of our own outputs is closed nobody wants the rest, on either stream.
+    let output = futures::future::try_join(
+        copy(attached.stdout(), tokio::io::stdout()),
+        copy(attached.stderr(), tokio::io::stderr()),
+    );
+    let status = async {
+        match status {
+            Some(status) => status.await,
+            None => None,
+        }
     };
+    let ended = last_words(output, status).await;
     // Nobody reads what is typed now.
     input.into_iter().for_each(|task| task.abort());
     sizes.into_iter().for_each(|task| task.abort());
-    output?;
-    errors?;
-    let Some(status) = status else {
-        return match attached.join().await {
-            Ok(()) => Ok(0),
-            Err(error) => Err(Error::Connect { server: server.to_owned(), source: error.into() }),
-        };
+    match ended? {
+        Some(status) => outcome(cx, status),
+        None => {
+            let lost = Error::told(Text::CommandLost {});
+            Err(match attached.join().await {
+                Ok(()) => lost,
+                Err(error) => lost.because(error),
+            })
+        }
+    }
+}
+
+/// Waits for the end of the output and for the status. A broken connection brings no status, and then the output has
+/// no end either that could be waited for.
+async fn last_words<T>(
+    output: impl Future<Output = Result<T>>,
+    status: impl Future<Output = Option<Status>>,
+) -> Result<Option<Status>> {
+    let (mut output, mut status) = (std::pin::pin!(output), std::pin::pin!(status));
+    let status = tokio::select! {
+        copied = &mut output => {
+            copied?;
+            return Ok(status.await);
+        }
+        status = &mut status => status,
     };
+    match status {
+        Some(status) => output.await.map(|_| Some(status)),
+        None => tokio::time::timeout(REMAINS, output).await.map_or(Ok(None), |copied| copied.map(|_| None)),
+    }
+}
+
+fn outcome(cx: &Cx, status: Status) -> Result<i32> {
     if status.status.as_deref() != Some("Failure") {
         return Ok(0);
     }
@@ -74,10 +130,7 @@ async fn relay(cx: &Cx, mut attached: AttachedProcess, tty: bool, server: &str) 
             cx.ui.err_line(&format!("command terminated with exit code {code}"));
             Err(Error::Reported(code))
         }
-        None => {
-            let message = status.message.unwrap_or_default();
-            Err(Error::told(Text::RemoteFailed { message }))
-        }
+        None => Err(Error::told(Text::RemoteFailed { message: status.message.unwrap_or_default() })),
     }
 }
 
@@ -158,6 +211,19 @@ mod terminal {
         (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col, size.ws_row))
     }
 
+    /// Waits until somebody ends this process, and gives the exit code that shells report for it.
+    pub(super) async fn ended() -> i32 {
+        let (Ok(mut hangup), Ok(mut terminate)) = (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
+        else {
+            return std::future::pending().await;
+        };
+        let kind = tokio::select! {
+            _ = hangup.recv() => SignalKind::hangup(),
+            _ = terminate.recv() => SignalKind::terminate(),
+        };
+        128 + kind.as_raw_value()
+    }
+
     pub(super) struct Changes(Option<Signal>);
 
     impl Changes {
@@ -192,6 +258,10 @@ mod terminal {
         None
     }
 
+    pub(super) async fn ended() -> i32 {
+        std::future::pending().await
+    }
+
     pub(super) struct Changes;
 
     impl Changes {
@@ -202,5 +272,41 @@ mod terminal {
         pub(super) async fn next(&mut self) -> bool {
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn success() -> Status {
+        Status { status: Some("Success".to_owned()), ..Status::default() }
+    }
+
+    #[tokio::test]
+    async fn a_status_waits_for_the_rest_of_the_output() {
+        let (send, rest) = tokio::sync::oneshot::channel::<()>();
+        let output = async {
+            rest.await.unwrap();
+            Ok(())
+        };
+        let status = async {
+            tokio::spawn(async move { send.send(()) });
+            Some(success())
+        };
+        assert_eq!(last_words(output, status).await.unwrap(), Some(success()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broken_connection_ends_although_its_output_does_not() {
+        let output = std::future::pending::<Result<()>>();
+        assert_eq!(last_words(output, async { None }).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_closed_output_ends_a_command_that_goes_on() {
+        let output = async { Err::<(), _>(Error::OutputClosed) };
+        let ended = last_words(output, std::future::pending()).await;
+        assert!(matches!(ended, Err(Error::OutputClosed)));
     }
 }

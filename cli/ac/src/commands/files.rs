@@ -1,12 +1,12 @@
 //! Objects from files, folders and standard input.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::text::Text;
+use crate::ui::text_from_stdin;
 use crate::yaml;
 
 /// No sensible manifest is larger.
@@ -31,9 +31,7 @@ pub fn read(names: &[String], recursive: bool) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
     for name in names {
         if name == "-" {
-            let mut text = String::new();
-            let failed = |error: std::io::Error| Error::told(Text::CouldNotReadStdin {}).because(error);
-            std::io::stdin().lock().take(MAX_STDIN).read_to_string(&mut text).map_err(failed)?;
+            let text = text_from_stdin(MAX_STDIN, "64 MiB")?;
             parse(&text, "STDIN", &mut documents)?;
             continue;
         }

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Cx, Opened, kubectl, printed_name, watch};
+use super::{Cx, Opened, kubectl, printed_name, sort, watch};
 use crate::args::Get;
 use crate::discovery::Resource;
 use crate::error::{Error, Exit, Result};
@@ -22,7 +22,7 @@ use crate::resource::{self, Wanted, routed};
 use crate::text::Text;
 
 /// How many clusters are asked at the same time.
-const SIDE_BY_SIDE: usize = 16;
+pub const SIDE_BY_SIDE: usize = 16;
 /// How long one cluster of many may take; a lost one must not hold up the others.
 const CLUSTER_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -35,8 +35,8 @@ pub struct Query {
     pub name: Option<String>,
     /// The namespace, or all of them.
     pub namespace: Option<String>,
-    /// Label and field selectors as query parameters.
-    pub selectors: Vec<(&'static str, String)>,
+    /// Query parameters: selectors, and whether table rows carry whole objects.
+    pub parameters: Vec<(&'static str, String)>,
     /// Tables or objects.
     pub accept: &'static str,
 }
@@ -64,6 +64,9 @@ pub async fn get(cx: &Cx, args: &Get) -> Result<i32> {
     }
     let clusters = clusters(cx, args).await?;
     if args.watch || args.watch_only {
+        if args.sort_by.is_some() {
+            cx.ui.warn(&Text::SortIgnored {});
+        }
         return watch::watch(cx, args, &format, &wanted, clusters).await;
     }
     match clusters {
@@ -75,8 +78,12 @@ pub async fn get(cx: &Cx, args: &Get) -> Result<i32> {
 /// The clusters of a fleet read; `None` for the one in force.
 async fn clusters(cx: &Cx, args: &Get) -> Result<Option<Vec<String>>> {
     if !args.fleet.clusters.is_empty() {
-        let mut names: Vec<String> = args.fleet.clusters.clone();
-        names.dedup();
+        let mut names: Vec<String> = Vec::new();
+        for name in &args.fleet.clusters {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
         return Ok(Some(names));
     }
     if !args.fleet.all_clusters {
@@ -101,7 +108,7 @@ async fn clusters(cx: &Cx, args: &Get) -> Result<Option<Vec<String>>> {
 /// A cluster of the session in force, also one that the kubeconfig does not have yet.
 pub async fn open_by_name(cx: &Cx, name: &str) -> Result<Opened> {
     let config = cx.connector.config()?;
-    let mut session = cx.connector.session()?;
+    let session = cx.connector.session()?;
     let mut target = match cx.connector.in_session(&config, &session, name) {
         Ok(target) => target,
         Err(error) if !platform::is_label(name) => return Err(error),
@@ -114,7 +121,6 @@ pub async fn open_by_name(cx: &Cx, name: &str) -> Result<Opened> {
             target
         }
     };
-    session.clusters.clear();
     let timeout = cx.connector.selection.timeout.unwrap_or(CLUSTER_DEADLINE);
     // One namespace for all clusters: the current context's, not each cluster's own.
     target.namespace = cx.connector.target().map(|current| current.namespace).unwrap_or(target.namespace);
@@ -125,9 +131,12 @@ pub async fn open_by_name(cx: &Cx, name: &str) -> Result<Opened> {
 /// The queries that the words mean on a server.
 pub async fn queries(cx: &Cx, opened: &Opened, args: &Get, format: &Format, wanted: &[Wanted]) -> Result<Vec<Query>> {
     let mut discovery = opened.discovery(cx).await?;
-    let mut selectors = Vec::new();
+    let mut parameters = Vec::new();
     for (key, value) in [("labelSelector", &args.selector), ("fieldSelector", &args.field_selector)] {
-        selectors.extend(value.iter().map(|value| (key, value.clone())));
+        parameters.extend(value.iter().map(|value| (key, value.clone())));
+    }
+    if args.sort_by.is_some() && format.wants_table() {
+        parameters.push(("includeObject", "Object".to_owned()));
     }
     let mut queries = Vec::new();
     for one in wanted {
@@ -145,7 +154,7 @@ pub async fn queries(cx: &Cx, opened: &Opened, args: &Get, format: &Format, want
                 resource,
                 name: one.name.clone(),
                 namespace,
-                selectors: selectors.clone(),
+                parameters: parameters.clone(),
                 accept: if format.wants_table() { TABLE } else { JSON },
             });
         }
@@ -157,7 +166,9 @@ pub async fn queries(cx: &Cx, opened: &Opened, args: &Get, format: &Format, want
 pub async fn fetch(opened: &Opened, query: Query, chunk_size: u32) -> Result<Found> {
     let namespace = query.namespace.as_deref();
     if let Some(name) = &query.name {
-        let path = query.resource.object_path(namespace, name);
+        // A name goes with no selector, so what is left is how tables are made.
+        let pairs: Vec<(&str, &str)> = query.parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let path = with_query(&query.resource.object_path(namespace, name), &pairs);
         let answer = opened.endpoint.send(&Ask::get(path).accept(query.accept)).await?.json()?;
         return Ok(Found { answer: tabled(&query, answer), query });
     }
@@ -166,7 +177,7 @@ pub async fn fetch(opened: &Opened, query: Query, chunk_size: u32) -> Result<Fou
     let mut next = String::new();
     loop {
         let limit = chunk_size.to_string();
-        let mut pairs: Vec<(&str, &str)> = query.selectors.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let mut pairs: Vec<(&str, &str)> = query.parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
         if chunk_size > 0 {
             pairs.push(("limit", &limit));
         }
@@ -250,15 +261,15 @@ async fn one(cx: &Cx, args: &Get, format: &Format, wanted: &[Wanted]) -> Result<
 /// The answers as text. With `fleet`, the first of each pair names the cluster.
 fn print(args: &Get, format: &Format, found: Vec<(String, Found)>, fleet: bool) -> Result<String> {
     match format {
-        Format::Table { .. } | Format::Tsv => Ok(print_tables(args, format, &found, fleet)),
-        Format::Name => Ok(print_names(&found)),
+        Format::Table { .. } | Format::Tsv => print_tables(args, format, &found, fleet),
+        Format::Name => print_names(args, &found),
         Format::Json | Format::Yaml | Format::JsonPath(_) | Format::Columns(_) => {
             print_objects(args, format, found, fleet)
         }
     }
 }
 
-fn print_tables(args: &Get, format: &Format, found: &[(String, Found)], fleet: bool) -> String {
+fn print_tables(args: &Get, format: &Format, found: &[(String, Found)], fleet: bool) -> Result<String> {
     let mut kinds: Vec<&Resource> = Vec::new();
     for (_, found) in found {
         // Versions may differ between clusters; what people see is one resource.
@@ -272,15 +283,21 @@ fn print_tables(args: &Get, format: &Format, found: &[(String, Found)], fleet: b
         let parts: Vec<Part<'_>> = found
             .iter()
             .filter(|(_, found)| found.query.resource.qualified() == kind.qualified())
-            .map(|(cluster, found)| Part { table: &found.answer, cluster, event: "" })
+            .map(|(cluster, found)| Part { table: &found.answer, row: None, cluster, event: "" })
             .collect();
+        let parts = match &args.sort_by {
+            Some(path) => sort::sorted(path, parts.iter().flat_map(Part::rows).collect(), |part| {
+                part.row.map_or(&Value::Null, |row| &row["object"])
+            })?,
+            None => parts,
+        };
         let printed = TablePrinter::new(table_options(args, format, kind, with_kind, fleet)).render(parts);
         if !text.is_empty() && !printed.is_empty() && !args.no_headers {
             text.push('\n');
         }
         text.push_str(&printed);
     }
-    text
+    Ok(text)
 }
 
 /// The objects of an answer, each with its type, as lists leave it out.
@@ -301,16 +318,19 @@ pub fn objects(found: &Found) -> Vec<Value> {
         .collect()
 }
 
-fn print_names(found: &[(String, Found)]) -> String {
-    let mut text = String::new();
+fn print_names(args: &Get, found: &[(String, Found)]) -> Result<String> {
+    let mut named: Vec<(String, Value)> = Vec::new();
     for (cluster, found) in found {
-        for object in objects(found) {
-            let name = printed_name(&found.query.resource, &object);
-            let prefix = if cluster.is_empty() { String::new() } else { format!("{cluster}/") };
-            text.push_str(&format!("{prefix}{name}\n"));
-        }
+        let prefix = if cluster.is_empty() { String::new() } else { format!("{cluster}/") };
+        let resource = &found.query.resource;
+        named.extend(
+            objects(found).into_iter().map(|object| (format!("{prefix}{}\n", printed_name(resource, &object)), object)),
+        );
     }
-    text
+    if let Some(path) = &args.sort_by {
+        named = sort::sorted(path, named, |(_, object)| object)?;
+    }
+    Ok(named.into_iter().map(|(name, _)| name).collect())
 }
 
 fn print_objects(args: &Get, format: &Format, found: Vec<(String, Found)>, fleet: bool) -> Result<String> {
@@ -331,6 +351,9 @@ fn print_objects(args: &Get, format: &Format, found: Vec<(String, Found)>, fleet
             }
             items.push(object);
         }
+    }
+    if let Some(path) = args.sort_by.as_ref().filter(|_| !single) {
+        items = sort::sorted(path, items, |item| item)?;
     }
     let whole = match single {
         true => items.into_iter().next().unwrap_or(Value::Null),

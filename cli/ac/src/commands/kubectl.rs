@@ -257,6 +257,9 @@ fn joined(cx: &Cx) -> Result<OsString> {
 /// Runs kubectl with the same arguments under the context that our flags select.
 pub fn pass_through(cx: &Cx, arguments: &[OsString]) -> Result<i32> {
     let (rest, ours) = separate(arguments);
+    if names_clusters(&rest) {
+        return Err(Error::usage(Text::NeedsOneCluster {}));
+    }
     let words = positionals(&rest);
     let verb = words.first().map(|(_, word)| (*word).to_owned()).unwrap_or_default();
     let program = cx
@@ -273,6 +276,15 @@ pub fn pass_through(cx: &Cx, arguments: &[OsString]) -> Result<i32> {
         command.env("KUBECONFIG", joined(cx)?);
     }
     run(command, "kubectl")
+}
+
+/// Whether a command line reads from several clusters, which kubectl cannot.
+fn names_clusters(arguments: &[OsString]) -> bool {
+    let mut words = arguments.iter().map_while(|argument| argument.to_str().filter(|word| *word != "--"));
+    words.any(|word| {
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
+        matches!(name, "--all-clusters" | "--clusters" | "--ignore-errors")
+    })
 }
 
 /// When `--cluster` or `--session` chose the context, an earlier `--context` has served its purpose.
@@ -412,6 +424,13 @@ mod tests {
         assert_eq!(verb(&words("ac -n team get pods")).as_deref(), Some("get"));
         assert_eq!(verb(&words("ac --namespace=team -v 6 logs x")).as_deref(), Some("logs"));
         assert_eq!(verb(&words("ac --help")), None);
+    }
+
+    #[test]
+    fn a_fleet_is_not_kubectls() {
+        assert!(names_clusters(&words("get pods --all-clusters --template x")));
+        assert!(names_clusters(&words("get --clusters=a,b pods")));
+        assert!(!names_clusters(&words("run x -- tool --all-clusters")));
     }
 
     #[test]

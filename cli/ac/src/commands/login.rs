@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Cx;
 use crate::args::Login;
-use crate::credentials::{self, CachedToken};
+use crate::credentials::{self, CachedToken, Owner};
 use crate::error::{Error, Exit, Result};
 use crate::kubeconfig::Kubeconfig;
 use crate::platform;
@@ -74,18 +74,22 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
     let endpoint = cx.connector.platform_at(&platform_url, &trust, Some(token.clone()), origin)?;
     let finished = async {
         let clusters = platform::clusters(&endpoint, &platform_url).await?;
+        if clusters.is_empty() {
+            return Err(Error::told(Text::NoClusterVisible { username: username.clone() }));
+        }
         let chosen = match &cx.global.cluster {
             Some(name) => name.clone(),
             // Someone without rights on the hub still gets the first cluster there is.
-            None if clusters.iter().any(|c| c.name == GLOBAL) || clusters.is_empty() => GLOBAL.to_owned(),
+            None if clusters.iter().any(|c| c.name == GLOBAL) => GLOBAL.to_owned(),
             None => clusters[0].name.clone(),
         };
         if !clusters.iter().any(|cluster| cluster.name == chosen) {
             return Err(Error::told(Text::ClusterNotVisible { cluster: chosen }));
         }
+        let owner = Owner { session: name.clone(), platform_url: platform_url.clone(), username: username.clone() };
         let credentials = match args.token_in_kubeconfig {
             true => json!({"token": token}),
-            false => credentials::exec_entry(&cx.env, &name),
+            false => credentials::exec_entry(&cx.env, &owner),
         };
         let entries = Entries {
             session: &name,
@@ -97,14 +101,21 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
         };
         Kubeconfig::edit(&cx.connector.paths, |config| {
             // The same name on another platform: the newer login takes its place.
-            let replaced =
-                session::all(config).into_iter().filter(|s| s.name == name && s.platform_url != platform_url);
-            replaced.collect::<Vec<_>>().iter().for_each(|old| session::remove(config, old));
+            for old in session::all(config).into_iter().filter(|old| old.name == name) {
+                if Owner::of(&old) != owner {
+                    credentials::forget(&cx.env, &Owner::of(&old))?;
+                }
+                if old.platform_url != platform_url {
+                    session::remove(config, &old);
+                }
+            }
             entries.write(config)?;
-            let cached = CachedToken { platform_url: platform_url.clone(), token: token.clone(), expiration_timestamp };
             match args.token_in_kubeconfig {
-                true => credentials::forget(&cx.env, &name)?,
-                false => credentials::store(&cx.env, &name, &cached)?,
+                true => credentials::forget(&cx.env, &owner)?,
+                false => {
+                    let token = token.clone();
+                    credentials::store(&cx.env, &CachedToken { owner, token, expiration_timestamp })?;
+                }
             }
             activate(config, &name, &chosen, cx.global.namespace.as_deref())
         })
@@ -237,7 +248,7 @@ pub async fn logout(cx: &Cx, all: bool) -> Result<i32> {
             session::remove(config, &session);
             Ok(())
         })?;
-        credentials::forget(&cx.env, &session.name)?;
+        credentials::forget(&cx.env, &Owner::of(&session))?;
         cx.ui.out_line(format!("✔ Successfully logged out from '{}' platform.", session.name))?;
         cx.ui.raw_note("\nAll session configurations have been removed.");
         cx.ui.raw_note(&format!("To reconnect, run: ac login {} --name {}", session.platform_url, session.name));

@@ -2,99 +2,43 @@
 //!
 //! kubectl sends a strategic merge patch and lets the server merge. We merge here by the same rules and send the
 //! difference as a JSON merge patch bound to the version we saw, so a change in between is a conflict to retry, never
-//! a lost update. The merge keys below are those of the built-in types; custom resources have none, as with kubectl.
+//! a lost update. The rules for lists are those of the built-in kinds' schemas; custom resources have none, as with
+//! kubectl.
 
+use apiserver_model::schema::{self, Schema, Type};
 use serde_json::{Map, Value};
 
-/// Groups whose types have merge keys.
-const BUILT_IN: &[&str] = &[
-    "",
-    "admissionregistration.k8s.io",
-    "apps",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
-
-/// How a list is merged.
-enum ListRule {
-    /// As a whole.
-    Atomic,
-    /// Element by element, told apart by this field.
-    ByKey(&'static str),
-    /// As a set.
-    Set,
-}
-
-/// Where in an object we are.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    strategic: bool,
-    kind: &'a str,
-    /// The list field whose element we are in.
-    element_of: &'a str,
-    field: &'a str,
-}
-
-impl Place<'_> {
-    fn rule(&self) -> ListRule {
-        if !self.strategic {
-            return ListRule::Atomic;
-        }
-        let in_container = matches!(self.element_of, "containers" | "initContainers" | "ephemeralContainers");
-        ListRule::ByKey(match (self.field, self.kind) {
-            ("finalizers", _) => return ListRule::Set,
-            ("ports", _) if in_container => "containerPort",
-            ("ports", "Service") => "port",
-            ("env", _) if in_container => "name",
-            ("volumeMounts", _) if in_container => "mountPath",
-            ("volumeDevices", _) if in_container => "devicePath",
-            ("containers" | "initContainers" | "ephemeralContainers" | "volumes" | "imagePullSecrets", _) => "name",
-            ("schedulingGates" | "resourceClaims" | "webhooks" | "matchConditions", _) => "name",
-            ("secrets", "ServiceAccount") => "name",
-            ("hostAliases", _) => "ip",
-            ("topologySpreadConstraints", _) => "topologyKey",
-            ("ownerReferences", _) => "uid",
-            ("conditions", _) => "type",
-            _ => return ListRule::Atomic,
-        })
-    }
-
-    /// Unions of which only the member in the file may stay.
-    fn retains_keys(&self) -> bool {
-        self.strategic
-            && (self.field == "strategy" && self.kind == "Deployment"
-                || self.element_of == "volumes" && self.field.is_empty())
-    }
-}
-
 /// The object as it should be.
-pub fn three_way(original: &Value, modified: &Value, current: &Value, group: &str) -> Value {
-    let kind = modified["kind"].as_str().unwrap_or_default();
-    let place = Place { strategic: BUILT_IN.contains(&group), kind, element_of: "", field: "" };
-    merge(original, modified, current, place)
+pub fn three_way(original: &Value, modified: &Value, current: &Value) -> Value {
+    let api_version = modified["apiVersion"].as_str().unwrap_or_default();
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let schema = schema::builtin(group, version, modified["kind"].as_str().unwrap_or_default());
+    merge(original, modified, current, schema.as_deref(), false)
 }
 
-fn merge(original: &Value, modified: &Value, current: &Value, place: Place<'_>) -> Value {
+/// `retain_keys`: of a union only the members in the file may stay.
+fn merge(original: &Value, modified: &Value, current: &Value, schema: Option<&Schema>, retain_keys: bool) -> Value {
+    let strategy = schema.map(|schema| schema.patch.clone()).unwrap_or_default();
     match (modified, current) {
-        (Value::Object(modified), Value::Object(current)) => {
-            Value::Object(merge_maps(original.as_object(), modified, current, place))
+        (Value::Object(modified), Value::Object(current)) if !strategy.replace => {
+            let retain_keys = retain_keys || strategy.retain_keys;
+            Value::Object(merge_maps(original.as_object(), modified, current, schema, retain_keys))
         }
-        (Value::Array(modified), Value::Array(current)) => match place.rule() {
-            ListRule::Atomic => Value::Array(modified.iter().map(without_nulls).collect()),
-            ListRule::Set => Value::Array(merge_sets(original.as_array(), modified, current)),
-            ListRule::ByKey(key) => merge_lists(original.as_array(), modified, current, key, place)
-                .unwrap_or_else(|| Value::Array(modified.iter().map(without_nulls).collect())),
-        },
+        (Value::Array(modified), Value::Array(current)) if strategy.merge => {
+            let element = schema.and_then(|schema| schema.items.as_deref());
+            let merged = match &strategy.merge_key {
+                Some(key) => {
+                    let rule = ByKey { key, element, retain_keys: strategy.retain_keys };
+                    merge_lists(original.as_array(), modified, current, &rule)
+                }
+                None if element.is_none_or(|element| element.type_ != Type::Object) => {
+                    Some(merge_sets(original.as_array(), modified, current))
+                }
+                None => None,
+            };
+            Value::Array(merged.unwrap_or_else(|| modified.iter().map(without_nulls).collect()))
+        }
+        (Value::Array(modified), _) => Value::Array(modified.iter().map(without_nulls).collect()),
         (modified, _) => without_nulls(modified),
     }
 }
@@ -103,10 +47,11 @@ fn merge_maps(
     original: Option<&Map<String, Value>>,
     modified: &Map<String, Value>,
     current: &Map<String, Value>,
-    place: Place<'_>,
+    schema: Option<&Schema>,
+    retain_keys: bool,
 ) -> Map<String, Value> {
     let mut merged = current.clone();
-    if place.retains_keys() {
+    if retain_keys {
         merged.retain(|key, _| modified.contains_key(key));
     }
     for key in original.into_iter().flat_map(Map::keys).filter(|key| !modified.contains_key(*key)) {
@@ -118,9 +63,9 @@ fn merge_maps(
             continue;
         }
         let before = original.and_then(|original| original.get(key)).unwrap_or(&Value::Null);
-        let inner = Place { field: key, ..place };
+        let field = schema.and_then(|schema| schema.field(key));
         let value = match merged.get(key) {
-            Some(live) => merge(before, value, live, inner),
+            Some(live) => merge(before, value, live, field.map(AsRef::as_ref), false),
             None => without_nulls(value),
         };
         merged.insert(key.clone(), value);
@@ -135,29 +80,37 @@ fn merge_sets(original: Option<&Vec<Value>>, modified: &[Value], current: &[Valu
     merged
 }
 
+/// How elements are told apart, and what they look like.
+struct ByKey<'a> {
+    key: &'a str,
+    element: Option<&'a Schema>,
+    retain_keys: bool,
+}
+
 /// `None` when the elements cannot be told apart by the key.
 fn merge_lists(
     original: Option<&Vec<Value>>,
     modified: &[Value],
     current: &[Value],
-    key: &str,
-    place: Place<'_>,
-) -> Option<Value> {
+    rule: &ByKey<'_>,
+) -> Option<Vec<Value>> {
     let empty = Vec::new();
     let original = original.unwrap_or(&empty);
     let told_apart = |list: &[Value]| {
-        let keys: Vec<&Value> = list.iter().map(|item| &item[key]).collect();
+        let keys: Vec<&Value> = list.iter().map(|item| &item[rule.key]).collect();
         keys.iter().enumerate().all(|(i, k)| !k.is_null() && !keys[..i].contains(k))
     };
     if !told_apart(modified) || !told_apart(current) {
         return None;
     }
-    let find = |list: &'_ [Value], item: &Value| list.iter().find(|other| other[key] == item[key]).cloned();
-    let inner = Place { element_of: place.field, field: "", ..place };
+    let find = |list: &'_ [Value], item: &Value| list.iter().find(|other| other[rule.key] == item[rule.key]).cloned();
     let mut merged: Vec<Value> = modified
         .iter()
         .map(|item| match find(current, item) {
-            Some(live) => merge(&find(original, item).unwrap_or(Value::Null), item, &live, inner),
+            Some(live) => {
+                let before = find(original, item).unwrap_or(Value::Null);
+                merge(&before, item, &live, rule.element, rule.retain_keys)
+            }
             None => without_nulls(item),
         })
         .collect();
@@ -165,7 +118,7 @@ fn merge_lists(
     merged.extend(
         current.iter().filter(|live| find(modified, live).is_none() && find(original, live).is_none()).cloned(),
     );
-    Some(Value::Array(merged))
+    Some(merged)
 }
 
 fn without_nulls(value: &Value) -> Value {
@@ -203,15 +156,21 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    /// Merges objects of one kind.
     #[track_caller]
-    fn check(group: &str, original: Value, modified: Value, current: Value, expect: Value) {
-        assert_eq!(three_way(&original, &modified, &current, group), expect);
+    fn check(kind: (&str, &str), original: Value, modified: Value, current: Value, expect: Value) {
+        let typed = |mut object: Value| {
+            object["apiVersion"] = kind.0.into();
+            object["kind"] = kind.1.into();
+            object
+        };
+        assert_eq!(three_way(&typed(original), &typed(modified), &typed(current)), typed(expect));
     }
 
     #[test]
     fn what_others_set_stays_and_what_the_file_dropped_goes() {
         check(
-            "",
+            ("v1", "ConfigMap"),
             json!({"a": 1, "b": 2, "m": {"x": 1, "y": 1}}),
             json!({"a": 3, "m": {"x": 1}}),
             json!({"a": 1, "b": 2, "c": "live", "m": {"x": 9, "y": 1, "z": 1}}),
@@ -221,14 +180,14 @@ mod tests {
 
     #[test]
     fn a_null_in_the_file_removes() {
-        check("", json!({}), json!({"a": null, "n": {"x": null}}), json!({"a": 1}), json!({"n": {}}));
+        check(("v1", "ConfigMap"), json!({}), json!({"a": null, "n": {"x": null}}), json!({"a": 1}), json!({"n": {}}));
     }
 
     #[test]
     fn containers_are_told_apart_by_name() {
-        let pod = |containers: Value| json!({"kind": "Pod", "spec": {"containers": containers}});
+        let pod = |containers: Value| json!({"spec": {"containers": containers}});
         check(
-            "",
+            ("v1", "Pod"),
             pod(json!([{"name": "a", "image": "1"}, {"name": "old", "image": "x"}])),
             pod(json!([{"name": "a", "image": "2", "env": [{"name": "E", "value": "1"}]}])),
             pod(json!([{"name": "sidecar", "image": "s"}, {"name": "old", "image": "x"},
@@ -240,9 +199,9 @@ mod tests {
 
     #[test]
     fn a_services_node_port_survives() {
-        let service = |port: Value| json!({"kind": "Service", "spec": {"ports": [port]}});
+        let service = |port: Value| json!({"spec": {"ports": [port]}});
         check(
-            "",
+            ("v1", "Service"),
             service(json!({"port": 80})),
             service(json!({"port": 80, "name": "web"})),
             service(json!({"port": 80, "nodePort": 30001, "protocol": "TCP"})),
@@ -252,16 +211,16 @@ mod tests {
 
     #[test]
     fn ports_with_one_number_and_two_protocols_are_one_list() {
-        let pod = |ports: Value| json!({"kind": "Pod", "spec": {"containers": [{"name": "a", "ports": ports}]}});
+        let pod = |ports: Value| json!({"spec": {"containers": [{"name": "a", "ports": ports}]}});
         let both = json!([{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}]);
-        check("", pod(json!([])), pod(both.clone()), pod(json!([{"containerPort": 1}])), pod(both));
+        check(("v1", "Pod"), pod(json!([])), pod(both.clone()), pod(json!([{"containerPort": 1}])), pod(both));
     }
 
     #[test]
     fn a_deployment_changes_its_strategy_as_a_whole() {
-        let deployment = |strategy: Value| json!({"kind": "Deployment", "spec": {"strategy": strategy}});
+        let deployment = |strategy: Value| json!({"spec": {"strategy": strategy}});
         check(
-            "apps",
+            ("apps/v1", "Deployment"),
             deployment(json!({"type": "RollingUpdate"})),
             deployment(json!({"type": "Recreate"})),
             deployment(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}})),
@@ -272,7 +231,7 @@ mod tests {
     #[test]
     fn custom_resources_have_whole_lists() {
         check(
-            "example.com",
+            ("example.com/v1", "Pod"),
             json!({}),
             json!({"spec": {"containers": [{"name": "a"}]}}),
             json!({"spec": {"containers": [{"name": "b"}]}}),
@@ -283,11 +242,38 @@ mod tests {
     #[test]
     fn finalizers_are_a_set() {
         check(
-            "",
+            ("v1", "Secret"),
             json!({"metadata": {"finalizers": ["mine", "gone"]}}),
             json!({"metadata": {"finalizers": ["mine"]}}),
             json!({"metadata": {"finalizers": ["theirs", "gone"]}}),
             json!({"metadata": {"finalizers": ["theirs", "mine"]}}),
+        );
+    }
+
+    #[test]
+    fn volumes_keep_what_the_server_filled_in_and_change_their_source() {
+        let pod = |volume: Value| json!({"spec": {"volumes": [volume]}});
+        check(
+            ("v1", "Pod"),
+            pod(json!({"name": "v", "emptyDir": {}})),
+            pod(json!({"name": "v", "configMap": {"name": "c"}})),
+            pod(json!({"name": "v", "emptyDir": {"medium": ""}})),
+            pod(json!({"name": "v", "configMap": {"name": "c"}})),
+        );
+    }
+
+    #[test]
+    fn lists_below_a_pod_template_merge_like_those_of_a_pod() {
+        let job = |containers: Value| {
+            let template = json!({"spec": {"containers": containers}});
+            json!({"spec": {"jobTemplate": {"spec": {"template": template}}}})
+        };
+        check(
+            ("batch/v1", "CronJob"),
+            job(json!([{"name": "a", "image": "1"}])),
+            job(json!([{"name": "a", "image": "2"}])),
+            job(json!([{"name": "a", "image": "1", "imagePullPolicy": "Always"}])),
+            job(json!([{"name": "a", "image": "2", "imagePullPolicy": "Always"}])),
         );
     }
 

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::Cx;
 use super::login::activate;
-use crate::args::Whoami;
-use crate::credentials;
-use crate::error::{Error, Exit, Result};
+use crate::args::{GetToken, Whoami};
+use crate::credentials::{self, Owner};
+use crate::error::{Error, Result};
 use crate::kubeconfig::{Kubeconfig, Section};
 use crate::output::table::align;
 use crate::platform;
@@ -63,14 +63,14 @@ pub fn use_cluster(cx: &Cx, cluster: &str) -> Result<i32> {
     Ok(0)
 }
 
-/// Shows or changes the namespace of the current context.
+/// Shows or changes the namespace of the context in force, or of the one that the flags select.
 pub fn namespace(cx: &Cx, wanted: Option<&str>) -> Result<i32> {
-    let config = cx.connector.config()?;
-    let no_context = || Error::told(Text::NotLoggedIn {}).hint(Text::HintLogin {}).exit(Exit::NeedsLogin);
-    let context = cx.global.context.clone().or_else(|| config.current_context()).ok_or_else(no_context)?;
-    let entry = config
-        .entry(Section::Contexts, &context)
-        .ok_or_else(|| Error::told(Text::NoSuchContext { context: context.clone() }))?;
+    let target = cx.connector.target()?;
+    let cluster_name = &target.cluster_name;
+    let context = target.context.ok_or_else(|| {
+        Error::told(Text::NoContextFor { cluster: cluster_name.clone() })
+            .hint(Text::HintUseCluster { cluster: cluster_name.clone() })
+    })?;
     if let Some(namespace) = wanted {
         if !platform::is_label(namespace) {
             return Err(Error::usage(Text::BadNamespace { namespace: namespace.to_owned() }));
@@ -84,16 +84,15 @@ pub fn namespace(cx: &Cx, wanted: Option<&str>) -> Result<i32> {
         cx.ui.out_line(format!("Now using namespace \"{namespace}\" in context \"{context}\"."))?;
         return Ok(0);
     }
+    let entry = cx.connector.config()?.entry(Section::Contexts, &context).unwrap_or_default();
     let mut text = match entry["namespace"].as_str().filter(|namespace| !namespace.is_empty()) {
         Some(namespace) => format!("You are currently in namespace \"{namespace}\".\n\n"),
         None => "You are currently in namespace \"default\" (no namespace set in context).\n\n".to_owned(),
     };
-    let cluster = entry["cluster"].as_str().unwrap_or_default();
-    let server = config.entry(Section::Clusters, cluster).map(|c| c["server"].as_str().unwrap_or_default().to_owned());
     text.push_str(&format!("Context:   {context}\n"));
-    text.push_str(&format!("Cluster:   {cluster}\n"));
-    text.push_str(&format!("Server:    {}\n", server.unwrap_or_default()));
-    if let Some(session) = session::of_context(&config, &context) {
+    text.push_str(&format!("Cluster:   {}\n", entry["cluster"].as_str().unwrap_or_default()));
+    text.push_str(&format!("Server:    {}\n", target.cluster["server"].as_str().unwrap_or_default()));
+    if let Some(session) = &target.session {
         text.push_str(&format!("Platform:  {}/\n", session.platform_url));
         text.push_str(&format!("Session:   {}\n", session.name));
     }
@@ -128,13 +127,15 @@ fn whoami_part(cx: &Cx, args: &Whoami) -> Result<i32> {
     Ok(0)
 }
 
-/// Hands kubectl the session's token.
-pub fn get_token(cx: &Cx) -> Result<i32> {
-    let session = match &cx.global.session {
-        Some(name) => name.clone(),
-        None => cx.connector.session()?.name,
+/// Hands kubectl the session's token. kubectl does not say which kubeconfig it reads, so its user entry says it all.
+pub fn get_token(cx: &Cx, args: GetToken) -> Result<i32> {
+    let owner = match (&cx.global.session, args.platform_url, args.username) {
+        (Some(session), Some(platform_url), Some(username)) => {
+            Owner { session: session.clone(), platform_url, username }
+        }
+        _ => Owner::of(&cx.connector.session()?),
     };
     let request = cx.env.var("KUBERNETES_EXEC_INFO");
-    cx.ui.out_line(credentials::exec_credential(&cx.env, &session, request, Timestamp::now())?)?;
+    cx.ui.out_line(credentials::exec_credential(&cx.env, &owner, request, Timestamp::now())?)?;
     Ok(0)
 }

@@ -1,7 +1,7 @@
 //! `get -w`: a list, then its changes, from one cluster or from many.
 //!
-//! A watch that ends is taken up again where it stood. When the server no longer knows that place we list again and
-//! say so, because changes in between were missed.
+//! A watch that ends is taken up again where it stood, for as long as the server is not away for good. When it no
+//! longer knows that place we list again and say so, because changes in between were missed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::get::{Found, Query, fetch, objects, open_by_name, queries, table_options};
+use super::get::{Found, Query, SIDE_BY_SIDE, fetch, objects, open_by_name, queries, table_options};
 use super::{Cx, Opened, printed_name};
 use crate::args::Get;
 use crate::error::{Error, Exit, Result};
@@ -20,8 +20,13 @@ use crate::output::table::{Part, TablePrinter};
 use crate::resource::{self, Wanted};
 use crate::text::Text;
 
-/// How often in a row a watch may fail to start.
-const ATTEMPTS: u32 = 5;
+/// How often in a row a server may be away: with the pauses in between some forty seconds, which a restart takes less
+/// than.
+const ATTEMPTS: u32 = 8;
+/// The longest pause between two attempts.
+const PAUSE: Duration = Duration::from_secs(10);
+/// A server that says nothing for so long, not even where it stands, is asked again over a new connection.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// What a watch says.
 enum News {
@@ -29,6 +34,8 @@ enum News {
     Listed(Box<Found>),
     /// One change: its kind and its table or object.
     Changed(&'static str, Value),
+    /// The server is away; it is asked again.
+    Away(Error),
     /// The place was lost; a list follows.
     Lost,
     /// It is over.
@@ -57,42 +64,39 @@ pub async fn watch(
     let (sender, mut news) = mpsc::channel(64);
     let mut tasks = JoinSet::new();
     let mut failures = 0;
-    let mut opened = Vec::new();
-    match clusters {
-        None => opened.push((String::new(), cx.open_routed(resource::routed(&one.kind)).await?)),
-        Some(names) => {
-            for name in names {
-                match open_by_name(cx, &name).await {
-                    Ok(cluster) => opened.push((name, cluster)),
-                    Err(error) => {
-                        failures += 1;
-                        failed(cx, &name, &error);
-                    }
-                }
-            }
+    let prepared = match clusters {
+        None => {
+            let opened = cx.open_routed(resource::routed(&one.kind)).await?;
+            let queries = queries(cx, &opened, args, format, wanted).await?;
+            vec![(String::new(), Ok((opened, queries)))]
         }
-    }
-    for (name, cluster) in opened {
-        let queries = match queries(cx, &cluster, args, format, wanted).await {
-            Ok(queries) => queries,
-            Err(error) if !fleet => return Err(error),
+        Some(names) => prepare(cx, args, format, wanted, names).await,
+    };
+    for (name, prepared) in prepared {
+        match prepared {
+            Ok((opened, queries)) => {
+                let [query] = queries.as_slice() else { return Err(Error::told(Text::WatchOneType {})) };
+                tasks.spawn(follow(opened, name, query.clone(), args.chunk_size, sender.clone()));
+            }
+            Err(error) if error.exit_code() == Exit::NeedsLogin as i32 => return Err(error),
             Err(error) => {
                 failures += 1;
                 failed(cx, &name, &error);
-                continue;
             }
-        };
-        let [query] = queries.as_slice() else { return Err(Error::told(Text::WatchOneType {})) };
-        tasks.spawn(follow(cluster, name, query.clone(), args.chunk_size, sender.clone()));
+        }
     }
     drop(sender);
     let mut printer = Printer { args, format, fleet, table: None };
     while let Some(told) = news.recv().await {
         match told.news {
-            News::Failed(error) if !fleet => return Err(error),
+            News::Failed(error) if !fleet || error.exit_code() == Exit::NeedsLogin as i32 => return Err(error),
             News::Failed(error) => {
                 failures += 1;
                 failed(cx, &told.cluster, &error);
+            }
+            News::Away(error) => {
+                let why = error.lines(cx.ui.lang()).into_iter().next().unwrap_or_default();
+                cx.ui.note(&Text::WatchInterrupted { resource: told.query.resource.qualified(), why });
             }
             News::Lost => cx.ui.note(&Text::Relisting { resource: told.query.resource.qualified() }),
             News::Listed(_) if args.watch_only => {}
@@ -105,6 +109,26 @@ pub async fn watch(
     // Every sender is gone, so every task has ended.
     while tasks.join_next().await.is_some() {}
     Ok(if failures == 0 || args.fleet.ignore_errors { 0 } else { Exit::Failure as i32 })
+}
+
+/// Asks every cluster what the words mean there, side by side.
+async fn prepare(
+    cx: &Cx,
+    args: &Get,
+    format: &Format,
+    wanted: &[Wanted],
+    names: Vec<String>,
+) -> Vec<(String, Result<(Opened, Vec<Query>)>)> {
+    let asked = futures::stream::iter(names.into_iter().map(|name| async move {
+        let prepared = async {
+            let opened = open_by_name(cx, &name).await?;
+            let queries = queries(cx, &opened, args, format, wanted).await?;
+            Ok((opened, queries))
+        }
+        .await;
+        (name, prepared)
+    }));
+    asked.buffered(SIDE_BY_SIDE).collect().await
 }
 
 fn failed(cx: &Cx, cluster: &str, error: &Error) {
@@ -137,7 +161,7 @@ impl Printer<'_> {
     fn rows(&mut self, cluster: &str, query: &Query, kind: &str, table: &Value) -> String {
         let options = table_options(self.args, self.format, &query.resource, false, self.fleet);
         let printer = self.table.get_or_insert_with(|| TablePrinter::new(options));
-        printer.render([Part { table, cluster, event: kind }])
+        printer.render([Part { table, row: None, cluster, event: kind }])
     }
 
     fn object(&self, cluster: &str, query: &Query, kind: &str, mut object: Value) -> Result<String> {
@@ -156,21 +180,65 @@ impl Printer<'_> {
     }
 }
 
+/// How much more a server that is away is waited for.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// The pause before the next attempt; `None` when the error will not pass, or has stayed too long.
+    fn pause(&mut self, error: &Error) -> Option<Duration> {
+        let passes = match error {
+            Error::Connect { .. } => true,
+            Error::Api(refused) => refused.code == 429 || refused.code >= 500,
+            _ => false,
+        };
+        self.failures += 1;
+        (passes && self.failures <= ATTEMPTS).then(|| Duration::from_millis(200 << self.failures).min(PAUSE))
+    }
+
+    fn is_new(&self) -> bool {
+        self.failures == 1
+    }
+}
+
 /// Lists, then follows until the receiver is gone or the server refuses.
 async fn follow(opened: Opened, cluster: String, query: Query, chunk_size: u32, sender: mpsc::Sender<Told>) {
-    let tell =
-        async |news: News| sender.send(Told { cluster: cluster.clone(), query: query.clone(), news }).await.is_ok();
-    let mut failures = 0;
+    let tell = async |news: News| {
+        let told = Told { cluster: cluster.clone(), query: query.clone(), news };
+        sender.send(told).await.is_ok()
+    };
+    // Waits out an error that passes; whether to go on.
+    let endure = async |patience: &mut Patience, error: Error| {
+        let Some(pause) = patience.pause(&error) else {
+            tell(News::Failed(error)).await;
+            return false;
+        };
+        if patience.is_new() && !tell(News::Away(error)).await {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        true
+    };
+    let mut patience = Patience::default();
+    let mut has_listed = false;
     loop {
         // A single object is followed as a list of one, so that its deletion is seen too.
         let mut version = match fetch(&opened, query.clone(), chunk_size).await {
             Ok(found) => {
+                patience = Patience::default();
+                has_listed = true;
                 let version = version_of(&found.answer).unwrap_or_default();
                 if !tell(News::Listed(Box::new(found))).await {
                     return;
                 }
                 version
             }
+            Err(error) if has_listed => match endure(&mut patience, error).await {
+                true => continue,
+                false => return,
+            },
             Err(error) => {
                 tell(News::Failed(error)).await;
                 return;
@@ -179,10 +247,10 @@ async fn follow(opened: Opened, cluster: String, query: Query, chunk_size: u32, 
         loop {
             match changes(&opened, &query, &version).await {
                 Ok(stream) => {
-                    failures = 0;
+                    patience = Patience::default();
                     let mut stream = std::pin::pin!(stream);
                     let mut lost = false;
-                    while let Some(event) = stream.next().await {
+                    while let Ok(Some(event)) = tokio::time::timeout(SILENCE, stream.next()).await {
                         match event {
                             Ok(Event::Change(kind, object)) => {
                                 version = version_of(&object).unwrap_or(version);
@@ -206,13 +274,10 @@ async fn follow(opened: Opened, cluster: String, query: Query, chunk_size: u32, 
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
                 Err(Error::Api(error)) if error.code == 410 => break,
-                Err(error) if failures >= ATTEMPTS || !matches!(error, Error::Connect { .. }) => {
-                    tell(News::Failed(error)).await;
-                    return;
-                }
-                Err(_) => {
-                    failures += 1;
-                    tokio::time::sleep(Duration::from_millis(200 << failures)).await;
+                Err(error) => {
+                    if !endure(&mut patience, error).await {
+                        return;
+                    }
                 }
             }
         }
@@ -231,7 +296,7 @@ enum Event {
 }
 
 async fn changes(opened: &Opened, query: &Query, version: &str) -> Result<impl Stream<Item = Result<Event>> + use<>> {
-    let mut pairs: Vec<(&str, &str)> = query.selectors.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let mut pairs: Vec<(&str, &str)> = query.parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let name = query.name.as_ref().map(|name| format!("metadata.name={name}"));
     if let Some(name) = &name {
         pairs.push(("fieldSelector", name));
@@ -275,6 +340,27 @@ fn version_of(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ApiError;
+
+    #[test]
+    fn a_server_that_is_away_is_waited_for_and_one_that_refuses_is_not() {
+        let refused = |code| {
+            let (status, context, request_id) = (Value::Null, None, None);
+            Error::Api(Box::new(ApiError { code, status, context, request_id, retry_after: None }))
+        };
+        let gone = || Error::Connect { server: "s".to_owned(), source: "gone".into() };
+        assert_eq!(Patience::default().pause(&refused(403)), None);
+        assert_eq!(Patience::default().pause(&Error::told(Text::AnswerNotJson {})), None);
+        for code in [429, 500, 503, 504] {
+            assert!(Patience::default().pause(&refused(code)).is_some(), "{code}");
+        }
+        let mut patience = Patience::default();
+        let pauses: Vec<_> = std::iter::from_fn(|| patience.pause(&gone())).collect();
+        assert_eq!(pauses.len(), 8);
+        assert!(pauses.iter().all(|pause| *pause <= PAUSE));
+        let total: Duration = pauses.iter().sum();
+        assert!((30..60).contains(&total.as_secs()), "{total:?}");
+    }
 
     #[test]
     fn places_in_history() {

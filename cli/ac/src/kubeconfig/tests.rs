@@ -139,6 +139,42 @@ fn a_malformed_file_is_named_and_its_secrets_are_not() {
     assert!(lines.contains("config") && !lines.contains("sesame"), "{lines}");
 }
 
+#[test]
+fn what_is_no_kubeconfig_is_refused_and_left_alone() {
+    let dir = Dir::new();
+    for text in ["just text", "[1, 2]", "clusters: 5", "users: [x]", "contexts: {a: b}", "current-context: [a]"] {
+        let path = dir.file("config", text);
+        let edited = Kubeconfig::edit(std::slice::from_ref(&path), |config| {
+            config.set_current_context("x");
+            Ok(())
+        });
+        assert!(edited.unwrap_err().to_string().contains("is not a kubeconfig"), "{text}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+    for text in ["", "clusters: null\nkind: Config\n", "{}"] {
+        assert!(Kubeconfig::load(&[dir.file("config", text)]).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn edits_at_the_same_time_lose_nothing() {
+    let dir = Dir::new();
+    let path = dir.file("config", FOREIGN);
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            let path = &path;
+            scope.spawn(move || {
+                let edit = |config: &mut Kubeconfig| {
+                    config.update(Section::Clusters, &format!("c{number}"), |_| {});
+                    Ok(())
+                };
+                Kubeconfig::edit(std::slice::from_ref(path), edit).unwrap();
+            });
+        }
+    });
+    assert_eq!(Kubeconfig::load(&[path]).unwrap().entries(Section::Clusters).len(), 9);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_linked_file_stays_a_link() {

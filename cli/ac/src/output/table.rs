@@ -48,12 +48,6 @@ impl TablePrinter {
         Self { options, columns: Vec::new(), headers_done: false, widths: Vec::new() }
     }
 
-    /// Whether the table's columns differ from those printed so far.
-    pub fn differs(&self, table: &Value) -> bool {
-        let columns = columns_of(table);
-        !columns.is_empty() && !self.columns.is_empty() && columns != self.columns
-    }
-
     /// The lines for the tables, aligned with everything printed before. Nothing for no rows.
     pub fn render<'a>(&mut self, tables: impl IntoIterator<Item = Part<'a>>) -> String {
         let mut lines = Vec::new();
@@ -63,7 +57,8 @@ impl TablePrinter {
                 self.columns = columns.clone();
             }
             let order = self.order(&columns);
-            for row in part.table["rows"].as_array().into_iter().flatten() {
+            let all = part.table["rows"].as_array().map_or(&[] as &[Value], Vec::as_slice);
+            for row in part.row.map_or(all, std::slice::from_ref) {
                 lines.push(self.row(row, &part, &order));
             }
         }
@@ -150,6 +145,8 @@ impl TablePrinter {
 pub struct Part<'a> {
     /// The table.
     pub table: &'a Value,
+    /// The only row of it that is meant; `None` for all.
+    pub row: Option<&'a Value>,
     /// The cluster it came from.
     pub cluster: &'a str,
     /// The kind of event that brought it.
@@ -158,8 +155,15 @@ pub struct Part<'a> {
 
 impl<'a> Part<'a> {
     /// A table from the only cluster.
-    pub fn plain(table: &'a Value) -> Self {
-        Self { table, cluster: "", event: "" }
+    #[cfg(test)]
+    fn plain(table: &'a Value) -> Self {
+        Self { table, row: None, cluster: "", event: "" }
+    }
+
+    /// Each row as a part of its own.
+    pub fn rows(&self) -> Vec<Self> {
+        let rows = self.table["rows"].as_array();
+        rows.into_iter().flatten().map(|row| Self { row: Some(row), ..*self }).collect()
     }
 }
 
@@ -328,8 +332,8 @@ mod tests {
         two["rows"][0]["cells"] = json!(["b", 7, "No", ""]);
         let mut printer = TablePrinter::new(TableOptions { with_cluster: true, ..Default::default() });
         let text = printer.render([
-            Part { table: &one, cluster: "east", event: "" },
-            Part { table: &two, cluster: "west", event: "" },
+            Part { table: &one, row: None, cluster: "east", event: "" },
+            Part { table: &two, row: None, cluster: "west", event: "" },
         ]);
         assert_eq!(
             text,

@@ -95,6 +95,11 @@ impl Platform {
         self.events.send((collection, json!({"type": kind, "object": table(&[object])}))).unwrap();
     }
 
+    /// Ends every watch, as a server that goes away does.
+    pub(crate) fn end_watches(&self) {
+        self.events.send((String::new(), Value::Null)).unwrap();
+    }
+
     /// How many watches are open.
     pub(crate) fn watchers(&self) -> usize {
         self.events.receiver_count()
@@ -218,9 +223,12 @@ async fn answer(
         if state.lock().unwrap().lost.contains(&name) {
             return Ok(refuse(503, "ServiceUnavailable", &format!("cluster {name:?} has no tunnel")));
         }
+        if path.ends_with("/exec") && query["command"] == "forbidden" {
+            return Ok(refuse(403, "Forbidden", "pods \"web-1\" is forbidden: no exec for you"));
+        }
         if let Some(upgrade) = upgrade {
             let key = parts.headers[header::SEC_WEBSOCKET_KEY].as_bytes().to_vec();
-            tokio::spawn(exec(upgrade));
+            tokio::spawn(exec(upgrade, query["command"].clone()));
             return Ok(Response::builder()
                 .status(StatusCode::SWITCHING_PROTOCOLS)
                 .header(header::CONNECTION, "Upgrade")
@@ -309,6 +317,7 @@ fn kubernetes(
     let missing = || refuse(404, "NotFound", &format!("objects {name:?} not found"));
     state.version += 1;
     let version = state.version.to_string();
+    let selector = api_meta::LabelSelector::parse(query.get("labelSelector").map_or("", String::as_str)).unwrap();
     match method.as_str() {
         "GET" if is_collection => {
             let root = path.split("/namespaces/").next().unwrap().trim_end_matches(&format!("/{name}")).to_owned();
@@ -318,9 +327,10 @@ fn kubernetes(
                 .iter()
                 .filter(|(key, _)| key.starts_with(&prefix) && key.contains(&format!("/{name}/")))
                 .map(|(_, object)| object.clone())
+                .filter(|object| selector.matches(object["metadata"]["labels"].as_object()))
                 .collect();
             if accept.contains("as=Table") {
-                return reply(200, &table(&found));
+                return reply(200, &table_with(&found, query.get("includeObject").map(String::as_str)));
             }
             reply(
                 200,
@@ -400,11 +410,18 @@ fn groups(groups: &[Group<'_>]) -> Value {
 }
 
 fn table(objects: &[Value]) -> Value {
+    table_with(objects, None)
+}
+
+fn table_with(objects: &[Value], include: Option<&str>) -> Value {
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {
+            let metadata =
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]});
+            let included = if include == Some("Object") { object } else { &metadata };
             json!({"cells": [object["metadata"]["name"], object["status"]["phase"], object["spec"]["nodeName"]],
-                "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": object["metadata"]}})
+                "object": included})
         })
         .collect();
     json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": "50"},
@@ -418,6 +435,9 @@ fn watch(path: String, mut events: broadcast::Receiver<(String, Value)>) -> Resp
     let stream = futures::stream::unfold((path, events.resubscribe()), |(path, mut events)| async move {
         loop {
             let (collection, event) = events.recv().await.ok()?;
+            if collection.is_empty() {
+                return None;
+            }
             if collection == path {
                 let frame = Frame::data(Bytes::from(format!("{event}\n")));
                 return Some((Ok::<_, Infallible>(frame), (path, events)));
@@ -442,11 +462,19 @@ impl<S: futures::Stream> futures::Stream for SyncStream<S> {
     }
 }
 
-/// Echoes standard input in capitals until it ends, then exits with 7.
-async fn exec(upgrade: hyper::upgrade::OnUpgrade) {
+/// Echoes standard input in capitals until it ends, then exits with 7. `die` loses its connection, `flood` never ends.
+async fn exec(upgrade: hyper::upgrade::OnUpgrade, command: String) {
     let stream = TokioIo::new(upgrade.await.unwrap());
     let mut socket = tokio_tungstenite::WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
     let send = |channel: u8, text: &str| Message::binary([&[channel], text.as_bytes()].concat());
+    if command == "die" {
+        socket.send(send(1, "last words\n")).await.unwrap();
+        return;
+    }
+    if command == "flood" {
+        while socket.send(send(1, "flood\n")).await.is_ok() {}
+        return;
+    }
     socket.send(send(2, "on stderr\n")).await.unwrap();
     while let Some(Ok(message)) = socket.next().await {
         let bytes = message.into_data();

@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
+use apiserver_builtin::service_needs;
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::mirror::Collection;
+use crate::collection::Collection;
 
 /// An IPv4 range such as 10.96.0.0/16.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +59,7 @@ impl ServiceNetwork {
         self.lock.lock().await
     }
 
-    /// Gives a Service the addresses and ports its type needs.
+    /// Gives a Service the addresses and ports it needs, and makes sure that those it names are its own.
     ///
     /// # Errors
     ///
@@ -69,107 +70,134 @@ impl ServiceNetwork {
         service: &mut Object,
         services: &Collection,
     ) -> Result<(), FieldErrors> {
+        let needs = service_needs(service);
+        let named = Taken::by(service);
+        if needs == service_needs(&Object::default()) {
+            let stored = services.get(service.namespace(), service.name()).and_then(|entry| entry.object().ok());
+            // All it names is its own already, which spares the walk over all Services.
+            if stored.is_some_and(|stored| Taken::by(&stored).covers(&named)) {
+                return Ok(());
+            }
+        }
+        let taken = Taken::by_others(service, services);
         let mut errors = FieldErrors::new();
-        let (addresses, ports) = taken(service, services);
-        self.cluster_ip(service, &addresses, &mut errors);
-        node_ports(service, ports, &mut errors);
+        if needs.cluster_ip {
+            self.choose_address(service, &taken, &mut errors);
+        } else {
+            self.reserve_address(&named, &taken, &mut errors);
+        }
+        let mut ports = taken.ports;
+        reserve_ports(service, &mut ports, &mut errors);
+        choose_ports(service, &needs.node_ports, &mut ports, &mut errors);
+        if needs.health_check_node_port {
+            match free_port(&mut ports) {
+                Some(port) => *service.at_mut(&["spec", "healthCheckNodePort"]) = port.into(),
+                None => errors.internal(
+                    &FieldPath::new("spec").child("healthCheckNodePort"),
+                    "failed to allocate a nodePort: range is full",
+                ),
+            }
+        }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
-    fn cluster_ip(&self, service: &mut Object, taken: &HashSet<String>, errors: &mut FieldErrors) {
-        if service.str_at(&["spec", "type"]) == Some("ExternalName") {
-            return;
+    fn choose_address(&self, service: &mut Object, taken: &Taken, errors: &mut FieldErrors) {
+        // Random starts spread addresses, so that a freed one is not reused at once.
+        let start = u32::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..4].try_into().unwrap_or_default());
+        let free = (0..self.subnet.size)
+            .map(|n| self.subnet.nth(start.wrapping_add(n)))
+            .find(|a| self.subnet.contains(*a) && !taken.addresses.contains(&a.to_string()));
+        match free {
+            Some(address) => {
+                *service.at_mut(&["spec", "clusterIP"]) = address.to_string().into();
+                *service.at_mut(&["spec", "clusterIPs"]) = json!([address.to_string()]);
+            }
+            None => errors.internal(&cluster_ips(), "failed to allocate IP address: range is full"),
         }
-        let field = FieldPath::new("spec").child("clusterIPs");
-        let wanted = service.str_at(&["spec", "clusterIP"]).unwrap_or_default().to_owned();
-        let address = match &*wanted {
-            "None" => "None".to_owned(),
-            "" => {
-                // Random starts spread addresses, so that a freed one is not reused at once.
-                let start = u32::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..4].try_into().unwrap_or_default());
-                let free = (0..self.subnet.size)
-                    .map(|n| self.subnet.nth(start.wrapping_add(n)))
-                    .find(|a| self.subnet.contains(*a) && !taken.contains(&a.to_string()));
-                match free {
-                    Some(address) => address.to_string(),
-                    None => {
-                        errors.internal(&field, "failed to allocate IP address: range is full");
-                        return;
-                    }
-                }
-            }
-            wanted => {
-                let inside = matches!(wanted.parse(), Ok(IpAddr::V4(address)) if self.subnet.contains(address));
-                let values = Value::from(vec![wanted]);
-                if !inside {
-                    let why = format!(
-                        "failed to allocate IP {wanted}: the provided network does not match the current range"
-                    );
-                    errors.invalid(&field, values, why);
-                    return;
-                }
-                if taken.contains(wanted) {
-                    let why = format!("failed to allocate IP {wanted}: provided IP is already allocated");
-                    errors.invalid(&field, values, why);
-                    return;
-                }
-                wanted.to_owned()
-            }
-        };
-        *service.at_mut(&["spec", "clusterIP"]) = address.as_str().into();
-        *service.at_mut(&["spec", "clusterIPs"]) = json!([address]);
-        for (name, value) in [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))] {
-            let slot = service.at_mut(&["spec", name]);
-            if slot.is_null() {
-                *slot = value;
-            }
+    }
+
+    fn reserve_address(&self, named: &Taken, taken: &Taken, errors: &mut FieldErrors) {
+        for address in &named.addresses {
+            let inside = matches!(address.parse(), Ok(IpAddr::V4(address)) if self.subnet.contains(address));
+            let why = if !inside {
+                "the provided network does not match the current range"
+            } else if taken.addresses.contains(address) {
+                "provided IP is already allocated"
+            } else {
+                continue;
+            };
+            let values = Value::from(vec![address.as_str()]);
+            errors.invalid(&cluster_ips(), values, format!("failed to allocate IP {address}: {why}"));
         }
     }
 }
 
-/// Addresses and node ports of all other Services.
-fn taken(service: &Object, services: &Collection) -> (HashSet<String>, HashSet<u16>) {
-    let (mut addresses, mut ports) = (HashSet::new(), HashSet::new());
-    for entry in services.list("") {
-        if entry.namespace() == service.namespace() && entry.name() == service.name() {
-            continue;
-        }
-        let Ok(other) = entry.object() else { continue };
-        let listed = other.at(&["spec", "clusterIPs"]).and_then(Value::as_array).into_iter().flatten();
-        addresses.extend(listed.filter_map(|a| a.as_str().map(str::to_owned)));
-        ports.extend(node_ports_of(&other));
-    }
-    (addresses, ports)
+fn cluster_ips() -> FieldPath {
+    FieldPath::new("spec").child("clusterIPs")
 }
 
-fn node_ports_of(service: &Object) -> Vec<u16> {
-    let listed = service.at(&["spec", "ports"]).and_then(Value::as_array).into_iter().flatten();
-    let ports = listed.filter_map(|p| p.get("nodePort")?.as_u64());
-    ports
-        .chain(service.at(&["spec", "healthCheckNodePort"]).and_then(Value::as_u64))
-        .filter_map(|p| p.try_into().ok())
-        .collect()
+/// Addresses and node ports that are somebody's.
+#[derive(Default)]
+struct Taken {
+    addresses: HashSet<String>,
+    ports: HashSet<u16>,
 }
 
-fn node_ports(service: &mut Object, mut taken: HashSet<u16>, errors: &mut FieldErrors) {
-    let needs = match service.str_at(&["spec", "type"]) {
-        Some("NodePort") => true,
-        Some("LoadBalancer") => {
-            service.at(&["spec", "allocateLoadBalancerNodePorts"]).and_then(Value::as_bool).unwrap_or(true)
+impl Taken {
+    fn by(service: &Object) -> Self {
+        let listed = service.at(&["spec", "clusterIPs"]).and_then(Value::as_array).into_iter().flatten();
+        let addresses = listed.chain(service.at(&["spec", "clusterIP"])).filter_map(Value::as_str);
+        let ports = ports(service).filter_map(node_port);
+        let health = service.at(&["spec", "healthCheckNodePort"]).and_then(Value::as_u64).filter(|p| *p != 0);
+        Self {
+            addresses: addresses.filter(|a| !["", "None"].contains(a)).map(str::to_owned).collect(),
+            ports: ports.chain(health).filter_map(|port| port.try_into().ok()).collect(),
         }
-        _ => false,
-    };
-    if !needs {
-        return;
     }
-    let field = FieldPath::new("spec").child("ports");
-    let Some(ports) = service.at_mut(&["spec", "ports"]).as_array_mut() else { return };
-    for (index, port) in ports.iter().enumerate() {
-        let Some(wanted) = port.get("nodePort").and_then(Value::as_u64).filter(|p| *p != 0) else { continue };
-        let field = field.index(index).child("nodePort");
+
+    fn by_others(service: &Object, services: &Collection) -> Self {
+        let mut taken = Self::default();
+        for entry in services.list("") {
+            if entry.namespace() == service.namespace() && entry.name() == service.name() {
+                continue;
+            }
+            let Ok(other) = entry.object() else { continue };
+            let Self { addresses, ports } = Self::by(&other);
+            taken.addresses.extend(addresses);
+            taken.ports.extend(ports);
+        }
+        taken
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        self.addresses.is_superset(&other.addresses) && self.ports.is_superset(&other.ports)
+    }
+}
+
+fn ports(service: &Object) -> impl Iterator<Item = &Value> {
+    service.at(&["spec", "ports"]).and_then(Value::as_array).into_iter().flatten()
+}
+
+/// The node port that somebody chose.
+fn node_port(port: &Value) -> Option<u64> {
+    port.get("nodePort").and_then(Value::as_u64).filter(|p| *p != 0)
+}
+
+/// Takes the ports that the Service names. One port for two protocols, such as DNS, is one node port.
+fn reserve_ports(service: &Object, taken: &mut HashSet<u16>, errors: &mut FieldErrors) {
+    let spec = FieldPath::new("spec");
+    let mut own = HashSet::new();
+    let named = ports(service).enumerate().filter_map(|(index, port)| {
+        let field = spec.child("ports").index(index).child("nodePort");
+        Some((field, node_port(port)?, port.get("port").cloned()))
+    });
+    let health = service.at(&["spec", "healthCheckNodePort"]).and_then(Value::as_u64).filter(|p| *p != 0);
+    let health = health.map(|port| (spec.child("healthCheckNodePort"), port, None));
+    for (field, wanted, of) in named.chain(health) {
         match u16::try_from(wanted) {
-            Ok(p) if NODE_PORTS.contains(&p) => {
-                if !taken.insert(p) {
+            Ok(port) if NODE_PORTS.contains(&port) => {
+                let again = !own.insert((port, of.clone())) && of.is_some();
+                if !taken.insert(port) && !again {
                     errors.invalid(&field, wanted, "provided port is already allocated");
                 }
             }
@@ -180,20 +208,34 @@ fn node_ports(service: &mut Object, mut taken: HashSet<u16>, errors: &mut FieldE
             ),
         }
     }
-    for port in ports.iter_mut() {
-        if port.get("nodePort").and_then(Value::as_u64).is_some_and(|p| p != 0) {
-            continue;
-        }
-        let start = u16::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..2].try_into().unwrap_or_default());
-        let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
-        let free =
-            (0..count).map(|n| NODE_PORTS.start() + (start.wrapping_add(n)) % count).find(|p| !taken.contains(p));
-        match (free, port.as_object_mut()) {
-            (Some(free), Some(port)) => {
-                taken.insert(free);
+}
+
+fn choose_ports(service: &mut Object, missing: &[usize], taken: &mut HashSet<u16>, errors: &mut FieldErrors) {
+    if missing.is_empty() {
+        return;
+    }
+    let Some(ports) = service.at_mut(&["spec", "ports"]).as_array_mut() else { return };
+    for index in missing {
+        let same = ports.get(*index).and_then(|port| port.get("port")).cloned();
+        let shared = ports.iter().filter(|port| port.get("port") == same.as_ref()).find_map(node_port);
+        let Some(port) = ports.get_mut(*index).and_then(Value::as_object_mut) else { continue };
+        match shared.or_else(|| free_port(taken).map(u64::from)) {
+            Some(free) => {
                 port.insert("nodePort".into(), free.into());
             }
-            _ => errors.internal(&field, "failed to allocate a nodePort: range is full"),
+            None => {
+                let field = FieldPath::new("spec").child("ports").index(*index).child("nodePort");
+                errors.internal(&field, "failed to allocate a nodePort: range is full");
+            }
         }
     }
+}
+
+/// Takes a port that nobody has.
+fn free_port(taken: &mut HashSet<u16>) -> Option<u16> {
+    let start = u16::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..2].try_into().unwrap_or_default());
+    let count = NODE_PORTS.end() - NODE_PORTS.start() + 1;
+    let free = (0..count).map(|n| NODE_PORTS.start() + (start.wrapping_add(n)) % count).find(|p| !taken.contains(p))?;
+    taken.insert(free);
+    Some(free)
 }

@@ -7,8 +7,9 @@ use api_meta::{GroupResource, GroupVersionResource, Status};
 use apiserver_model::{Resource, ResourceInfo};
 use tokio::sync::watch;
 
+use crate::collection::Collection;
 use crate::keys;
-use crate::mirror::{Collection, Mirror};
+use crate::mirror::Mirror;
 
 /// One resource in one version, with the objects it is served from.
 #[derive(Clone)]

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use store_core::{Revision, Swap};
 
 use crate::Served;
+use crate::entry::Entry;
 use crate::error::from_store;
 use crate::write::{Current, Registry, Swapped};
 
@@ -43,9 +44,7 @@ const FOREGROUND: &str = "foregroundDeletion";
 const RACES: usize = 16;
 
 impl Registry {
-    /// Deletes one object.
-    ///
-    /// `admit` is asked before each try with the state that would be deleted.
+    /// Deletes one object, whatever its newest state, as long as the preconditions hold for that.
     pub async fn delete(
         &self,
         served: &Served,
@@ -91,6 +90,18 @@ impl Registry {
                 Ok(Swapped::Done(object))
             }
             Removed::Lost(newer) => Ok(Swapped::Lost(newer)),
+        }
+    }
+
+    /// Removes an object whatever holds it; false when it is not any more as it was.
+    pub(crate) async fn remove_entry(&self, entry: &Entry) -> Result<bool, Status> {
+        let store = self.mirror().store();
+        match store.delete_if(entry.key().clone(), Revision(entry.revision())).await.map_err(|e| from_store(&e))? {
+            Swap::Done(revision) => {
+                self.mirror().wait_for(revision.0).await?;
+                Ok(true)
+            }
+            Swap::Conflict(_) => Ok(false),
         }
     }
 

@@ -1,11 +1,15 @@
 //! One object as it is stored: bytes, and the few facts that lists and watches select by.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use api_meta::{Map, Object, Value};
+use api_meta::{Map, Object, Status, Value};
 use bytes::Bytes;
 use serde::Deserialize;
 use store_core::{Key, KeyValue};
+
+use crate::Served;
+use crate::list::decoded;
 
 /// One state of one object. Cheap to share, never changed.
 pub struct Entry {
@@ -17,6 +21,13 @@ pub struct Entry {
     /// Where things are in the value.
     places: Places,
     labels: Option<Map<String, Value>>,
+    selectable: OnceLock<Selectable>,
+}
+
+/// The fields that selectors may name, in the version that was asked first.
+struct Selectable {
+    version: String,
+    values: Vec<(String, Option<String>)>,
 }
 
 #[derive(Deserialize)]
@@ -41,6 +52,7 @@ impl Entry {
             revision: kv.mod_revision.0,
             places: Places::of(&kv.value),
             labels,
+            selectable: OnceLock::new(),
         }
     }
 
@@ -68,6 +80,28 @@ impl Entry {
 
     pub fn labels(&self) -> Option<&Map<String, Value>> {
         self.labels.as_ref()
+    }
+
+    /// The value of a selectable field. The object is decoded for the first who asks: a cluster has many watchers
+    /// who each select by the same few fields.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::object`].
+    pub(crate) fn field(&self, served: &Served, name: &str) -> Result<Option<String>, Status> {
+        let strategy = &served.resource.strategy;
+        if self.selectable.get().is_none() {
+            let object = decoded(served, self)?;
+            let values =
+                strategy.selectable().into_iter().map(|f| (f.to_owned(), strategy.field(&object, f))).collect();
+            // Whoever is faster says the same.
+            let _ = self.selectable.set(Selectable { version: served.info().version.clone(), values });
+        }
+        let known = self.selectable.get().filter(|known| known.version == served.info().version);
+        match known.and_then(|known| known.values.iter().find(|(field, _)| field == name)) {
+            Some((_, value)) => Ok(value.clone()),
+            None => Ok(strategy.field(&decoded(served, self)?, name)),
+        }
     }
 
     /// Bytes this entry keeps alive.
@@ -128,14 +162,37 @@ impl Entry {
     }
 }
 
+/// How deep an object may nest when it is stored, with all that the server puts into it.
+///
+/// serde_json, here and in clients, reads 128 levels; lists, watches and tables put an object a few levels deeper. What
+/// goes beyond could be stored and never be read again, nor deleted.
+const MAX_DEPTH: usize = 120;
+
 /// The bytes of an object for the store: without the version, which is the store's to give.
-pub(crate) fn encode(object: &Object) -> Bytes {
-    let mut object = object.clone();
+///
+/// # Errors
+///
+/// 400 for an object that nests too deep to be read again.
+pub(crate) fn encode(mut object: Object) -> Result<Bytes, Status> {
     if object.metadata().is_some_and(|m| m.contains_key("resourceVersion")) {
         object.metadata_mut().remove("resourceVersion");
     }
-    // Maps of JSON values always serialise.
-    serde_json::to_vec(&object).unwrap_or_default().into()
+    if object.values().map(depth).max() >= Some(MAX_DEPTH) {
+        return Err(Status::bad_request(format!(
+            "{} {:?} with its managed fields nests deeper than {MAX_DEPTH} levels, which no client could read back",
+            object.kind(),
+            object.name()
+        )));
+    }
+    serde_json::to_vec(&object).map(Bytes::from).map_err(Status::internal)
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or_default(),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// What is found in the bytes of an object by one scan: strings and nesting are followed, nothing is decoded.
@@ -256,6 +313,18 @@ mod tests {
             r#"{"data":{"metadata":{}},"kind":"\"metadata\":{","metadata":{"resourceVersion":"7","name":"a"}}"#,
         );
         check(r#"{"x":"metadata","metadata" : { }}"#, r#"{"x":"metadata","metadata" : {"resourceVersion":"7" }}"#);
+    }
+
+    #[test]
+    fn what_is_stored_can_be_read_in_a_list() {
+        let nested = |levels: usize| {
+            let value = (0..levels - 1).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+            Object::from(Map::from_iter([("x".to_owned(), value)]))
+        };
+        assert_eq!(encode(nested(MAX_DEPTH + 1)).unwrap_err().code, 400);
+        let stored = encode(nested(MAX_DEPTH)).unwrap();
+        let listed = format!(r#"{{"rows":[{{"object":{}}}]}}"#, str::from_utf8(&stored).unwrap());
+        serde_json::from_str::<Value>(&listed).unwrap();
     }
 
     #[test]

@@ -16,9 +16,11 @@
 
 mod allocate;
 mod catalog;
+mod collection;
 mod delete;
 mod entry;
 mod error;
+mod expiry;
 mod keys;
 mod list;
 mod mirror;
@@ -27,10 +29,12 @@ mod write;
 
 pub use allocate::{ServiceNetwork, Subnet};
 pub use catalog::{Catalog, Served, prefixes};
+pub use collection::{Change, Changes, Collection, Subscription};
 pub use delete::{DeleteOptions, Deleted, Preconditions, Propagation};
 pub use entry::Entry;
 pub use error::from_store;
+pub use expiry::Expiry;
 pub use list::{ListOptions, Listed, VersionMatch};
-pub use mirror::{Change, Collection, Mirror, Subscription};
+pub use mirror::Mirror;
 pub use watch::{Watch, WatchEvent, WatchOptions, WatchStart};
 pub use write::{Current, Registry, Swapped};

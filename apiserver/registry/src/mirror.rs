@@ -4,180 +4,23 @@
 //! them to the collections, hands them to subscribers and then publishes the
 //! revision up to which everything is applied. So a reader who has seen
 //! revision N published has all of N, in every collection.
-//!
-//! Subscribers have bounded queues. One that does not keep up is dropped and
-//! its stream ends; writers and other subscribers never wait for it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use api_meta::Status;
 use futures::StreamExt;
-use store_core::{Event, EventKind, Range, Revision, Store, WatchRequest};
+use store_core::{Range, Revision, Store, WatchRequest};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::entry::Entry;
+use crate::collection::Collection;
 use crate::error::{from_store, too_large_resource_version};
 use crate::keys;
 
-/// How many changes a collection remembers for watches that start in the past.
-const HISTORY: usize = 1024;
-/// How far a subscriber may fall behind.
-const QUEUE: usize = 4096;
 /// How long a read waits for a revision that this server has not seen.
 const FRESHNESS_DEADLINE: Duration = Duration::from_secs(3);
-
-/// One change of one object.
-pub struct Change {
-    pub revision: u64,
-    /// The state after the change; `None` when the object was deleted.
-    pub now: Option<Arc<Entry>>,
-    /// The state before; `None` when the object was created.
-    pub before: Option<Arc<Entry>>,
-}
-
-/// The objects of one resource.
-pub struct Collection {
-    prefix: String,
-    inner: RwLock<Inner>,
-}
-
-#[derive(Default)]
-struct Inner {
-    entries: BTreeMap<Box<str>, Arc<Entry>>,
-    history: VecDeque<Arc<Change>>,
-    /// The history holds every change after this revision.
-    complete_after: u64,
-    subscribers: Vec<mpsc::Sender<Arc<Change>>>,
-}
-
-/// The state at one revision, and every change after it.
-pub struct Subscription {
-    pub revision: u64,
-    pub changes: mpsc::Receiver<Arc<Change>>,
-}
-
-impl Collection {
-    fn new(prefix: String, revision: u64) -> Self {
-        let inner = Inner { complete_after: revision, ..Inner::default() };
-        Self { prefix, inner: RwLock::new(inner) }
-    }
-
-    // A poisoned lock means a panic while applying a change; the data itself is whole after each statement.
-    fn read(&self) -> RwLockReadGuard<'_, Inner> {
-        self.inner.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
-        self.inner.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<Entry>> {
-        self.read().entries.get(&*keys::relative(namespace, name)).cloned()
-    }
-
-    /// The objects of one namespace (all of them when it is empty), in key order.
-    pub fn list(&self, namespace: &str) -> Vec<Arc<Entry>> {
-        let inner = self.read();
-        if namespace.is_empty() {
-            return inner.entries.values().cloned().collect();
-        }
-        let start = format!("{namespace}/");
-        inner
-            .entries
-            .range::<str, _>((std::ops::Bound::Included(&*start), std::ops::Bound::Unbounded))
-            .take_while(|(key, _)| key.starts_with(&start))
-            .map(|(_, entry)| entry.clone())
-            .collect()
-    }
-
-    pub fn len(&self) -> usize {
-        self.read().entries.len()
-    }
-
-    /// The revision of the latest change here: as long as it stays, what was made of the objects stays true.
-    pub fn version(&self) -> u64 {
-        let inner = self.read();
-        inner.history.back().map_or(inner.complete_after, |change| change.revision)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The state now and every change after it, with nothing lost in between.
-    ///
-    /// `applied` is read under the collection's lock, so the snapshot has at least that revision.
-    pub(crate) fn snapshot_and_subscribe(
-        &self,
-        namespace: &str,
-        applied: impl FnOnce() -> u64,
-    ) -> (Vec<Arc<Entry>>, Subscription) {
-        let (sender, changes) = mpsc::channel(QUEUE);
-        let mut inner = self.write();
-        inner.subscribers.retain(|s| !s.is_closed());
-        inner.subscribers.push(sender);
-        let start = format!("{namespace}/");
-        let entries = inner
-            .entries
-            .iter()
-            .filter(|(key, _)| namespace.is_empty() || key.starts_with(&start))
-            .map(|(_, entry)| entry.clone())
-            .collect();
-        (entries, Subscription { revision: applied(), changes })
-    }
-
-    /// The changes after a revision, then live ones; `None` when they are no longer all remembered here.
-    pub(crate) fn replay_and_subscribe(&self, after: u64) -> Option<(Vec<Arc<Change>>, Subscription)> {
-        let mut inner = self.write();
-        if after < inner.complete_after {
-            return None;
-        }
-        let (sender, changes) = mpsc::channel(QUEUE);
-        inner.subscribers.retain(|s| !s.is_closed());
-        inner.subscribers.push(sender);
-        let first = inner.history.partition_point(|c| c.revision <= after);
-        let replay = inner.history.range(first..).cloned().collect();
-        Some((replay, Subscription { revision: after, changes }))
-    }
-
-    /// Every change from now on.
-    pub fn subscribe(&self) -> (Vec<Arc<Entry>>, mpsc::Receiver<Arc<Change>>) {
-        let (entries, subscription) = self.snapshot_and_subscribe("", || 0);
-        (entries, subscription.changes)
-    }
-
-    fn apply(&self, event: &Event) {
-        let mut inner = self.write();
-        let relative = &event.kv.key[self.prefix.len()..];
-        let revision = event.kv.mod_revision.0;
-        let (now, before) = match event.kind {
-            EventKind::Put => {
-                let entry = Arc::new(Entry::new(&event.kv, self.prefix.len()));
-                let before = inner.entries.insert(relative.into(), entry.clone());
-                (Some(entry), before)
-            }
-            EventKind::Delete => (None, inner.entries.remove(relative)),
-        };
-        if now.is_none() && before.is_none() {
-            return;
-        }
-        let change = Arc::new(Change { revision, now, before });
-        if inner.history.len() == HISTORY
-            && let Some(oldest) = inner.history.pop_front()
-        {
-            inner.complete_after = oldest.revision;
-        }
-        inner.history.push_back(change.clone());
-        inner.subscribers.retain(|subscriber| subscriber.try_send(change.clone()).is_ok());
-    }
-}
 
 enum Command {
     Add { prefix: String, done: oneshot::Sender<Result<Arc<Collection>, store_core::Error>> },
@@ -288,11 +131,7 @@ async fn load_one(
     loop {
         let page = store.range(range.clone()).await?;
         let last = page.items.last().map(|kv| kv.key.to_string());
-        let mut inner = collection.write();
-        for kv in &page.items {
-            inner.entries.insert(kv.key[prefix.len()..].into(), Arc::new(Entry::new(kv, prefix.len())));
-        }
-        drop(inner);
+        collection.load(&page.items);
         match last {
             Some(last) if page.more => range = range.after(last),
             _ => return Ok(()),
@@ -409,10 +248,8 @@ impl Feed {
                 tracing::warn!(error = %error, "the mirror could not reload");
                 return;
             }
-            let collection = self.owner(&prefix);
-            if let Some(collection) = collection {
-                let entries = std::mem::take(&mut fresh.write().entries);
-                *collection.write() = Inner { entries, complete_after: revision.0, ..Inner::default() };
+            if let Some(collection) = self.owner(&prefix) {
+                collection.start_over(fresh);
             }
         }
         self.publish.send_replace(revision.0);

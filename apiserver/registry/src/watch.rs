@@ -7,13 +7,12 @@ use std::time::Duration;
 use api_meta::{FieldSelector, LabelSelector, Status};
 use futures::StreamExt;
 use store_core::{EventKind, Revision, WatchRequest, WatchStream};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::collection::{Change, Changes};
 use crate::entry::Entry;
 use crate::error::from_store;
 use crate::list::fields_match;
-use crate::mirror::Change;
 use crate::{Registry, Served};
 
 /// Where a watch begins.
@@ -55,7 +54,7 @@ pub enum WatchEvent {
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 
 enum Source {
-    Mirror(mpsc::Receiver<Arc<Change>>),
+    Mirror(Changes),
     /// A start that the mirror no longer remembers, followed in the store itself.
     Store(WatchStream),
 }
@@ -93,8 +92,7 @@ impl Registry {
             }
             WatchStart::Now => {
                 let revision = self.mirror().wait_current().await?;
-                let (_, subscription) = collection.snapshot_and_subscribe("/", || revision);
-                (Source::Mirror(subscription.changes), revision, None)
+                (Source::Mirror(collection.follow()), revision, None)
             }
             WatchStart::After(revision) => match collection.replay_and_subscribe(revision) {
                 Some((replay, subscription)) => {
@@ -199,7 +197,7 @@ impl Watch {
         let revision = self.registry.mirror().applied();
         let mut queued = Vec::new();
         if let Source::Mirror(changes) = &mut self.source {
-            while let Ok(change) = changes.try_recv() {
+            while let Some(change) = changes.try_recv() {
                 queued.push(change);
             }
         }

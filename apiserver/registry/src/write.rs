@@ -115,7 +115,8 @@ impl Registry {
     async fn create_once(&self, served: &Served, object: &Object) -> Result<Option<Object>, Status> {
         let key = self.key(served, object.namespace(), object.name())?;
         let stored = to_storage(served, object.clone());
-        let swap = self.mirror.store().create(key.into(), encode(&stored)).await.map_err(|e| from_store(&e))?;
+        let bytes = encode(stored.clone())?;
+        let swap = self.mirror.store().create(key.into(), bytes).await.map_err(|e| from_store(&e))?;
         match swap {
             Swap::Done(revision) => Ok(Some(self.settled(served, stored, revision).await?)),
             Swap::Conflict(_) => Ok(None),
@@ -139,10 +140,11 @@ impl Registry {
             return Ok(Swapped::Done(new));
         }
         let stored = to_storage(served, new);
+        let bytes = encode(stored.clone())?;
         let swap = self
             .mirror
             .store()
-            .update_if(current.entry.key().clone(), Revision(current.entry.revision()), encode(&stored))
+            .update_if(current.entry.key().clone(), Revision(current.entry.revision()), bytes)
             .await
             .map_err(|e| from_store(&e))?;
         match swap {

@@ -2,6 +2,7 @@
 
 use api_meta::Status;
 use bytes::{Bytes, BytesMut};
+use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 
@@ -27,16 +28,33 @@ pub fn empty() -> Body {
     full(Bytes::new())
 }
 
-/// The whole body, up to the limit; more is refused without being read.
+/// The whole body, up to the limit; more is refused without being read, at once where the client says how much it is.
 pub async fn read(mut body: Body) -> Result<Bytes, Status> {
+    let too_large = || Status::too_large(format!("Request entity too large: limit is {REQUEST_LIMIT}"));
+    if body.size_hint().lower() > REQUEST_LIMIT as u64 {
+        return Err(too_large());
+    }
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Status::bad_request(format!("the body could not be read: {error}")))?;
         let Some(data) = frame.data_ref() else { continue };
         if whole.len() + data.len() > REQUEST_LIMIT {
-            return Err(Status::too_large(format!("Request entity too large: limit is {REQUEST_LIMIT}")));
+            return Err(too_large());
         }
         whole.extend_from_slice(data);
     }
     Ok(whole.freeze())
+}
+
+/// The beginning of a body that is only to be shown; what cannot be read is left out.
+pub(crate) async fn beginning(mut body: Body, limit: usize) -> Bytes {
+    let mut start = BytesMut::new();
+    while start.len() < limit
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        if let Some(data) = frame.data_ref() {
+            start.extend_from_slice(&data[..data.len().min(limit - start.len())]);
+        }
+    }
+    start.freeze()
 }

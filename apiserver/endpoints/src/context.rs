@@ -8,6 +8,7 @@ use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Request, Response};
+use tokio_util::sync::CancellationToken;
 
 use crate::admission::Admission;
 use crate::body::Body;
@@ -36,6 +37,8 @@ pub struct Endpoints {
     pub services: Arc<ServiceNetwork>,
     /// `None` where no node can be reached: logs and exec answer 503.
     pub kubelets: Option<Arc<dyn KubeletTransport>>,
+    /// When it is cancelled, watches and logs come to their end.
+    pub stopping: CancellationToken,
 }
 
 /// One request on its way to a verb.
@@ -95,14 +98,8 @@ impl Endpoints {
             None if catalog.is_builtin_group(&target.group) => return Err(Status::no_such_resource()),
             None => return Ok(respond::page_not_found()),
         };
-        let scoped = served.info().namespaced();
         let own_namespace = target.resource == "namespaces" && target.group.is_empty();
-        if !own_namespace && scoped == target.namespace.is_empty() && (!scoped || !target.name.is_empty()) {
-            return Err(Status::no_such_resource());
-        }
-        if !target.subresource.is_empty() && served.info().subresource(&target.subresource).is_none() {
-            return Err(Status::no_such_resource());
-        }
+        check_address(&served, target, own_namespace, info, rest)?;
         let (parts, body) = request.into_parts();
         let mut target = target.clone();
         if own_namespace {
@@ -135,10 +132,46 @@ impl Endpoints {
     }
 }
 
+/// Refuses paths that are of no form served. What was authorised is the namespace in the path: a path that names
+/// another one than it would touch must go no further.
+fn check_address(
+    served: &Served,
+    target: &ResourceAttributes,
+    own_namespace: bool,
+    info: &Info,
+    rest: &[String],
+) -> Result<(), Status> {
+    let scoped = served.info().namespaced();
+    let (namespace, name) = (&target.namespace, &target.name);
+    let in_place = if own_namespace {
+        namespace.is_empty() || namespace == name
+    } else if scoped {
+        !namespace.is_empty() || name.is_empty()
+    } else {
+        namespace.is_empty()
+    };
+    let of_subresource = if target.subresource.is_empty() {
+        true
+    } else {
+        served.info().subresource(&target.subresource).is_some()
+            && !info.is_watch()
+            && (rest.is_empty() || target.subresource == "proxy")
+    };
+    if !in_place || !of_subresource {
+        return Err(Status::no_such_resource());
+    }
+    // All namespaces together can be read, not written.
+    if scoped && namespace.is_empty() && !["list", "watch"].contains(&&*info.verb) {
+        return Err(Status::method_not_allowed());
+    }
+    Ok(())
+}
+
 async fn main_resource(call: &Call<'_>, method: &Method, info: &Info, body: Body) -> Result<Response<Body>, Status> {
     let named = !call.target.name.is_empty();
     let verb = match (method.as_str(), named) {
         ("GET", _) if info.is_watch() => Verb::Watch,
+        _ if info.is_watch() => return Err(Status::method_not_allowed()),
         ("GET", true) => Verb::Get,
         ("GET", false) => Verb::List,
         ("POST", false) => Verb::Create,

@@ -13,7 +13,7 @@ use crate::{negotiate, respond};
 
 pub(crate) async fn delete(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let options = delete_options(call.query, &body::read(body).await?)?;
+    let options = delete_options(call.headers, call.query, &body::read(body).await?)?;
     let current = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
     admit(call, &current.object).await?;
     match call.registry().delete(call.served, current, &options).await? {
@@ -58,7 +58,7 @@ async fn admit(call: &Call<'_>, object: &Object) -> Result<(), Status> {
 
 pub(crate) async fn delete_collection(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let options = delete_options(call.query, &body::read(body).await?)?;
+    let options = delete_options(call.headers, call.query, &body::read(body).await?)?;
     let selection = Selection::parse(call.served, call.query)?;
     let list = ListOptions {
         labels: selection.labels,

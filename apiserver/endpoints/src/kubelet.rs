@@ -3,13 +3,16 @@
 //! The request goes on to the kubelet in the kubelet's own URL form. Upgrades
 //! travel inside the request: whoever answers 101 takes over the connection.
 
-use api_meta::{Object, Status, Value};
+use api_meta::{Details, GroupResource, Object, Reason, Status, Value};
 use async_trait::async_trait;
+use futures::StreamExt;
+use http::header::CONNECTION;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyStream, StreamBody};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::body::Body;
+use crate::body::{self, Body, boxed};
 use crate::context::Call;
 
 /// Reaches the kubelet of a node.
@@ -32,6 +35,10 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     if node.is_empty() {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", pod.name())));
     }
+    let subresource = &*call.target.subresource;
+    if matches!(subresource, "exec" | "attach" | "portforward") && !is_upgrade(call.headers) {
+        return Err(Status::bad_request("Upgrade request required"));
+    }
     let uri = kubelet_uri(call, &pod, rest)?;
     let transport = call.endpoints.kubelets.as_ref().ok_or_else(|| {
         Status::service_unavailable(format!("no kubelet can be reached from this server (node {node:?})"))
@@ -46,7 +53,65 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     for name in names {
         parts.headers.remove(name);
     }
-    transport.send(node, Request::from_parts(parts, body)).await
+    let response = transport.send(node, Request::from_parts(parts, body)).await?;
+    // What a Pod itself answers is its own affair.
+    let response = if subresource == "proxy" { response } else { checked(call, response).await? };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    // A log that is followed has no other end than its Pod's.
+    let stopping = call.endpoints.stopping.clone().cancelled_owned();
+    Ok(response.map(|body| boxed(StreamBody::new(BodyStream::new(body).take_until(stopping)))))
+}
+
+/// Upstream: `httpstream.IsUpgradeRequest`.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .any(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase().contains("upgrade"))
+}
+
+/// How much of a kubelet's complaint is passed on.
+const COMPLAINT: usize = 50_000;
+
+/// A kubelet complains in plain text; clients are told in a `Status` (upstream: `GenericHttpResponseChecker`).
+async fn checked(call: &Call<'_>, response: Response<Body>) -> Result<Response<Body>, Status> {
+    let code = response.status();
+    if code == StatusCode::SWITCHING_PROTOCOLS || (200..=206).contains(&code.as_u16()) {
+        return Ok(response);
+    }
+    let complaint = body::beginning(response.into_body(), COMPLAINT).await;
+    let text = String::from_utf8_lossy(&complaint);
+    let resource = GroupResource::new("", format!("pods/{}", call.target.subresource));
+    Err(complained(code, &resource, &call.target.name, text.trim_end()))
+}
+
+/// Upstream: `errors.NewGenericServerResponse`, which here knows no verb.
+fn complained(code: StatusCode, resource: &GroupResource, name: &str, text: &str) -> Status {
+    let (reason, message) = match code.as_u16() {
+        400 => return Status::bad_request(text),
+        500 => return Status::internal(text),
+        401 => (Reason::Unauthorized, "the server has asked for the client to provide credentials"),
+        403 => (Reason::Forbidden, text),
+        404 => (Reason::NotFound, "the server could not find the requested resource"),
+        405 => (Reason::MethodNotAllowed, "the server does not allow this method on the requested resource"),
+        429 => {
+            (Reason::TooManyRequests, "the server has received too many requests and has asked us to try again later")
+        }
+        503 => (Reason::ServiceUnavailable, "the server is currently unable to handle the request"),
+        504 => (
+            Reason::Timeout,
+            "the server was unable to return a response in the time allotted, but may still be processing the request",
+        ),
+        501.. => {
+            let message = format!("an error on the server ({text:?}) has prevented the request from succeeding");
+            return Status::failure(code.as_u16(), Reason::InternalError, format!("{message} ( {resource} {name})"));
+        }
+        _ => (Reason::Unknown, "the server rejected our request for an unknown reason"),
+    };
+    let details = Details { name: name.into(), kind: resource.resource.clone(), ..Details::default() };
+    Status::failure(code.as_u16(), reason, format!("{message} ( {resource} {name})")).with_details(details)
 }
 
 fn kubelet_uri(call: &Call<'_>, pod: &Object, rest: &[String]) -> Result<Uri, Status> {

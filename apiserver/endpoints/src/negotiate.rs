@@ -153,6 +153,8 @@ pub fn content_type(headers: &HeaderMap) -> Result<Encoding, Status> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -172,5 +174,55 @@ mod tests {
         check("application/json;as=Table;v=v2;g=meta.k8s.io", Err(406));
         check("application/yaml;q=0.1, application/json;q=0.9", Ok(Form::JSON));
         check("text/html", Err(406));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        /// Whatever the header, the answer is in a form it names or there is none.
+        #[test]
+        fn only_what_is_accepted_is_given(
+            clauses in prop::collection::vec(
+                (
+                    prop_oneof![
+                        Just("application/json".to_owned()), Just("application/yaml".to_owned()), Just("*/*".to_owned()),
+                        Just("application/vnd.kubernetes.protobuf".to_owned()), "[ -~]{0,12}",
+                    ],
+                    prop_oneof![
+                        Just(String::new()), Just(";q=0.5".to_owned()), Just(";q=nan".to_owned()),
+                        Just(";as=Table;v=v1;g=meta.k8s.io".to_owned()), Just(";as=Table;v=v9".to_owned()), "[ -~]{0,12}",
+                    ],
+                ),
+                0..5,
+            ),
+        ) {
+            let text: Vec<String> = clauses.iter().map(|(media, parameters)| format!("{media}{parameters}")).collect();
+            let text = text.join(",");
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT, text.parse().unwrap());
+            let named = |wanted: &str| text.split(',').any(|c| c.split(';').next().unwrap_or_default().trim() == wanted);
+            let any = named("*/*") || named("application/*");
+            let nothing = text.split(',').all(|c| c.split(';').next().unwrap_or_default().trim().is_empty());
+            match accept(&headers) {
+                Ok(form) => {
+                    prop_assert!(nothing || any || named(form.media.content_type()), "{form:?} for {text:?}");
+                    prop_assert_eq!(form.transform == Transform::None || text.contains("as="), true);
+                }
+                Err(status) => prop_assert_eq!(status.code, 406),
+            }
+            match accept_stream(&headers) {
+                Ok(form) => prop_assert_eq!(form.media, Media::Json),
+                Err(status) => prop_assert_eq!(status.code, 406),
+            }
+        }
+
+        #[test]
+        fn any_content_type_is_known_or_refused(text in "[ -~]{0,40}") {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, text.parse().unwrap());
+            if let Err(status) = content_type(&headers) {
+                prop_assert_eq!(status.code, 415);
+            }
+        }
     }
 }

@@ -3,8 +3,11 @@
 use api_meta::{
     FieldErrors, FieldPath, FieldSelector, GroupKind, GroupVersionKind, LabelSelector, Reason, Status, Value, json,
 };
+use apiserver_model::schema::decode::{json_error, yaml_to_value};
 use apiserver_registry::{DeleteOptions, Preconditions, Propagation, Served, VersionMatch};
+use http::HeaderMap;
 
+use crate::negotiate::{Encoding, content_type};
 use crate::request::Query;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,16 +212,8 @@ pub(crate) fn list_version(query: &Query, limit: usize) -> Result<VersionMatch, 
 }
 
 /// Options of a deletion, from its body and its query; the body wins where both speak.
-pub(crate) fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions, Status> {
-    let body: Value = if body.iter().all(u8::is_ascii_whitespace) {
-        json!({})
-    } else if apiserver_protobuf::is_protobuf(body) {
-        let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
-        apiserver_protobuf::to_value(body, &kind).map_err(|e| unclassified(e.to_string()))?
-    } else {
-        serde_json::from_slice(body)
-            .map_err(|e| unclassified(format!("couldn't get version/kind; json parse error: {}", go_json_error(&e))))?
-    };
+pub(crate) fn delete_options(headers: &HeaderMap, query: &Query, body: &[u8]) -> Result<DeleteOptions, Status> {
+    let body = if body.iter().all(u8::is_ascii_whitespace) { json!({}) } else { options_body(headers, body)? };
     let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {
         let version = body.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
@@ -275,6 +270,22 @@ pub(crate) fn delete_options(query: &Query, body: &[u8]) -> Result<DeleteOptions
     })
 }
 
-fn go_json_error(error: &serde_json::Error) -> String {
-    if error.is_eof() { "unexpected end of JSON input".into() } else { error.to_string() }
+fn options_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Status> {
+    let unreadable = |why: String| format!("couldn't get version/kind; json parse error: {why}");
+    match content_type(headers)? {
+        Encoding::Protobuf => {
+            let kind = GroupVersionKind::new("", "v1", "DeleteOptions");
+            apiserver_protobuf::to_value(body, &kind).map_err(|e| unclassified(e.to_string()))
+        }
+        Encoding::Yaml => match yaml_to_value(body) {
+            Ok((value, None)) => Ok(value),
+            Ok((_, Some(why))) => Err(Status::bad_request(unreadable(why))),
+            Err(error) => Err(Status::bad_request(unreadable(error.to_string()))),
+        },
+        Encoding::Json => serde_json::from_slice(body).map_err(|error| {
+            let why = unreadable(json_error(body).unwrap_or_else(|| error.to_string()));
+            // A body that was cut is answered as upstream does; what never was one is the client's fault.
+            if error.is_eof() { unclassified(why) } else { Status::bad_request(why) }
+        }),
+    }
 }

@@ -1,6 +1,7 @@
 //! What a request asks for, read from its method, path and query (upstream: `RequestInfoFactory`).
 
 use api_meta::FieldSelector;
+use api_meta::validation::is_path_segment;
 use apiserver_access::ResourceAttributes;
 use http::Method;
 use percent_encoding::percent_decode_str;
@@ -53,6 +54,7 @@ pub enum Target {
 pub struct Info {
     /// Authorisation's verb.
     pub verb: String,
+    /// Decoded, once: what authorisation, routing and error texts all go by.
     pub path: String,
     pub target: Target,
     pub query: Query,
@@ -61,21 +63,21 @@ pub struct Info {
 impl Info {
     pub fn new(method: &Method, path: &str, query: Option<&str>) -> Self {
         let mut query = Query::parse(query);
-        let decoded = percent_decode_str(path).decode_utf8_lossy().into_owned();
-        let (target, old_watch) = target(&decoded);
+        let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
+        let (target, watch_path) = target(&path);
         let verb = match &target {
             Target::Path => method.as_str().to_lowercase(),
-            Target::Resource { attributes, .. } if old_watch && ["GET", "HEAD"].contains(&method.as_str()) => {
+            Target::Resource { attributes, .. } if watch_path => {
                 if !attributes.name.is_empty() {
                     // The path alone says which object: nothing else has been authorised.
                     query.0.retain(|(key, _)| key != "fieldSelector");
-                    query.0.push(("fieldSelector".into(), format!("metadata.name={}", attributes.name)));
+                    query.0.push(("fieldSelector".into(), format!("metadata.name={}", escaped(&attributes.name))));
                 }
                 "watch".to_owned()
             }
             Target::Resource { attributes, .. } => verb(method, attributes, &query).to_owned(),
         };
-        Self { verb, path: path.to_owned(), target, query }
+        Self { verb, path, target, query }
     }
 
     /// What authorisation is asked about. A list or watch of the one object that its field selector names is
@@ -87,6 +89,7 @@ impl Info {
             && ["list", "watch"].contains(&&*self.verb)
             && let Ok(selector) = FieldSelector::parse(self.query.get("fieldSelector").unwrap_or_default())
             && let Some(name) = selector.required("metadata.name")
+            && is_path_segment(name).is_empty()
         {
             attributes.name = name.to_owned();
         }
@@ -103,6 +106,11 @@ impl Info {
             || matches!(&self.target, Target::Resource { attributes, .. }
                 if matches!(&*attributes.subresource, "log" | "exec" | "attach" | "portforward" | "proxy"))
     }
+}
+
+/// A value as it stands in a field selector.
+fn escaped(value: &str) -> String {
+    value.replace('\\', r"\\").replace(',', r"\,").replace('=', r"\=")
 }
 
 fn verb(method: &Method, attributes: &ResourceAttributes, query: &Query) -> &'static str {
@@ -132,7 +140,7 @@ fn target(path: &str) -> (Target, bool) {
         ["apis", group, version, ref rest @ ..] if !rest.is_empty() => (group, version, rest),
         _ => return (Target::Path, false),
     };
-    let (rest, old_watch) = match rest {
+    let (rest, watch_path) = match rest {
         ["watch", below @ ..] if !below.is_empty() => (below, true),
         rest => (rest, false),
     };
@@ -158,11 +166,13 @@ fn target(path: &str) -> (Target, bool) {
         attributes.subresource = (*subresource).into();
     }
     let rest = tail.iter().skip(2).map(|s| (*s).to_owned()).collect();
-    (Target::Resource { attributes, rest }, old_watch)
+    (Target::Resource { attributes, rest }, watch_path)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -212,6 +222,81 @@ mod tests {
         assert_eq!(asked("watch=1&fieldSelector=metadata.name%3Dp,spec.nodeName%3Dn"), "p");
         assert_eq!(asked("fieldSelector=metadata.name!%3Dp"), "");
         assert_eq!(asked("fieldSelector=a%3D%3D%3D"), "");
+    }
+
+    #[test]
+    fn a_name_of_a_watched_path_is_only_a_name() {
+        let one = Info::new(&Method::GET, "/api/v1/watch/namespaces/a/pods/%3Dp,metadata.name!%3Dq", None);
+        let selector = FieldSelector::parse(one.query.get("fieldSelector").unwrap()).unwrap();
+        assert_eq!(selector.terms, [("metadata.name".to_owned(), true, "=p,metadata.name!=q".to_owned())]);
+    }
+
+    /// Text of the parts that paths are made of, and of what those who attack paths put between them.
+    fn arbitrary_path() -> impl Strategy<Value = String> {
+        let segment = prop_oneof![
+            6 => prop::sample::select(vec![
+                "api", "apis", "v1", "apps", "watch", "proxy", "namespaces", "a", "pods", "status", "finalize", "log", "",
+                ".", "..", "%2e%2e", "%2F", "a%2Fpods", "%25", "%zz", "%ff", "*", "a?b", "a;b", "=", ",", "\\",
+            ]).prop_map(str::to_owned),
+            1 => ".{0,8}",
+        ];
+        prop::collection::vec(segment, 0..10).prop_map(|parts| format!("/{}", parts.join("/")))
+    }
+
+    fn arbitrary_method() -> impl Strategy<Value = Method> {
+        prop::sample::select(vec![
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+            Method::from_bytes(b"PROPFIND").unwrap(),
+        ])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn any_request_is_understood(method in arbitrary_method(), path in arbitrary_path(), query in ".{0,40}") {
+            let info = Info::new(&method, &path, Some(&query));
+            prop_assert_eq!(info.attributes().is_some(), matches!(info.target, Target::Resource { .. }));
+        }
+
+        /// However the same path is spelt, it is the same request.
+        #[test]
+        fn spelling_does_not_matter(method in arbitrary_method(), path in arbitrary_path(), mask in any::<u64>()) {
+            let plain = Info::new(&method, &path, None);
+            let respelt: String = plain
+                .path
+                .bytes()
+                .enumerate()
+                .map(|(at, byte)| match byte {
+                    b'%' | 0x80.. => format!("%{byte:02X}"),
+                    _ if mask >> (at % 64) & 1 == 1 => format!("%{byte:02x}"),
+                    _ => char::from(byte).to_string(),
+                })
+                .collect();
+            prop_assert_eq!(Info::new(&method, &respelt, None), plain);
+        }
+
+        /// Authorisation is asked about one object only where no more than that one is selected.
+        #[test]
+        fn what_is_asked_about_is_what_is_selected(path in arbitrary_path(), selector in "(metadata\\.name|a)(=|!=|==)[a-c=,\\\\]{0,4}") {
+            for query in [None, Some(format!("fieldSelector={selector}")), Some(format!("fieldSelector={selector}&watch"))] {
+                let info = Info::new(&Method::GET, &path, query.as_deref());
+                let (Some(asked), Target::Resource { attributes, .. }) = (info.attributes(), &info.target) else { continue };
+                prop_assert_eq!((&asked.group, &asked.version, &asked.resource), (&attributes.group, &attributes.version, &attributes.resource));
+                prop_assert_eq!((&asked.namespace, &asked.subresource), (&attributes.namespace, &attributes.subresource));
+                if asked.name.is_empty() || info.verb == "get" {
+                    continue;
+                }
+                let selected = FieldSelector::parse(info.query.get("fieldSelector").unwrap_or_default()).unwrap();
+                prop_assert_eq!(selected.required("metadata.name"), Some(&*asked.name));
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use http::{HeaderMap, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::body::{Body, BoxError, boxed};
 use crate::context::Call;
@@ -52,10 +53,11 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         said_columns: false,
     };
     let deadline = Instant::now() + Duration::from_secs(seconds);
+    let stopping = call.endpoints.stopping.clone();
     let events = match call.registry().watch(call.served, &call.target.namespace, options).await {
-        Ok(watch) => Events { watch: Some(watch), printer, deadline, parting: None },
+        Ok(watch) => Events { watch: Some(watch), printer, deadline, stopping, parting: None },
         // Too late to watch from there: said in the stream, as clients of watches expect.
-        Err(status) if status.code == 410 => Events { watch: None, printer, deadline, parting: Some(status) },
+        Err(status) if status.code == 410 => Events { watch: None, printer, deadline, stopping, parting: Some(status) },
         Err(status) => return Err(status),
     };
     let mut response = Response::new(boxed(StreamBody::new(frames(events))));
@@ -98,6 +100,7 @@ struct Events {
     watch: Option<Watch>,
     printer: Printer,
     deadline: Instant,
+    stopping: CancellationToken,
     parting: Option<Status>,
 }
 
@@ -109,8 +112,10 @@ fn frames(events: Events) -> impl Stream<Item = Result<Frame<Bytes>, BoxError>> 
         let watch = events.watch.as_mut()?;
         let event = tokio::select! {
             biased;
-            event = watch.next() => event?,
+            // First, because under load there is always a next event.
+            () = events.stopping.cancelled() => return None,
             () = tokio::time::sleep_until(events.deadline) => return None,
+            event = watch.next() => event?,
         };
         let line = match event.and_then(|event| events.printer.line(&event)) {
             Ok(line) => line,

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use api_meta::Status;
+use api_meta::{Details, Status};
 use apiserver_access::{Attributes, Authenticator, Authorizer, Decision, User};
 use apiserver_endpoints::{Body, BoxError, Endpoints, Info, Target, body, status_response};
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::ACCEPT;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::header::{ACCEPT, CONNECTION, HeaderValue};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use lib_tls::PeerIdentity;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::documents::Documents;
 use crate::health::Health;
@@ -35,6 +36,8 @@ pub(crate) struct Handler {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
     in_flight: Arc<Semaphore>,
+    /// Requests that are not answered yet, so that stopping can wait for them.
+    pub(crate) under_way: TaskTracker,
 }
 
 /// Marks a request that comes from inside this process, from this user. Only code can set it, no socket.
@@ -61,11 +64,14 @@ impl Handler {
             health,
             metrics: Metrics::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            under_way: TaskTracker::new(),
         }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
+        // Held before the look at the signal: whoever is not counted sees it.
+        let _under_way = self.under_way.token();
         let started = Instant::now();
         let info = Info::new(request.method(), request.uri().path(), request.uri().query());
         let verb = info.verb.clone();
@@ -91,6 +97,9 @@ impl Handler {
     }
 
     async fn bounded(self: Arc<Self>, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
+        if self.endpoints.stopping.is_cancelled() && !Health::is_probe(&info.path) {
+            return Ok(stopping(request.headers(), request.version()));
+        }
         if info.is_long_running() {
             return self.filter(info, request).await;
         }
@@ -178,12 +187,23 @@ pub(crate) fn forbidden(attributes: &Attributes, decision: &Decision) -> Status 
     }
 }
 
+/// Another server may take the request, or this one when it is back (upstream: `WithRetryAfter`).
+fn stopping(headers: &HeaderMap, version: Version) -> Response<Body> {
+    let details = Details { retry_after_seconds: 1, ..Details::default() };
+    let status = Status::service_unavailable("the API server is shutting down, please try again later");
+    let mut response = status_response(&status.with_details(details), headers);
+    if version <= Version::HTTP_11 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
 pub(crate) fn plain(code: StatusCode, text: String) -> Response<Body> {
     let mut response = Response::new(body::full(text));
     *response.status_mut() = code;
     let headers: HeaderMap = [
-        (http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8")),
-        (http::header::X_CONTENT_TYPE_OPTIONS, http::HeaderValue::from_static("nosniff")),
+        (http::header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (http::header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ]
     .into_iter()
     .collect();

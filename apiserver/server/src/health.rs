@@ -7,6 +7,8 @@ use http::{Response, StatusCode};
 
 use crate::chain::plain;
 
+const ENDPOINTS: [&str; 3] = ["healthz", "livez", "readyz"];
+
 /// Whether the server takes requests.
 #[derive(Default)]
 pub(crate) struct Health {
@@ -23,6 +25,11 @@ impl Health {
         self.stopping.store(true, Ordering::Release);
     }
 
+    /// Probes are answered to the last.
+    pub(crate) fn is_probe(path: &str) -> bool {
+        path.trim_matches('/').split('/').next().is_some_and(|endpoint| ENDPOINTS.contains(&endpoint))
+    }
+
     fn checks(&self, endpoint: &str) -> Vec<(&'static str, bool)> {
         let mut checks = vec![("ping", true), ("log", true), ("etcd", true)];
         if endpoint == "readyz" {
@@ -35,7 +42,7 @@ impl Health {
     /// `None` when the path is not one of health.
     pub(crate) fn answer(&self, info: &Info) -> Option<Response<Body>> {
         let mut parts = info.path.trim_matches('/').splitn(2, '/');
-        let endpoint = parts.next().filter(|e| ["healthz", "livez", "readyz"].contains(e))?;
+        let endpoint = parts.next().filter(|e| ENDPOINTS.contains(e))?;
         let checks = self.checks(endpoint);
         if let Some(one) = parts.next() {
             return Some(match checks.iter().find(|(name, _)| *name == one) {

@@ -11,6 +11,7 @@ mod bootstrap;
 mod chain;
 mod custom;
 mod documents;
+mod expire;
 mod health;
 mod impersonation;
 mod metrics;
@@ -20,12 +21,12 @@ mod version;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
 use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
-use apiserver_registry::{Catalog, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
+use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::Store;
 
@@ -61,6 +62,8 @@ pub struct Config {
     pub kubelets: Option<Arc<dyn KubeletTransport>>,
     /// Asked before the built-in ones (certificates, service account tokens).
     pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// How long events stay after the last write to them.
+    pub event_lifetime: Duration,
 }
 
 impl Default for Config {
@@ -72,6 +75,7 @@ impl Default for Config {
             service_account_key: None,
             kubelets: None,
             authenticators: Vec::new(),
+            event_lifetime: Duration::from_secs(3600),
         }
     }
 }
@@ -86,7 +90,10 @@ pub struct ApiServer {
 #[derive(Clone)]
 pub struct Running {
     handler: Arc<Handler>,
+    /// Owns what requests stand on: the mirror, custom resources, the sweep of events.
     drain: Drain,
+    /// Owns listeners and connections, which go first.
+    doors: Drain,
 }
 
 impl ApiServer {
@@ -98,6 +105,7 @@ impl ApiServer {
     pub async fn start(self) -> Result<Running, Error> {
         let Self { store, config } = self;
         let drain = Drain::new();
+        let doors = drain.child();
         let resources = apiserver_builtin::resources();
         let (mirror, feed) =
             Mirror::start(store, prefixes(&resources), drain.token().clone()).await.map_err(Error::Load)?;
@@ -121,20 +129,25 @@ impl ApiServer {
             tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
+            stopping: doors.token().clone(),
         };
-        let custom = custom::CustomResources::new(registry, drain.clone())
+        let custom = custom::CustomResources::new(registry.clone(), drain.clone())
             .ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;
         let follow = custom.start().await.map_err(Error::Bootstrap)?;
         drain.spawn(follow(drain.token().clone()));
+        if let Some(events) = registry.catalog().find("", "v1", "events") {
+            let expiry = Expiry::new(registry, events, config.event_lifetime);
+            drain.spawn(expire::run(expiry, config.event_lifetime, drain.token().clone()));
+        }
         let health = Arc::new(Health::default());
         let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
         let authenticator = serve::Chain::new(config.authenticators, accounts);
         let handler = Handler::new(endpoints, Arc::new(authenticator), rbac, documents, health.clone());
         health.set_ready();
-        Ok(Running { handler: Arc::new(handler), drain })
+        Ok(Running { handler: Arc::new(handler), drain, doors })
     }
 }
 
@@ -158,10 +171,6 @@ impl Running {
         &self.handler.endpoints.registry
     }
 
-    pub fn drain(&self) -> &Drain {
-        &self.drain
-    }
-
     /// Answers on a listener, over TLS, until stopped.
     pub fn serve(
         &self,
@@ -170,14 +179,22 @@ impl Running {
     ) -> Result<SocketAddr, Error> {
         let address = listener.local_addr().map_err(Error::Listen)?;
         *self.handler.documents.address.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
-        let (service, drain) = (self.service(), self.drain.clone());
-        self.drain.spawn(serve::accept(listener, tls, service, drain));
+        self.doors.spawn(serve::accept(listener, tls, self.service(), self.doors.clone()));
         Ok(address)
     }
 
     /// Takes no more requests, ends streams, and returns when all is done or the time is over.
+    ///
+    /// What requests stand on goes only after the last of them: a write that is under way is answered.
     pub async fn stop(&self, deadline: Duration) {
+        let end = Instant::now() + deadline;
+        let left = || end.saturating_duration_since(Instant::now());
         self.handler.health.set_stopping();
-        let _ = self.drain.drain(deadline).await;
+        self.doors.finish();
+        self.handler.under_way.close();
+        // Whatever is late is told by its own answer, or by a connection that breaks.
+        let _ = tokio::time::timeout(left(), self.handler.under_way.wait()).await;
+        let _ = self.doors.drain(left()).await;
+        let _ = self.drain.drain(left()).await;
     }
 }

@@ -52,7 +52,8 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, drain: Drain) {
     // Small answers should not wait for more to come.
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else { return };
+    let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
+    let Some(Ok(Ok(stream))) = drain.token().run_until_cancelled(handshake).await else { return };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first().cloned());
     let peer = match certificate.map(|der| PeerIdentity::of(&der)) {
         None => None,
@@ -78,7 +79,8 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, 
         _ = connection.as_mut() => {}
         () = drain.finishing() => {
             connection.as_mut().graceful_shutdown();
-            let _ = tokio::time::timeout(Duration::from_secs(1), connection).await;
+            // Requests under way are answered; the owner's deadline ends those that take too long.
+            let _ = connection.await;
         }
     }
 }

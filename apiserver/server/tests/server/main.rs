@@ -1,0 +1,10 @@
+//! A whole server, by its requests and answers.
+
+mod expiry;
+mod hostile_bodies;
+mod kubelet;
+mod paths;
+mod services;
+mod slow_watchers;
+mod stop;
+mod support;

@@ -51,6 +51,8 @@ const SILENCE_MS = 90_000;
 /** A watch shorter than this counts as a failure, so that a server that ends each one at once is not hammered. */
 const SHORT_WATCH_MS = 2_000;
 const BACKOFF_FIRST_MS = 500;
+/** Gentle: who watches a hub restart should not wait long for it. */
+const BACKOFF_GROWTH = 1.5;
 const BACKOFF_MOST_MS = 15_000;
 /** Rights change seldom, and no number of requests brings them about. */
 const FORBIDDEN_RETRY_MS = 60_000;
@@ -318,7 +320,7 @@ export class WatchStore<T extends WatchedObject> {
   /** How long to wait before the next attempt. */
   private delay(): number {
     if (this.connection.state === "forbidden") return FORBIDDEN_RETRY_MS * (1 + this.random() / 4);
-    const ceiling = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** Math.min(this.failures, 10));
+    const ceiling = Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * BACKOFF_GROWTH ** Math.min(this.failures, 20));
     this.failures++;
     // Full jitter above a floor: a thousand consoles must not come back in the same second.
     const delay = BACKOFF_FIRST_MS / 2 + this.random() * (ceiling - BACKOFF_FIRST_MS / 2);

@@ -1,7 +1,7 @@
 import { Outlet, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import { Boxes, FilterX, Plus, Search, X } from "lucide-react";
-import { useDeferredValue, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { ApiError } from "../api/status";
 import type { Connection } from "../api/watch-store";
@@ -52,7 +52,7 @@ export function ClusterListPage() {
   const deferredQuery = useDeferredValue(query);
   const views = useMemo(() => items?.map(clusterView), [items]);
   const rows = useMemo(() => views && select(views, deferredQuery), [views, deferredQuery]);
-  const remove = (view: ClusterView) => setOpen({ dialog: "remove", view });
+  const remove = useCallback((view: ClusterView) => setOpen({ dialog: "remove", view }), []);
 
   useEffect(() => {
     document.title = `${selected ?? t("clusters.title")} · ${t("product.name")}`;
@@ -70,7 +70,7 @@ export function ClusterListPage() {
   const clear = () => change({ q: undefined, health: undefined } as unknown as ClusterSearch);
 
   const lastLive = "lastLive" in connection ? connection.lastLive : undefined;
-  const old = word === "stale" || (connection.state === "forbidden" && connection.verb === "watch");
+  const old = word === "stale" || word === "unwatched";
   return (
     <RemovalContext value={remove}>
       <div

@@ -7,7 +7,7 @@ import { useNavigate, Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { clsx } from "clsx";
 import { ArrowDown, ArrowUp, Ellipsis, SquareArrowOutUpRight, Trash2 } from "lucide-react";
-import { useLayoutEffect, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
+import { memo, useLayoutEffect, useRef, useState, type KeyboardEvent, type MouseEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { useHotkeys } from "../lib/hotkeys";
 import { Button } from "../ui/button";
@@ -136,7 +136,8 @@ interface RowProps {
 
 const cell = "h-12 border-b border-line px-3 align-middle overflow-hidden";
 
-function Row({ view, index, selected, onRemove }: RowProps) {
+/** Drawn again only when its own cluster has changed: the view of one that has not is the same object. */
+const Row = memo(function Row({ view, index, selected, onRemove }: RowProps) {
   const open = useOpenCluster();
   const clicked = (event: MouseEvent) => {
     const control = (event.target as HTMLElement).closest("a, button, [role=menu]");
@@ -188,7 +189,7 @@ function Row({ view, index, selected, onRemove }: RowProps) {
       </td>
     </tr>
   );
-}
+});
 
 function ClusterLink({ view }: { view: ClusterView }) {
   return (

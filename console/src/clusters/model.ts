@@ -66,7 +66,7 @@ function makeView({ metadata, spec, status }: Cluster): ClusterView {
     conditions,
     labels: Object.entries(metadata.labels ?? {})
       .filter((entry): entry is [string, string] => typeof entry[1] === "string")
-      .toSorted(([a], [b]) => a.localeCompare(b)),
+      .toSorted(([a], [b]) => order.compare(a, b)),
   };
 }
 
@@ -174,7 +174,7 @@ function compare(a: ClusterView, b: ClusterView, key: SortKey): number {
     case "health":
       return HEALTHS.indexOf(a.health) - HEALTHS.indexOf(b.health);
     case "version":
-      return (a.version ?? "").localeCompare(b.version ?? "", "en", { numeric: true });
+      return order.compare(a.version ?? "", b.version ?? "");
     case "nodes":
       return (a.nodes?.total ?? -1) - (b.nodes?.total ?? -1);
     case "heartbeat":
@@ -184,7 +184,10 @@ function compare(a: ClusterView, b: ClusterView, key: SortKey): number {
   }
 }
 
+/** Made once: a comparison that makes its own is thirty times slower, and lists are sorted four times a second. */
+const order = new Intl.Collator("en", { numeric: true });
+
 /** The hub first, then by name with numbers in their own order. */
 function byName(a: ClusterView, b: ClusterView): number {
-  return Number(b.isHub) - Number(a.isHub) || a.name.localeCompare(b.name, "en", { numeric: true });
+  return Number(b.isHub) - Number(a.isHub) || order.compare(a.name, b.name);
 }

@@ -59,7 +59,7 @@ export function FleetDrawing() {
       ))}
       <circle cx={HUB.x} cy={HUB.y} r="30" className="fill-surface stroke-line-strong" />
       <circle cx={HUB.x} cy={HUB.y} r="11" className="fill-accent" />
-      <circle cx={HUB.x} cy={HUB.y} r="19" className="animate-breathe stroke-accent" strokeWidth="1.5" />
+      <circle cx={HUB.x} cy={HUB.y} r="19" className="animate-breathe-a-while stroke-accent" strokeWidth="1.5" />
     </svg>
   );
 }

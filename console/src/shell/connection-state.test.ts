@@ -8,6 +8,8 @@ test("a short break is reconnecting, a longer one makes the data stale", () => {
   expect(connectionWord(broken, 10_000)).toBe("stale");
   expect(connectionWord({ ...broken, lastLive: undefined }, 60_000)).toBe("reconnecting");
   expect(connectionWord({ state: "live" }, 0)).toBe("live");
+  expect(connectionWord({ state: "forbidden", verb: "list", lastLive: undefined }, 0)).toBe("forbidden");
+  expect(connectionWord({ state: "forbidden", verb: "watch", lastLive: 0 }, 60_000)).toBe("unwatched");
 });
 
 test("an address can hold only filters that exist", () => {

@@ -10,9 +10,10 @@ import { useClusters } from "./context";
 /** A short break heals unnoticed; after this the data is called stale. */
 const STALE_AFTER_MS = 10_000;
 
-export type ConnectionWord = "connecting" | "live" | "reconnecting" | "stale" | "forbidden" | "paused";
+export type ConnectionWord = "connecting" | "live" | "reconnecting" | "stale" | "forbidden" | "unwatched" | "paused";
 
 export function connectionWord(connection: Connection, now: number): ConnectionWord {
+  if (connection.state === "forbidden") return connection.verb === "watch" ? "unwatched" : "forbidden";
   if (connection.state !== "reconnecting") return connection.state;
   return connection.lastLive !== undefined && now - connection.since >= STALE_AFTER_MS ? "stale" : "reconnecting";
 }
@@ -28,6 +29,7 @@ const dots: Record<ConnectionWord, string> = {
   reconnecting: "bg-warn animate-breathe",
   stale: "bg-mute",
   forbidden: "bg-mute",
+  unwatched: "bg-mute",
   paused: "bg-mute",
 };
 

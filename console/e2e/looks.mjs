@@ -1,6 +1,7 @@
 // Looks at every state of every page (states.mjs), also those that a healthy hub seldom gives.
 //
-//   npm run e2e:states
+//   npm run e2e:states                          large and small, light and dark, the languages in turn
+//   ACP_EVERY_LOOK=1 npm run e2e:states         the other language in the other theme, too
 //
 // It needs a build and no hub: every answer is invented. Screenshots go where those of console.mjs go.
 import assert from "node:assert/strict";
@@ -12,23 +13,34 @@ const hub = await simulation();
 const browser = await launch();
 const visit = (options = {}) => newPage(browser, { baseURL: hub.url, ...options });
 
+async function inspect(page, name) {
+  await fits(page, name);
+  await axe(page, name);
+  await shot(page, `state-${name}`);
+}
+
 try {
   await step(`${Object.keys(states).length} states: axe, and they fit`, async () => {
-    const looks = [
-      { width: 1440, theme: "light", language: "en" },
-      { width: 390, theme: "dark", language: "zh" },
-    ];
-    const waiting = Object.keys(states).flatMap((name) => looks.map((look) => ({ name, ...look })));
+    const waiting = [...Object.keys(states).entries()];
     // A few at a time: some states take seconds to come about.
     const look = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {
-        const { name, width, theme, language } = next;
-        const one = await visit({ viewport: { width, height: 844 }, colorScheme: theme, locale: language === "zh" ? "zh-CN" : "en-US" });
-        await show(one, name);
-        await fits(one, `${name} at ${width} px`);
-        await axe(one, `${name} at ${width} px`);
-        await shot(one, `state-${name}-${width}-${language}-${theme}`);
-        await one.context().close();
+        const [index, name] = next;
+        const [first, second] = index % 2 ? ["en", "zh"] : ["zh", "en"];
+        const page = await visit({ colorScheme: "light", locale: first === "zh" ? "zh-CN" : "en-US" });
+        await show(page, name);
+        await inspect(page, `${name}-1440-${first}-light`);
+        // The same page, made small and dark under its user's eyes.
+        await page.setViewportSize({ width: 390, height: 844 });
+        await page.emulateMedia({ colorScheme: "dark" });
+        await inspect(page, `${name}-390-${first}-dark`);
+        await page.context().close();
+        if (process.env.ACP_EVERY_LOOK) {
+          const other = await visit({ colorScheme: "dark", locale: second === "zh" ? "zh-CN" : "en-US" });
+          await show(other, name);
+          await inspect(other, `${name}-1440-${second}-dark`);
+          await other.context().close();
+        }
       }
     };
     await Promise.all([look(), look(), look()]);

@@ -219,5 +219,5 @@ export async function sendEvent(page, type, name) {
   object.metadata.resourceVersion = "6";
   object.status.lastHeartbeatTime = new Date().toISOString();
   await page.evaluate(([kind, changed]) => globalThis.__sendEvent(kind, changed), [type, object]);
-  await page.locator(`time[datetime="${object.status.lastHeartbeatTime}"]`).first().waitFor();
+  await page.locator(`time[datetime="${object.status.lastHeartbeatTime}"]`).first().waitFor({ state: "attached" });
 }

@@ -161,15 +161,23 @@ const Row = memo(function Row({ view, index, selected, onRemove }: RowProps) {
         {view.displayName && <span className="block truncate text-caption text-ink-faint">{view.displayName}</span>}
       </th>
       <td className={cell}>
-        <span className="flex min-w-0 items-center gap-2">
+        <span className="flex min-w-0 items-center gap-x-2 @max-3xl:flex-col @max-3xl:items-start">
           <Changing value={view.health}>
             <HealthBadge health={view.health} />
           </Changing>
-          {view.reason && (
-            <span className="truncate text-caption text-ink-faint @max-2xl:hidden" title={view.reason}>
-              {view.reason}
-            </span>
-          )}
+          <span className="flex max-w-full gap-x-2 text-caption">
+            {view.reason && (
+              <span className="truncate text-ink-faint" title={view.reason}>
+                {view.reason}
+              </span>
+            )}
+            {view.health === "unknown" && (
+              // Where the column of heartbeats has no room, a lost member still says since when.
+              <span className="hidden shrink-0 @max-3xl:block">
+                <Heartbeat view={view} />
+              </span>
+            )}
+          </span>
         </span>
       </td>
       <td className={clsx(cell, columnClass.version)}>

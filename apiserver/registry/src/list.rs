@@ -92,7 +92,7 @@ impl Registry {
                 selected.push(entry);
             }
         }
-        Ok(page(selected, options, revision))
+        Ok(page(selected, 0, options, revision))
     }
 
     /// The state at one revision, read from the store.
@@ -106,7 +106,14 @@ impl Registry {
     ) -> Result<Listed, Status> {
         let prefix = served.stored()?.prefix().to_owned();
         let span = if namespace.is_empty() { prefix.clone() } else { format!("{prefix}{namespace}/") };
-        let mut range = Range::prefix(span).at(Revision(revision)).limit(500);
+        let everything = options.selects_everything();
+        // The store counts what is behind each page: as few pages as there can be.
+        let chunk = match options.limit {
+            0 => CHUNK,
+            limit if everything => limit.min(CHUNK),
+            _ => SELECTED_CHUNK,
+        };
+        let mut range = Range::prefix(span).at(Revision(revision)).limit(chunk);
         if let Some(after) = after {
             range = range.after(format!("{prefix}{after}"));
         }
@@ -119,24 +126,40 @@ impl Registry {
                     selected.push(entry);
                 }
             }
+            // One more than is wanted tells that there is more; without a selection the store does.
+            let full = options.limit > 0 && selected.len() >= options.limit.saturating_add(usize::from(!everything));
             match found.items.last() {
-                Some(last) if found.more => range = range.after(last.key.to_string()),
-                _ => break,
+                Some(last) if found.more && !full => range = range.after(last.key.to_string()),
+                _ => {
+                    let behind = if everything { found.remaining } else { 0 };
+                    return Ok(page(selected, behind, options, revision));
+                }
             }
         }
-        Ok(page(selected, options, revision))
     }
 }
 
-fn page(mut selected: Vec<Arc<Entry>>, options: &ListOptions, revision: u64) -> Listed {
-    let total = selected.len();
+/// How many objects are read from the store at a time, ...
+const CHUNK: usize = 10_000;
+/// ... and how many where most of them may not be wanted.
+const SELECTED_CHUNK: usize = 2_000;
+
+impl ListOptions {
+    fn selects_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+}
+
+/// The first objects of those selected; `behind` says how many more there are than were looked at.
+fn page(mut selected: Vec<Arc<Entry>>, behind: u64, options: &ListOptions, revision: u64) -> Listed {
+    let total = selected.len() as u64 + behind;
     let (mut continue_token, mut remaining) = (String::new(), None);
-    if options.limit > 0 && total > options.limit {
+    if options.limit > 0 && total > options.limit as u64 {
         selected.truncate(options.limit);
         let start = selected.last().map(|e| e.relative_key().to_owned()).unwrap_or_default();
         continue_token = encode_token(revision, start);
-        if options.labels.is_everything() && options.fields.is_everything() {
-            remaining = Some((total - options.limit) as u64);
+        if options.selects_everything() {
+            remaining = Some(total - options.limit as u64);
         }
     }
     Listed { entries: selected, revision, continue_token, remaining }

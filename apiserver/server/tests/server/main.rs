@@ -3,6 +3,7 @@
 mod expiry;
 mod hostile_bodies;
 mod kubelet;
+mod pages;
 mod paths;
 mod services;
 mod slow_watchers;

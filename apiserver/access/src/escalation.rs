@@ -3,7 +3,7 @@
 use api_meta::{GroupResource, Object, Status};
 
 use crate::rbac::{role_ref, rules_of};
-use crate::rules::{PolicyRule, compact, covers};
+use crate::rules::{MAX_PARTS, PolicyRule, Uncovered, compact, covers};
 use crate::user::MASTERS;
 use crate::{Attributes, Authorizer, Rbac, ResourceAttributes, User};
 
@@ -70,7 +70,18 @@ impl Rbac {
             }
         };
         let owned = self.rules_for(user, new.namespace());
-        covers(&owned, &wanted).map_err(|missing| Status::forbidden(resource, new.name(), words(user, &missing)))
+        covers(&owned, &wanted).map_err(|uncovered| match uncovered {
+            Uncovered::Missing(missing) => Status::forbidden(resource, new.name(), words(user, &missing)),
+            Uncovered::TooMany(said) => Status::forbidden(
+                resource,
+                new.name(),
+                format!(
+                    "the rules spell out {said} permissions, and more than {MAX_PARTS} cannot be compared with those of \
+                     user {:?}; use fewer rules or wildcards",
+                    user.name
+                ),
+            ),
+        })
     }
 }
 

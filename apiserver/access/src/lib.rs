@@ -18,7 +18,7 @@ pub use attributes::{Attributes, Decision, ResourceAttributes};
 pub use bootstrap::bootstrap_policy;
 pub use certificate::certificate_user;
 pub use rbac::{PolicySource, Rbac};
-pub use rules::{PolicyRule, covers};
+pub use rules::PolicyRule;
 pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
 use api_meta::Value;

@@ -62,6 +62,13 @@ impl PolicyRule {
         self.resource_names.is_empty() || self.resource_names.contains(&resource.name)
     }
 
+    /// How many rules [`Self::parts`] makes of this one.
+    fn spelt_out(&self) -> usize {
+        let resources = [self.api_groups.len(), self.resources.len(), self.resource_names.len().max(1)];
+        let resources = resources.into_iter().fold(1, usize::saturating_mul);
+        self.verbs.len().saturating_mul(resources.saturating_add(self.non_resource_urls.len()))
+    }
+
     /// The rule as many rules that each say one thing: what escalation is checked by.
     fn parts(&self) -> Vec<PolicyRule> {
         let one = |s: &String| vec![s.clone()];
@@ -122,14 +129,30 @@ fn url_matches(rule: &str, path: &str) -> bool {
     rule == ALL || rule == path || rule.strip_suffix(ALL).is_some_and(|prefix| path.starts_with(prefix))
 }
 
-/// Whether `owned` allows all that `wanted` does; otherwise the parts that are missing.
-pub fn covers(owned: &[PolicyRule], wanted: &[PolicyRule]) -> Result<(), Vec<PolicyRule>> {
+/// Why some rules do not cover others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Uncovered {
+    /// These parts are missing.
+    Missing(Vec<PolicyRule>),
+    /// The rules say so many things that they cannot be compared.
+    TooMany(usize),
+}
+
+/// How many things the rules of one role may say: a body of a few megabytes can multiply out to billions.
+pub(crate) const MAX_PARTS: usize = 100_000;
+
+/// Whether `owned` allows all that `wanted` does.
+pub(crate) fn covers(owned: &[PolicyRule], wanted: &[PolicyRule]) -> Result<(), Uncovered> {
+    let said = wanted.iter().map(PolicyRule::spelt_out).fold(0, usize::saturating_add);
+    if said > MAX_PARTS {
+        return Err(Uncovered::TooMany(said));
+    }
     let missing: Vec<PolicyRule> = wanted
         .iter()
         .flat_map(PolicyRule::parts)
         .filter(|part| !owned.iter().any(|mine| mine.covers_part(part)))
         .collect();
-    if missing.is_empty() { Ok(()) } else { Err(missing) }
+    if missing.is_empty() { Ok(()) } else { Err(Uncovered::Missing(missing)) }
 }
 
 /// As upstream lists a rule in an error: `{APIGroups:[""], Resources:["pods"], Verbs:["get" "list"]}`.
@@ -204,6 +227,15 @@ mod tests {
         check(&rule("get", "core", "*/log", ""), &rule("get", "core", "pods/log", ""), true);
         check(&rule("get", "core", "pods", ""), &rule("get", "core", "*", ""), false);
         check(&rule("get", "core", "pods", ""), &rule("get", "*", "pods", ""), false);
+    }
+
+    #[test]
+    fn rules_that_multiply_out_are_not_compared() {
+        let many: String = (0..1000).map(|n| format!("r{n} ")).collect();
+        let wanted = rule(&many, &many, &many, &many);
+        let all = rule("*", "*", "*", "");
+        assert_eq!(covers(std::slice::from_ref(&all), &[wanted]), Err(Uncovered::TooMany(1_000_000_000_000)));
+        assert_eq!(covers(&[all], &[rule(&many, "core", "pods", "")]), Ok(()));
     }
 
     #[test]

@@ -118,6 +118,12 @@ async fn bound_object(call: &Call<'_>, request: &Object) -> Result<Option<(Strin
     };
     let served = call.registry().catalog().find("", "v1", plural).ok_or_else(Status::no_such_resource)?;
     let object = call.registry().get(&served, namespace, text("name")).await?.object;
+    if plural == "pods" && object.str_at(&["spec", "serviceAccountName"]) != Some(&*call.target.name) {
+        return Err(Status::bad_request(format!(
+            "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+            call.target.name
+        )));
+    }
     let uid = text("uid");
     if !uid.is_empty() && uid != object.uid() {
         return Err(Status::conflict(

@@ -24,6 +24,8 @@ use crate::table::{self, Include};
 /// How long a watch lasts when the client does not say: 30 to 60 minutes, spread so that
 /// clients that came together do not come again together (upstream: `MinRequestTimeout`).
 const SHORTEST: u64 = 1800;
+/// And at most, whatever the client says: a year, which clocks can still add up.
+const LONGEST: u64 = 365 * 24 * 3600;
 
 pub(crate) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let form = negotiate::accept_stream(call.headers)?;
@@ -52,7 +54,7 @@ pub(crate) async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         include: Include::parse(call.query)?,
         said_columns: false,
     };
-    let deadline = Instant::now() + Duration::from_secs(seconds);
+    let deadline = Instant::now() + Duration::from_secs(seconds.min(LONGEST));
     let stopping = call.endpoints.stopping.clone();
     let events = match call.registry().watch(call.served, &call.target.namespace, options).await {
         Ok(watch) => Events { watch: Some(watch), printer, deadline, stopping, parting: None },

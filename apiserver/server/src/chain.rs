@@ -97,10 +97,12 @@ impl Handler {
     }
 
     async fn bounded(self: Arc<Self>, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
-        if self.endpoints.stopping.is_cancelled() && !Health::is_probe(&info.path) {
+        let is_probe = Health::is_probe(&info.path);
+        if self.endpoints.stopping.is_cancelled() && !is_probe {
             return Ok(stopping(request.headers(), request.version()));
         }
-        if info.is_long_running() {
+        // A server that is busy is not ill.
+        if info.is_long_running() || is_probe {
             return self.filter(info, request).await;
         }
         let _slot = self

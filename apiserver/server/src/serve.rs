@@ -27,6 +27,11 @@ use crate::chain::{Peer, Service};
 /// How long a client may take to finish its TLS handshake, and to send a request's headers.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
+/// How often a connection of HTTP/2 is asked whether its client is still there, and how long it may take to answer:
+/// watches of one that vanished without a word must not stay.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Takes connections until the owner drains.
 pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, service: Service, drain: Drain) {
     let acceptor = TlsAcceptor::from(tls);
@@ -71,7 +76,13 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, 
     });
     let mut builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE).max_buf_size(64 * 1024);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250).max_header_list_size(64 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(250)
+        .max_header_list_size(64 * 1024);
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), handle);
     tokio::pin!(connection);
     tokio::select! {

@@ -37,3 +37,11 @@ async fn a_slow_watcher_is_ended_and_goes_on_from_where_it_was() {
         assert_eq!((&event["type"], &event["object"]["data"]["n"]), (&json!("MODIFIED"), &json!(n.to_string())));
     }
 }
+
+#[tokio::test]
+async fn a_watch_may_be_asked_to_last_for_ever() {
+    let server = start(Config::default()).await;
+    let uri = format!("{MAPS}?watch&timeoutSeconds={}", i64::MAX);
+    let answer = admin(&server).oneshot(Request::get(uri).body(body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+}

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::http::Endpoint;
 use crate::kubeconfig;
 use crate::output::table::harmless;
-use crate::resource::{Routed, routing_note};
+use crate::resource::{Routed, routed, routing_note};
 use crate::session::GLOBAL;
 use crate::text::Text;
 use crate::ui::Ui;
@@ -84,7 +84,8 @@ impl Cx {
         if let (Some(routed), Some(session), None) = (routed, target.session.clone(), &self.global.cluster) {
             if target.cluster_name != GLOBAL {
                 self.ui.raw_note(&routing_note(routed.plural));
-                target = self.connector.in_session(&self.connector.config()?, &session, GLOBAL)?;
+                // Who may not list the hub among his clusters may still see some of its objects.
+                target = self.connector.on_platform(&self.connector.config()?, &session, GLOBAL)?;
             }
             if let (Some(namespace), None) = (routed.namespace, &self.global.namespace) {
                 target.namespace = namespace.to_owned();
@@ -115,6 +116,17 @@ impl Opened {
         let server = self.target.cluster["server"].as_str().unwrap_or_default();
         Discovery::open(&cx.env, &self.endpoint, server).await
     }
+}
+
+/// The resources that a word means. A bare word for one of the hub's own resources has no other meaning.
+pub async fn meant(discovery: &mut Discovery, word: &str) -> Result<Vec<Resource>> {
+    if let Some(known) = routed(word).filter(|_| !word.contains('.')) {
+        let full = format!("{}.{}", known.plural, known.qualified_group);
+        if let Ok(resource) = discovery.find(&full).await {
+            return Ok(vec![resource]);
+        }
+    }
+    discovery.find_all(word).await
 }
 
 /// `deployment.apps/web`.

@@ -11,6 +11,7 @@ use crate::env::Environment;
 use crate::error::{BoxError, Error, Exit, Result};
 use crate::http::Endpoint;
 use crate::kubeconfig::{Kubeconfig, Section};
+use crate::platform;
 use crate::session::{self, GLOBAL, Session, Trust};
 use crate::text::Text;
 
@@ -124,6 +125,20 @@ impl Connector {
             user: config.entry(Section::Users, &session.user_entry).unwrap_or(Value::Null),
             session: Some(session.clone()),
         })
+    }
+
+    /// A cluster of the platform by name, also one that the session's entries do not have: it is reached like its
+    /// siblings, only under its own path.
+    pub fn on_platform(&self, config: &Kubeconfig, session: &Session, name: &str) -> Result<Target> {
+        let known = self.in_session(config, session, name);
+        let (Err(_), Some(sibling), true) = (&known, session.clusters.first(), platform::is_label(name)) else {
+            return known;
+        };
+        let mut target = self.in_session(config, session, &sibling.cluster)?;
+        target.cluster["server"] = format!("{}/kubernetes/{name}/", session.platform_url).into();
+        target.cluster_name = name.to_owned();
+        target.context = None;
+        Ok(target)
     }
 
     /// The session in force; commands about the platform need one.

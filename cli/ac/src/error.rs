@@ -255,10 +255,15 @@ impl ApiError {
 
 /// An error and its causes on one line, without saying the same thing twice.
 pub fn chain(error: &dyn StdError) -> String {
-    let mut line = error.to_string();
+    // rustls ends some sentences with the address of its manual, which is for programmers.
+    let say = |error: &dyn StdError| {
+        let text = error.to_string();
+        text.split(": https://docs.rs/").next().unwrap_or_default().to_owned()
+    };
+    let mut line = say(error);
     let mut cause = error.source();
     while let Some(error) = cause {
-        let text = error.to_string();
+        let text = say(error);
         if !line.contains(&text) {
             line.push_str(": ");
             line.push_str(&text);
@@ -313,6 +318,13 @@ mod tests {
             Error::Api(Box::new(error)).lines(Lang::En),
             ["Error from server (Forbidden): ^[]0;owned\\u{7} no", "second line"]
         );
+    }
+
+    #[test]
+    fn a_chain_says_each_thing_once_and_to_people() {
+        let eof = std::io::Error::other("cut off: https://docs.rs/rustls/latest/index.html");
+        let lost = Error::told(Text::CommandLost {}).because(eof);
+        assert!(lost.lines(Lang::En)[0].ends_with("still be running: cut off"), "{:?}", lost.lines(Lang::En));
     }
 
     #[test]

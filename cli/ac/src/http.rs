@@ -225,7 +225,11 @@ impl Endpoint {
         };
         let request = request.body(body).map_err(|error| Error::told(Text::BadRequest {}).because(error))?;
         let started = Instant::now();
-        let response = self.client.send(request).await.map_err(|error| self.unreachable(error))?;
+        let response = self.client.send(request).await.map_err(|error| match error {
+            // Its own words only say that a request failed.
+            kube::Error::Service(cause) => self.unreachable(cause),
+            other => self.unreachable(other),
+        })?;
         self.trace(ask, response.status(), response.headers(), started.elapsed());
         if response.status().is_success() {
             return Ok(response);
@@ -247,6 +251,8 @@ impl Endpoint {
         let text = String::from_utf8_lossy(&body[..body.len().min(512)]).trim().to_owned();
         let status_object = parsed.unwrap_or_else(|| {
             let (reason, message) = match status.as_u16() {
+                // What a node answers for a log is plain text.
+                400 if !text.is_empty() => ("BadRequest", text),
                 401 => ("Unauthorized", "the server has asked for the client to provide credentials".to_owned()),
                 403 => ("Forbidden", format!("access to {} is forbidden: {text:?}", self.server)),
                 404 => ("NotFound", "the server could not find the requested resource".to_owned()),

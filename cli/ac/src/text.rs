@@ -172,6 +172,8 @@ catalogue! {
     NoHome {} "there is no home directory to keep configuration in; set HOME, or use --config FILE"
         "没有可存放配置的主目录；请设置 HOME，或使用 --config FILE";
     NoKubectl { verb } "\"{verb}\" is kubectl's, and there is no kubectl on PATH" "\"{verb}\" 由 kubectl 提供，但 PATH 中没有 kubectl";
+    NoKubectlForForm { verb } "this form of \"{verb}\" is kubectl's, and there is no kubectl on PATH"
+        "\"{verb}\" 的这种形式由 kubectl 提供，但 PATH 中没有 kubectl";
     NoObjects {} "no objects passed to the command" "没有可处理的对象";
     NoPlugins {} "unable to find any ac or kubectl plugins in your PATH" "PATH 中没有找到任何 ac 或 kubectl 插件";
     NoPodsFor { resource } "{resource} has no pods" "{resource} 没有 Pod";
@@ -225,6 +227,8 @@ catalogue! {
     TooManyLogins { seconds } "too many attempts; try again in {seconds} seconds" "尝试次数过多，请在 {seconds} 秒后重试";
     TypeMissing {} "You must specify the type of resource. Use \"ac api-resources\" for a complete list of supported resources."
         "必须指定资源类型。可用 \"ac api-resources\" 查看支持的资源。";
+    UnknownCommand { verb } "\"{verb}\" is neither a command of ac nor a plugin on PATH, and there is no kubectl that might know it"
+        "\"{verb}\" 既不是 ac 的命令，也不是 PATH 中的插件，且没有可能识别它的 kubectl";
     UnknownIdp { idp } "identity provider \"{idp}\" is not known; only \"local\" is" "未知的身份提供方 \"{idp}\"，目前只支持 \"local\"";
     UnknownOutput { format } "unable to match a printer suitable for the output format \"{format}\"" "不支持的输出格式 \"{format}\"";
     VersionSkew { client, server }

@@ -365,6 +365,15 @@ fn resources_of_the_hub_go_to_the_hub_with_a_note() {
 }
 
 #[test]
+fn a_hub_that_is_not_listed_is_still_asked_for_what_it_alone_has() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    platform.state.lock().unwrap().clusters = vec!["east".to_owned()];
+    machine.login(&platform);
+    assert_eq!(machine.ok(&["config", "get-sessions"]).lines().count(), 2);
+    assert_eq!(machine.ok(&["get", "cluster", "east", "-o", "name"]), "cluster.cluster.x-k8s.io/east\n");
+}
+
+#[test]
 fn a_watch_prints_changes_as_they_come() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);
@@ -428,6 +437,8 @@ fn logs_and_exec() {
     let outcome = machine.run(&["--cluster", "east", "logs", "web-1", "-f"]);
     assert_eq!((outcome.code, outcome.out.as_str()), (0, "line of main\n"), "{}", outcome.err);
     assert_eq!(outcome.err, "Defaulted container \"main\" out of: main, side\n");
+    let previous = machine.run(&["--cluster", "east", "logs", "web-1", "-c", "main", "--previous"]);
+    assert_eq!(previous.err, "Error from server (BadRequest): previous terminated container not found\n");
     let outcome = machine.run_with(
         &["--cluster", "east", "exec", "-i", "web-1", "-c", "side", "--", "tool", "--cluster"],
         "hello",
@@ -666,6 +677,13 @@ fn other_verbs_are_kubectls_under_the_chosen_context() {
     assert_eq!(missing.code, 1);
     assert_eq!(missing.err.lines().next(), Some("error: \"describe\" is kubectl's, and there is no kubectl on PATH"));
     assert!(missing.err.lines().nth(1).is_some_and(|line| line.starts_with("hint: install kubectl")));
+    for (args, words) in [
+        (&["get", "pods", "-o", "go-template={{.}}"][..], "this form of \"get\" is kubectl's"),
+        (&["frobnicate"], "\"frobnicate\" is neither a command of ac nor a plugin"),
+    ] {
+        let missing = machine.run(args);
+        assert!(missing.code == 1 && missing.err.contains(words), "{}", missing.err);
+    }
     let flag = machine.run(&["get", "pods", "--subresource", "status"]);
     assert!(flag.code == 1 && flag.err.contains("hint: with kubectl on PATH"), "{}", flag.err);
 

@@ -6,12 +6,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::apply::place;
-use super::{Cx, Opened, clusters, files, kubectl};
+use super::{Cx, Opened, clusters, files, kubectl, meant};
 use crate::args::{Delete, DryRun, duration};
 use crate::discovery::Resource;
 use crate::error::{Error, Exit, Result};
 use crate::http::{Ask, with_query};
-use crate::resource::{self, Wanted, routed};
+use crate::resource::{self, Wanted};
 use crate::text::Text;
 
 /// kubectl's "for ever".
@@ -83,14 +83,7 @@ async fn named(cx: &Cx, args: &Delete, opened: &Opened, wanted: &[Wanted]) -> Re
     let mut discovery = opened.discovery(cx).await?;
     let mut doomed = Vec::new();
     for one in wanted {
-        let word = match routed(&one.kind).filter(|_| !one.kind.contains('.')) {
-            Some(known) => {
-                let full = format!("{}.{}", known.plural, known.qualified_group);
-                if discovery.find(&full).await.is_ok() { full } else { one.kind.clone() }
-            }
-            None => one.kind.clone(),
-        };
-        for resource in discovery.find_all(&word).await? {
+        for resource in meant(&mut discovery, &one.kind).await? {
             let namespace = resource.namespaced.then(|| opened.target.namespace.clone());
             match &one.name {
                 Some(_) if by_choice => return Err(Error::told(Text::NameWithSelector {})),

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Cx, Opened, kubectl, printed_name, sort, watch};
+use super::{Cx, Opened, kubectl, meant, printed_name, sort, watch};
 use crate::args::Get;
 use crate::discovery::Resource;
 use crate::error::{Error, Exit, Result};
@@ -18,7 +18,7 @@ use crate::output::Format;
 use crate::output::columns::Columns;
 use crate::output::table::{Part, TableOptions, TablePrinter, table_of_objects};
 use crate::platform;
-use crate::resource::{self, Wanted, routed};
+use crate::resource::{self, Wanted};
 use crate::text::Text;
 
 /// How many clusters are asked at the same time.
@@ -109,18 +109,7 @@ async fn clusters(cx: &Cx, args: &Get) -> Result<Option<Vec<String>>> {
 pub async fn open_by_name(cx: &Cx, name: &str) -> Result<Opened> {
     let config = cx.connector.config()?;
     let session = cx.connector.session()?;
-    let mut target = match cx.connector.in_session(&config, &session, name) {
-        Ok(target) => target,
-        Err(error) if !platform::is_label(name) => return Err(error),
-        Err(_) => {
-            // Reached like its siblings, only under its own path.
-            let sibling = session.clusters.first().map(|cluster| cluster.cluster.clone()).unwrap_or_default();
-            let mut target = cx.connector.in_session(&config, &session, &sibling)?;
-            target.cluster["server"] = format!("{}/kubernetes/{name}/", session.platform_url).into();
-            target.cluster_name = name.to_owned();
-            target
-        }
-    };
+    let mut target = cx.connector.on_platform(&config, &session, name)?;
     let timeout = cx.connector.selection.timeout.unwrap_or(CLUSTER_DEADLINE);
     // One namespace for all clusters: the current context's, not each cluster's own.
     target.namespace = cx.connector.target().map(|current| current.namespace).unwrap_or(target.namespace);
@@ -140,15 +129,7 @@ pub async fn queries(cx: &Cx, opened: &Opened, args: &Get, format: &Format, want
     }
     let mut queries = Vec::new();
     for one in wanted {
-        // On the hub a bare word for one of its own resources has no other meaning.
-        let word = match routed(&one.kind).filter(|_| !one.kind.contains('.')) {
-            Some(known) => {
-                let full = format!("{}.{}", known.plural, known.qualified_group);
-                if discovery.find(&full).await.is_ok() { full } else { one.kind.clone() }
-            }
-            None => one.kind.clone(),
-        };
-        for resource in discovery.find_all(&word).await? {
+        for resource in meant(&mut discovery, &one.kind).await? {
             let namespace = (resource.namespaced && !args.all_namespaces).then(|| opened.target.namespace.clone());
             queries.push(Query {
                 resource,

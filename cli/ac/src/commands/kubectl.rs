@@ -262,10 +262,8 @@ pub fn pass_through(cx: &Cx, arguments: &[OsString]) -> Result<i32> {
     }
     let words = positionals(&rest);
     let verb = words.first().map(|(_, word)| (*word).to_owned()).unwrap_or_default();
-    let program = cx
-        .env
-        .find_program("kubectl")
-        .ok_or_else(|| Error::told(Text::NoKubectl { verb: verb.clone() }).hint(Text::HintKubectl {}))?;
+    let program =
+        cx.env.find_program("kubectl").ok_or_else(|| Error::told(without_kubectl(&verb)).hint(Text::HintKubectl {}))?;
     let mut command = std::process::Command::new(program);
     let context = selected_context(cx, &rest, &ours, &words)?;
     if let Some(context) = context {
@@ -276,6 +274,16 @@ pub fn pass_through(cx: &Cx, arguments: &[OsString]) -> Result<i32> {
         command.env("KUBECONFIG", joined(cx)?);
     }
     run(command, "kubectl")
+}
+
+/// What kubectl would be needed for.
+fn without_kubectl(verb: &str) -> Text {
+    let verb = verb.to_owned();
+    match () {
+        () if KUBECTLS.contains(&verb.as_str()) => Text::NoKubectl { verb },
+        () if OURS.contains(&verb.as_str()) => Text::NoKubectlForForm { verb },
+        () => Text::UnknownCommand { verb },
+    }
 }
 
 /// Whether a command line reads from several clusters, which kubectl cannot.

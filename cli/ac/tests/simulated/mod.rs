@@ -309,6 +309,10 @@ fn kubernetes(
     }
     if let Some(pod) = path.strip_suffix("/log") {
         assert!(state.objects.contains_key(pod), "{pod}");
+        if query.contains_key("previous") {
+            let text = "previous terminated container not found";
+            return Response::builder().status(400).body(Full::new(Bytes::from(text)).boxed()).unwrap();
+        }
         let text = format!("line of {}\n", query["container"]);
         return Response::new(Full::new(Bytes::from(text)).boxed());
     }

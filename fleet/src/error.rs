@@ -68,7 +68,10 @@ impl From<Cause> for Error {
 #[non_exhaustive]
 pub enum AgentRefused {
     /// The token is unknown, used, expired, or another cluster's: all the same to the outside.
-    #[error("the registration token is not valid")]
+    #[error(
+        "the registration token is not valid: it is unknown, used, expired or another cluster's; \
+         for a new one remove the cluster and register it again"
+    )]
     Token,
     /// There is no such cluster, or it is on its way out, or it is reached otherwise.
     #[error("cluster {0} does not expect an agent")]

@@ -48,9 +48,22 @@ pub struct Import {
     name: ClusterName,
     display_name: Option<String>,
     access: Access,
-    /// The field that stands for the address.
-    field: &'static str,
+    fields: Fields,
 }
+
+/// Where the parts of the access stood in the request.
+struct Fields {
+    server: &'static str,
+    authority: &'static str,
+    login: &'static str,
+}
+
+const OF_KUBECONFIG: Fields = Fields {
+    server: "kubeconfig.clusters.server",
+    authority: "kubeconfig.clusters.certificate-authority-data",
+    login: "kubeconfig.users",
+};
+const BY_HAND: Fields = Fields { server: "server", authority: "caData", login: "token" };
 
 impl Import {
     /// Reads a request.
@@ -58,14 +71,14 @@ impl Import {
         let name = cluster_name(&request.name)?;
         let display_name = display_name(request.display_name)?;
         let by_hand = request.server.is_some() || request.ca_data.is_some() || request.token.is_some();
-        let (access, field) = match request.kubeconfig {
+        let (access, fields) = match request.kubeconfig {
             Some(_) if by_hand => {
                 return Err(Cause::new("kubeconfig", "must not come with server, caData or token").into());
             }
-            Some(text) => (kubeconfig::parse(&text)?, "kubeconfig"),
-            None => (by_hand_access(request.server, request.ca_data, request.token)?, "server"),
+            Some(text) => (kubeconfig::parse(&text)?, OF_KUBECONFIG),
+            None => (by_hand_access(request.server, request.ca_data, request.token)?, BY_HAND),
         };
-        Ok(Self { name, display_name, access, field })
+        Ok(Self { name, display_name, access, fields })
     }
 }
 
@@ -79,8 +92,10 @@ fn by_hand_access(server: Option<String>, ca: Option<String>, token: Option<Stri
 }
 
 pub(crate) fn cluster_name(text: &str) -> Result<ClusterName, Cause> {
-    let name: ClusterName =
-        text.parse().map_err(|error: lib_names::InvalidName| Cause::new("name", error.to_string()))?;
+    let name: ClusterName = text.parse().map_err(|error: lib_names::InvalidName| {
+        let text: String = text.chars().take(ClusterName::MAX_LEN).collect();
+        Cause::new("name", format!("{text:?} {error}; use lower-case letters, digits and dashes, as in \"eu-west-1\""))
+    })?;
     match name.is_global() {
         true => Err(Cause::new("name", "\"global\" is the hub's own; choose another")),
         false => Ok(name),
@@ -121,15 +136,9 @@ impl Fleet {
     }
 
     async fn reach(&self, import: &Import) -> Result<Probe, Error> {
-        let wrong = |message: String| Error::from(Cause::new(import.field, message));
         let api = direct::api(&import.access, &self.inner.dialler, &self.inner.drain)
-            .map_err(|error| wrong(chain(&error).to_string()))?;
-        probe::check(&api, DEADLINE).await.map_err(|error| match &error {
-            ProbeError::Unreachable(source) => {
-                wrong(format!("could not reach {}: {}", import.access.server.host(), reason(&**source)))
-            }
-            error => wrong(chain(error).to_string()),
-        })
+            .map_err(|error| Cause::new(import.fields.server, chain(&error).to_string()))?;
+        probe::check(&api, DEADLINE).await.map_err(|error| import.refused(&error).into())
     }
 
     /// Creates a cluster's object in the caller's name: the hub's own rules decide.
@@ -175,6 +184,31 @@ impl Fleet {
 }
 
 impl Import {
+    /// Which field is to blame when the cluster cannot be imported, and what to do about it.
+    fn refused(&self, error: &ProbeError) -> Cause {
+        let (server, why) = (self.access.server.as_str(), chain(error));
+        match error {
+            ProbeError::Unreachable(source) if is_of_certificate(&**source) => Cause::new(
+                self.fields.authority,
+                format!(
+                    "did not sign the certificate of {server} for that address ({why}); give the authority of that API server"
+                ),
+            ),
+            ProbeError::Unreachable(_) | ProbeError::Deadline => Cause::new(
+                self.fields.server,
+                format!("could not reach {server}: {why}; check the address, and that the hub may connect to it"),
+            ),
+            ProbeError::Refused(_) => Cause::new(self.fields.login, format!("{server}: {why}; give one that it takes")),
+            ProbeError::Version(_) => Cause::new(
+                self.fields.server,
+                format!("the version of {server} is not supported: {why}; upgrade or replace the cluster first"),
+            ),
+            ProbeError::Answer { .. } | ProbeError::Body(_) => {
+                Cause::new(self.fields.server, format!("{server}: {why}; give the address of a Kubernetes API server"))
+            }
+        }
+    }
+
     fn object(&self) -> Cluster {
         let port = i32::from(self.access.server.port());
         let endpoint = Endpoint { host: self.access.server.host(), port };
@@ -236,6 +270,10 @@ pub(crate) fn owned_secret(cluster: &Cluster, name: String, label: &str) -> Secr
     }
 }
 
-fn reason(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    chain(error).to_string()
+/// Whether TLS failed over the server's certificate.
+fn is_of_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    // `io::Error` shows what it wraps only here.
+    let mut tls = causes.filter_map(|error| error.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref());
+    tls.any(|error| matches!(error, tokio_rustls::rustls::Error::InvalidCertificate(_)))
 }

@@ -83,6 +83,9 @@ struct UserEntry {
     password: Option<IgnoredAny>,
 }
 
+/// How people get a kubeconfig that has everything in it.
+const FLATTEN: &str = "give what `kubectl config view --raw --minify --flatten` prints";
+
 /// What the current context of a kubeconfig says.
 pub(crate) fn parse(text: &str) -> Result<Access, Cause> {
     let whole = |message: String| Cause::new("kubeconfig", message);
@@ -90,10 +93,13 @@ pub(crate) fn parse(text: &str) -> Result<Access, Cause> {
         return Err(whole(format!("must be no more than {MAX_BYTES} bytes")));
     }
     // The parser's texts may quote the input, and the input holds secrets.
-    let file: File =
-        serde_saphyr::from_str(text).map_err(|_| whole("not a kubeconfig: it cannot be decoded".into()))?;
-    if file.kind.as_deref().is_some_and(|kind| kind != "Config") {
-        return Err(whole("not a kubeconfig: kind must be Config".into()));
+    let file: File = serde_saphyr::from_str(text).map_err(|error| {
+        let place = error.location().map(|at| format!(" (line {}, column {})", at.line(), at.column()));
+        whole(format!("not a kubeconfig: it cannot be decoded{}; {FLATTEN}", place.unwrap_or_default()))
+    })?;
+    if let Some(kind) = file.kind.as_deref().filter(|kind| *kind != "Config") {
+        let kind: String = kind.chars().take(64).collect();
+        return Err(whole(format!("not a kubeconfig: its kind is {kind:?} and must be Config; {FLATTEN}")));
     }
     let (clusters, users) = (file.clusters.unwrap_or_default(), file.users.unwrap_or_default());
     // Every entry is looked at, and not only those that the context names: what is refused is the file.
@@ -109,7 +115,8 @@ pub(crate) fn parse(text: &str) -> Result<Access, Cause> {
         (None, [single]) => Some(single),
         (None, _) => None,
     };
-    let context = context.ok_or_else(|| Cause::new("kubeconfig.current-context", "must name exactly one context"))?;
+    let context =
+        context.ok_or_else(|| Cause::new("kubeconfig.current-context", "must name exactly one of the contexts"))?;
     let names = context.context.as_ref().ok_or_else(|| whole("the context is empty".into()))?;
     let cluster = only(clusters.iter().filter(|cluster| cluster.name == names.cluster))
         .and_then(|cluster| cluster.cluster.as_ref())
@@ -147,12 +154,18 @@ fn access(cluster: &ClusterEntry, user: &UserEntry) -> Result<Access, Cause> {
     })
 }
 
+const FILES: &str = "the hub reads no files; give the data itself, as `kubectl config view --raw --flatten` does";
+
 fn refuse_cluster(index: usize, entry: &NamedCluster) -> Result<(), Cause> {
     let Some(cluster) = &entry.cluster else { return Ok(()) };
     let refused = [
-        ("certificate-authority", cluster.certificate_authority.is_some(), "file references are refused"),
-        ("proxy-url", cluster.proxy_url.is_some(), "proxies are refused"),
-        ("insecure-skip-tls-verify", cluster.insecure_skip_tls_verify == Some(true), "the cluster must be verified"),
+        ("certificate-authority", cluster.certificate_authority.is_some(), FILES),
+        ("proxy-url", cluster.proxy_url.is_some(), "proxies are refused; give an address that the hub reaches itself"),
+        (
+            "insecure-skip-tls-verify",
+            cluster.insecure_skip_tls_verify == Some(true),
+            "the cluster must be verified; give its certificate-authority-data instead",
+        ),
         ("tls-server-name", cluster.tls_server_name.is_some(), "the certificate must name the server's own address"),
     ];
     refuse(&format!("kubeconfig.clusters[{index}].cluster"), &refused)
@@ -163,13 +176,21 @@ fn refuse_user(index: usize, entry: &NamedUser) -> Result<(), Cause> {
     let impersonates =
         [&user.as_user, &user.as_uid, &user.as_groups, &user.as_user_extra].into_iter().any(Option::is_some);
     let refused = [
-        ("exec", user.exec.is_some(), "exec plugins are refused"),
-        ("auth-provider", user.auth_provider.is_some(), "auth providers are refused"),
-        ("tokenFile", user.token_file.is_some(), "file references are refused"),
-        ("client-certificate", user.client_certificate.is_some(), "file references are refused"),
-        ("client-key", user.client_key.is_some(), "file references are refused"),
-        ("as", impersonates, "impersonation is refused"),
-        ("username", user.username.is_some() || user.password.is_some(), "passwords are refused"),
+        ("exec", user.exec.is_some(), "the hub runs no exec plugin; give a token or a client certificate"),
+        (
+            "auth-provider",
+            user.auth_provider.is_some(),
+            "the hub runs no auth provider; give a token or a client certificate",
+        ),
+        ("tokenFile", user.token_file.is_some(), "the hub reads no files; give the token itself"),
+        ("client-certificate", user.client_certificate.is_some(), FILES),
+        ("client-key", user.client_key.is_some(), FILES),
+        ("as", impersonates, "the hub impersonates people itself; give a credential that may"),
+        (
+            "username",
+            user.username.is_some() || user.password.is_some(),
+            "passwords are refused; give a token or a client certificate",
+        ),
     ];
     refuse(&format!("kubeconfig.users[{index}].user"), &refused)
 }

@@ -149,7 +149,7 @@ impl Chain {
             // Who asks does not matter to these, or is what they are to find out.
             Route::Console => return self.console(&request, path),
             Route::Agents => return agents::answer(self, &connection, request, path).await,
-            Route::Health if path != "/metrics" => return self.health(path),
+            Route::Health if path != "/metrics" => return self.health(&request, path),
             Route::Sessions if path == "/auth/v1/sessions" => {
                 return sessions_api::login(self, connection.address.ip(), request).await;
             }
@@ -219,7 +219,8 @@ impl Chain {
         assets::answer(&*self.hub.assets, path, request.headers())
     }
 
-    fn health(&self, path: &str) -> Result<Response<Body>, Refusal> {
+    fn health(&self, request: &Request<Body>, path: &str) -> Result<Response<Body>, Refusal> {
+        get_only(request.method())?;
         match path {
             "/version" => Ok(answer(
                 StatusCode::OK,

@@ -7,27 +7,45 @@
 //!
 //! Only heads are read, with hyper's own parser, and bodies of a stated length are skipped. Behind chunks or an upgrade
 //! nothing is watched: the listener ends the connection after either.
+//!
+//! A connection that ends before its request has wholly arrived is not dropped at once: TCP would answer what still
+//! comes with a reset, and that can overtake the answer, so that the client never learns why it was refused.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use httparse::{EMPTY_HEADER, Request, Status};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 /// As many as hyper takes.
 const HEADERS: usize = 100;
+/// For how long, and how much, what a client still sends is read and thrown away.
+const LINGER: (Duration, u64) = (Duration::from_secs(2), 64 << 20);
 
-/// What was seen of a connection. Clones tell of the same one.
+/// What is known of a connection. Clones tell of the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Framing(Arc<AtomicBool>);
+pub(crate) struct Framing(Arc<Facts>);
+
+#[derive(Debug, Default)]
+struct Facts {
+    ambiguous: AtomicBool,
+    switched: AtomicBool,
+}
 
 impl Framing {
     /// Whether a request on this connection can be read in more than one way.
     pub(crate) fn is_ambiguous(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.ambiguous.load(Ordering::Acquire)
+    }
+
+    /// From here on, the connection carries a stream.
+    pub(crate) fn switch(&self) {
+        self.0.switched.store(true, Ordering::Release);
     }
 }
 
@@ -38,6 +56,8 @@ pub(crate) struct Watched<S> {
     framing: Framing,
     /// The most that a head may take.
     limit: usize,
+    /// What may still be thrown away of what comes, once our own end is closed.
+    lingering: Option<(Pin<Box<Sleep>>, u64)>,
 }
 
 /// What the next byte belongs to.
@@ -61,11 +81,17 @@ enum Length {
 
 impl<S> Watched<S> {
     pub(crate) fn new(stream: S, limit: usize) -> Self {
-        Self { stream, next: Next::Head(Vec::new()), framing: Framing::default(), limit }
+        Self { stream, next: Next::Head(Vec::new()), framing: Framing::default(), limit, lingering: None }
     }
 
     pub(crate) fn framing(&self) -> Framing {
         self.framing.clone()
+    }
+
+    /// Whether the client may be in the middle of something.
+    fn is_unfinished(&self) -> bool {
+        let whole = matches!(&self.next, Next::Head(head) if head.is_empty());
+        !whole && !self.framing.0.switched.load(Ordering::Acquire)
     }
 
     fn watch(&mut self, mut bytes: &[u8]) {
@@ -91,7 +117,7 @@ impl<S> Watched<S> {
                         Length::Stated(length) => Next::Body(length),
                         Length::Other => Next::Unknown,
                         Length::Ambiguous => {
-                            self.framing.0.store(true, Ordering::Release);
+                            self.framing.0.ambiguous.store(true, Ordering::Release);
                             Next::Unknown
                         }
                     };
@@ -152,7 +178,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -162,7 +188,24 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if !this.is_unfinished() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let (until, left) = this.lingering.get_or_insert_with(|| (Box::pin(sleep(LINGER.0)), LINGER.1));
+        let mut scratch = [0; 8192];
+        while *left > 0 && until.as_mut().poll(cx).is_pending() {
+            let mut buf = ReadBuf::new(&mut scratch);
+            match ready!(Pin::new(&mut this.stream).poll_read(cx, &mut buf)) {
+                Ok(()) if !buf.filled().is_empty() => *left = left.saturating_sub(buf.filled().len() as u64),
+                // The client has finished, or is gone.
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_write_vectored(

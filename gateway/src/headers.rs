@@ -1,7 +1,7 @@
 //! What a request's headers may say, before anybody is asked who sent it.
 
 use fleet::is_identity;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, Method, Version};
@@ -26,6 +26,30 @@ const CONNECTION_OPTIONS: [&str; 4] = ["keep-alive", "close", "upgrade", "te"];
 
 /// What upgrades the platform carries.
 const UPGRADES: [&str; 2] = ["websocket", "spdy/3.1"];
+
+/// What browsers without a header of their own choice name as a protocol: their token for the API server.
+const TOKEN_PROTOCOL: &str = "base64url.bearer.authorization.k8s.io.";
+
+/// What a cluster's answer may not tell a browser: its pages come from the same origin as the console.
+const NOT_FOR_BROWSERS: [HeaderName; 14] = [
+    header::ALT_SVC,
+    HeaderName::from_static("clear-site-data"),
+    header::CONTENT_SECURITY_POLICY,
+    header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
+    header::LINK,
+    HeaderName::from_static("nel"),
+    header::REFRESH,
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("reporting-endpoints"),
+    HeaderName::from_static("service-worker-allowed"),
+    header::SET_COOKIE,
+    HeaderName::from_static("sourcemap"),
+    header::STRICT_TRANSPORT_SECURITY,
+    header::WWW_AUTHENTICATE,
+];
+
+/// A page that a cluster sends is shown without scripts, and as nobody's: a Pod behind `services/proxy` is not the console.
+const INERT: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
 /// Whether a request asks for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +94,10 @@ fn check_target(parts: &Parts, hosts: &[String]) -> Result<(), Refusal> {
     let bare = host.host().trim_start_matches('[').trim_end_matches(']');
     match hosts.iter().any(|known| known.eq_ignore_ascii_case(bare)) {
         true => Ok(()),
-        false => Err(Refusal::malformed("this host is not served here")),
+        false => Err(Refusal::malformed(format!(
+            "{bare:?} is none of the hub's names: use the address that it prints when it starts, or start it with \
+             --public-address"
+        ))),
     }
 }
 
@@ -147,18 +174,40 @@ pub(crate) fn strip_request(headers: &mut HeaderMap, kind: Kind) {
     for name in ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "x-acp-request", "origin"] {
         headers.remove(name);
     }
+    strip_token_protocol(headers);
     if let Some(protocol) = upgrade.filter(|_| kind == Kind::Upgrade) {
         set_upgrade(headers, protocol);
     }
 }
 
-/// Leaves what is meant for the client. A cluster neither sets cookies here nor asks for credentials of its own.
+fn strip_token_protocol(headers: &mut HeaderMap) {
+    let named: Vec<String> = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(',').map(|part| part.trim().to_owned()))
+        .collect();
+    if named.iter().any(|protocol| protocol.starts_with(TOKEN_PROTOCOL)) {
+        headers.remove(header::SEC_WEBSOCKET_PROTOCOL);
+        for protocol in named.iter().filter(|protocol| !protocol.starts_with(TOKEN_PROTOCOL)) {
+            // A part of a header's text is a header's text.
+            headers.extend(HeaderValue::from_str(protocol).ok().map(|value| (header::SEC_WEBSOCKET_PROTOCOL, value)));
+        }
+    }
+}
+
+/// Leaves what is meant for the client. A cluster neither sets cookies here nor asks for credentials of its own, and a
+/// browser that is led to one of its pages runs nothing of it.
 pub(crate) fn strip_response(headers: &mut HeaderMap, kind: Kind) {
     let upgrade = headers.get(header::UPGRADE).cloned();
     strip_hop(headers);
-    for name in [header::SET_COOKIE, header::WWW_AUTHENTICATE, header::ALT_SVC, header::STRICT_TRANSPORT_SECURITY] {
+    for name in &NOT_FOR_BROWSERS {
         headers.remove(name);
     }
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(INERT));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // What one person reads is not to be found by the next in the same browser.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     let foreign: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
     for name in foreign {
         headers.remove(name);
@@ -174,8 +223,8 @@ fn strip_hop(headers: &mut HeaderMap) {
     }
 }
 
-fn set_upgrade(headers: &mut HeaderMap, protocol: http::HeaderValue) {
-    headers.insert(header::CONNECTION, http::HeaderValue::from_static("Upgrade"));
+fn set_upgrade(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(header::UPGRADE, protocol);
 }
 
@@ -281,12 +330,42 @@ mod tests {
             ("connection", "Upgrade"),
             ("upgrade", "websocket"),
             ("sec-websocket-key", "k"),
+            ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.dG9rZW4, v5.channel.k8s.io"),
+            ("sec-websocket-protocol", "v4.channel.k8s.io"),
             ("x-forwarded-for", "1.2.3.4"),
         ])
         .headers;
         strip_request(&mut headers, Kind::Upgrade);
         let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
-        assert_eq!(left, ["connection", "sec-websocket-key", "upgrade"]);
+        assert_eq!(left, ["connection", "sec-websocket-key", "sec-websocket-protocol", "upgrade"]);
+        let protocols: Vec<_> = headers.get_all("sec-websocket-protocol").iter().collect();
+        assert_eq!(protocols, ["v5.channel.k8s.io", "v4.channel.k8s.io"]);
+    }
+
+    #[test]
+    fn case_58_a_clusters_page_is_inert() {
+        let mut headers = parts(&[
+            ("content-type", "text/html"),
+            ("content-security-policy", "default-src *"),
+            ("set-cookie", "__Host-acp-session=x"),
+            ("clear-site-data", "*"),
+            ("service-worker-allowed", "/"),
+            ("access-control-allow-origin", "*"),
+            ("etag", "1"),
+        ])
+        .headers;
+        strip_response(&mut headers, Kind::Plain);
+        let mut left: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        left.sort_unstable();
+        let expected = [
+            ("cache-control", "no-store"),
+            ("content-security-policy", INERT),
+            ("content-type", "text/html"),
+            ("etag", "1"),
+            ("host", "hub:8443"),
+            ("x-content-type-options", "nosniff"),
+        ];
+        assert_eq!(left, expected);
     }
 }

@@ -90,7 +90,11 @@ async fn tunnel(stream: TlsStream<TcpStream>, chain: &Chain) {
             return;
         }
     };
-    if let Err(refused) = chain.hub.fleet.admit(peer.cluster(), peer.key()).await {
+    let admitted = tokio::time::timeout(HANDSHAKE, chain.hub.fleet.admit(peer.cluster(), peer.key())).await;
+    let Ok(admitted) = admitted else {
+        return tracing::warn!(cluster = %peer.cluster(), "a tunnel was refused: the hub's API did not answer in time");
+    };
+    if let Err(refused) = admitted {
         tracing::warn!(cluster = %peer.cluster(), error = %error_chain(&refused), "a tunnel was refused");
         return;
     }
@@ -152,8 +156,11 @@ async fn serve_requests<S>(
             // Behind these the bytes are not watched any more, so there is no next request.
             let last =
                 [header::TRANSFER_ENCODING, header::UPGRADE].iter().any(|name| request.headers().contains_key(name));
+            let framing = connection.framing.clone();
             let mut response = chain.answer(connection, request.map(boxed)).await;
-            if last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                framing.switch();
+            } else if last {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response)

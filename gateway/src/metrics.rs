@@ -40,7 +40,7 @@ pub(crate) struct Metrics {
     seconds: Family<Routed, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
     tunnels: Gauge,
-    received: Counter<u64, AtomicU64>,
+    refused: Counter<u64, AtomicU64>,
 }
 
 fn buckets() -> Histogram {
@@ -53,13 +53,13 @@ impl Metrics {
         let requests = Family::default();
         let seconds: Family<Routed, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(buckets as fn() -> Histogram);
-        let (connections, tunnels, received) = (Gauge::default(), Gauge::default(), Counter::default());
+        let (connections, tunnels, refused) = (Gauge::default(), Gauge::default(), Counter::default());
         registry.register("requests", "Answered requests", requests.clone());
         registry.register("request_seconds", "Time until the head of the answer", seconds.clone());
         registry.register("connections", "Open connections", connections.clone());
         registry.register("tunnels", "Connected agents", tunnels.clone());
-        registry.register("refused_connections", "Connections that ended before a request", received.clone());
-        Self { registry, requests, seconds, connections, tunnels, received }
+        registry.register("refused_connections", "Connections that ended before a request", refused.clone());
+        Self { registry, requests, seconds, connections, tunnels, refused }
     }
 
     pub(crate) fn observe(&self, route: Route, code: u16, took: Duration) {
@@ -68,7 +68,7 @@ impl Metrics {
     }
 
     pub(crate) fn refused_connection(&self) {
-        self.received.inc();
+        self.refused.inc();
     }
 
     pub(crate) fn render(&self, tunnels: usize) -> String {

@@ -1,5 +1,6 @@
 //! Answers. Every error is a metav1 `Status`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ const BODY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: StatusCode,
-    reason: &'static str,
+    reason: Cow<'static, str>,
     message: String,
     causes: Vec<Cause>,
     retry_after: Option<u64>,
@@ -26,8 +27,15 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: StatusCode, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), causes: Vec::new(), retry_after: None, close: false }
+    fn new(code: StatusCode, reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            message: message.into(),
+            causes: Vec::new(),
+            retry_after: None,
+            close: false,
+        }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -50,7 +58,7 @@ impl Refusal {
     }
 
     pub(crate) fn wrong_password() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "wrong user name or password")
+        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "wrong user name or password: check both and try again")
     }
 
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
@@ -67,18 +75,19 @@ impl Refusal {
     }
 
     pub(crate) fn too_large(limit: usize) -> Self {
-        let message = format!("the request body is larger than {limit} bytes");
+        let message = format!("Request entity too large: limit is {limit} bytes");
         Self { close: true, ..Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message) }
     }
 
-    pub(crate) fn media_type() -> Self {
-        let message = "the body must be application/json";
+    pub(crate) fn media_type(given: &str) -> Self {
+        let message = format!("Content-Type must be application/json, and not {given:?}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
     }
 
     pub(crate) fn too_many(retry_after: Duration) -> Self {
-        let retry_after = Some(retry_after.as_secs().max(1));
-        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "too many attempts") }
+        let seconds = retry_after.as_secs().max(1);
+        let message = format!("too many attempts to sign in: try again in {seconds} s");
+        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message) }
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
@@ -130,14 +139,10 @@ impl From<kube::Error> for Refusal {
         match error {
             kube::Error::Api(status) => {
                 let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::BAD_GATEWAY);
-                let reason = match code {
-                    StatusCode::FORBIDDEN => "Forbidden",
-                    StatusCode::NOT_FOUND => "NotFound",
-                    StatusCode::CONFLICT => "Conflict",
-                    StatusCode::UNPROCESSABLE_ENTITY => "Invalid",
-                    _ => "InternalError",
-                };
-                Self::new(code, reason, status.message)
+                let reason = if status.reason.is_empty() { "InternalError".to_owned() } else { status.reason };
+                let causes = status.details.into_iter().flat_map(|details| details.causes);
+                let causes = causes.map(|cause| Cause { field: cause.field, message: cause.message }).collect();
+                Self { causes, ..Self::new(code, reason, status.message) }
             }
             other => {
                 tracing::error!(error = %chain(&other), "the hub's API could not be reached");
@@ -152,7 +157,8 @@ impl From<fleet::Error> for Refusal {
         match error {
             fleet::Error::Invalid(causes) => Self::invalid(causes),
             fleet::Error::Exists(name) => {
-                let message = format!("a cluster named \"{name}\" exists already");
+                let message =
+                    format!("a cluster named \"{name}\" exists already: choose another name, or delete that one first");
                 let causes = vec![Cause { field: "name".into(), message: message.clone() }];
                 Self { causes, ..Self::new(StatusCode::CONFLICT, "AlreadyExists", message) }
             }
@@ -221,7 +227,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(request: http::Request<Body>,
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // A browser sends other types across origins without asking.
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Refusal::media_type());
+        return Err(Refusal::media_type(essence));
     }
     let read = tokio::time::timeout(BODY, collect(request.into_body(), limit)).await;
     let bytes = match read {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::session::Stored;
 use crate::token::TokenHash;
 use crate::user::Record;
-use crate::{Error, secrets};
+use crate::{Error, Unauthenticated, secrets};
 
 /// How long the first lists may take.
 const LOAD: Duration = Duration::from_secs(30);
@@ -36,6 +36,25 @@ struct Tables {
     sessions: HashMap<TokenHash, (Stored, Instant)>,
     /// Sessions that were ended here: a late event does not bring them back.
     revoked: HashMap<TokenHash, Instant>,
+}
+
+impl Tables {
+    fn holder(&self, stored: &Stored, now: Timestamp) -> Result<&Record, Unauthenticated> {
+        if stored.expires <= now {
+            return Err(Unauthenticated("the session has expired"));
+        }
+        let (record, _) = self.users.get(&stored.username).ok_or(Unauthenticated("the user is gone"))?;
+        if record.disabled || record.user.uid != stored.user_uid || record.fingerprint() != stored.password {
+            return Err(Unauthenticated("the user was disabled or has another password"));
+        }
+        Ok(record)
+    }
+
+    /// Removes the session that was kept in this Secret, whatever the Secret says now.
+    fn forget_session(&mut self, secret: &Secret) {
+        let name = secret.metadata.name.as_deref().unwrap_or_default();
+        self.sessions.retain(|hash, _| secrets::session_secret(hash) != name);
+    }
 }
 
 impl Index {
@@ -59,10 +78,13 @@ impl Index {
         self.read().users.get(name).map(|(record, _)| record.clone())
     }
 
-    pub(crate) fn session(&self, hash: &TokenHash) -> Option<Stored> {
+    /// A session that holds, and whose it is.
+    pub(crate) fn holder(&self, hash: &TokenHash, now: Timestamp) -> Result<(Stored, Record), Unauthenticated> {
         let tables = self.read();
-        let (stored, _) = tables.sessions.get(hash)?;
-        (!tables.revoked.contains_key(hash)).then(|| stored.clone())
+        let session = tables.sessions.get(hash).filter(|_| !tables.revoked.contains_key(hash));
+        let (stored, _) = session.ok_or(Unauthenticated("there is no such session"))?;
+        let record = tables.holder(stored, now)?;
+        Ok((stored.clone(), record.clone()))
     }
 
     pub(crate) fn put_user(&self, record: Record) {
@@ -83,9 +105,11 @@ impl Index {
         self.announce();
     }
 
-    pub(crate) fn expired(&self, now: Timestamp) -> Vec<TokenHash> {
+    /// Sessions that hold no more. A young one may only be ahead of what it depends on: another replica has made it.
+    pub(crate) fn over(&self, now: Timestamp) -> Vec<TokenHash> {
         let tables = self.read();
-        tables.sessions.values().filter(|(stored, _)| stored.expires <= now).map(|(stored, _)| stored.hash).collect()
+        let old = tables.sessions.values().filter(|(_, at)| at.elapsed() >= ECHO);
+        old.filter(|(stored, _)| tables.holder(stored, now).is_err()).map(|(stored, _)| stored.hash).collect()
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
@@ -121,13 +145,15 @@ impl Index {
             Change::Put(secret) => {
                 if let Some(stored) = secrets::read_session(secret) {
                     tables.sessions.insert(stored.hash, (stored, Instant::now()));
+                } else {
+                    tracing::warn!(secret = ?secret.metadata.name, "a stored session is not usable");
+                    tables.forget_session(secret);
                 }
             }
-            Change::Gone(secret) => {
-                if let Some(stored) = secrets::read_session(secret) {
-                    tables.sessions.remove(&stored.hash);
-                }
-            }
+            Change::Gone(secret) => match secrets::read_session(secret) {
+                Some(stored) => drop(tables.sessions.remove(&stored.hash)),
+                None => tables.forget_session(secret),
+            },
             Change::Listed { began, .. } => tables.sessions.retain(|_, (_, at)| kept(*at, began)),
         }
         drop(tables);

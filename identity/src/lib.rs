@@ -43,6 +43,9 @@ pub use crate::user::User;
 /// The first administrator's name.
 pub const FIRST_ADMINISTRATOR: &str = "admin@cpaas.io";
 
+/// The first administrator's group, which is bound to `cluster-admin` on every cluster.
+const ADMINISTRATORS: &str = "cpaas:platform-admins";
+
 /// What an operator decides.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -78,6 +81,9 @@ pub enum Error {
     /// A password could not be hashed.
     #[error("could not hash a password")]
     Hash(#[source] argon2::password_hash::Error),
+    /// The process ends while it was being hashed.
+    #[error("the hashing of a password was given up")]
+    Stopped(#[source] tokio::task::JoinError),
 }
 
 impl Error {
@@ -150,8 +156,8 @@ impl Identity {
         }
         let password = token::password()?;
         let user = User {
-            name: FIRST_ADMINISTRATOR.parse::<UserName>().map_err(|_| Error::Random)?,
-            groups: vec!["cpaas:platform-admins".parse::<GroupName>().map_err(|_| Error::Random)?],
+            name: FIRST_ADMINISTRATOR.parse::<UserName>().expect("the first administrator's name is one"),
+            groups: vec![ADMINISTRATORS.parse::<GroupName>().expect("the administrators' group is one")],
             uid: String::new(),
         };
         let hash = passwords.hash(password.clone()).await?;
@@ -203,25 +209,13 @@ impl Identity {
 
     fn session(&self, token: &Token) -> Result<Session, Unauthenticated> {
         let hash: TokenHash = token.hash();
-        let stored = self.inner.index.session(&hash).ok_or(Unauthenticated("there is no such session"))?;
-        if stored.expires <= Timestamp::now() {
-            return Err(Unauthenticated("the session has expired"));
-        }
-        let record = self.inner.index.user(&stored.username).ok_or(Unauthenticated("the user is gone"))?;
-        if record.disabled || record.user.uid != stored.user_uid || record.fingerprint() != stored.password {
-            return Err(Unauthenticated("the user was disabled or has another password"));
-        }
-        Ok(Session { user: record.user.clone(), expires: stored.expires, hash })
+        let (stored, record) = self.inner.index.holder(&hash, Timestamp::now())?;
+        Ok(Session { user: record.user, expires: stored.expires, hash })
     }
 
     /// Whether a session still holds: for streams that outlive a request.
     pub fn is_valid(&self, session: &Session) -> bool {
-        let Some(stored) = self.inner.index.session(&session.hash) else { return false };
-        let record = self.inner.index.user(&stored.username);
-        stored.expires > Timestamp::now()
-            && record.is_some_and(|record| {
-                !record.disabled && record.user.uid == stored.user_uid && record.fingerprint() == stored.password
-            })
+        self.inner.index.holder(&session.hash, Timestamp::now()).is_ok()
     }
 
     /// Completes when a session no longer holds.
@@ -239,7 +233,7 @@ impl Identity {
 }
 
 impl Inner {
-    /// Deletes what has expired.
+    /// Deletes sessions that are over, so that they do not come back with a user who is enabled again.
     async fn sweep(&self, drain: &Drain) {
         let mut tick = tokio::time::interval(Duration::from_secs(300));
         loop {
@@ -247,9 +241,9 @@ impl Inner {
                 () = drain.finishing() => return,
                 _ = tick.tick() => {}
             }
-            for hash in self.index.expired(Timestamp::now()) {
+            for hash in self.index.over(Timestamp::now()) {
                 if let Err(error) = secrets::delete_session(&self.client, &hash).await {
-                    tracing::warn!(error = %lib_telemetry::chain(&error), "could not delete an expired session");
+                    tracing::warn!(error = %lib_telemetry::chain(&error), "could not delete a session that is over");
                 }
             }
         }

@@ -59,5 +59,5 @@ async fn hash(password: String) -> Result<String, Error> {
         Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()).map_err(Error::Hash)
     })
     .await
-    .map_err(|_| Error::Random)?
+    .map_err(Error::Stopped)?
 }

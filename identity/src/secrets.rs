@@ -114,7 +114,7 @@ fn user_secret(name: &str) -> String {
 }
 
 /// Half of the hash: enough to be unique, and not what authenticates.
-fn session_secret(hash: &TokenHash) -> String {
+pub(crate) fn session_secret(hash: &TokenHash) -> String {
     format!("session-{}", &hash.hex()[..32])
 }
 

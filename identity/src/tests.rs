@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use harness::TestCluster;
 use http::header::AUTHORIZATION;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::*;
@@ -110,4 +110,36 @@ async fn case_43_guessing_is_throttled_and_the_owner_gets_in() {
     assert_eq!(throttled, 5);
     let elsewhere = "10.0.0.2".parse().unwrap();
     identity.login(elsewhere, FIRST_ADMINISTRATOR, &password).await.unwrap();
+}
+
+/// However somebody takes a session's Secret away or breaks it, the session is over.
+#[tokio::test]
+async fn a_session_goes_with_its_secret() {
+    let Fixture { identity, password, secrets, .. } = fixture().await;
+    let only = ListParams::default().labels(secrets::SESSION_LABEL);
+    for damage in [false, true] {
+        let login = identity.login(PEER, FIRST_ADMINISTRATOR, &password).await.unwrap();
+        let name = secrets.list(&only).await.unwrap().items[0].metadata.name.clone().unwrap();
+        if damage {
+            let broken = json!({"stringData": {"token": "none"}});
+            secrets.patch(&name, &PatchParams::default(), &Patch::Merge(&broken)).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(10), identity.ended(&login.session)).await.unwrap();
+        }
+        secrets.delete(&name, &DeleteParams::default()).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), identity.ended(&login.session)).await.unwrap();
+        assert!(identity.authenticate(&bearer(&login.token)).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_session_lasts_as_long_as_configured() {
+    let cluster = TestCluster::start().await;
+    let drain = Drain::new();
+    let config = Config { session: Duration::from_millis(300) };
+    let identity = Identity::start(cluster.admin(), config, &drain).await.unwrap();
+    let password = identity.ensure_first_administrator().await.unwrap().unwrap();
+    let login = identity.login(PEER, FIRST_ADMINISTRATOR, &password).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), identity.ended(&login.session)).await.unwrap();
+    assert!(login.session.expires <= Timestamp::now());
+    assert!(identity.authenticate(&bearer(&login.token)).is_err());
 }

@@ -70,6 +70,8 @@ pub(crate) struct HubConfig {
 pub(crate) struct Hub {
     pub(crate) fleet: Fleet,
     pub(crate) address: String,
+    /// Of the authority, for those who sign in from elsewhere.
+    fingerprint: String,
     data_dir: PathBuf,
     password: Option<String>,
     embedded: Option<Embedded>,
@@ -127,6 +129,7 @@ impl Hub {
             &dir.join("admin.kubeconfig"),
             &format!("https://{address}/kubernetes/global"),
         )?;
+        let fingerprint = authority.fingerprint();
         gateway::Hub {
             identity,
             fleet: fleet.clone(),
@@ -137,7 +140,7 @@ impl Hub {
         }
         .serve(config.listener, &drain)
         .context("could not open the door")?;
-        Ok(Self { fleet, address, data_dir: dir, password, embedded: ground.embedded, drain })
+        Ok(Self { fleet, address, fingerprint, data_dir: dir, password, embedded: ground.embedded, drain })
     }
 
     /// What a person needs to go on, on standard output; the password only when it is new.
@@ -159,6 +162,7 @@ impl Hub {
             identity::FIRST_ADMINISTRATOR,
             self.data_dir.join("pki").join("ca.crt").display(),
         );
+        println!("          or, on a machine without that file, --ca-fingerprint {}", self.fingerprint);
     }
 
     pub(crate) async fn stop(self) {

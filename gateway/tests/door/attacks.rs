@@ -1,7 +1,5 @@
 //! What an enemy sends, byte by byte. Each test is named after its case in the list of threats.
 
-use serde_json::json;
-
 use crate::support::{Door, JSON, ask_on, exchange, request};
 
 const NAMESPACES: &str = "/kubernetes/global/api/v1/namespaces";
@@ -153,37 +151,6 @@ async fn case_08_nothing_is_read_behind_chunks_or_a_refused_upgrade() {
         answer.refused(code);
         assert!(answer.head.contains("connection: close") && !answer.text.contains("HTTP/1.1"), "{answer:?}");
     }
-}
-
-#[tokio::test]
-async fn case_16_large_bodies_are_not_read() {
-    let door = Door::open().await;
-    let length = ("content-length", "10000000000");
-    for path in ["/auth/v1/sessions", "/platform/fleet.cpaas.io/v1/imports", "/agent/v1/register", "/"] {
-        let text = format!(
-            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{}: {}\r\ncontent-type: application/json\r\n\r\n",
-            length.0, length.1
-        );
-        door.raw(text.as_bytes()).await.refused(413);
-    }
-    // Without a stated length it is counted.
-    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-    let text = format!(
-        "POST /auth/v1/sessions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}"
-    );
-    door.raw(text.as_bytes()).await.refused(413);
-}
-
-#[tokio::test]
-async fn case_17_deep_bodies_are_refused() {
-    let door = Door::open().await;
-    let deep = format!("{{\"username\": {}", "[".repeat(30_000));
-    door.ask("POST", "/auth/v1/sessions", &[JSON], &deep).await.refused(400);
-    let bearer = door.administrator().await;
-    let config = json!({"name": "x", "kubeconfig": "[".repeat(200_000)}).to_string();
-    door.ask("POST", "/platform/fleet.cpaas.io/v1/imports", &[JSON, ("authorization", &bearer)], &config)
-        .await
-        .refused(422);
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@
 
 mod agents;
 mod attacks;
+mod bodies;
 mod clusters;
 mod people;
+mod refusals;
 mod streams;
 mod support;

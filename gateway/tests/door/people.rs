@@ -62,7 +62,7 @@ async fn wrong_credentials() {
         let login = json!({"username": name, "password": password}).to_string();
         let answer = door.ask("POST", SESSIONS, &[JSON], &login).await;
         answer.refused(401);
-        assert_eq!(answer.json()["message"], "wrong user name or password");
+        assert_eq!(answer.json()["message"], "wrong user name or password: check both and try again");
         assert!(!answer.head.contains("set-cookie"));
     }
 }
@@ -79,7 +79,7 @@ async fn case_43_guesses_are_counted_by_the_real_address() {
     }
     assert!(codes[..10].iter().all(|answer| answer.code == 401));
     codes[13].refused(429);
-    assert!(codes[13].head.contains("retry-after: "), "{:?}", codes[13]);
+    assert!(codes[13].head.contains("retry-after: ") && codes[13].text.contains("try again in"), "{:?}", codes[13]);
     // Somebody else, with the right password, gets in.
     let login = json!({"username": "admin@cpaas.io", "password": door.password}).to_string();
     let stream = door.connect(Ipv4Addr::new(127, 0, 0, 2), None).await;
@@ -124,4 +124,17 @@ async fn everybody_sees_the_console_and_whether_the_door_is_well() {
     assert!(door.ask("GET", "/clusters/eu-1", &[("accept", "text/html")], "").await.text.contains("<title>console"));
     door.ask("GET", "/assets/missing.js", &[("accept", "text/html")], "").await.refused(404);
     door.ask("POST", "/", &[], "").await.refused(405);
+}
+
+/// Who has no file of the authority sees it in the handshake and compares its fingerprint with the one that was printed.
+#[tokio::test]
+async fn the_door_shows_its_authority() {
+    let door = Door::open().await;
+    let stream = door.connect(Ipv4Addr::LOCALHOST, None).await;
+    let shown = stream.get_ref().1.peer_certificates().unwrap();
+    let authority = shown.last().unwrap();
+    assert_eq!((shown.len(), authority), (2, door.authority.certificate()));
+    let digest = ring::digest::digest(&ring::digest::SHA256, authority);
+    let hex: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    assert_eq!(door.authority.fingerprint(), hex.join(":"));
 }

@@ -125,6 +125,12 @@ impl Authority {
         &self.certificate
     }
 
+    /// The SHA-256 of the certificate as `openssl x509 -fingerprint -sha256` writes it, for people who compare.
+    pub fn fingerprint(&self) -> String {
+        let digest = ring::digest::digest(&ring::digest::SHA256, &self.certificate);
+        digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    }
+
     /// The pin of the authority's key.
     pub fn pin(&self) -> SpkiPin {
         SpkiPin::of_spki(&self.key.subject_public_key_info())

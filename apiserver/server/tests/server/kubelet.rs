@@ -88,3 +88,17 @@ async fn streams_need_an_upgrade() {
         assert_eq!(answer.json()["message"], "Upgrade request required");
     }
 }
+
+#[tokio::test]
+async fn a_token_is_bound_only_to_a_pod_of_its_own_account() {
+    let (_server, admin) = with_pod(200, "").await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let other = json!({"metadata": {"name": "other"}}).to_string();
+    assert_eq!(ask(&admin, "POST", accounts, "application/json", other).await.code, 201);
+    let request = json!({"spec": {"boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}}).to_string();
+    for (account, code) in [("default", 201), ("other", 400)] {
+        let path = format!("{accounts}/{account}/token");
+        let answer = ask(&admin, "POST", &path, "application/json", request.clone()).await;
+        assert_eq!(answer.code, code, "{account}: {}", answer.text());
+    }
+}

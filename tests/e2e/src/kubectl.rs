@@ -1,4 +1,4 @@
-//! Unmodified kubectl, as people run it.
+//! Unmodified kubectl, as people run it, and `ac`, which is run the same way.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, binary};
 
 /// One kubectl with one kubeconfig.
 #[derive(Clone)]
@@ -22,13 +22,15 @@ pub struct Kubectl {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     pub success: bool,
+    /// `None` for a program that was killed.
+    pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
 /// A command that goes on, killed when it is dropped.
 pub struct Running {
-    _child: Child,
+    child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -40,6 +42,14 @@ impl Kubectl {
     pub fn new(folder: &Path, kubeconfig: &Path) -> Self {
         let home = kubeconfig.parent().expect("a kubeconfig lies in a folder").to_owned();
         Self { program: folder.join("kubectl"), kubeconfig: kubeconfig.to_owned(), home }
+    }
+
+    /// `ac` with the kubeconfig at `kubeconfig`, which need not exist yet.
+    ///
+    /// # Panics
+    /// When the kubeconfig lies in no folder.
+    pub fn ac(kubeconfig: &Path) -> Self {
+        Self { program: binary("ac"), ..Self::new(Path::new(""), kubeconfig) }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -72,10 +82,13 @@ impl Kubectl {
             let _ = stdin.write_all(input.as_bytes()).await;
         });
         let ended = tokio::time::timeout(2 * PATIENCE, child.wait_with_output()).await;
-        let output = ended.unwrap_or_else(|_| panic!("kubectl {arguments:?} did not end")).expect("output can be read");
+        let output = ended
+            .unwrap_or_else(|_| panic!("{} {arguments:?} did not end", self.program.display()))
+            .expect("output can be read");
         write.abort();
         Outcome {
             success: output.status.success(),
+            code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -95,7 +108,8 @@ impl Kubectl {
     /// When it does not succeed.
     pub async fn ok_with(&self, arguments: &[&str], input: &str) -> String {
         let outcome = self.run_with(arguments, input).await;
-        assert!(outcome.success, "kubectl {}\n{}{}", arguments.join(" "), outcome.out, outcome.err);
+        let program = self.program.display();
+        assert!(outcome.success, "{program} {}\n{}{}", arguments.join(" "), outcome.out, outcome.err);
         outcome.out
     }
 
@@ -106,11 +120,20 @@ impl Kubectl {
     pub fn start(&self, arguments: &[&str]) -> Running {
         let mut child = self.command(arguments).stderr(Stdio::inherit()).spawn().expect("kubectl can be started");
         let out = child.stdout.take().expect("the output is a pipe");
-        Running { _child: child, lines: BufReader::new(out).lines() }
+        Running { child, lines: BufReader::new(out).lines() }
     }
 }
 
 impl Running {
+    /// Waits for the end, and gives the exit code.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn ends(mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the command ends").expect("a child can be waited for").code()
+    }
+
     /// The next line that contains `words`.
     ///
     /// # Panics

@@ -7,6 +7,7 @@ use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount},
     discovery::v1::EndpointSlice,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -38,6 +39,7 @@ pub(crate) struct Cluster {
     pub(crate) revisions: Arc<Informer<ControllerRevision>>,
     pub(crate) jobs: Arc<Informer<Job>>,
     pub(crate) cron_jobs: Arc<Informer<CronJob>>,
+    pub(crate) budgets: Arc<Informer<PodDisruptionBudget>>,
 }
 
 impl Cluster {
@@ -65,6 +67,7 @@ impl Cluster {
             revisions: informer(client),
             jobs: informer(client),
             cron_jobs: informer(client),
+            budgets: informer(client),
         }
     }
 
@@ -95,6 +98,7 @@ impl Cluster {
         self.watch(&self.revisions);
         self.watch(&self.jobs);
         self.watch(&self.cron_jobs);
+        self.watch(&self.budgets);
     }
 
     /// Runs `work` as a task of this cluster.

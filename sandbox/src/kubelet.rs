@@ -151,8 +151,8 @@ impl Kubelets {
             lock(&self.reporting).remove(uid(pod));
             written?;
         }
-        for start in &step.start_programs {
-            self.start_program(pod, start).await;
+        for container in &step.started {
+            self.start_program(pod, container).await;
         }
         if step.stop_programs {
             for ((pod_uid, _), handle) in lock(&self.running).iter() {
@@ -192,7 +192,9 @@ impl Kubelets {
             .collect()
     }
 
+    /// Runs a container's program, if its image is one. How an earlier run ended is forgotten.
     async fn start_program(&self, pod: &Pod, container: &str) {
+        lock(&self.running).remove(&(uid(pod).to_owned(), container.to_owned()));
         let Some(programs) = &self.programs else { return };
         let Some(spec) = pod.spec.as_ref().and_then(|spec| spec.containers.iter().find(|c| c.name == container)) else {
             return;
@@ -204,16 +206,19 @@ impl Kubelets {
             Ok(resolved) => ProgramContext::new(pod, spec, resolved, log.clone(), self.cluster.token.child_token()),
             Err(error) => {
                 log.line(&format!("the container's environment could not be read: {}", crate::error::chain(&error)));
-                let again = (self.queue.clone(), Key::of(pod));
-                lock(&self.running).insert(
-                    (uid(pod).to_owned(), container.to_owned()),
-                    programs::Handle::failed(128, &again.0, again.1),
-                );
+                self.end(pod, container, 128);
                 return;
             }
         };
         let handle = programs::Handle::start(&self.cluster.tasks, program, context, self.queue.clone(), Key::of(pod));
         lock(&self.running).insert((uid(pod).to_owned(), container.to_owned()), handle);
+    }
+
+    /// A container's run is over.
+    fn end(&self, pod: &Pod, container: &str, code: i32) {
+        let run = (uid(pod).to_owned(), container.to_owned());
+        lock(&self.running).insert(run, programs::Handle::ended(code));
+        self.queue.add(Key::of(pod));
     }
 
     /// A pod as its kubelet sees it.

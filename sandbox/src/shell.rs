@@ -3,10 +3,10 @@
 //! There is no process behind it: a handful of commands work on the pod's own data. Everything is bounded (input,
 //! steps, nesting) and ends when its output is no longer wanted or its task is dropped.
 
-pub(crate) mod commands;
+mod commands;
 mod parse;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ pub(crate) struct Environment {
     pub(crate) directory: String,
     /// Files by path: what is mounted from ConfigMaps, Secrets and the pod itself.
     pub(crate) files: BTreeMap<String, Bytes>,
-    /// Whether `sleep` takes time. It takes none where output is worked out after the fact.
+    /// Whether `sleep` takes time. It takes none where output is worked out after the fact; see [`Output::Pause`].
     pub(crate) sleeps: bool,
 }
 
@@ -29,6 +29,8 @@ pub(crate) struct Environment {
 pub(crate) enum Output {
     Stdout(Bytes),
     Stderr(Bytes),
+    /// A sleep that took no time, where sleeping takes none.
+    Pause(Duration),
 }
 
 /// The streams of a command.
@@ -70,13 +72,17 @@ impl Io {
         let _ = self.output.send(message).await;
     }
 
-    /// A terminal wants a carriage return before each line feed.
     fn translated(&self, bytes: Bytes) -> Bytes {
-        if !self.tty || !bytes.contains(&b'\n') {
-            return bytes;
-        }
-        String::from_utf8_lossy(&bytes).replace("\r\n", "\n").replace('\n', "\r\n").into()
+        for_terminal(bytes, self.tty)
     }
+}
+
+/// A terminal wants a carriage return before each line feed.
+pub(crate) fn for_terminal(bytes: Bytes, tty: bool) -> Bytes {
+    if !tty || !bytes.contains(&b'\n') {
+        return bytes;
+    }
+    String::from_utf8_lossy(&bytes).replace("\r\n", "\n").replace('\n', "\r\n").into()
 }
 
 const LINE_LIMIT: usize = 64 * 1024;
@@ -233,8 +239,18 @@ fn assignment(argv: &[String]) -> Option<(String, String)> {
     valid.then(|| (name.to_owned(), value.to_owned()))
 }
 
-/// Runs a command that reads nothing, in no time, and gives its exit code and everything it printed, up to `limit`.
-pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limit: usize) -> (i32, Vec<u8>) {
+/// What a command that reads nothing would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Evaluation {
+    pub(crate) code: i32,
+    /// What is printed, and how long after the start.
+    pub(crate) printed: Vec<(Duration, Bytes)>,
+    /// How long it sleeps in all.
+    pub(crate) slept: Duration,
+}
+
+/// Runs a command that reads nothing, in no time. It keeps up to `limit` bytes of what the command prints.
+pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limit: usize) -> Evaluation {
     environment.sleeps = false;
     let (output, mut printed) = mpsc::channel(16);
     let work = async move {
@@ -242,14 +258,23 @@ pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limi
         run(argv, &mut environment, &mut io).await
     };
     let collect = async {
-        let mut all = Vec::new();
-        while let Some(Output::Stdout(bytes) | Output::Stderr(bytes)) = printed.recv().await {
-            let room = limit.saturating_sub(all.len());
-            all.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let (mut all, mut room, mut slept) = (Vec::new(), limit, Duration::ZERO);
+        while let Some(output) = printed.recv().await {
+            match output {
+                Output::Pause(wait) => slept = slept.saturating_add(wait),
+                Output::Stdout(mut bytes) | Output::Stderr(mut bytes) => {
+                    bytes.truncate(room);
+                    room -= bytes.len();
+                    if !bytes.is_empty() {
+                        all.push((slept, bytes));
+                    }
+                }
+            }
         }
-        all
+        (all, slept)
     };
-    tokio::join!(work, collect)
+    let (code, (printed, slept)) = tokio::join!(work, collect);
+    Evaluation { code, printed, slept }
 }
 
 #[cfg(test)]

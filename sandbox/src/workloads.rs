@@ -6,6 +6,7 @@ mod apply;
 mod cron_job;
 mod daemon_set;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod job;
 mod replica_set;
@@ -24,4 +25,5 @@ pub(crate) fn start(cluster: &Cluster) {
     job::start(cluster);
     cron_job::start(cluster);
     endpoints::start(cluster);
+    disruption::start(cluster);
 }

@@ -50,7 +50,9 @@ async fn logs_say_where_they_come_from() {
     let stamp = stamped.split(' ').next().unwrap();
     assert!(stamp.parse::<jiff::Timestamp>().is_ok() && stamp.ends_with('Z'), "{stamped}");
     let refused = pods.logs("p", &LogParams { previous: true, ..LogParams::default() }).await.unwrap_err();
-    assert!(refused.to_string().contains("previous terminated container"), "{refused}");
+    let kube::Error::Api(refused) = refused else { panic!("{refused}") };
+    assert_eq!((refused.code, refused.reason.as_str()), (400, "BadRequest"));
+    assert_eq!(refused.message, "previous terminated container \"main\" in pod \"p\" not found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,6 +64,38 @@ async fn a_command_s_output_is_its_log() {
     let pods = cluster.api::<Pod>();
     eventually(&pods, "p", |pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Succeeded")).await;
     assert_eq!(pods.logs("p", &LogParams::default()).await.unwrap().lines().nth(1), Some("hello world"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_command_is_followed_line_by_line() {
+    let cluster = start().await;
+    let script = "echo one; sleep 1; echo two; sleep 1; echo three";
+    let container = json!({"name": "main", "image": "a", "command": ["sh", "-c", script]});
+    let spec = json!({"restartPolicy": "Never", "containers": [container]});
+    cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
+    let pods = cluster.api::<Pod>();
+    eventually(&pods, "p", is_running).await;
+    let follow = LogParams { follow: true, ..LogParams::default() };
+    let lines: Vec<String> = pods.log_stream("p", &follow).await.unwrap().lines().try_collect().await.unwrap();
+    assert_eq!(lines[1..], ["one", "two", "three"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_with_input_is_a_shell_to_those_who_attach_and_ends_with_it() {
+    let cluster = start().await;
+    let container = json!({"name": "main", "image": "a", "stdin": true, "stdinOnce": true});
+    let spec = json!({"restartPolicy": "Never", "containers": [container]});
+    cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
+    eventually(&cluster.api::<Pod>(), "p", is_running).await;
+    let (pods, _listening) = over_tls(&cluster).await;
+    let mut attached = pods.attach("p", &AttachParams::default().stdin(true).stderr(false)).await.unwrap();
+    let mut stdin = attached.stdin().unwrap();
+    stdin.write_all(b"echo hi\nexit 3\n").await.unwrap();
+    let mut text = String::new();
+    attached.stdout().unwrap().read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "hi\n");
+    let failed = |pod: &Pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Failed");
+    eventually(&cluster.api::<Pod>(), "p", failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

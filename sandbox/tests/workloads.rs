@@ -9,10 +9,11 @@ use k8s_openapi::api::{
     batch::v1::Job,
     core::v1::{Endpoints, Event, Node, Pod, Service},
     discovery::v1::EndpointSlice,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
 };
 use serde_json::json;
 use support::{eventually, gone, start, template, until};
@@ -217,4 +218,30 @@ async fn pods_run_and_leave_and_wait_for_a_node() {
     eventually(&pods, "u", |pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")).await;
     let all = nodes.list(&ListParams::default().labels("type=simulated")).await.unwrap();
     assert_eq!(all.items.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_budget_grants_evictions_while_there_are_pods_to_spare() {
+    let cluster = start().await;
+    let spec = json!({"replicas": 2, "selector": selector(), "template": template(json!({}))});
+    cluster.create::<ReplicaSet>(json!({"metadata": {"name": "r"}, "spec": spec})).await;
+    let budget = json!({"minAvailable": 1, "selector": selector()});
+    cluster.create::<PodDisruptionBudget>(json!({"metadata": {"name": "b"}, "spec": budget})).await;
+    let budgets = cluster.api::<PodDisruptionBudget>();
+    let allows = |n: i32| move |b: &PodDisruptionBudget| b.status.as_ref().is_some_and(|s| s.disruptions_allowed == n);
+    eventually(&budgets, "b", allows(1)).await;
+    let pods: Vec<Pod> = cluster.list("app=demo").await;
+    let evicted = pods[0].name_any();
+    cluster.api::<Pod>().evict(&evicted, &EvictParams::default()).await.unwrap();
+    gone(&cluster.api::<Pod>(), &evicted).await;
+    // Its replacement is healthy again.
+    eventually(&budgets, "b", allows(1)).await;
+
+    let spec = json!({"spec": {"minAvailable": 2}});
+    budgets.patch("b", &PatchParams::default(), &Patch::Merge(spec)).await.unwrap();
+    eventually(&budgets, "b", allows(0)).await;
+    let pods: Vec<Pod> = cluster.list("app=demo").await;
+    let refused = cluster.api::<Pod>().evict(&pods[0].name_any(), &EvictParams::default()).await.unwrap_err();
+    let kube::Error::Api(refused) = refused else { panic!("{refused}") };
+    assert_eq!(refused.code, 429);
 }

@@ -4,19 +4,21 @@
 //! 2. A command that the simulated shell knows how to finish is finished: its exit code is the shell's, its output goes
 //!    to the log, and it takes as long as its `sleep`s (and at least [`Timings::run`](crate::Timings)). So
 //!    `sh -c "echo done"`, `sleep 5`, `false` and `sh -c "exit 1"` do what they say.
-//! 3. A container of a Job that is not such a command succeeds after [`Timings::run`](crate::Timings).
-//! 4. Everything else serves until it is stopped.
+//! 3. A container of a Job that is not such a command and reads no input succeeds after
+//!    [`Timings::run`](crate::Timings).
+//! 4. Everything else serves until it is stopped. A client that attaches to one with `stdin` is given the simulated
+//!    shell, and the container ends with it ([`session`]).
 
 use std::{
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
 use crate::{
     meta::controller_of,
-    shell::{Environment, commands::duration, evaluate},
+    shell::{Environment, Evaluation, evaluate},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,13 +36,41 @@ pub(super) fn of(pod: &Pod, container: &Container, run: Duration, is_program: &d
     if is_program(container.image.as_deref().unwrap_or_default()) {
         return Behaviour::Program;
     }
-    let argv = argv(container);
-    if let Some((code, slept)) = finishes(&argv) {
+    if let Some(Evaluation { code, slept, .. }) = finishes(&argv(container)) {
         return Behaviour::Exit { code, after: slept.max(run) };
     }
     match controller_of(&pod.metadata) {
-        Some(owner) if owner.kind == "Job" => Behaviour::Exit { code: 0, after: run },
+        Some(owner) if owner.kind == "Job" && container.stdin != Some(true) => Behaviour::Exit { code: 0, after: run },
         _ => Behaviour::Serve,
+    }
+}
+
+/// What a client that attaches to a serving container talks to; `None` if nothing there reads input.
+pub(super) fn session(container: &Container) -> Option<Vec<String>> {
+    let argv = argv(container);
+    let readable = match argv.first().map(|first| first.rsplit('/').next().unwrap_or(first)) {
+        None => return (container.stdin == Some(true)).then(|| vec!["sh".to_owned()]),
+        Some(base) => matches!(base, "sh" | "bash" | "ash" | "cat"),
+    };
+    (container.stdin == Some(true) && readable).then_some(argv)
+}
+
+/// An ephemeral container as what it is besides: a container.
+pub(super) fn as_container(ephemeral: &EphemeralContainer) -> Container {
+    let given = ephemeral.clone();
+    Container {
+        name: given.name,
+        image: given.image,
+        command: given.command,
+        args: given.args,
+        env: given.env,
+        env_from: given.env_from,
+        stdin: given.stdin,
+        stdin_once: given.stdin_once,
+        tty: given.tty,
+        volume_mounts: given.volume_mounts,
+        working_dir: given.working_dir,
+        ..Container::default()
     }
 }
 
@@ -48,15 +78,10 @@ pub(super) fn argv(container: &Container) -> Vec<String> {
     container.command.iter().chain(&container.args).flatten().cloned().collect()
 }
 
-/// The exit code of a command that ends by itself in the simulated shell, and how long it sleeps before that.
-fn finishes(argv: &[String]) -> Option<(i32, Duration)> {
+/// What a command does that ends by itself in the simulated shell.
+fn finishes(argv: &[String]) -> Option<Evaluation> {
     let (first, _) = argv.split_first()?;
     let base = first.rsplit('/').next().unwrap_or(first);
-    let slept = sleeps(argv);
-    // Held open for ever is how people keep a container running.
-    if slept >= Duration::from_secs(24 * 60 * 60) {
-        return None;
-    }
     let known = match base {
         "sh" | "bash" | "ash" => argv.iter().any(|word| word.starts_with('-') && word.ends_with('c')),
         "true" | "false" | "echo" | "printf" | "sleep" | "date" | "env" | "printenv" | "hostname" | "ls" | "pwd"
@@ -66,16 +91,19 @@ fn finishes(argv: &[String]) -> Option<(i32, Duration)> {
     if !known {
         return None;
     }
-    let (code, printed) = output(argv, Environment { directory: "/".to_owned(), ..Environment::default() });
+    let done = output(argv, Environment { directory: "/".to_owned(), ..Environment::default() });
     // A script that the shell cannot read is a workload of its own, not a failure.
-    let unreadable = code == 2 && printed.windows(19).any(|part| part == b"the simulated shell");
-    let unknown = code == 127;
-    (!unreadable && !unknown).then_some((code, slept))
+    let says = |text: &[u8]| done.printed.iter().any(|(_, bytes)| bytes.windows(text.len()).any(|part| part == text));
+    let unreadable = done.code == 2 && says(b"the simulated shell");
+    let unknown = done.code == 127;
+    // Held open for ever is how people keep a container running.
+    let endless = done.slept >= Duration::from_secs(24 * 60 * 60);
+    (!unreadable && !unknown && !endless).then_some(done)
 }
 
 /// Runs a command to its end at once. The shell waits for nothing but its own two ends of a channel here, so polling
 /// on is all it takes; the bound is for scripts that would print for ever.
-pub(super) fn output(argv: &[String], environment: Environment) -> (i32, Vec<u8>) {
+pub(super) fn output(argv: &[String], environment: Environment) -> Evaluation {
     let mut work = std::pin::pin!(tokio::task::unconstrained(evaluate(argv, environment, OUTPUT_LIMIT)));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..POLL_LIMIT {
@@ -83,17 +111,24 @@ pub(super) fn output(argv: &[String], environment: Environment) -> (i32, Vec<u8>
             return result;
         }
     }
-    (124, Vec::new())
+    Evaluation { code: 124, ..Evaluation::default() }
 }
 
-fn sleeps(argv: &[String]) -> Duration {
-    let words: Vec<&str> =
-        argv.iter().flat_map(|word| word.split([' ', ';', '\n', '&', '|'])).filter(|word| !word.is_empty()).collect();
-    words
-        .windows(2)
-        .filter(|pair| pair[0] == "sleep" || pair[0].ends_with("/sleep"))
-        .filter_map(|pair| duration(pair[1]))
-        .fold(Duration::ZERO, Duration::saturating_add)
+/// The lines that a command prints, each with the time from its start until the line is whole.
+pub(super) fn lines(evaluation: &Evaluation) -> Vec<(Duration, String)> {
+    let (mut lines, mut open) = (Vec::new(), Vec::new());
+    for (at, bytes) in &evaluation.printed {
+        for byte in bytes {
+            match byte {
+                b'\n' => lines.push((*at, String::from_utf8_lossy(&std::mem::take(&mut open)).into_owned())),
+                byte => open.push(*byte),
+            }
+        }
+    }
+    if !open.is_empty() {
+        lines.push((evaluation.slept, String::from_utf8_lossy(&open).into_owned()));
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -134,6 +169,26 @@ mod tests {
         check(&["sh", "-c", "exit 1"], Some("Job"), Behaviour::Exit { code: 1, after: RUN });
         check(&["false"], None, Behaviour::Exit { code: 1, after: RUN });
         check(&["sh", "-c", "sleep 5; echo done"], None, Behaviour::Exit { code: 0, after: Duration::from_secs(5) });
+        check(&["sh", "-c", "true || sleep 5"], None, Behaviour::Exit { code: 0, after: RUN });
+    }
+
+    #[test]
+    fn lines_come_when_they_are_printed() {
+        let argv = ["sh", "-c", "printf be; echo gin; sleep 5; echo done; printf rest"].map(str::to_owned);
+        let at = Duration::from_secs;
+        let expect = [(at(0), "begin".to_owned()), (at(5), "done".to_owned()), (at(5), "rest".to_owned())];
+        assert_eq!(lines(&output(&argv, Environment::default())), expect);
+    }
+
+    #[test]
+    fn sessions() {
+        let container = |stdin: bool, command: &[&str]| -> Container {
+            serde_json::from_value(json!({"name": "main", "stdin": stdin, "command": command})).unwrap()
+        };
+        assert_eq!(session(&container(true, &[])), Some(vec!["sh".to_owned()]));
+        assert_eq!(session(&container(true, &["/bin/cat"])), Some(vec!["/bin/cat".to_owned()]));
+        assert_eq!(session(&container(true, &["python"])), None);
+        assert_eq!(session(&container(false, &[])), None);
     }
 
     #[test]

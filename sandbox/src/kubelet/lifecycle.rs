@@ -41,7 +41,7 @@ pub(super) struct World<'a> {
     pub(super) timings: &'a Timings,
     pub(super) host_ip: &'a str,
     pub(super) pod_ip: Option<&'a str>,
-    /// Exit codes of programs that have ended, by container.
+    /// Exit codes of programs and of attached sessions that have ended, by container.
     pub(super) exits: &'a BTreeMap<String, i32>,
     pub(super) is_program: &'a dyn Fn(&str) -> bool,
 }
@@ -59,7 +59,8 @@ pub(super) struct Happening {
 pub(super) struct Step {
     pub(super) status: Option<PodStatus>,
     pub(super) events: Vec<Happening>,
-    pub(super) start_programs: Vec<String>,
+    /// Containers that began a run.
+    pub(super) started: Vec<String>,
     pub(super) stop_programs: bool,
     pub(super) delete: bool,
     pub(super) again: Option<Duration>,
@@ -143,6 +144,9 @@ fn run(pod: &Pod, world: &World<'_>, mut builder: Builder<'_>, step: &mut Step) 
     for container in &spec.containers {
         drive(pod, container, world, &mut builder, step);
     }
+    for container in spec.ephemeral_containers.iter().flatten().map(behaviour::as_container) {
+        drive(pod, &container, world, &mut builder, step);
+    }
     let ready = annotation(pod, READY) != Some("false");
     builder.conclude(spec, ready);
     let status = builder.finish();
@@ -168,11 +172,10 @@ fn drive(pod: &Pod, container: &Container, world: &World<'_>, builder: &mut Buil
                 None => Some(*code),
             },
             Behaviour::Program if !known => {
-                step.start_programs.push(name.clone());
+                step.started.push(name.clone());
                 None
             }
-            Behaviour::Program => world.exits.get(name).copied(),
-            Behaviour::Serve => None,
+            Behaviour::Program | Behaviour::Serve => world.exits.get(name).copied(),
         };
         let Some(code) = code else { return };
         builder.end(name, code, world.now);
@@ -203,15 +206,17 @@ fn drive(pod: &Pod, container: &Container, world: &World<'_>, builder: &mut Buil
     announce(container, step);
     builder.start(name, world.now);
     step.memory.started.insert(name.clone(), world.now);
-    match behaviour {
-        Behaviour::Exit { after, .. } => step.look_again(after),
-        Behaviour::Program => step.start_programs.push(name.clone()),
-        Behaviour::Serve => {}
+    step.started.push(name.clone());
+    if let Behaviour::Exit { after, .. } = behaviour {
+        step.look_again(after);
     }
 }
 
-/// How long a container that has ended waits for its next run; `None` if its pod wants none.
+/// How long a container that has ended waits for its next run; `None` if its pod wants none, or if it is ephemeral.
 fn restart_wait(pod: &Pod, builder: &Builder<'_>, name: &str, code: i32, world: &World<'_>) -> Option<Duration> {
+    if builder.is_ephemeral(name) {
+        return None;
+    }
     let policy = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always");
     let again = policy == "Always" || (policy == "OnFailure" && code != 0);
     let doubled = world.timings.restart.saturating_mul(1 << builder.restarts(name).clamp(0, 16));

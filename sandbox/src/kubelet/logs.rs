@@ -124,9 +124,15 @@ pub(super) fn compose(
                 directory: "/".to_owned(),
                 ..Environment::default()
             };
-            let (_, printed) = behaviour::output(&behaviour::argv(container), environment);
-            let text = String::from_utf8_lossy(&printed).into_owned();
-            lines.extend(text.lines().take(LINES).map(|line| Line { at: until, text: line.to_owned() }));
+            let done = behaviour::output(&behaviour::argv(container), environment);
+            lines.extend(behaviour::lines(&done).into_iter().take(LINES).filter_map(|(after, text)| {
+                let at = span.start + SignedDuration::try_from(after).ok()?;
+                // Statuses have whole seconds only, so a run may seem too short for what it printed.
+                match span.end {
+                    Some(end) => Some(Line { at: at.min(end), text }),
+                    None => (at <= now).then_some(Line { at, text }),
+                }
+            }));
         }
         behaviour::Behaviour::Serve => lines.extend(heartbeats(span.start, until)),
         behaviour::Behaviour::Program => {}
@@ -234,6 +240,15 @@ mod tests {
             log(&["sh", "-c", "echo one; echo two"], 1).iter().map(|line| line.text.as_str()).collect::<Vec<_>>()[1..],
             ["one", "two"]
         );
+    }
+
+    #[test]
+    fn a_running_command_has_printed_only_so_much() {
+        let script = ["sh", "-c", "echo one; sleep 5; echo two"];
+        let texts = |seconds| log(&script, seconds).into_iter().skip(1).map(|line| line.text).collect::<Vec<_>>();
+        assert_eq!(texts(4), ["one"]);
+        assert_eq!(texts(5), ["one", "two"]);
+        assert_eq!(log(&script, 60), log(&script, 5));
     }
 
     #[test]

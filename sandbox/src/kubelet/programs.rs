@@ -136,11 +136,9 @@ impl Handle {
         handle
     }
 
-    /// One that could not be started.
-    pub(super) fn failed(status: i32, queue: &Queue<Key>, pod: Key) -> Self {
-        let code = OnceLock::from(status);
-        queue.add(pod);
-        Self { token: CancellationToken::new(), code: Arc::new(code) }
+    /// One that has ended already.
+    pub(super) fn ended(status: i32) -> Self {
+        Self { token: CancellationToken::new(), code: Arc::new(OnceLock::from(status)) }
     }
 
     pub(super) fn stop(&self) {

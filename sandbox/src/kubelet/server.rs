@@ -18,9 +18,9 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 
-use super::Kubelets;
+use super::{Kubelets, behaviour};
 
 /// What may go wrong while an answer is read.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -115,21 +115,27 @@ impl Kubelets {
 
     fn container(&self, node: &str, namespace: &str, pod: &str, name: &str) -> Result<Found, Refusal> {
         let pod = self.pod(node, namespace, pod)?;
-        let spec = pod.spec.as_ref();
-        let mut containers =
-            spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-        let container = containers.find(|container| container.name == name).cloned();
-        let Some(container) = container else {
+        let Some(container) = pod.spec.as_ref().and_then(|spec| container_of(spec, name)) else {
             let message = format!("container {name} not found in pod {}", crate::meta::name(&*pod));
             return Err((StatusCode::NOT_FOUND, message));
         };
-        let status = pod.status.as_ref().and_then(|status| {
-            let statuses =
-                status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
-            statuses.into_iter().find(|status| status.name == name).cloned()
-        });
-        Ok(Found { pod, container, status: status.unwrap_or_default() })
+        let status = status_of(&pod, name).cloned().unwrap_or_default();
+        Ok(Found { pod, container, status })
     }
+}
+
+/// A container by its name, which no other of the pod has, of whatever sort.
+fn container_of(spec: &PodSpec, name: &str) -> Option<Container> {
+    let mut lasting = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let mut ephemeral = spec.ephemeral_containers.iter().flatten();
+    let found = lasting.find(|container| container.name == name).cloned();
+    found.or_else(|| ephemeral.find(|container| container.name == name).map(behaviour::as_container))
+}
+
+fn status_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let all = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+    all.into_iter().flatten().flatten().find(|status| status.name == name)
 }
 
 /// A container that a request names.

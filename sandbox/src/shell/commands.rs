@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Environment, Io};
+use super::{Environment, Io, Output};
 
 /// No single sleep lasts longer; the session's own limits end it earlier.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -199,7 +199,7 @@ async fn uname(args: &[String], environment: &Environment, io: &Io) -> i32 {
 }
 
 /// Reads `5`, `0.5`, `2m` and `infinity`.
-pub(crate) fn duration(text: &str) -> Option<Duration> {
+fn duration(text: &str) -> Option<Duration> {
     if text == "infinity" {
         return Some(LONGEST_SLEEP);
     }
@@ -224,6 +224,9 @@ async fn sleep(args: &[String], environment: &Environment, io: &Io) -> i32 {
             () = tokio::time::sleep(wait) => {}
             () = io.output.closed() => {}
         }
+    } else {
+        // Nobody who listens means that nobody asks how long it took.
+        let _ = io.output.send(Output::Pause(wait)).await;
     }
     0
 }

@@ -17,8 +17,9 @@ fn environment() -> Environment {
 #[track_caller]
 fn check(argv: &[&str], expect: (i32, &str)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (code, printed) = runtime.block_on(evaluate(&words(argv), environment(), 1 << 16));
-    assert_eq!((code, String::from_utf8_lossy(&printed).as_ref()), expect);
+    let done = runtime.block_on(evaluate(&words(argv), environment(), 1 << 16));
+    let printed: Vec<u8> = done.printed.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
+    assert_eq!((done.code, String::from_utf8_lossy(&printed).as_ref()), expect);
 }
 
 #[test]

@@ -73,12 +73,21 @@ impl<'a> Builder<'a> {
         })
     }
 
+    pub(super) fn is_ephemeral(&self, name: &str) -> bool {
+        let ephemeral = self.pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+        ephemeral.into_iter().any(|container| container.name == name)
+    }
+
     fn find(&self, name: &str) -> Option<&ContainerStatus> {
-        self.status.container_statuses.as_ref()?.iter().find(|status| status.name == name)
+        let (main, ephemeral) = (&self.status.container_statuses, &self.status.ephemeral_container_statuses);
+        main.iter().chain(ephemeral).flatten().find(|status| status.name == name)
     }
 
     fn find_mut(&mut self, name: &str) -> &mut ContainerStatus {
-        let statuses = self.status.container_statuses.get_or_insert_default();
+        let statuses = match self.is_ephemeral(name) {
+            true => self.status.ephemeral_container_statuses.get_or_insert_default(),
+            false => self.status.container_statuses.get_or_insert_default(),
+        };
         match statuses.iter().position(|status| status.name == name) {
             Some(at) => &mut statuses[at],
             None => {
@@ -278,8 +287,10 @@ impl<'a> Builder<'a> {
     }
 
     fn image_of(&self, name: &str) -> String {
-        let containers = self.pod.spec.iter().flat_map(|spec| &spec.containers);
-        containers.filter(|c| c.name == name).find_map(|c| c.image.clone()).unwrap_or_default()
+        let Some(spec) = &self.pod.spec else { return String::new() };
+        let main = spec.containers.iter().map(|c| (&c.name, &c.image));
+        let ephemeral = spec.ephemeral_containers.iter().flatten().map(|c| (&c.name, &c.image));
+        main.chain(ephemeral).find(|(given, _)| *given == name).and_then(|(_, image)| image.clone()).unwrap_or_default()
     }
 
     fn container_id(&self, name: &str, run: i32) -> String {

@@ -170,7 +170,7 @@ fn a_program_gets_its_whole_grace_period() {
     let mut bench = Bench::new(one(json!({"image": "acp:agent"})));
     bench.step();
     bench.now += SignedDuration::from_secs(1);
-    assert_eq!(bench.step().start_programs, ["main"]);
+    assert_eq!(bench.step().started, ["main"]);
     bench.pod.metadata.deletion_timestamp = Some(crate::meta::now());
     bench.pod.metadata.deletion_grace_period_seconds = Some(30);
     assert_eq!(bench.step().again, Some(Duration::from_secs(30)));
@@ -184,5 +184,25 @@ fn after_a_restart_of_this_process_a_program_is_started_again() {
     let mut bench = Bench::new(one(json!({"image": "acp:agent"})));
     bench.run(10);
     bench.memory = Memory::default();
-    assert_eq!(bench.step().start_programs, ["main"]);
+    assert_eq!(bench.step().started, ["main"]);
+}
+
+#[test]
+fn an_ephemeral_container_runs_once_beside_the_others() {
+    let mut bench = Bench::new(one(json!({})));
+    bench.run(10);
+    let debugger = json!([{"name": "debugger", "image": "registry.example/tools:1", "stdin": true, "tty": true}]);
+    bench.pod.spec.as_mut().unwrap().ephemeral_containers = Some(serde_json::from_value(debugger).unwrap());
+    assert_eq!(bench.step().started, ["debugger"]);
+    let state = |bench: &Bench| {
+        let status = bench.pod.status.as_ref().unwrap();
+        assert_eq!(status.container_statuses.as_ref().unwrap().len(), 1);
+        status.ephemeral_container_statuses.as_ref().unwrap()[0].state.clone().unwrap()
+    };
+    assert!(state(&bench).running.is_some());
+    bench.exits.insert("debugger".to_owned(), 3);
+    bench.run(10);
+    assert_eq!(state(&bench).terminated.unwrap().exit_code, 3);
+    assert_eq!((bench.phase(), pods::is_ready(&bench.pod)), ("Running", true));
+    assert!(bench.step().status.is_none(), "it is not started again");
 }

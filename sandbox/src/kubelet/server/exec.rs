@@ -7,19 +7,25 @@ use futures::{SinkExt, StreamExt};
 use http::{Request, Response, StatusCode};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    kubelet::{Kubelets, hostname, logs, volumes},
+    kubelet::{
+        Kubelets,
+        behaviour::{self, Behaviour},
+        hostname, logs, volumes,
+    },
     meta::uid,
-    shell::{self, Environment, Io, Output, Route},
+    shell::{self, Environment, Io, Output, Route, for_terminal},
     spdy::{Session, Stream},
 };
 
 use super::{
     Body, Found, Query, Refusal,
+    log_stream::Reader,
     upgrade::{Protocol, negotiate},
     websocket,
 };
@@ -68,7 +74,19 @@ impl Wanted {
 /// What runs behind the streams.
 enum Work {
     Command(Vec<String>, Box<Environment>),
+    /// A container that serves, and reads no input.
     Attach(logs::LogWriter),
+    /// A container that runs a command to its end.
+    Watch(Box<Reader>),
+    /// A container that is nothing but this session.
+    Main(Vec<String>, Box<Environment>, Ending),
+}
+
+/// The container that ends with a session.
+struct Ending {
+    kubelets: Arc<Kubelets>,
+    pod: Arc<Pod>,
+    container: String,
 }
 
 impl Kubelets {
@@ -109,15 +127,39 @@ impl Kubelets {
         found.require_running()?;
         let wanted = Wanted::read(query)?;
         let (response, protocol, upgrade) = agree(request)?;
-        let log = self.logs.writer(uid(&*found.pod), &found.container.name);
+        let this = self.clone();
         let token = self.cluster.token.clone();
         self.cluster.tasks.spawn(async move {
+            let work = async {
+                let work = this.attached(found).await;
+                talk(upgrade, protocol, wanted, work).await;
+            };
             tokio::select! {
                 () = token.cancelled() => {}
-                () = talk(upgrade, protocol, wanted, Work::Attach(log)) => {}
+                () = work => {}
             }
         });
         Ok(response)
+    }
+
+    /// What a client that attaches to a container sees.
+    async fn attached(self: &Arc<Self>, found: Found) -> Work {
+        let is_program = |image: &str| self.programs.as_ref().is_some_and(|programs| programs.knows(image));
+        match behaviour::of(&found.pod, &found.container, Duration::ZERO, &is_program) {
+            Behaviour::Exit { .. } => {
+                let options = logs::Options { follow: true, ..logs::Options::default() };
+                Work::Watch(Box::new(Reader::new(self, found, options)))
+            }
+            Behaviour::Program => Work::Attach(self.logs.writer(uid(&*found.pod), &found.container.name)),
+            Behaviour::Serve => match behaviour::session(&found.container) {
+                None => Work::Attach(self.logs.writer(uid(&*found.pod), &found.container.name)),
+                Some(argv) => {
+                    let environment = self.environment(&found).await;
+                    let ending = Ending { kubelets: self.clone(), pod: found.pod, container: found.container.name };
+                    Work::Main(argv, Box::new(environment), ending)
+                }
+            },
+        }
     }
 
     async fn environment(&self, found: &Found) -> Environment {
@@ -165,6 +207,21 @@ async fn perform(work: Work, wanted: Wanted, stdin: mpsc::Receiver<Bytes>, outpu
         }
         Work::Attach(log) => {
             attach(log, stdin, output).await;
+            success()
+        }
+        Work::Watch(mut log) => {
+            while let Some(bytes) = log.next().await {
+                if output.send(Output::Stdout(for_terminal(bytes, wanted.tty))).await.is_err() {
+                    break;
+                }
+            }
+            success()
+        }
+        Work::Main(argv, mut environment, ending) => {
+            let stdin = wanted.stdin.then_some(stdin);
+            let mut io = Io { stdin, output, tty: wanted.tty, route: Route::Stdout };
+            let code = shell::run(&argv, &mut environment, &mut io).await;
+            ending.kubelets.end(&ending.pod, &ending.container, code);
             success()
         }
     }
@@ -357,6 +414,7 @@ async fn spdy_session(mut session: Session, wanted: Wanted, work: Work) {
             let (stream, bytes) = match chunk {
                 Output::Stdout(bytes) => (&streams.stdout, bytes),
                 Output::Stderr(bytes) => (&streams.stderr, bytes),
+                Output::Pause(_) => continue,
             };
             if let Some(stream) = stream
                 && !stream.write(bytes).await

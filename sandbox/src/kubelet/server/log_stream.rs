@@ -18,7 +18,7 @@ use crate::{
     meta::uid,
 };
 
-use super::{Body, Found, Query, Refusal, text};
+use super::{Body, Found, Query, Refusal, status_of, text};
 
 /// A follower looks at least this often whether its container still runs.
 const LOOK: Duration = Duration::from_secs(1);
@@ -41,18 +41,7 @@ impl Kubelets {
             };
             return Err((StatusCode::BAD_REQUEST, message));
         }
-        let reader = Reader {
-            writer: self.logs.writer(uid(&*found.pod), name),
-            kubelets: self.clone(),
-            key: Key::of(&*found.pod),
-            found,
-            left: options.limit.unwrap_or(usize::MAX),
-            options,
-            printed: 0,
-            begun: false,
-            last: None,
-        };
-        let chunks = stream::unfold(reader, |mut reader| async move {
+        let chunks = stream::unfold(Reader::new(self, found, options), |mut reader| async move {
             let chunk = reader.next().await?;
             Some((Ok(Frame::data(chunk)), reader))
         });
@@ -81,7 +70,7 @@ pub(super) fn options(query: &Query, now: Timestamp) -> Result<Options, Refusal>
     })
 }
 
-struct Reader {
+pub(super) struct Reader {
     kubelets: Arc<Kubelets>,
     key: Key,
     found: Found,
@@ -95,8 +84,22 @@ struct Reader {
 }
 
 impl Reader {
+    pub(super) fn new(kubelets: &Arc<Kubelets>, found: Found, options: Options) -> Self {
+        Self {
+            writer: kubelets.logs.writer(uid(&*found.pod), &found.container.name),
+            kubelets: kubelets.clone(),
+            key: Key::of(&*found.pod),
+            found,
+            left: options.limit.unwrap_or(usize::MAX),
+            options,
+            printed: 0,
+            begun: false,
+            last: None,
+        }
+    }
+
     /// The next chunk; `None` at the end.
-    async fn next(&mut self) -> Option<Bytes> {
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
         if self.left == 0 {
             return None;
         }
@@ -124,9 +127,7 @@ impl Reader {
         if uid(&*pod) != uid(&*self.found.pod) {
             return false;
         }
-        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
-        let current = statuses.into_iter().find(|status| status.name == self.found.container.name).cloned();
-        if let Some(current) = current {
+        if let Some(current) = status_of(&pod, &self.found.container.name).cloned() {
             let restarted = current.restart_count != self.found.status.restart_count;
             if restarted && !self.options.previous {
                 return false;

@@ -1,0 +1,170 @@
+//! The status of one budget, given its pods.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{
+        core::v1::Pod,
+        policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus},
+    },
+    apimachinery::pkg::{
+        apis::meta::v1::{Condition, OwnerReference, Time},
+        util::intstr::IntOrString,
+    },
+};
+
+use crate::{
+    meta::{controller_of, count, is_deleting, name, seconds},
+    pods,
+};
+
+use super::super::deployment::scaled;
+
+/// A pod whose eviction was granted this long ago and that is still here will not go (upstream: `DeletionTimeout`).
+const EVICTION_TIMEOUT: SignedDuration = SignedDuration::from_mins(2);
+
+pub(super) struct Plan {
+    pub(super) status: PodDisruptionBudgetStatus,
+    /// When a granted eviction runs out.
+    pub(super) again: Option<Duration>,
+}
+
+/// Gives a pod's controller by its uid, and how many pods that wants.
+pub(super) type Scale<'a> = &'a dyn Fn(&OwnerReference) -> Option<(String, i32)>;
+
+pub(super) fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>, now: Timestamp) -> Plan {
+    let old = budget.status.clone().unwrap_or_default();
+    let granted = still_granted(old.disrupted_pods, pods, now);
+    let healthy =
+        pods.iter().filter(|pod| !is_deleting(&***pod) && !granted.contains_key(name(&***pod)) && pods::is_ready(pod));
+    let healthy = count(healthy.count());
+    let (expected, desired) = wanted(budget, pods, scale);
+    let allowed = if expected > 0 { (healthy - desired).max(0) } else { 0 };
+    let again =
+        granted.values().filter_map(|at| Duration::try_from((at.0 + EVICTION_TIMEOUT).duration_since(now)).ok());
+    Plan {
+        again: again.min(),
+        status: PodDisruptionBudgetStatus {
+            conditions: Some(vec![condition(budget, allowed, now)]),
+            current_healthy: healthy,
+            desired_healthy: desired,
+            disrupted_pods: (!granted.is_empty()).then_some(granted),
+            disruptions_allowed: allowed,
+            expected_pods: expected,
+            observed_generation: budget.metadata.generation,
+        },
+    }
+}
+
+/// Evictions that were granted and have not shown yet.
+fn still_granted(old: Option<BTreeMap<String, Time>>, pods: &[Arc<Pod>], now: Timestamp) -> BTreeMap<String, Time> {
+    let mut granted = old.unwrap_or_default();
+    granted.retain(|evicted, at| {
+        at.0 + EVICTION_TIMEOUT > now && pods.iter().any(|pod| name(&**pod) == evicted && !is_deleting(&**pod))
+    });
+    granted
+}
+
+/// How many pods there should be, and how many of them healthy.
+fn wanted(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>) -> (i32, i32) {
+    let spec = budget.spec.as_ref();
+    let owners = pods.iter().filter_map(|pod| controller_of(&pod.metadata));
+    let of_controllers = || owners.filter_map(scale).collect::<HashMap<_, _>>().values().sum::<i32>();
+    let present = count(pods.len());
+    match spec.map(|spec| (&spec.max_unavailable, &spec.min_available)) {
+        Some((Some(unavailable), _)) => {
+            let expected = of_controllers();
+            (expected, (expected - scaled(unavailable, expected, true)).max(0))
+        }
+        Some((None, Some(IntOrString::Int(available)))) => (present, *available),
+        Some((None, Some(available))) => {
+            let expected = of_controllers();
+            (expected, scaled(available, expected, true))
+        }
+        _ => (present, 0),
+    }
+}
+
+fn condition(budget: &PodDisruptionBudget, allowed: i32, now: Timestamp) -> Condition {
+    let (status, reason) = if allowed > 0 { ("True", "SufficientPods") } else { ("False", "InsufficientPods") };
+    let old = budget.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let since = old.into_iter().find(|c| c.type_ == "DisruptionAllowed" && c.status == status);
+    Condition {
+        type_: "DisruptionAllowed".to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: String::new(),
+        observed_generation: budget.metadata.generation,
+        last_transition_time: since.map_or(Time(seconds(now)), |since| since.last_transition_time.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pods::tests::pod;
+    use serde_json::json;
+
+    const NOW: &str = "2024-01-01T01:00:00Z";
+
+    fn budget(spec: serde_json::Value) -> PodDisruptionBudget {
+        let metadata = json!({"name": "b", "namespace": "n", "generation": 2});
+        serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
+    }
+
+    fn members(ready: &[bool]) -> Vec<Arc<Pod>> {
+        let owner =
+            json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": "u", "controller": true}]);
+        let members = ready.iter().enumerate().map(|(i, ready)| {
+            let mut member = pod(&format!("p{i}"), "Running", *ready);
+            member.metadata.owner_references = Some(serde_json::from_value(owner.clone()).unwrap());
+            Arc::new(member)
+        });
+        members.collect()
+    }
+
+    /// Expected, desired, healthy, allowed.
+    #[track_caller]
+    fn check(spec: serde_json::Value, ready: &[bool], size: i32, expect: [i32; 4]) {
+        let scale = |owner: &OwnerReference| Some((owner.uid.clone(), size));
+        let status = plan(&budget(spec), &members(ready), &scale, NOW.parse().unwrap()).status;
+        let seen = [status.expected_pods, status.desired_healthy, status.current_healthy, status.disruptions_allowed];
+        assert_eq!(seen, expect);
+    }
+
+    #[test]
+    fn a_number_that_must_be_available() {
+        check(json!({"minAvailable": 1}), &[true, true, false], 3, [3, 1, 2, 1]);
+        check(json!({"minAvailable": 2}), &[true, false], 2, [2, 2, 1, 0]);
+        check(json!({"minAvailable": 0}), &[], 0, [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn shares_are_of_what_controllers_want() {
+        check(json!({"minAvailable": "50%"}), &[true, true, true], 5, [5, 3, 3, 0]);
+        check(json!({"maxUnavailable": "25%"}), &[true, true, true], 3, [3, 2, 3, 1]);
+        check(json!({"maxUnavailable": 1}), &[true, true], 3, [3, 2, 2, 0]);
+    }
+
+    #[test]
+    fn a_granted_eviction_counts_until_it_shows_or_runs_out() {
+        let scale = |owner: &OwnerReference| Some((owner.uid.clone(), 2));
+        let mut budget = budget(json!({"minAvailable": 1}));
+        let evicted =
+            json!({"p0": "2024-01-01T00:59:00Z", "gone": "2024-01-01T00:59:00Z", "p1": "2024-01-01T00:50:00Z"});
+        let old = json!({"currentHealthy": 2, "desiredHealthy": 1, "disruptionsAllowed": 0, "expectedPods": 2,
+            "disruptedPods": evicted});
+        budget.status = Some(serde_json::from_value(old).unwrap());
+        let plan = plan(&budget, &members(&[true, true]), &scale, NOW.parse().unwrap());
+        assert_eq!((plan.status.current_healthy, plan.status.disruptions_allowed), (1, 0));
+        assert_eq!(plan.status.disrupted_pods.unwrap().into_keys().collect::<Vec<_>>(), ["p0"]);
+        assert_eq!(plan.again, Some(Duration::from_secs(60)));
+        let condition = &plan.status.conditions.unwrap()[0];
+        assert_eq!((condition.reason.as_str(), condition.observed_generation), ("InsufficientPods", Some(2)));
+    }
+}

@@ -10,6 +10,7 @@
 //! hash is that of what it is made from; the index needs no document for it.
 
 mod operations;
+mod protobuf;
 mod schemas;
 mod v2;
 mod v3;
@@ -27,10 +28,7 @@ const KEEP: Duration = Duration::from_secs(120);
 /// How many bytes of documents are kept; the least recently used go first.
 const MAX_BYTES: usize = 12 << 20;
 
-/// The whole API in version 2, as kubectl asks for it when it wants protobuf. Only JSON is served.
-pub const V2_JSON: &str = "application/json";
-
-/// A document as bytes of JSON.
+/// A document as it is sent.
 #[derive(Clone, Debug)]
 pub struct Document {
     pub bytes: Arc<[u8]>,
@@ -57,7 +55,7 @@ impl Documents {
         Self { version: version.into(), kept: Mutex::default() }
     }
 
-    /// The document at `/openapi/<path>`: `v2`, `v3`, `v3/api/v1`, `v3/apis/apps/v1`; `None` where there is none.
+    /// The document at `/openapi/<path>`, as JSON: `v2`, `v3`, `v3/api/v1`, `v3/apis/apps/v1`; `None` where there is none.
     ///
     /// `generation` changes whenever `resources` do. `extra` are paths outside of groups that the index names, such as
     /// `version`.
@@ -68,6 +66,20 @@ impl Documents {
         resources: impl FnOnce() -> Vec<Resource>,
         extra: &[&str],
     ) -> Option<Document> {
+        self.find(path, generation, |this| this.build(path, &resources(), extra))
+    }
+
+    /// The document at `/openapi/v2` as protobuf.
+    pub fn v2_protobuf(&self, generation: u64, resources: impl FnOnce() -> Vec<Resource>) -> Option<Document> {
+        // No path of a URL, so nobody gets it by asking for that.
+        self.find("v2 as protobuf", generation, |this| {
+            let resources = resources();
+            let bytes = protobuf::document(&v2::document(&resources, &this.version)).into();
+            Some(Document { bytes, hash: this.hash(resources.iter()) })
+        })
+    }
+
+    fn find(&self, path: &str, generation: u64, build: impl FnOnce(&Self) -> Option<Document>) -> Option<Document> {
         let now = Instant::now();
         {
             let mut kept = self.lock(generation, now);
@@ -77,7 +89,7 @@ impl Documents {
             }
         }
         // Two who ask at the same time build the same document twice; nobody waits for a lock meanwhile.
-        let document = self.build(path, &resources(), extra)?;
+        let document = build(self)?;
         let mut kept = self.lock(generation, now);
         kept.documents.insert(path.to_owned(), (document.clone(), now));
         kept.shrink();

@@ -1,7 +1,7 @@
 //! `/openapi/v2` and `/openapi/v3`.
 //!
-//! Only JSON is served. Clients that want protobuf alone (kubectl, when it
-//! falls back to version 2) get 406, which they take for a server without it.
+//! Version 3 is served as JSON only; version 2 also as protobuf, which is all
+//! that kubectl reads of it.
 
 use api_meta::Status;
 use apiserver_discovery::openapi::{Document, Documents};
@@ -14,6 +14,8 @@ use http::{HeaderMap, Response, StatusCode};
 /// Paths outside of groups that the index names.
 const EXTRA: [&str; 3] = [".well-known/openid-configuration", "openid/v1/jwks", "version"];
 
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
 /// `None` when there is no such document.
 pub(crate) fn answer(
     documents: &Documents,
@@ -24,18 +26,27 @@ pub(crate) fn answer(
     let path = path.join("/");
     let catalog = registry.catalog();
     let resources = || catalog.all().iter().map(|served| served.resource.clone()).collect();
+    if path == "v2" && !takes(headers, &JSON) && takes(headers, &[V2_PROTOBUF]) {
+        let document = documents.v2_protobuf(catalog.generation(), resources);
+        // As upstream answers: a parameter may not hold an `@`.
+        let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+        return Ok(document.map(|document| respond(document, content_type, headers)));
+    }
     let Some(document) = documents.get(&path, catalog.generation(), resources, &EXTRA) else { return Ok(None) };
-    if !takes_json(headers) {
+    if !takes(headers, &JSON) {
         return Err(Status::not_acceptable("application/json"));
     }
     let content_type = if path == "v3" { "text/plain; charset=utf-8" } else { "application/json" };
     Ok(Some(respond(document, content_type, headers)))
 }
 
-fn takes_json(headers: &HeaderMap) -> bool {
+const JSON: [&str; 5] = ["", "*/*", "application/*", "application/json", "text/plain"];
+
+/// Whether a client takes one of these media types; one that says nothing takes all.
+fn takes(headers: &HeaderMap, wanted: &[&str]) -> bool {
     let Some(accept) = headers.get(ACCEPT).and_then(|v| v.to_str().ok()) else { return true };
     let types = accept.split(',').filter_map(|clause| clause.split(';').next()).map(str::trim);
-    types.into_iter().any(|t| ["", "*/*", "application/*", "application/json", "text/plain"].contains(&t))
+    types.into_iter().any(|t| wanted.contains(&t))
 }
 
 fn respond(document: Document, content_type: &'static str, headers: &HeaderMap) -> Response<Body> {
@@ -64,14 +75,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn protobuf_alone_is_not_acceptable() {
-        let accepts = |accept: &'static str| {
+    fn clients_say_what_they_take() {
+        let accepts = |accept: &'static str, wanted: &[&str]| {
             let headers = [(ACCEPT, HeaderValue::from_static(accept))].into_iter().collect();
-            takes_json(&headers)
+            takes(&headers, wanted)
         };
-        assert!(accepts("application/json") && accepts("*/*") && accepts("application/x, application/json;q=0.5"));
-        assert!(!accepts("application/com.github.proto-openapi.spec.v2@v1.0+protobuf"));
-        assert!(takes_json(&HeaderMap::new()));
+        let json = |accept| accepts(accept, &JSON);
+        assert!(json("application/json") && json("*/*") && json("application/x, application/json;q=0.5"));
+        assert!(!json(V2_PROTOBUF) && accepts(V2_PROTOBUF, &[V2_PROTOBUF]));
+        assert!(takes(&HeaderMap::new(), &JSON));
     }
 
     #[test]

@@ -10,9 +10,9 @@ use crate::pod_template::{
 };
 use crate::table::{self, age, int, part};
 use crate::validate::{
-    at_most_all, immutable, int_or_percent, is_empty_selector, is_selector, label_selector, not_negative, percent_of,
-    unsupported,
+    at_most_all, int_or_percent, is_empty_selector, is_selector, label_selector, not_negative, percent_of, unsupported,
 };
+use crate::workload;
 
 fn zero_status() -> Value {
     json!({"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0})
@@ -91,10 +91,7 @@ impl Strategy for DaemonSets {
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
-        let mut errors = FieldErrors::new();
-        let selector = |o: &Object| part(o, "spec").value("selector").clone();
-        immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
-        errors
+        workload::selector_is_fixed(new, old)
     }
 
     fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use crate::fields::{Fields, FieldsExt};
 use crate::pod_template::{default_template, template_warnings};
-use crate::replica_set::replicated;
 use crate::scale;
 use crate::table::{self, age, int, part};
-use crate::validate::{at_most_all, immutable, int_or_percent, not_negative, percent_of, wrong_struct};
+use crate::validate::{at_most_all, int_or_percent, not_negative, percent_of, wrong_struct};
+use crate::workload;
 
 pub(crate) struct Deployments;
 
@@ -86,7 +86,7 @@ impl Strategy for Deployments {
         let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
         let spec = part(object, "spec");
         not_negative(&mut errors, spec, &path, &["replicas"]);
-        replicated::validate(&mut errors, spec, "deployment", &path);
+        workload::validate_replicated(&mut errors, spec, "deployment", &path);
         validate_strategy(&mut errors, part(spec, "strategy"), &path.child("strategy"));
         not_negative(&mut errors, spec, &path, &["minReadySeconds", "revisionHistoryLimit"]);
         if let Some(deadline) = spec.int("progressDeadlineSeconds") {
@@ -100,10 +100,7 @@ impl Strategy for Deployments {
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
-        let mut errors = FieldErrors::new();
-        let selector = |o: &Object| part(o, "spec").value("selector").clone();
-        immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
-        errors
+        workload::selector_is_fixed(new, old)
     }
 
     fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
@@ -115,7 +112,7 @@ impl Strategy for Deployments {
     }
 
     fn set_scale(&self, object: &mut Object, replicas: i64) {
-        object.made("spec").set("replicas", replicas);
+        workload::set_size(object, replicas);
     }
 }
 

@@ -51,6 +51,7 @@ mod table;
 mod validate;
 mod volume_attachment;
 mod webhook;
+mod workload;
 
 pub use catalog::resources;
 pub use service::{Needs as ServiceNeeds, needs as service_needs};

@@ -37,6 +37,12 @@ impl Strategy for Pods {
         let spec = object.made("spec");
         // Admission may have chosen the account since the defaults were set.
         same_service_account(spec);
+        // Upstream's gate for other policies of single containers is off by default.
+        for container in spec.each_mut("initContainers") {
+            if container.text("restartPolicy") != "Always" {
+                container.remove("restartPolicy");
+            }
+        }
         let mut status = json!({"phase": "Pending", "qosClass": qos::class(spec)});
         if !spec.items("schedulingGates").is_empty() {
             status["conditions"] = json!([{

@@ -18,7 +18,10 @@ pub(crate) struct RoleBindings;
 pub(crate) struct ClusterRoleBindings;
 
 fn default_role(object: &mut Object) {
-    object.entry("rules").or_insert(Value::Null);
+    // As it comes back from upstream's store, which does not tell no rules from an empty list.
+    if object.items("rules").is_empty() {
+        object.set("rules", Value::Null);
+    }
 }
 
 fn default_binding(object: &mut Object) {

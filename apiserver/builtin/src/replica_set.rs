@@ -1,7 +1,5 @@
 //! `ReplicaSet`, and `ReplicationController`, its elder.
 
-pub(crate) mod replicated;
-
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Operation, Strategy};
 use jiff::Timestamp;
@@ -10,7 +8,8 @@ use crate::fields::{FieldsExt, fill};
 use crate::pod_template::{self, default_template, template_warnings};
 use crate::scale;
 use crate::table::{self, age, int, part};
-use crate::validate::{immutable, not_negative};
+use crate::validate::not_negative;
+use crate::workload;
 
 fn zero_status() -> Value {
     json!({"replicas": 0})
@@ -51,15 +50,12 @@ impl Strategy for ReplicaSets {
         let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
         let spec = part(object, "spec");
         not_negative(&mut errors, spec, &path, &["replicas", "minReadySeconds"]);
-        replicated::validate(&mut errors, spec, "deployment", &path);
+        workload::validate_replicated(&mut errors, spec, "deployment", &path);
         errors
     }
 
     fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
-        let mut errors = FieldErrors::new();
-        let selector = |o: &Object| part(o, "spec").value("selector").clone();
-        immutable(&mut errors, &selector(new), &selector(old), &FieldPath::new("spec").child("selector"));
-        errors
+        workload::selector_is_fixed(new, old)
     }
 
     fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {
@@ -71,7 +67,7 @@ impl Strategy for ReplicaSets {
     }
 
     fn set_scale(&self, object: &mut Object, replicas: i64) {
-        object.made("spec").set("replicas", replicas);
+        workload::set_size(object, replicas);
     }
 }
 
@@ -161,7 +157,7 @@ impl Strategy for ReplicationControllers {
     }
 
     fn set_scale(&self, object: &mut Object, replicas: i64) {
-        object.made("spec").set("replicas", replicas);
+        workload::set_size(object, replicas);
     }
 }
 

@@ -5,6 +5,7 @@ use api_meta::{FieldErrors, FieldPath, LabelSelector, Map, Object, Value, json};
 use crate::fields::FieldsExt;
 use crate::table::{int, part};
 use crate::validate::not_negative;
+use crate::workload;
 
 /// The size of a Deployment, ReplicaSet, StatefulSet or ReplicationController.
 ///
@@ -45,7 +46,7 @@ fn selector(value: &Value) -> String {
 /// The workload with the size, and the resource version if one is given, of a scale.
 #[must_use]
 pub fn with_scale(mut object: Object, scale: &Object) -> Object {
-    object.made("spec").set("replicas", int(part(scale, "spec"), "replicas"));
+    workload::set_size(&mut object, int(part(scale, "spec"), "replicas"));
     if !scale.resource_version().is_empty() {
         object.set_meta_str("resourceVersion", scale.resource_version());
     }

@@ -275,7 +275,7 @@ fn drop_what_the_type_lost(new: &mut Fields, old: &Fields) {
         }
     };
     if needs_cluster_ip(old) && !needs_cluster_ip(new) {
-        drop(new, &["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+        drop(new, &["clusterIP", "clusterIPs", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"]);
     }
     if needs_node_ports(old) && !needs_node_ports(new) {
         let before: Vec<_> = old.each("ports").map(|(_, p)| p.value("nodePort").clone()).collect();

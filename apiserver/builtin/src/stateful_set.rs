@@ -13,6 +13,7 @@ use crate::pod_template::{
 use crate::scale;
 use crate::table::{self, age, int, part};
 use crate::validate::{NEGATIVE, is_empty_selector, is_selector, not_negative, one_of, one_of_if_any};
+use crate::workload;
 
 fn zero_status() -> Value {
     json!({"replicas": 0, "availableReplicas": 0})
@@ -145,7 +146,7 @@ impl Strategy for StatefulSets {
     }
 
     fn set_scale(&self, object: &mut Object, replicas: i64) {
-        object.made("spec").set("replicas", replicas);
+        workload::set_size(object, replicas);
     }
 }
 

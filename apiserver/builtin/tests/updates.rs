@@ -224,6 +224,7 @@ fn services_lose_what_their_type_had() {
     );
     let name = check("services", &old, json!({"spec": {"type": "ExternalName", "externalName": "example.org"}}), &[]);
     assert_eq!((&name["spec"]["clusterIP"], &name["spec"]["ipFamilies"]), (&Value::Null, &Value::Null));
+    assert_eq!(name["spec"]["internalTrafficPolicy"], Value::Null);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use api_meta::{GroupKind, Status};
+use api_meta::{GroupKind, Object, Status};
 use apiserver_access::{Authorizer, ResourceAttributes, User};
 use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
@@ -71,6 +71,12 @@ impl Call<'_> {
     pub(crate) fn group_kind(&self) -> GroupKind {
         let info = self.served.info();
         GroupKind { group: info.storage_version.group.clone(), kind: info.kind.clone() }
+    }
+
+    /// The kind that errors about an object name: what it says it is, even when that is wrong.
+    pub(crate) fn kind_of(&self, object: &Object) -> GroupKind {
+        let served = self.group_kind();
+        if object.kind().is_empty() { served } else { GroupKind { kind: object.kind().to_owned(), ..served } }
     }
 
     pub(crate) fn registry(&self) -> &Registry {

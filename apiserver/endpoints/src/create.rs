@@ -54,7 +54,7 @@ pub(crate) async fn store(call: &Call<'_>, mut object: Object, options: &WriteOp
     let mut errors = object_meta(&object, call.served.info().namespaced(), strategy.name_rule());
     errors.extend(strategy.validate(&object));
     if !errors.is_empty() {
-        return Err(Status::invalid(&call.group_kind(), object.name(), &errors));
+        return Err(Status::invalid(&call.kind_of(&object), object.name(), &errors));
     }
     call.endpoints.admission.validate(&*call.endpoints.authorizer, registry, &write, &object).await?;
     call.warn(strategy.warnings(&object, Operation::Create));

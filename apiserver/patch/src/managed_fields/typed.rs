@@ -165,7 +165,10 @@ impl<'a> ListShape<'a> {
                 Some(value) => Some(value),
                 // A key that is left out is the default one.
                 None => match shape {
-                    Some(shape) => shape.named(name).and_then(|schema| schema.default.as_ref()),
+                    Some(shape) => {
+                        let stated = shape.named(name).and_then(|schema| schema.default.as_ref());
+                        stated.or_else(|| shape.implied(name))
+                    }
                     None => {
                         return Err(format!(
                             "couldn't find default value for {name}: associative list may not have non-map types"

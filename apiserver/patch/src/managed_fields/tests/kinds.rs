@@ -62,6 +62,14 @@ fn duplicate_ports() {
 }
 
 #[test]
+fn a_key_that_is_left_out_is_what_go_holds_then() {
+    let unnamed = template(json!({"containers": [{"image": "app:1"}]}));
+    templates().apply("one", unnamed).owned(json!([["one Apply", {"f:template": {
+        "f:metadata": {"f:labels": {"f:app": {}}},
+        "f:spec": {"f:containers": {"k:{\"name\":\"\"}": {".": {}, "f:image": {}}}}}}]]));
+}
+
+#[test]
 fn finalizers_are_a_set() {
     let finalizers = |names: &[&str]| json!({"metadata": {"finalizers": names}});
     let mut world = World::config_map();

@@ -67,6 +67,9 @@ async fn take_from_budget(call: &Call<'_>, pod: &Object, dry_run: bool) -> Resul
     }
     let Some(mut budget) = covering.pop() else { return Ok(()) };
     for _ in 0..RACES {
+        if spares(&budget.object, pod) {
+            return Ok(());
+        }
         let new = disrupted(&budget.object, pod.name())?;
         if dry_run {
             return Ok(());
@@ -77,6 +80,20 @@ async fn take_from_budget(call: &Call<'_>, pod: &Object, dry_run: bool) -> Resul
         }
     }
     Err(Status::modified(&budgets.group_resource(), budget.object.name()))
+}
+
+/// Whether a Pod goes without asking the budget: one that is not ready counts for nothing there. By default that needs
+/// enough others that are healthy, so that an application which is down already can recover.
+fn spares(budget: &Object, pod: &Object) -> bool {
+    let conditions = pod.at(&["status", "conditions"]).and_then(Value::as_array).into_iter().flatten();
+    if conditions.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True") {
+        return false;
+    }
+    let number = |name: &str| budget.at(&["status", name]).and_then(Value::as_i64).unwrap_or(0);
+    match budget.str_at(&["spec", "unhealthyPodEvictionPolicy"]) {
+        Some("AlwaysAllow") => true,
+        _ => number("desiredHealthy") > 0 && number("currentHealthy") >= number("desiredHealthy"),
+    }
 }
 
 /// The budget with one disruption fewer left.
@@ -107,4 +124,33 @@ fn disrupted(budget: &Object, pod: &str) -> Result<Object, Status> {
     *new.at_mut(&["status", "disruptionsAllowed"]) = (allowed - 1).into();
     *new.at_mut(&["status", "disruptedPods", pod]) = now_seconds().into();
     Ok(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use api_meta::json;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(ready: &str, policy: Value, [current, desired]: [i64; 2], expect: bool) {
+        let pod = json!({"status": {"conditions": [{"type": "Ready", "status": ready}]}});
+        let budget = json!({"spec": {"unhealthyPodEvictionPolicy": policy},
+            "status": {"currentHealthy": current, "desiredHealthy": desired}});
+        let object = |value: Value| Object::try_from(value).unwrap();
+        assert_eq!(spares(&object(budget), &object(pod)), expect);
+    }
+
+    #[test]
+    fn ready_pods_ask_the_budget() {
+        check("True", json!("AlwaysAllow"), [2, 1], false);
+    }
+
+    #[test]
+    fn pods_that_are_not_ready_go_while_enough_others_are() {
+        check("False", Value::Null, [2, 2], true);
+        check("False", json!("IfHealthyBudget"), [1, 2], false);
+        check("False", Value::Null, [0, 0], false);
+        check("False", json!("AlwaysAllow"), [0, 2], true);
+    }
 }

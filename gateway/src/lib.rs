@@ -23,15 +23,12 @@ mod until;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ::fleet::Fleet;
 use ::identity::Identity;
 use lib_drain::Drain;
-use lib_telemetry::chain as error_chain;
-use lib_tls::{Authority, ClientVerification, Leaf, server_config};
+use lib_tls::{Authority, ClientVerification, renewing_server_config};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 use tunnel_hub::Sessions;
 use tunnel_protocol::ALPN;
@@ -66,58 +63,25 @@ pub enum Error {
     Listen(#[source] std::io::Error),
 }
 
-/// How often the door's certificate is looked at.
-const RENEWAL: Duration = Duration::from_secs(60 * 60);
-
 impl Hub {
     /// Opens the door, until `drain` finishes.
     pub fn serve(self, listener: TcpListener, drain: &Drain) -> Result<SocketAddr, Error> {
         let address = listener.local_addr().map_err(Error::Listen)?;
-        let (config, due) = tls(&self.authority, &self.names)?;
-        let (publish, tls_config) = watch::channel(Arc::new(config));
-        drain.spawn(renew(self.authority.clone(), self.names.clone(), due, publish, drain.clone()));
+        let tls = Arc::new(tls(self.authority.clone(), self.names.clone())?);
         drain.spawn(close_tunnels(self.sessions.clone(), drain.clone()));
         let chain = Arc::new(chain::Chain::new(self, drain.clone()));
-        drain.spawn(listener::accept(listener, tls_config, chain, drain.clone()));
+        drain.spawn(listener::accept(listener, tls, chain, drain.clone()));
         Ok(address)
     }
 }
 
-/// The configuration, and when its certificate is to be replaced.
-fn tls(authority: &Authority, names: &[String]) -> Result<(ServerConfig, std::time::SystemTime), lib_tls::Error> {
-    let credential = authority.issue(&Leaf::Server(names.to_vec()))?;
+fn tls(authority: Arc<Authority>, names: Vec<String>) -> Result<ServerConfig, lib_tls::Error> {
     let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
-    let config = server_config(&credential, &clients, &[ALPN, b"h2", b"http/1.1"])?;
-    Ok((config, credential.validity().renew_at()))
+    renewing_server_config(authority, names, &clients, &[ALPN, b"h2", b"http/1.1"])
 }
 
 /// Says goodbye to agents, so that they look for another replica at once.
 async fn close_tunnels(sessions: Sessions, drain: Drain) {
     drain.finishing().await;
     let _ = sessions.drain(listener::LAST).await;
-}
-
-async fn renew(
-    authority: Arc<Authority>,
-    names: Vec<String>,
-    mut due: std::time::SystemTime,
-    publish: watch::Sender<Arc<ServerConfig>>,
-    drain: Drain,
-) {
-    loop {
-        tokio::select! {
-            () = drain.finishing() => return,
-            () = tokio::time::sleep(RENEWAL) => {}
-        }
-        if std::time::SystemTime::now() < due {
-            continue;
-        }
-        match tls(&authority, &names) {
-            Ok((config, next)) => {
-                due = next;
-                publish.send_replace(Arc::new(config));
-            }
-            Err(error) => tracing::error!(error = %error_chain(&error), "could not renew the door's certificate"),
-        }
-    }
 }

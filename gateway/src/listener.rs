@@ -15,7 +15,7 @@ use lib_telemetry::chain as error_chain;
 use lib_tls::PeerIdentity;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
@@ -36,12 +36,7 @@ const CONNECTIONS: usize = 20_000;
 /// How long requests may go on when the door closes.
 pub(crate) const LAST: Duration = Duration::from_secs(3);
 
-pub(crate) async fn accept(
-    listener: TcpListener,
-    tls: watch::Receiver<Arc<ServerConfig>>,
-    chain: Arc<Chain>,
-    drain: Drain,
-) {
+pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, chain: Arc<Chain>, drain: Drain) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
@@ -52,7 +47,7 @@ pub(crate) async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 let (chain, owner) = (chain.clone(), drain.clone());
-                let acceptor = TlsAcceptor::from(tls.borrow().clone());
+                let acceptor = TlsAcceptor::from(tls.clone());
                 drain.spawn(async move {
                     let _place = place;
                     chain.metrics.connections.inc();

@@ -13,7 +13,7 @@ use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
 use lib_tls::{
-    Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, server_config, write_private,
+    Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, renewing_server_config, write_private,
 };
 use sandbox::{
     CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest,
@@ -90,9 +90,9 @@ impl Embedded {
     /// Answers on a listener, for the addresses and names by which people reach it.
     pub(crate) fn serve(&self, listener: TcpListener, extra_names: &[String]) -> anyhow::Result<SocketAddr> {
         let names = server_names(listener.local_addr()?.ip(), extra_names);
-        let credential = self.authority.issue(&Leaf::Server(names)).context("could not issue a server certificate")?;
         let clients = ClientVerification::Optional(self.authority.certificate_pem().to_owned());
-        let tls = server_config(&credential, &clients, &[b"h2", b"http/1.1"])?;
+        let tls = renewing_server_config(self.authority.clone(), names, &clients, &[b"h2", b"http/1.1"])
+            .context("could not issue a server certificate")?;
         Ok(self.server.serve(listener, Arc::new(tls))?)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
@@ -64,6 +64,15 @@ pub fn server_config(
     clients: &ClientVerification,
     alpn: &[&[u8]],
 ) -> Result<ServerConfig, Error> {
+    server_config_with(resolver(credential), clients, alpn)
+}
+
+/// As [`server_config`], with a certificate that is asked for at each handshake.
+pub(crate) fn server_config_with(
+    certificate: Arc<dyn ResolvesServerCert>,
+    clients: &ClientVerification,
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, Error> {
     let builder =
         ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(Error::Config)?;
     let verifier =
@@ -77,7 +86,7 @@ pub fn server_config(
             builder.with_client_cert_verifier(verifier(pem)?.build().map_err(Error::Verifier)?)
         }
     };
-    let mut config = builder.with_cert_resolver(resolver(credential));
+    let mut config = builder.with_cert_resolver(certificate);
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(config)
 }

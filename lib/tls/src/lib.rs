@@ -14,6 +14,7 @@ mod files;
 mod kubeconfig;
 mod peer;
 mod pin;
+mod renewing;
 mod request;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub use files::{create_private_dir, write_private};
 pub use kubeconfig::Kubeconfig;
 pub use peer::PeerIdentity;
 pub use pin::SpkiPin;
+pub use renewing::renewing_server_config;
 pub use request::SigningRequest;
 
 /// The one crypto provider of the whole tree.

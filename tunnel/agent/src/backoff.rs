@@ -19,8 +19,8 @@ pub struct Backoff {
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
-    /// With the dial itself, a link that is back is used within 5 seconds.
-    const LINK_CAP: Duration = Duration::from_secs(4);
+    /// With the dial itself, which may have begun just before, a link that is back is used within 5 seconds.
+    const LINK_CAP: Duration = Duration::from_millis(2500);
     const REFUSAL_CAP: Duration = Duration::from_secs(15);
 
     /// The wait after a failure. `chance` lies between 0 and 1 and takes away up to half, so that the agents of a hub
@@ -51,7 +51,7 @@ mod tests {
     fn fast_first_and_patient_later() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = (0..8).map(|_| backoff.after(Failure::Link, 0.0).as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 4000, 4000]);
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 2500, 2500, 2500]);
         backoff.reset();
         assert_eq!(backoff.after(Failure::Link, 1.0).as_millis(), 50);
     }

@@ -22,15 +22,22 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// `:status: 200` in HPACK's static table.
 const STATUS_200: &[u8] = &[0x88];
+
+/// The first stream that a hub opens on a connection.
+const BYSTANDERS_STREAM: u32 = 1;
 
 /// An agent by certificate that answers pings, and after the first of them sends `attack`.
 async fn attack(hub: &Hub, name: &str, attack: Vec<u8>) {
@@ -68,6 +75,7 @@ async fn check_violation(bytes: Vec<u8>) {
     let _bystander = agent_of(&hub, "bystander", Echo, Timing::default());
     hub.connected("bystander").await;
     let mut stream = hub.open("bystander").await;
+    assert!(format!("{stream:?}").contains(&format!("StreamId({BYSTANDERS_STREAM})")), "{stream:?}");
     timeout(SOON, attack(&hub, "attacker", bytes)).await.unwrap();
     assert!(hub.ended(1).await[0].contains("Violation"), "{:?}", hub.endings);
     assert!(matches!(hub.sessions.connection(&cluster("attacker")), Connection::Disconnected { .. }));
@@ -88,6 +96,21 @@ async fn case_12_an_agent_cannot_answer_what_was_not_asked() {
 async fn case_12_an_agent_cannot_push() {
     let promised = [&2u32.to_be_bytes()[..], STATUS_200].concat();
     check_violation(frame(PUSH_PROMISE, END_HEADERS, 1, &promised)).await;
+}
+
+/// Streams belong to the connection that they were opened on: another cluster's numbers are nobody's here.
+#[tokio::test]
+async fn case_12_stream_ids_of_another_cluster_lead_nowhere() {
+    let cancel = 8u32.to_be_bytes();
+    for bytes in [
+        frame(DATA, 0, BYSTANDERS_STREAM, b"not yours"),
+        frame(DATA, END_STREAM, BYSTANDERS_STREAM, b""),
+        frame(HEADERS, END_HEADERS, BYSTANDERS_STREAM, STATUS_200),
+        frame(RST_STREAM, 0, BYSTANDERS_STREAM, &cancel),
+        frame(WINDOW_UPDATE, 0, BYSTANDERS_STREAM, &1024u32.to_be_bytes()),
+    ] {
+        check_violation(bytes).await;
+    }
 }
 
 #[tokio::test]

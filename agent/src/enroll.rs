@@ -9,7 +9,7 @@ use lib_names::ClusterName;
 use lib_telemetry::chain;
 use lib_tls::{Credential, SigningRequest, Subject};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tunnel_protocol::registration::{CertificateRequest, REGISTER_PATH, RENEW_PATH};
 use tunnel_protocol::{AGENTS_GROUP, agent_user};
 
@@ -45,7 +45,7 @@ pub enum EnrollError {
     #[error("there is no valid certificate, and no registration token")]
     NoToken,
     /// The kept certificate is another cluster's.
-    #[error("the kept certificate is for {found}, and not for cluster {cluster}")]
+    #[error("the kept certificate is for {found}, and not for cluster {cluster}; give the token of a new registration")]
     OtherCluster {
         /// The cluster that the agent is configured for.
         cluster: ClusterName,
@@ -66,6 +66,8 @@ pub enum EnrollError {
 /// The waits between attempts when the hub cannot be reached.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// How long the hub may take at a start to say whether it knows the kept certificate.
+const CONFIRM: Duration = Duration::from_secs(3);
 /// How often the certificate's age is looked at, at least. Clocks jump, and machines sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// Between attempts to renew.
@@ -85,14 +87,44 @@ impl Enroller {
     /// The kept credential, or a new one for the token. Waits for a hub that cannot be reached; a hub that says no ends
     /// it.
     pub(crate) async fn enroll(&self, token: Option<&Token>) -> Result<Credential, EnrollError> {
-        if let Some(kept) = self.store.load().await? {
-            self.check_subject(&kept)?;
-            if SystemTime::now() < kept.validity().not_after {
-                return Ok(kept);
-            }
+        match (self.kept().await?, token) {
+            (Some(kept), None) => self.check_subject(&kept).map(|()| kept),
+            (Some(kept), Some(token)) => self.confirm(kept, token).await,
+            (None, Some(token)) => self.register(token).await,
+            (None, None) => Err(EnrollError::NoToken),
+        }
+    }
+
+    async fn kept(&self) -> Result<Option<Credential>, EnrollError> {
+        let kept = self.store.load().await?;
+        let holds = |kept: &Credential| SystemTime::now() < kept.validity().not_after;
+        if kept.as_ref().is_some_and(|kept| !holds(kept)) {
             tracing::warn!("the kept certificate has expired");
         }
-        let token = token.ok_or(EnrollError::NoToken)?;
+        Ok(kept.filter(holds))
+    }
+
+    /// With a certificate and a token, the certificate counts while the hub knows it. When the hub does not, or the
+    /// certificate is another cluster's, somebody has registered this cluster again, and the token is for that.
+    async fn confirm(&self, kept: Credential, token: &Token) -> Result<Credential, EnrollError> {
+        if self.check_subject(&kept).is_err() {
+            return self.register(token).await;
+        }
+        match timeout(CONFIRM, self.renew(&kept)).await {
+            Ok(Ok(next)) => Ok(next),
+            Ok(Err(EnrollError::Hub(error))) if !error.is_passing() => {
+                tracing::warn!(error = %chain(&error), "the hub no longer knows the kept certificate");
+                self.register(token).await.or_else(|error| {
+                    // The hub may know it again later, as after a restore; a token that was spent is never good again.
+                    tracing::warn!(error = %chain(&error), "could not register again");
+                    Ok(kept)
+                })
+            }
+            Ok(Err(_)) | Err(_) => Ok(kept),
+        }
+    }
+
+    async fn register(&self, token: &Token) -> Result<Credential, EnrollError> {
         let (request, key) = SigningRequest::generate(&self.subject()).map_err(EnrollError::Certificate)?;
         let asked = CertificateRequest { cluster: self.cluster.clone(), request };
         let mut wait = FIRST_WAIT;

@@ -14,8 +14,8 @@ use lib_drain::Drain;
 use lib_telemetry::chain;
 use tokio::io::AsyncWriteExt;
 
-use crate::api::{Body, MemberApi, boxed, full};
 use crate::guard::{Exchange, Verdict, admit, judge};
+use lib_kubernetes::{Body, ClusterApi, boxed, full};
 
 /// How long both ends of an accepted upgrade may take to switch.
 const SWITCH: Duration = Duration::from_secs(10);
@@ -23,13 +23,13 @@ const SWITCH: Duration = Duration::from_secs(10);
 /// The way to the member's API.
 #[derive(Clone)]
 pub(crate) struct Forward {
-    member: MemberApi,
+    member: ClusterApi,
     /// Owns upgraded connections.
     tasks: Drain,
 }
 
 impl Forward {
-    pub(crate) fn new(member: MemberApi, tasks: Drain) -> Self {
+    pub(crate) fn new(member: ClusterApi, tasks: Drain) -> Self {
         Self { member, tasks }
     }
 

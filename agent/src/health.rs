@@ -12,8 +12,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tunnel_protocol::{ApiHealth, Health, NodeCount};
 
-use crate::api::{Body, BoxError, MemberApi, boxed, read};
+use lib_kubernetes::{Body, BodyError, BoxError, ClusterApi, boxed, collect};
 
+/// Between two looks at a member that is not ready: people wait for it.
+const WORRIED: Duration = Duration::from_secs(1);
 /// For one answer of the member's API.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The most that is read of an answer about one thing, and of a page of nodes.
@@ -33,7 +35,7 @@ enum LookError {
     #[error("the cluster's API answered {0}")]
     Answer(StatusCode),
     #[error("could not read the answer of the cluster's API")]
-    Read(#[source] BoxError),
+    Read(#[source] BodyError),
     #[error("could not decode the answer of the cluster's API")]
     Decode(#[source] serde_json::Error),
 }
@@ -52,14 +54,15 @@ pub(crate) fn unix_now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Looks every `interval` until drained.
-pub(crate) async fn watch_member(member: MemberApi, interval: Duration, found: watch::Sender<Health>, drain: Drain) {
+/// Looks every `interval`, sooner while the member is not ready, until drained.
+pub(crate) async fn watch_member(member: ClusterApi, interval: Duration, found: watch::Sender<Health>, drain: Drain) {
     let rounds = async {
         loop {
             let known = found.borrow().api.clone();
             let api = look(&member, known).await;
+            let pause = if api.ready { interval } else { interval.min(WORRIED) };
             found.send_modify(|health| health.api = api);
-            sleep(interval).await;
+            sleep(pause).await;
         }
     };
     tokio::select! {
@@ -69,7 +72,7 @@ pub(crate) async fn watch_member(member: MemberApi, interval: Duration, found: w
 }
 
 /// One look. What cannot be learned now keeps its last value; only readiness never does.
-async fn look(member: &MemberApi, known: ApiHealth) -> ApiHealth {
+async fn look(member: &ClusterApi, known: ApiHealth) -> ApiHealth {
     let mut health = ApiHealth { ready: false, message: None, ..known };
     if let Err(error) = get(member, "/readyz", MAX_ANSWER).await {
         health.message = Some(lib_telemetry::chain(&error).to_string());
@@ -90,7 +93,7 @@ async fn look(member: &MemberApi, known: ApiHealth) -> ApiHealth {
     health
 }
 
-async fn count_nodes(member: &MemberApi) -> Result<NodeCount, LookError> {
+async fn count_nodes(member: &ClusterApi) -> Result<NodeCount, LookError> {
     let mut count = NodeCount::default();
     let mut path = format!("/api/v1/nodes?limit={PAGE}");
     for _ in 0..MAX_PAGES {
@@ -112,18 +115,18 @@ fn is_url_safe(token: &str) -> bool {
     token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'='))
 }
 
-async fn get_json<T: DeserializeOwned>(member: &MemberApi, path: &str, limit: usize) -> Result<T, LookError> {
+async fn get_json<T: DeserializeOwned>(member: &ClusterApi, path: &str, limit: usize) -> Result<T, LookError> {
     serde_json::from_slice(&get(member, path, limit).await?).map_err(LookError::Decode)
 }
 
-async fn get(member: &MemberApi, path: &str, limit: usize) -> Result<Bytes, LookError> {
+async fn get(member: &ClusterApi, path: &str, limit: usize) -> Result<Bytes, LookError> {
     let request = request_for(path)?;
     let exchange = async {
         let response = member.send(request).await.map_err(LookError::Send)?;
         if response.status() != StatusCode::OK {
             return Err(LookError::Answer(response.status()));
         }
-        read(response.into_body(), limit).await.map_err(LookError::Read)
+        collect(response.into_body(), limit).await.map_err(LookError::Read)
     };
     timeout(DEADLINE, exchange).await.map_err(|_| LookError::Deadline)?
 }

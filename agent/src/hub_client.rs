@@ -17,7 +17,7 @@ use tunnel_agent::HubAddress;
 use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, MAX_BODY};
 
 use crate::Token;
-use crate::api::BoxError;
+use lib_kubernetes::BoxError;
 
 /// For the whole exchange.
 const DEADLINE: Duration = Duration::from_secs(20);

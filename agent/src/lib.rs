@@ -13,7 +13,6 @@
 //! - Losing the hub changes nothing in the member.
 //! - The private key is made here and never leaves.
 
-mod api;
 mod enroll;
 mod forward;
 mod guard;
@@ -23,9 +22,9 @@ mod run;
 mod serve;
 mod store;
 
-pub use api::{Body, BoxError, MemberApi};
 pub use enroll::{EnrollError, Token};
 pub use hub_client::HubError;
+pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
 pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
 pub use tunnel_agent::{HubAddress, State};

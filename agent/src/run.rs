@@ -15,7 +15,7 @@ use crate::enroll::Enroller;
 use crate::forward::Forward;
 use crate::hub_client::Hub;
 use crate::serve::Door;
-use crate::{CredentialStore, EnrollError, MemberApi, Token, health};
+use crate::{ClusterApi, CredentialStore, EnrollError, Token, health};
 
 /// What an agent has to know.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Config {
     }
 
     /// An agent that does nothing yet.
-    pub fn build(self, member: MemberApi, store: Arc<dyn CredentialStore>) -> Agent {
+    pub fn build(self, member: ClusterApi, store: Arc<dyn CredentialStore>) -> Agent {
         Agent { config: self, member, store, state: watch::Sender::new(State::Dialling) }
     }
 }
@@ -61,7 +61,7 @@ pub enum Error {
 /// An agent.
 pub struct Agent {
     config: Config,
-    member: MemberApi,
+    member: ClusterApi,
     store: Arc<dyn CredentialStore>,
     state: watch::Sender<State>,
 }

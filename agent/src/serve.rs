@@ -14,8 +14,8 @@ use tokio::sync::watch;
 use tunnel_agent::{Handler, TunnelStream};
 use tunnel_protocol::{Health, Target};
 
-use crate::api::Body;
 use crate::forward::{Forward, answer_json, answer_status};
+use lib_kubernetes::Body;
 
 /// The largest head of a request.
 const MAX_HEAD: usize = 64 * 1024;

@@ -1,10 +1,10 @@
 //! In whose name a request reaches a cluster.
 //!
 //! The hub's own credential on a cluster may impersonate anybody, so a request that goes out without these headers would
-//! act as the hub. There is no way to send one: a request goes out through [`Caller::impersonate`], and a `Caller` has a
-//! name.
+//! act as the hub. A request of somebody goes out through [`Caller::impersonate`], and a `Caller` has a name.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use lib_kubernetes::ClusterApi;
 use lib_names::{GroupName, UserName};
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
@@ -49,6 +49,11 @@ impl Caller {
         Self { user: HeaderValue::from_static(crate::FLEET_USER), groups: Vec::new(), uid: None }
     }
 
+    /// The hub's own controllers on the hub, with the narrow role that [`install`](crate::install) lays.
+    pub fn controllers() -> Self {
+        Self { user: HeaderValue::from_static(crate::CONTROLLERS), groups: Vec::new(), uid: None }
+    }
+
     /// Says so, and only so: whatever the headers said before is gone.
     pub fn impersonate(&self, headers: &mut HeaderMap) {
         strip(headers);
@@ -59,6 +64,11 @@ impl Caller {
         if let Some(uid) = &self.uid {
             headers.insert(UID, uid.clone());
         }
+    }
+
+    /// A typed client of an API whose every request is made in this name.
+    pub fn client_of(self, api: &ClusterApi) -> kube::Client {
+        api.client_with(move |headers| self.impersonate(headers))
     }
 
     /// The name.

@@ -29,7 +29,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::access::{Access, Login};
 use crate::address::{AddressPolicy, AddressRefused};
-use crate::api::{Body, BoxError, ClusterApi, boxed};
+use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
 
 /// For the connection and for the handshake, each.
 const CONNECT: Duration = Duration::from_secs(5);

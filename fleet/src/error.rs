@@ -2,9 +2,9 @@
 
 use lib_names::ClusterName;
 
-use crate::api::{BodyError, BoxError};
 use crate::caller::Unspeakable;
 use crate::version::VersionError;
+use lib_kubernetes::{BodyError, BoxError};
 
 /// One field of a request that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,9 +16,9 @@ use lib_telemetry::chain;
 use serde_json::{Value, json};
 use tunnel_protocol::Target;
 
-use crate::api::{BoxError, ClusterApi, boxed};
 use crate::manifest::member_objects;
 use crate::{ADMINS_BINDING, Caller, FLEET_USER, Inner, MANAGER};
+use lib_kubernetes::{BoxError, ClusterApi};
 
 impl Inner {
     /// Once per cluster and process; a failure is tried again with the next look.
@@ -37,14 +37,11 @@ impl Inner {
 
     async fn try_grant(&self, cluster: &Cluster) -> Result<(), kube::Error> {
         let failed = kube::Error::Service;
-        if cluster.name_any() == ClusterName::GLOBAL {
-            return bind(self.client.clone()).await;
-        }
         match Connection::of(cluster) {
             Some(Connection::Direct) => {
                 let api = self.direct(cluster).await.map_err(|error| failed(error.into()))?;
                 lay_role(&api).await?;
-                bind(api.client_as(Caller::fleet())).await
+                bind_admins(Caller::fleet().client_of(&api)).await
             }
             Some(Connection::Tunnel) => {
                 let name: ClusterName =
@@ -56,8 +53,9 @@ impl Inner {
                         inner.through_tunnel(&name, Target::KubernetesApi, request).await.map_err(BoxError::from)
                     })
                 });
-                bind(api.client_as(Caller::fleet())).await
+                bind_admins(Caller::fleet().client_of(&api)).await
             }
+            // The hub has its binding since it was installed.
             Some(Connection::InProcess) | None => Ok(()),
         }
     }
@@ -65,20 +63,26 @@ impl Inner {
 
 /// Our own role and its binding, and nothing else of what a registered member has.
 async fn lay_role(api: &ClusterApi) -> Result<(), kube::Error> {
-    let api = api.clone();
-    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| api.send(request.map(boxed)));
-    let client = Client::new(service, "default");
-    let ours = |object: &Value| object["metadata"]["name"] == FLEET_USER;
-    for object in member_objects().into_iter().filter(ours) {
-        let kind = object["kind"].as_str().unwrap_or_default();
-        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind));
-        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-        objects.patch(FLEET_USER, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&object)).await?;
+    let ours = member_objects().into_iter().filter(|object| object["metadata"]["name"] == FLEET_USER);
+    lay(&api.client(), &ours.collect::<Vec<_>>()).await
+}
+
+/// Applies roles and bindings as they are wanted, in their order.
+pub(crate) async fn lay(client: &Client, objects: &[Value]) -> Result<(), kube::Error> {
+    for object in objects {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", &kind));
+        let objects: Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+            None => Api::all_with(client.clone(), &resource),
+        };
+        objects.patch(&name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object)).await?;
     }
     Ok(())
 }
 
-async fn bind(client: Client) -> Result<(), kube::Error> {
+pub(crate) async fn bind_admins(client: Client) -> Result<(), kube::Error> {
     let group = "rbac.authorization.k8s.io";
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ADMINS_BINDING},

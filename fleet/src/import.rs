@@ -149,7 +149,7 @@ impl Fleet {
         object: &Cluster,
         dry_run: bool,
     ) -> Result<Cluster, Error> {
-        let clusters: Api<Cluster> = Api::namespaced(self.inner.hub.client_as(caller.clone()), NAMESPACE);
+        let clusters: Api<Cluster> = Api::namespaced(caller.clone().client_of(&self.inner.hub), NAMESPACE);
         let params = PostParams { dry_run, ..Default::default() };
         clusters.create(&params, object).await.map_err(|error| match error {
             kube::Error::Api(status) if status.code == 409 => Error::Exists(name.clone()),

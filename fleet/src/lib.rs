@@ -6,13 +6,13 @@
 
 mod access;
 mod address;
-mod api;
 mod caller;
 mod controller;
 mod direct;
 mod error;
 mod grant;
 mod import;
+mod install;
 mod kubeconfig;
 mod manifest;
 mod plan;
@@ -26,12 +26,10 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use api_types::cluster::{Cluster, ClusterSpec, Connection};
-use k8s_openapi::api::core::v1::{Namespace, Secret};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, PostParams};
 use kube::runtime::reflector;
-use kube::runtime::wait::{await_condition, conditions};
-use kube::{Client, ResourceExt};
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::Authority;
@@ -39,11 +37,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tunnel_hub::Sessions;
 
 pub use address::{AddressPolicy, AddressRefused};
-pub use api::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
 pub use caller::{Caller, Unspeakable, is_identity};
 pub use direct::{DialError, Dialler, Resolve, SystemResolver};
 pub use error::{AgentRefused, Cause, Error, ProbeError, SendError};
 pub use import::{Import, ImportRequest};
+pub use install::{allow_impersonation, install, missing_rights};
+pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
 pub use manifest::member_objects;
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
@@ -51,6 +50,8 @@ pub use version::{SUPPORTED, VersionError, version_gate};
 
 /// Where the fleet's objects are.
 pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;
+/// The user as whom the hub's own controllers act on the hub.
+pub const CONTROLLERS: &str = "acp:hub:controllers";
 /// The user as whom the hub's own controllers act in members.
 pub const FLEET_USER: &str = "acp:hub:fleet";
 /// The binding that makes the platform's administrators the cluster's.
@@ -71,9 +72,7 @@ pub struct Config {
 
 /// What the fleet works with.
 pub struct Parts {
-    /// The hub's API for the fleet's own objects, under an identity that may manage them.
-    pub client: Client,
-    /// The hub's API for requests of others: it may impersonate anybody.
+    /// The hub's API, prepared by [`install`], under an identity that may impersonate anybody.
     pub hub: ClusterApi,
     /// The tunnels.
     pub sessions: Sessions,
@@ -108,10 +107,10 @@ struct Inner {
 }
 
 impl Fleet {
-    /// Makes sure that the hub serves clusters, and looks after them until `drain` finishes.
+    /// Looks after the clusters until `drain` finishes.
     pub async fn start(config: Config, parts: Parts, drain: &Drain) -> Result<Self, Error> {
-        let Parts { client, hub, sessions, authority, resolver } = parts;
-        ensure_served(&client).await?;
+        let Parts { hub, sessions, authority, resolver } = parts;
+        let client = Caller::controllers().client_of(&hub);
         let (store, writer) = reflector::store();
         let dialler = Dialler { addresses: config.addresses.clone(), resolver };
         let inner = Arc::new_cyclic(|this| Inner {
@@ -194,29 +193,4 @@ impl Inner {
             Ok(_) => Ok(()),
         }
     }
-}
-
-async fn ensure_served(client: &Client) -> Result<(), Error> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let metadata = ObjectMeta { name: Some(NAMESPACE.to_owned()), ..Default::default() };
-    match namespaces.create(&PostParams::default(), &Namespace { metadata, ..Default::default() }).await {
-        Err(kube::Error::Api(status)) if status.code == 409 => {}
-        Err(error) => return Err(Error::hub("make the platform's namespace")(error)),
-        Ok(_) => {}
-    }
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in api_types::crds() {
-        let name = crd.name_any();
-        let params = PatchParams::apply(MANAGER).force();
-        definitions
-            .patch(&name, &params, &Patch::Apply(&crd))
-            .await
-            .map_err(Error::hub("define the platform's kinds"))?;
-        let established = await_condition(definitions.clone(), &name, conditions::is_crd_established());
-        match tokio::time::timeout(Duration::from_secs(30), established).await {
-            Ok(Ok(_)) => {}
-            _ => return Err(Error::NotServed),
-        }
-    }
-    Ok(())
 }

@@ -11,6 +11,8 @@ use crate::{ADMINS_BINDING, FLEET_USER, NAMESPACE};
 pub(crate) struct Invitation<'a> {
     pub(crate) cluster: &'a ClusterName,
     pub(crate) token: &'a str,
+    /// Says which token it is without saying the token.
+    pub(crate) token_hash: &'a str,
     /// `host:port`
     pub(crate) hub: &'a str,
     pub(crate) authority_pem: &'a str,
@@ -53,7 +55,11 @@ impl Invitation<'_> {
                     "strategy": {"type": "Recreate"},
                     "selector": {"matchLabels": {"app.kubernetes.io/name": name}},
                     "template": {
-                        "metadata": {"labels": {"app.kubernetes.io/name": name}},
+                        "metadata": {
+                            "labels": {"app.kubernetes.io/name": name},
+                            // Another registration is another pod: an agent reads its token when it starts.
+                            "annotations": {"fleet.cpaas.io/registration": self.token_hash},
+                        },
                         "spec": {
                             "serviceAccountName": name,
                             "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -143,6 +149,7 @@ mod tests {
         let invitation = Invitation {
             cluster: &"eu-1".parse().unwrap(),
             token: "tok",
+            token_hash: "5d9e",
             hub: "127.0.0.1:8443",
             authority_pem: authority.certificate_pem(),
             pin: authority.pin(),

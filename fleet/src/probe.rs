@@ -13,9 +13,9 @@ use tokio::time::timeout;
 use tunnel_protocol::{ApiHealth, Health, NodeCount, Target};
 
 use crate::Inner;
-use crate::api::{Body, ClusterApi, collect, full};
 use crate::error::ProbeError;
 use crate::version::version_gate;
+use lib_kubernetes::{Body, ClusterApi, collect, full};
 
 const SMALL: usize = 64 * 1024;
 const PAGE: usize = 8 * 1024 * 1024;

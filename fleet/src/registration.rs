@@ -26,7 +26,7 @@ use tunnel_protocol::{AGENTS_GROUP, agent_user, cluster_of_agent};
 
 use crate::error::{AgentRefused, Error};
 use crate::import::{cluster_name, display_name, object, owned_secret};
-use crate::{Caller, Fleet, manifest};
+use crate::{Caller, Fleet, Inner, manifest};
 
 /// How long a token may wait.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -77,6 +77,7 @@ impl Fleet {
         let invitation = manifest::Invitation {
             cluster: &name,
             token: &token.0,
+            token_hash: &hash(&token.0),
             hub,
             authority_pem: authority.certificate_pem(),
             pin: authority.pin(),
@@ -223,6 +224,13 @@ impl Fleet {
     }
 }
 
+impl Inner {
+    /// Until when a cluster's token may be spent; `None` when there is none.
+    pub(crate) async fn token_expiry(&self, cluster: &str) -> Result<Option<Timestamp>, kube::Error> {
+        Ok(self.secrets().get_opt(&token_name(cluster)).await?.as_ref().and_then(expiry))
+    }
+}
+
 /// Registered, and with which key. An annotation that is no key is nobody's.
 pub(crate) fn known_key(cluster: &Cluster) -> Option<SpkiPin> {
     let text = cluster.metadata.annotations.as_ref()?.get(AGENT_KEY)?;
@@ -238,8 +246,11 @@ pub(crate) fn known_key(cluster: &Cluster) -> Option<SpkiPin> {
 fn is_spendable(secret: &Secret, token: &str, now: Timestamp) -> bool {
     // Both are hashes: how long the comparison takes says nothing about the token.
     let right = text(secret, "hash").is_some_and(|stored| stored == hash(token));
-    let expires: Option<Timestamp> = text(secret, "expires").and_then(|text| text.parse().ok());
-    right && expires.is_some_and(|expires| now < expires)
+    right && expiry(secret).is_some_and(|expires| now < expires)
+}
+
+fn expiry(secret: &Secret) -> Option<Timestamp> {
+    text(secret, "expires")?.parse().ok()
 }
 
 fn token_name(cluster: &str) -> String {

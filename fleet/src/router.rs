@@ -13,10 +13,10 @@ use tokio::time::timeout;
 use tunnel_protocol::Target;
 
 use crate::access::Access;
-use crate::api::{Body, BoxError, ClusterApi, boxed};
 use crate::error::{NoAccess, SendError};
 use crate::import::credential_name;
 use crate::{Caller, Fleet, Inner, direct};
+use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
 
 /// How long a cluster may take to begin its answer. API servers give up after 60 s themselves.
 const ANSWER: Duration = Duration::from_secs(65);
@@ -80,6 +80,15 @@ impl Inner {
             // Only the hub is in this process, whatever somebody wrote into an object.
             Some(Connection::InProcess) | None => Err(unreachable("it does not say how it is reached".into())),
         }
+    }
+
+    /// The hub's API for the hub's own controllers.
+    pub(crate) fn hub_itself(&self) -> ClusterApi {
+        let hub = self.hub.clone();
+        ClusterApi::from_fn(move |mut request| {
+            Caller::controllers().impersonate(request.headers_mut());
+            hub.send(request)
+        })
     }
 
     pub(crate) fn through_tunnel(

@@ -32,7 +32,7 @@ pub(crate) async fn may(chain: &Chain, caller: &Caller, verb: &str, cluster: Opt
 }
 
 async fn ask(chain: &Chain, caller: &Caller, spec: SelfSubjectAccessReviewSpec) -> Result<bool, Refusal> {
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(chain.hub.fleet.hub().client_as(caller.clone()));
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(caller.clone().client_of(chain.hub.fleet.hub()));
     let review = SelfSubjectAccessReview { spec, ..Default::default() };
     let answer = reviews.create(&PostParams::default(), &review).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))

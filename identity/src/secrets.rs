@@ -23,8 +23,12 @@ pub(crate) fn api(client: &Client) -> Api<Secret> {
     Api::namespaced(client.clone(), NAMESPACE)
 }
 
+/// Whoever has installed the hub has made it already, and then its controllers may look at it and no more.
 pub(crate) async fn ensure_namespace(client: &Client) -> Result<(), Error> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
+    if namespaces.get_opt(NAMESPACE).await.map_err(Error::hub("look for the platform's namespace"))?.is_some() {
+        return Ok(());
+    }
     let metadata = ObjectMeta { name: Some(NAMESPACE.into()), ..Default::default() };
     match namespaces.create(&PostParams::default(), &Namespace { metadata, ..Default::default() }).await {
         Err(error) if !is(&error, 409) => Err(Error::hub("make the platform's namespace")(error)),

@@ -11,7 +11,7 @@ use tunnel_protocol::registration::{REGISTER_PATH, RENEW_PATH};
 
 use crate::support::*;
 
-async fn member() -> agent::MemberApi {
+async fn member() -> agent::ClusterApi {
     RawMember::start(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.api()
 }
 
@@ -73,13 +73,42 @@ async fn the_certificate_of_another_cluster_is_not_used() {
     let store = DirectoryStore::new(dir.path());
     let strange = Subject::new("acp:agent:two", ["acp:agents"]);
     store.save(&hub.authority.issue(&Leaf::Client(strange.clone())).unwrap()).await.unwrap();
-    let agent = hub.config(Some("token")).build(member().await, Arc::new(store));
+    let agent = hub.config(None).build(member().await, Arc::new(store.clone()));
     let error = timeout(SOON, agent.run(Drain::new())).await.unwrap().unwrap_err();
     assert!(matches!(&error, Error::Enroll(EnrollError::OtherCluster { found, .. }) if *found == strange), "{error:?}");
+    // A token says that the member has been registered under this name.
+    start(hub.config(Some("token")).build(member().await, Arc::new(store.clone())), &Drain::new());
+    hub.connected().await;
+    assert_eq!(store.load().await.unwrap().unwrap().identity().unwrap().subject(), subject());
 }
 
 #[tokio::test]
-async fn an_old_certificate_is_renewed_for_the_same_key() {
+async fn a_cluster_that_was_registered_again_takes_the_new_token() {
+    let hub = Hub::start(&["first", "second"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::new(dir.path());
+    let run = async |token| {
+        let drain = Drain::new();
+        start(hub.config(Some(token)).build(member().await, Arc::new(store.clone())), &drain);
+        hub.connected().await;
+        let _ = drain.drain(SOON).await;
+        hub.disconnected().await;
+        store.load().await.unwrap().unwrap().identity().unwrap().spki
+    };
+    let key = run("first").await;
+    assert_eq!(run("first").await, key, "a restart keeps the key, and the spent token does no harm");
+    hub.forget_agents();
+    assert_ne!(run("second").await, key);
+    // With a token that buys nothing, the agent keeps what it has.
+    hub.forget_agents();
+    let key = store.load().await.unwrap().unwrap().identity().unwrap().spki;
+    assert_eq!(run("third").await, key);
+    let asked = [REGISTER_PATH, RENEW_PATH, RENEW_PATH, REGISTER_PATH, RENEW_PATH, REGISTER_PATH];
+    assert_eq!(*hub.asked.lock().unwrap(), asked);
+}
+
+#[tokio::test]
+async fn case_85_an_old_certificate_is_renewed_while_the_agent_runs() {
     let hub = Hub::start(&[]).await;
     let dir = tempfile::tempdir().unwrap();
     let store = DirectoryStore::new(dir.path());
@@ -103,6 +132,13 @@ async fn an_old_certificate_is_renewed_for_the_same_key() {
     assert_eq!(renewed.identity().unwrap().spki, old.identity().unwrap().spki);
     hub.connected().await;
     assert_eq!(*hub.asked.lock().unwrap(), [RENEW_PATH]);
+    // The next tunnel is opened with it; nothing was restarted.
+    let opened = hub.shown.lock().unwrap().len();
+    hub.sessions.forget(&cluster());
+    hub.connected().await;
+    let shown = hub.shown.lock().unwrap();
+    assert!(shown.len() > opened);
+    assert_eq!(shown.last(), Some(renewed.certificate()));
 }
 
 #[tokio::test]

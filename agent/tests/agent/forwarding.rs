@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use agent::{Body, MemberApi};
+use agent::{Body, ClusterApi};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
@@ -197,7 +197,7 @@ async fn upgrades_carry_bytes_both_ways() {
 #[tokio::test]
 async fn a_member_that_is_down_is_a_503() {
     let hub = Hub::start(&["token"]).await;
-    let nowhere = MemberApi::https(&kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+    let nowhere = ClusterApi::https(&kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let _agent = connect(&hub, nowhere).await;
     let answer = raw(&hub, b"GET /api HTTP/1.1\r\nhost: x\r\nImpersonate-User: a\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"reason\":\"ServiceUnavailable\""), "{answer}");
@@ -223,7 +223,7 @@ async fn a_request_that_hangs_ends_when_the_hub_gives_up() {
     let member = RawMember::start(b"").await;
     let _agent = connect(&hub, member.api()).await;
     let request = Request::get("/slow").header("Impersonate-User", "a").body(Empty::<Bytes>::new()).unwrap();
-    let late = hub.sessions.send(&cluster(), Target::KubernetesApi, request, Duration::from_millis(200)).await;
+    let late = hub.sessions.send(&cluster(), Target::KubernetesApi, request, Duration::from_secs(2)).await;
     assert!(matches!(late, Err(tunnel_hub::SendError::Deadline { .. })), "{late:?}");
     let _closed = timeout(SOON, member.closed.acquire()).await.unwrap().unwrap();
 }
@@ -244,7 +244,7 @@ impl http_body::Body for Channelled {
 async fn case_13_a_reader_who_stops_stops_the_member() {
     let produced = Arc::new(AtomicU64::new(0));
     let counter = produced.clone();
-    let member = MemberApi::in_process(tower::service_fn(move |request: Request<Body>| {
+    let member = ClusterApi::in_process(tower::service_fn(move |request: Request<Body>| {
         let counter = counter.clone();
         async move {
             // The agent's own looks are not counted.

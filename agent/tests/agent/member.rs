@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent::{CredentialStore, MemberApi, SecretStore};
+use agent::{ClusterApi, CredentialStore, SecretStore};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::{ApiServer, Running};
 use bytes::Bytes;
@@ -42,7 +42,7 @@ async fn ask(hub: &Hub, user: &str, groups: &[&str], method: Method, path: &str,
 async fn users_have_their_own_rights_and_not_the_agents() {
     let member = member().await;
     let hub = Hub::start(&["token"]).await;
-    let _agent = connect(&hub, MemberApi::in_process(member.service_as(agent_user()))).await;
+    let _agent = connect(&hub, ClusterApi::in_process(member.service_as(agent_user()))).await;
     let path = "/api/v1/namespaces";
     let shop = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"shop"}}"#;
     let (code, text) = ask(&hub, "jane", &[], Method::POST, path, shop).await;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use agent::{Body, MemberApi};
+use agent::{Body, ClusterApi};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
@@ -55,7 +55,7 @@ fn answer(path: &str) -> (u16, &'static str) {
 
 #[tokio::test]
 async fn health_is_what_the_member_says() {
-    let member = MemberApi::in_process(tower::service_fn(|request: Request<Body>| async move {
+    let member = ClusterApi::in_process(tower::service_fn(|request: Request<Body>| async move {
         assert!(!request.headers().contains_key("impersonate-user"));
         let (code, body) = answer(request.uri().path_and_query().unwrap().as_str());
         let response = Response::builder().status(code).body(Full::new(Bytes::from(body))).unwrap();
@@ -74,7 +74,7 @@ async fn health_is_what_the_member_says() {
 
 #[tokio::test]
 async fn a_member_that_is_down_is_reported_as_such() {
-    let nowhere = MemberApi::https(&kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+    let nowhere = ClusterApi::https(&kube::Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
     let hub = Hub::start(&["token"]).await;
     let _agent = connect(&hub, nowhere).await;
     let reached = |health: &Health| health.api.message.as_deref().is_some_and(|text| text.contains("could not reach"));

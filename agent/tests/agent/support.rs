@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use agent::{Agent, Config, DirectoryStore, HubAddress, MemberApi, Token};
+use agent::{Agent, ClusterApi, Config, DirectoryStore, HubAddress, Token};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Authority, ClientVerification, Leaf, PeerIdentity, SigningRequest, Subject, Trust, server_config};
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -43,7 +44,10 @@ pub(crate) struct Hub {
     pub(crate) address: SocketAddr,
     pub(crate) sessions: Sessions,
     pub(crate) asked: Asked,
+    /// The certificates that tunnels were opened with, in order.
+    pub(crate) shown: Arc<Mutex<Vec<CertificateDer<'static>>>>,
     tokens: Arc<Mutex<Vec<String>>>,
+    knows_agents: Arc<Mutex<bool>>,
     drain: Drain,
 }
 
@@ -55,7 +59,9 @@ impl Hub {
             address: listener.local_addr().unwrap(),
             sessions: Sessions::new(tunnel_hub::Config::default()),
             asked: Asked::default(),
+            shown: Arc::default(),
             tokens: Arc::new(Mutex::new(tokens.iter().map(|token| (*token).to_owned()).collect())),
+            knows_agents: Arc::new(Mutex::new(true)),
             drain: Drain::new(),
         };
         let credential = hub.authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
@@ -80,6 +86,8 @@ impl Hub {
     async fn serve(self, stream: TlsStream<TcpStream>) {
         if stream.get_ref().1.alpn_protocol() == Some(ALPN) {
             let peer = Peer::of(&stream).unwrap();
+            let certificate = stream.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned();
+            self.shown.lock().unwrap().push(certificate);
             self.sessions.serve(&peer, stream).await.unwrap();
             return;
         }
@@ -96,8 +104,12 @@ impl Hub {
         self.asked.lock().unwrap().push(path.clone());
         let bearer = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
         let allowed = match path.as_str() {
-            REGISTER_PATH => bearer.is_some_and(|bearer| self.spend(bearer.strip_prefix("Bearer ").unwrap())),
-            RENEW_PATH => bearer.is_none() && peer == Some(subject()),
+            REGISTER_PATH => {
+                let good = bearer.is_some_and(|bearer| self.spend(bearer.strip_prefix("Bearer ").unwrap()));
+                *self.knows_agents.lock().unwrap() |= good;
+                good
+            }
+            RENEW_PATH => bearer.is_none() && peer == Some(subject()) && *self.knows_agents.lock().unwrap(),
             _ => false,
         };
         if !allowed {
@@ -133,10 +145,23 @@ impl Hub {
         config
     }
 
+    /// As when the cluster is removed: no agent's certificate is good any more.
+    pub(crate) fn forget_agents(&self) {
+        *self.knows_agents.lock().unwrap() = false;
+    }
+
+    pub(crate) async fn disconnected(&self) {
+        self.await_connection(|connection| !matches!(connection, Connection::Connected { .. })).await;
+    }
+
     pub(crate) async fn connected(&self) {
+        self.await_connection(|connection| matches!(connection, Connection::Connected { .. })).await;
+    }
+
+    async fn await_connection(&self, wanted: impl Fn(Connection) -> bool) {
         let mut changes = self.sessions.changes();
         timeout(SOON, async {
-            while !matches!(self.sessions.connection(&cluster()), Connection::Connected { .. }) {
+            while !wanted(self.sessions.connection(&cluster())) {
                 changes.recv().await.unwrap();
             }
         })
@@ -156,7 +181,7 @@ pub(crate) fn start(agent: Agent, drain: &Drain) {
     drain.spawn(async move { agent.run(inner).await.unwrap() });
 }
 
-pub(crate) async fn connect(hub: &Hub, member: MemberApi) -> Running {
+pub(crate) async fn connect(hub: &Hub, member: ClusterApi) -> Running {
     let (drain, dir) = (Drain::new(), tempfile::tempdir().unwrap());
     let agent = hub.config(Some("token")).build(member, Arc::new(DirectoryStore::new(dir.path())));
     start(agent, &drain);
@@ -216,9 +241,9 @@ impl RawMember {
         }
     }
 
-    pub(crate) fn api(&self) -> MemberApi {
+    pub(crate) fn api(&self) -> ClusterApi {
         let url = format!("http://{}", self.address).parse().unwrap();
-        MemberApi::https(&kube::Config::new(url)).unwrap()
+        ClusterApi::https(&kube::Config::new(url)).unwrap()
     }
 
     pub(crate) fn seen(&self) -> String {

@@ -5,14 +5,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{Config, CredentialStore, DirectoryStore, HubAddress, MemberApi, SecretStore, Token};
+use agent::{ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, SecretStore, Token};
 use anyhow::{Context, bail};
 use clap::Args;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{SpkiPin, Trust};
+use tokio::time::timeout;
 
-use crate::asked_to_stop;
+use crate::{asked_to_stop, kubeconfig};
 
 /// How long streams may take to finish when the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -45,11 +46,30 @@ pub(crate) struct Agent {
     data_dir: Option<PathBuf>,
 }
 
+/// Runs an agent until it ends by itself, or until `stop` is over and its streams have had `patience` to finish.
+pub(crate) async fn serve(
+    agent: ::agent::Agent,
+    stop: impl Future<Output = ()>,
+    patience: Duration,
+) -> Result<(), ::agent::Error> {
+    let drain = Drain::new();
+    let run = agent.run(drain.clone());
+    tokio::pin!(run);
+    tokio::select! {
+        ended = &mut run => ended,
+        () = stop => {
+            // Streams can only finish while the tunnel is driven.
+            let (ended, _) = tokio::join!(timeout(patience, run), drain.drain(patience));
+            ended.unwrap_or(Ok(()))
+        }
+    }
+}
+
 impl Agent {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let config = self.config(|path| std::fs::read(path))?;
         let access = self.access().await?;
-        let member = MemberApi::https(&access).context("could not use the cluster's address and credentials")?;
+        let member = ClusterApi::https(&access).context("could not use the cluster's address and credentials")?;
         let store: Arc<dyn CredentialStore> = match &self.data_dir {
             Some(dir) => Arc::new(DirectoryStore::new(dir)),
             None => {
@@ -57,29 +77,16 @@ impl Agent {
                 Arc::new(SecretStore::new(kube::Client::try_from(access)?, namespace, name))
             }
         };
-        let drain = Drain::new();
         let agent = config.build(member, store);
         println!("agent of {} for {}", self.cluster, self.hub);
-        let ended = agent.run(drain.clone());
-        tokio::select! {
-            ended = ended => ended.context("the agent stopped")?,
-            stop = asked_to_stop() => {
-                stop?;
-                let _ = drain.drain(DRAIN).await;
-            }
-        }
-        Ok(())
+        let mut stopped = Ok(());
+        serve(agent, async { stopped = asked_to_stop().await }, DRAIN).await.context("the agent stopped")?;
+        stopped
     }
 
     async fn access(&self) -> anyhow::Result<kube::Config> {
         match &self.kubeconfig {
-            Some(path) => {
-                let read = kube::config::Kubeconfig::read_from(path)
-                    .with_context(|| format!("could not read the kubeconfig {}", path.display()))?;
-                Ok(kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
-                    .await
-                    .with_context(|| format!("could not use the kubeconfig {}", path.display()))?)
-            }
+            Some(path) => kubeconfig::access(path).await,
             None => kube::Config::infer().await.context("no cluster to be the agent of: give --kubeconfig FILE"),
         }
     }

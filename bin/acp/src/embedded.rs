@@ -25,6 +25,10 @@ use tokio::net::TcpListener;
 /// How long parts may take to finish when the process stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The most that a cluster's data may take. More is refused with words, before the disk is full and takes other things
+/// down; etcd has the same bound.
+const STORE_BYTES: u64 = 2 << 30;
+
 pub(crate) struct EmbeddedConfig {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
@@ -46,9 +50,12 @@ impl Embedded {
         let dir = &config.data_dir;
         create_private_dir(dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
         let store: Arc<dyn Store> = Arc::new(
-            EmbeddedStore::open(dir.join("store"), store_embedded::Options::default())
-                .await
-                .context("could not open the store")?,
+            EmbeddedStore::open(
+                dir.join("store"),
+                store_embedded::Options { max_bytes: Some(STORE_BYTES), ..store_embedded::Options::default() },
+            )
+            .await
+            .context("could not open the store")?,
         );
         let authority = Authority::load_or_create(&dir.join("pki"), &format!("acp {} authority", config.name))
             .context("could not load the certificate authority")?;

@@ -5,21 +5,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use agent::HubAddress;
+use anyhow::{Context, bail};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
-use fleet::{AddressPolicy, ClusterApi, Fleet, SystemResolver};
+use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
 use identity::Identity;
 use lib_drain::Drain;
 use lib_tls::{Authority, Kubeconfig, Leaf, Subject, create_private_dir, write_private};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tunnel_hub::Sessions;
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
-use crate::{asked_to_stop, assets, programs};
+use crate::{asked_to_stop, assets, kubeconfig, programs};
 
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long the hub's own cluster may take to answer when the hub starts.
+const REACH: Duration = Duration::from_secs(15);
+
+/// Who prepares the embedded API server.
+const INSTALLER: &str = "acp:hub:installer";
+/// As whom requests of people arrive there, each in its sender's name.
+const DOOR: &str = "acp:hub:gateway";
 
 #[derive(Args)]
 pub(crate) struct HubCommand {
@@ -31,8 +40,8 @@ pub(crate) struct HubCommand {
     listen: SocketAddr,
     /// Under which host and port agents and people reach the hub, when that is not where it listens.
     #[arg(long, value_name = "HOST:PORT")]
-    public_address: Option<String>,
-    /// Run on this Kubernetes instead of the embedded one.
+    public_address: Option<HubAddress>,
+    /// Run on this Kubernetes instead of the embedded one; the user that the file names needs the rights of cluster-admin.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Allow importing clusters at loopback addresses, as on a developer's machine.
@@ -43,15 +52,19 @@ pub(crate) struct HubCommand {
 impl HubCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let listener = listen(self.listen).await?;
+        let public = self.public_address.is_some();
         let hub = Hub::start(HubConfig {
             data_dir: self.data_dir,
             listener,
-            public_address: self.public_address,
+            public_address: self.public_address.map(|address| address.to_string()),
             kubeconfig: self.kubeconfig,
             allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
         })
         .await?;
         hub.announce();
+        if self.listen.ip().is_unspecified() && !public {
+            eprintln!("note: clusters are told to dial {}; give --public-address if they are elsewhere", hub.address);
+        }
         asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         hub.stop().await;
@@ -80,13 +93,17 @@ pub(crate) struct Hub {
 
 /// The Kubernetes API that the hub keeps everything in.
 struct Ground {
-    client: kube::Client,
+    /// Under an identity that may speak for others.
     api: ClusterApi,
     embedded: Option<Embedded>,
 }
 
 impl Hub {
     pub(crate) async fn start(config: HubConfig) -> anyhow::Result<Self> {
+        let foreign = match &config.kubeconfig {
+            Some(path) => Some(foreign(path).await?),
+            None => None,
+        };
         let dir = config.data_dir.clone();
         create_private_dir(&dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
         let local = config.listener.local_addr()?;
@@ -95,9 +112,13 @@ impl Hub {
             Authority::load_or_create(&dir.join("pki"), "acp hub authority")
                 .context("could not load the hub's certificate authority")?,
         );
-        let ground = ground(&config).await?;
+        let ground = match foreign {
+            Some(ground) => ground,
+            None => embedded(&config).await?,
+        };
         let drain = Drain::new();
-        let identity = Identity::start(ground.client.clone(), identity::Config::default(), &drain)
+        let controllers = Caller::controllers().client_of(&ground.api);
+        let identity = Identity::start(controllers, identity::Config::default(), &drain)
             .await
             .context("could not load people and sessions")?;
         let password = identity.ensure_first_administrator().await.context("could not make the first administrator")?;
@@ -114,7 +135,6 @@ impl Hub {
                 addresses: AddressPolicy { allow_loopback: config.allow_loopback, denied: Vec::new() },
             },
             fleet::Parts {
-                client: ground.client.clone(),
                 hub: ground.api,
                 sessions: sessions.clone(),
                 authority: authority.clone(),
@@ -173,30 +193,49 @@ impl Hub {
     }
 }
 
-async fn ground(config: &HubConfig) -> anyhow::Result<Ground> {
-    let Some(path) = &config.kubeconfig else {
-        let embedded = Embedded::start(EmbeddedConfig {
-            name: "hub".into(),
-            data_dir: config.data_dir.join("hub"),
-            version: KubernetesVersion::default(),
-            nodes: 0,
-            programs: None,
-        })
-        .await?;
-        let client = embedded.server.client(User::new("acp:hub:controllers", [MASTERS]));
-        // Requests of people arrive here under their own name: whoever passes them on may impersonate.
-        let api = ClusterApi::in_process(embedded.server.service_as(User::new("acp:hub:gateway", [MASTERS])));
-        return Ok(Ground { client, api, embedded: Some(embedded) });
-    };
-    let read = kube::config::Kubeconfig::read_from(path)
-        .with_context(|| format!("could not read the kubeconfig {}", path.display()))?;
-    let access = kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
-        .await
-        .with_context(|| format!("could not use the kubeconfig {}", path.display()))?;
-    let client = kube::Client::try_from(access.clone()).context("could not make a client of the hub's cluster")?;
-    client.apiserver_version().await.context("could not reach the hub's cluster")?;
-    let api = ClusterApi::https(&access).context("could not use the address of the hub's cluster")?;
-    Ok(Ground { client, api, embedded: None })
+/// The embedded API server, whose administrator is this process.
+async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
+    let embedded = Embedded::start(EmbeddedConfig {
+        name: "hub".into(),
+        data_dir: config.data_dir.join("hub"),
+        version: KubernetesVersion::default(),
+        nodes: 0,
+        programs: None,
+    })
+    .await?;
+    let installer = ClusterApi::in_process(embedded.server.service_as(User::new(INSTALLER, [MASTERS])));
+    tokio::try_join!(fleet::install(&installer), fleet::allow_impersonation(&installer, DOOR))
+        .context("could not prepare the hub's API server")?;
+    let nobody_else: [&str; 0] = [];
+    let api = ClusterApi::in_process(embedded.server.service_as(User::new(DOOR, nobody_else)));
+    Ok(Ground { api, embedded: Some(embedded) })
+}
+
+/// A Kubernetes that somebody else runs. Nothing is changed there, or here, before it is known to work.
+async fn foreign(path: &Path) -> anyhow::Result<Ground> {
+    let file = path.display();
+    let access = kubeconfig::access(path).await?;
+    let server = access.cluster_url.clone();
+    let api = ClusterApi::https(&access)
+        .with_context(|| format!("could not use the credentials of the kubeconfig {file}"))?;
+    match timeout(REACH, api.client().apiserver_version()).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
+            bail!("the hub's cluster at {server} refused the credentials of the kubeconfig {file}: {}", status.message)
+        }
+        Ok(Err(error)) => return Err(error).with_context(|| format!("could not reach the hub's cluster at {server}")),
+        Err(_) => bail!("the hub's cluster at {server} did not answer within {} s", REACH.as_secs()),
+    }
+    let missing = fleet::missing_rights(&api).await.with_context(|| format!("could not ask {server} for rights"))?;
+    if !missing.is_empty() {
+        bail!(
+            "the identity of the kubeconfig {file} may not do on {server} what the hub needs: {}; \
+             give it these rights, as the ClusterRole cluster-admin does",
+            missing.join(", ")
+        );
+    }
+    fleet::install(&api).await.with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
+    Ok(Ground { api, embedded: None })
 }
 
 fn write_admin_kubeconfig(authority: &Authority, path: &Path, server: &str) -> anyhow::Result<()> {

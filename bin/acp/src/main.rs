@@ -9,6 +9,7 @@ mod apiserver;
 mod assets;
 mod embedded;
 mod hub;
+mod kubeconfig;
 mod programs;
 mod up;
 

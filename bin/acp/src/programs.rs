@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use agent::{MemberApi, SecretStore};
+use agent::{ClusterApi, SecretStore};
 use apiserver_access::User;
 use apiserver_server::Running;
 use clap::Parser;
-use lib_drain::Drain;
 use sandbox::{Program, ProgramContext, Programs};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, serve};
+
+/// How long streams may take to finish when the pod is stopped.
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// The image that registration manifests name.
 pub(crate) const AGENT_IMAGE: &str = "acp/agent";
@@ -63,14 +66,7 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
     );
     let (secret_namespace, secret) = SecretStore::DEFAULT;
     let store = SecretStore::new(server.client(user.clone()), secret_namespace, secret);
-    let agent = config.build(MemberApi::in_process(server.service_as(user)), Arc::new(store));
+    let agent = config.build(ClusterApi::in_process(server.service_as(user)), Arc::new(store));
     context.log("the agent runs in this process, for a simulated kubelet");
-    let drain = Drain::new();
-    tokio::select! {
-        ended = agent.run(drain.clone()) => ended?,
-        () = context.token.cancelled() => {
-            let _ = drain.drain(std::time::Duration::from_secs(2)).await;
-        }
-    }
-    Ok(())
+    Ok(serve(agent, context.token.cancelled(), DRAIN).await?)
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api_types::cluster::{Cluster, Connection};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
@@ -22,7 +23,7 @@ pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
         return waiting("InvalidName", "The name is not one of a cluster.");
     };
     if name.is_global() {
-        return by_address(Link::InProcess, probe::ask(&inner.hub, LOOK).await);
+        return by_address(Link::InProcess, probe::ask(&inner.hub_itself(), LOOK).await);
     }
     match Connection::of(cluster) {
         Some(Connection::Tunnel) => through_tunnel(inner, cluster, &name).await,
@@ -39,7 +40,7 @@ pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
 async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) -> Observed {
     if !matches!(inner.sessions.connection(name), tunnel_hub::Connection::Connected { .. }) {
         return match known_key(cluster) {
-            None => waiting("WaitingForAgent", "No agent has connected yet."),
+            None => unregistered(inner, cluster).await,
             Some(_) => lost("TunnelClosed", "The agent is not connected."),
         };
     }
@@ -53,6 +54,18 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         }
         // The tunnel may have closed meanwhile, or the agent does not answer: nothing is known.
         Err(error) => lost("AgentSilent", &chain(&error).to_string()),
+    }
+}
+
+/// No agent has spent the token yet. Once it has expired, waiting longer is of no use, and that is worth saying.
+async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
+    match inner.token_expiry(&cluster.name_any()).await {
+        Ok(Some(expires)) if expires <= Timestamp::now() => waiting(
+            "RegistrationExpired",
+            &format!("The registration token expired at {expires:.0}; remove the cluster and register it again."),
+        ),
+        Ok(_) => waiting("WaitingForAgent", "No agent has connected yet."),
+        Err(error) => waiting("WaitingForAgent", &format!("No agent has connected yet ({}).", chain(&error))),
     }
 }
 

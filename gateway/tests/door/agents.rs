@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use agent::{Config, DirectoryStore, HubAddress, MemberApi, Token};
+use agent::{ClusterApi, Config, DirectoryStore, HubAddress, Token};
 use apiserver_access::{MASTERS, User};
 use harness::TestCluster;
 use lib_drain::Drain;
@@ -62,7 +62,7 @@ async fn a_cluster_registers_is_used_and_removed() {
     let hub: HubAddress = door.address.to_string().parse().unwrap();
     let mut config = Config::new("edge".parse().unwrap(), hub, Trust::Pin(door.authority.pin()));
     config.token = Some(Token::new(registration["token"].as_str().unwrap()));
-    let api = MemberApi::in_process(member.server.service_as(User::new("agent", [MASTERS])));
+    let api = ClusterApi::in_process(member.server.service_as(User::new("agent", [MASTERS])));
     let agent = config.build(api, Arc::new(DirectoryStore::new(folder.path())));
     let drain = Drain::new();
     let owner = drain.clone();

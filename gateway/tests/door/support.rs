@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use apiserver_access::{MASTERS, User};
-use fleet::{AddressPolicy, ClusterApi, Fleet, Resolve, SystemResolver};
+use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Resolve, SystemResolver};
 use gateway::{Asset, Assets, Hub};
 use harness::TestCluster;
 use identity::{FIRST_ADMINISTRATOR, Identity};
@@ -58,15 +58,18 @@ impl Door {
     pub(crate) async fn over(cluster: TestCluster, addresses: AddressPolicy, resolver: Arc<dyn Resolve>) -> Self {
         let drain = Drain::new();
         let authority = Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap());
-        let client = cluster.server.client(User::new("acp:hub:controllers", [MASTERS]));
-        let identity = Identity::start(client.clone(), identity::Config::default(), &drain).await.unwrap();
+        let installer = ClusterApi::in_process(cluster.server.service_as(User::new("installer", [MASTERS])));
+        fleet::install(&installer).await.unwrap();
+        fleet::allow_impersonation(&installer, "acp:hub:gateway").await.unwrap();
+        let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0])));
+        let client = Caller::controllers().client_of(&hub);
+        let identity = Identity::start(client, identity::Config::default(), &drain).await.unwrap();
         let password = identity.ensure_first_administrator().await.unwrap().unwrap();
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [MASTERS])));
         let config = fleet::Config { hub_address: address.to_string(), agent_image: "acp/agent".into(), addresses };
-        let parts = fleet::Parts { client, hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
+        let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
         let hub = Hub {
             identity,

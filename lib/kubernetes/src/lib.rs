@@ -1,11 +1,13 @@
 //! A cluster's Kubernetes API as something that takes requests, wherever it is.
+//!
+//! The API server may be in this process, behind HTTPS, or at the far end of whatever [`ClusterApi::from_fn`] wraps: who
+//! sends requests cannot tell. Nothing here decides in whose name a request is made.
 
-use std::convert::Infallible;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::future::BoxFuture;
-use http::{Request, Response, Version};
+use http::{HeaderMap, Request, Response, Version};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -16,16 +18,14 @@ use kube::client::ConfigExt;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
-use crate::Caller;
-
 /// An error of whatever is underneath.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Bodies, which stream.
 pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
-/// An answer to come.
-pub type Answer = BoxFuture<'static, Result<Response<Body>, BoxError>>;
+/// An answer to come. Dropping it gives up.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 
 /// A Kubernetes API. Bodies stream both ways. Whoever answers 101 puts its end of the stream, a `hyper` `OnUpgrade`, into
 /// the response's extensions: the caller of [`ClusterApi::send`] owns both ends, and decides when the stream is over.
@@ -33,21 +33,24 @@ pub type Answer = BoxFuture<'static, Result<Response<Body>, BoxError>>;
 pub struct ClusterApi(BoxCloneSyncService<Request<Body>, Response<Body>, BoxError>);
 
 impl ClusterApi {
-    /// An API in this process. Its privileges are the caller's affair: requests impersonate.
+    /// An API in this process. Its privileges are the caller's affair.
     pub fn in_process<S, B>(service: S) -> Self
     where
-        S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
+        S: Service<Request<Body>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Error: Into<BoxError>,
         S::Future: Send + 'static,
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(BoxCloneSyncService::new(
-            service.map_response(|response| response.map(boxed)).map_err(|never| match never {}),
-        ))
+        let service = service.map_response(|response: Response<B>| response.map(boxed)).map_err(Into::into);
+        Self(BoxCloneSyncService::new(service))
     }
 
-    /// An API behind HTTPS, with the address, trust and credentials of a kubeconfig that the operator gave. Redirects are
+    /// An API behind HTTPS, with the address, trust and credentials of a kubeconfig or of a service account. Redirects are
     /// not followed.
+    ///
+    /// # Errors
+    /// When the configuration's certificates or credentials cannot be used.
     pub fn https(config: &kube::Config) -> Result<Self, kube::Error> {
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
@@ -59,16 +62,16 @@ impl ClusterApi {
             .pool_max_idle_per_host(16)
             .build(config.rustls_https_connector_with_connector(connector)?);
         let service = ServiceBuilder::new()
+            .map_request(|mut request: Request<Body>| {
+                // Upgrades need it, and a watch that stops reading must not stop others.
+                *request.version_mut() = Version::HTTP_11;
+                request
+            })
             .layer(config.base_uri_layer())
             .option_layer(config.auth_layer()?)
             .map_err(BoxError::from)
             .service(client);
-        let service = service.map_request(|mut request: Request<Body>| {
-            // Upgrades need it, and a watch that stops reading must not stop others.
-            *request.version_mut() = Version::HTTP_11;
-            request
-        });
-        Ok(Self(BoxCloneSyncService::new(service.map_response(|response| response.map(boxed)))))
+        Ok(Self::in_process(service))
     }
 
     /// Anything that answers requests.
@@ -79,17 +82,25 @@ impl ClusterApi {
         Self(BoxCloneSyncService::new(tower::service_fn(send)))
     }
 
-    /// Sends one request.
+    /// Sends one request and waits for the head of the answer.
     pub fn send(&self, request: Request<Body>) -> Answer {
         Box::pin(self.0.clone().oneshot(request))
     }
 
-    /// A typed client whose every request is made in the caller's name.
-    pub fn client_as(&self, caller: Caller) -> kube::Client {
+    /// A typed client under the API's own identity.
+    pub fn client(&self) -> kube::Client {
+        self.client_with(|_| {})
+    }
+
+    /// A typed client whose every request gets these headers before it goes out.
+    pub fn client_with<F>(&self, headers: F) -> kube::Client
+    where
+        F: Fn(&mut HeaderMap) + Clone + Send + Sync + 'static,
+    {
         let api = self.clone();
         let service = tower::service_fn(move |request: Request<kube::client::Body>| {
             let mut request = request.map(boxed);
-            caller.impersonate(request.headers_mut());
+            headers(request.headers_mut());
             api.send(request)
         });
         kube::Client::new(service, "default")
@@ -122,6 +133,9 @@ pub enum BodyError {
 }
 
 /// A whole body of at most `limit` bytes. More is not kept.
+///
+/// # Errors
+/// When there is more, or the body breaks off.
 pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, BodyError> {
     if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > limit {
         return Err(BodyError::TooLong(limit));

@@ -1,0 +1,201 @@
+//! The hub's own parts have the rights that their work takes, and no others.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use api_types::Cluster;
+use api_types::cluster::AGENT_KEY;
+use apiserver_access::{MASTERS, User};
+use fleet::{AddressPolicy, CONTROLLERS, Caller, ClusterApi, Fleet, NAMESPACE, RegistrationRequest, SystemResolver};
+use harness::TestCluster;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use lib_drain::Drain;
+use lib_tls::{Authority, SigningRequest, Subject};
+use serde_json::json;
+use tunnel_hub::Sessions;
+use tunnel_protocol::registration::CertificateRequest;
+use tunnel_protocol::{AGENTS_GROUP, agent_user};
+
+const SOON: Duration = Duration::from_secs(20);
+const DOOR: &str = "acp:hub:gateway";
+
+struct Hub {
+    cluster: TestCluster,
+    /// As the gateway has it: in the name of others, or nobody.
+    api: ClusterApi,
+}
+
+impl Hub {
+    async fn installed() -> Self {
+        let cluster = TestCluster::start().await;
+        let installer = ClusterApi::in_process(cluster.server.service_as(User::new("installer", [MASTERS])));
+        // Twice, as with a second start.
+        for _ in 0..2 {
+            fleet::install(&installer).await.unwrap();
+            fleet::allow_impersonation(&installer, DOOR).await.unwrap();
+        }
+        let api = ClusterApi::in_process(cluster.server.service_as(User::new(DOOR, [""; 0])));
+        Self { cluster, api }
+    }
+
+    async fn fleet(&self, drain: &Drain) -> Fleet {
+        let parts = fleet::Parts {
+            hub: self.api.clone(),
+            sessions: Sessions::new(tunnel_hub::Config::default()),
+            authority: Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap()),
+            resolver: Arc::new(SystemResolver),
+        };
+        let config = fleet::Config {
+            hub_address: "hub.example.org:8443".into(),
+            agent_image: "acp/agent".into(),
+            addresses: AddressPolicy::default(),
+        };
+        Fleet::start(config, parts, drain).await.unwrap()
+    }
+
+    fn clusters(&self) -> Api<Cluster> {
+        Api::namespaced(self.cluster.admin(), NAMESPACE)
+    }
+
+    async fn until(&self, name: &str, what: &str, holds: impl Fn(Option<&Cluster>) -> bool) {
+        let clusters = self.clusters();
+        let mut seen = None;
+        let wait = async {
+            loop {
+                seen = clusters.get_opt(name).await.unwrap();
+                if holds(seen.as_ref()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let held = tokio::time::timeout(SOON, wait).await;
+        assert!(held.is_ok(), "{name} should {what}; it is {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_controllers_can_do_their_work() {
+    let hub = Hub::installed().await;
+    let drain = Drain::new();
+    let fleet = hub.fleet(&drain).await;
+    let ready = |cluster: Option<&Cluster>| {
+        let status = cluster.and_then(|cluster| cluster.status.as_ref());
+        status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    };
+    hub.until("global", "be ready", ready).await;
+    let bindings: Api<ClusterRoleBinding> = Api::all(hub.cluster.admin());
+    assert!(bindings.get_opt(fleet::ADMINS_BINDING).await.unwrap().is_some());
+
+    let administrator = Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap();
+    let request = RegistrationRequest { name: "branch".into(), display_name: None };
+    let registration = fleet.register(&administrator, request).await.unwrap();
+    let name = "branch".parse().unwrap();
+    let (request, _key) = SigningRequest::generate(&Subject::new(agent_user(&name), [AGENTS_GROUP])).unwrap();
+    let asked = CertificateRequest { cluster: name, request };
+    fleet.redeem(&registration.token, &asked).await.unwrap();
+    hub.until("branch", "know its agent", |cluster| cluster.is_some_and(|c| c.annotations().contains_key(AGENT_KEY)))
+        .await;
+    fleet.redeem(&registration.token, &asked).await.expect_err("the token is spent");
+
+    hub.clusters().delete("branch", &DeleteParams::default()).await.unwrap();
+    hub.until("branch", "be gone", |cluster| cluster.is_none()).await;
+    let _ = drain.drain(SOON).await;
+}
+
+#[track_caller]
+fn check_forbidden<T: std::fmt::Debug>(what: &str, answer: Result<T, kube::Error>) {
+    assert!(matches!(&answer, Err(kube::Error::Api(status)) if status.code == 403), "{what}: {answer:?}");
+}
+
+async fn forbidden<T: std::fmt::Debug>(what: &str, answer: impl Future<Output = Result<T, kube::Error>>) {
+    check_forbidden(what, answer.await);
+}
+
+fn all<K: kube::Resource<DynamicType = ()>>(client: &Client) -> Api<K> {
+    Api::all(client.clone())
+}
+
+#[tokio::test]
+async fn the_controllers_can_do_nothing_else() {
+    let hub = Hub::installed().await;
+    let list = ListParams::default();
+    let post = PostParams::default();
+    let admin: Api<Secret> = Api::namespaced(hub.cluster.admin(), "default");
+    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "theirs"}})).unwrap();
+    admin.create(&post, &secret).await.unwrap();
+    let here = Caller::controllers().client_of(&hub.api);
+    let there = hub.cluster.server.client(User::new(CONTROLLERS, [""; 0]));
+    for client in [here, there] {
+        all::<Node>(&client).list(&list).await.unwrap();
+        Api::<Secret>::namespaced(client.clone(), NAMESPACE).list(&list).await.unwrap();
+
+        for namespace in ["default", "kube-system"] {
+            let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+            forbidden("a secret of another namespace", secrets.get("theirs")).await;
+            forbidden("the secrets of another namespace", secrets.list(&list)).await;
+            forbidden("a new secret elsewhere", secrets.create(&post, &secret)).await;
+            forbidden("another namespace", all::<Namespace>(&client).get(namespace)).await;
+        }
+        forbidden("all secrets", all::<Secret>(&client).list(&list)).await;
+        forbidden("all namespaces", all::<Namespace>(&client).list(&list)).await;
+        forbidden("all clusters", all::<Cluster>(&client).list(&list)).await;
+        forbidden("all pods", all::<Pod>(&client).list(&list)).await;
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), NAMESPACE);
+        forbidden("what they do not work with", maps.list(&list)).await;
+        let namespaces = all::<Namespace>(&client);
+        forbidden("the end of the platform", namespaces.delete(NAMESPACE, &DeleteParams::default())).await;
+
+        let grab = json!({
+            "metadata": {"name": "mine"}, "subjects": [{"kind": "User", "name": CONTROLLERS}],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        });
+        let everywhere: ClusterRoleBinding = serde_json::from_value(grab.clone()).unwrap();
+        forbidden("more rights", all::<ClusterRoleBinding>(&client).create(&post, &everywhere)).await;
+        let near: RoleBinding = serde_json::from_value(grab).unwrap();
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), NAMESPACE);
+        forbidden("more rights nearby", bindings.create(&post, &near)).await;
+        let wider = Patch::Merge(json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}));
+        let roles = all::<ClusterRole>(&client);
+        forbidden("a wider role", roles.patch(CONTROLLERS, &PatchParams::default(), &wider)).await;
+        let kinds = all::<CustomResourceDefinition>(&client);
+        forbidden("other kinds", kinds.delete("clusters.cluster.x-k8s.io", &DeleteParams::default())).await;
+    }
+    // They speak for nobody, themselves only.
+    let impostor = hub.cluster.server.service_as(User::new(CONTROLLERS, [""; 0]));
+    let impostor =
+        Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap().client_of(&ClusterApi::in_process(impostor));
+    forbidden("somebody else's name", all::<Node>(&impostor).list(&list)).await;
+}
+
+#[tokio::test]
+async fn the_door_has_no_rights_in_its_own_name() {
+    let hub = Hub::installed().await;
+    let itself = hub.api.client();
+    let list = ListParams::default();
+    forbidden("secrets", Api::<Secret>::namespaced(itself.clone(), NAMESPACE).list(&list)).await;
+    forbidden("clusters", Api::<Cluster>::namespaced(itself.clone(), NAMESPACE).list(&list)).await;
+    forbidden("nodes", all::<Node>(&itself).list(&list)).await;
+    let admin = Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap().client_of(&hub.api);
+    all::<Secret>(&admin).list(&list).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_identity_without_rights_is_told_which_ones() {
+    let hub = Hub::installed().await;
+    let as_user = |groups: &[&str]| {
+        ClusterApi::in_process(hub.cluster.server.service_as(User::new("operator", groups.iter().copied())))
+    };
+    let missing = fleet::missing_rights(&as_user(&[])).await.unwrap();
+    for right in ["impersonate users", "create customresourcedefinitions", "create clusterroles"] {
+        assert!(missing.iter().any(|missing| missing == right), "{right}: {missing:?}");
+    }
+    assert_eq!(fleet::missing_rights(&as_user(&[MASTERS])).await.unwrap(), [""; 0]);
+}

@@ -53,9 +53,17 @@ impl Platform {
     /// # Panics
     /// When it does not start.
     pub async fn start_hub(folder: &Path, listen: &str) -> Self {
-        let data = folder.display().to_string();
-        let started = Self::run(folder, &["hub", "--data-dir", &data, "--listen", listen]).await;
+        let started = Self::try_start_hub(folder, listen, &[]).await;
         started.unwrap_or_else(|exited| panic!("`acp hub` ended: {}\n{}", exited.status, exited.printed))
+    }
+
+    /// As [`Platform::start_hub`], with further arguments.
+    ///
+    /// # Errors
+    /// When it ends instead.
+    pub async fn try_start_hub(folder: &Path, listen: &str, arguments: &[&str]) -> Result<Self, Exited> {
+        let data = folder.display().to_string();
+        Self::run(folder, &[&["hub", "--data-dir", &data, "--listen", listen], arguments].concat()).await
     }
 
     async fn run(folder: &Path, arguments: &[&str]) -> Result<Self, Exited> {

@@ -1,0 +1,284 @@
+//! Members at the far end of a tunnel: lost and found again, and tokens that buy nothing.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use e2e::{ApiServer, CLUSTERS, Door, PATIENCE, Platform, binary, eventually, kubectls};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+const REGISTRATIONS: &str = "/platform/fleet.cpaas.io/v1/registrations";
+
+/// A member that is lost is `Unknown` within this time.
+const UNKNOWN: Duration = Duration::from_secs(40);
+
+/// One whose link is back is ready within this time.
+const BACK: Duration = Duration::from_secs(5);
+
+/// What the busy machine of a test may add to a promise.
+const GRACE: Duration = Duration::from_secs(8);
+
+struct Fleet {
+    folder: tempfile::TempDir,
+    platform: Platform,
+    admin: Door,
+}
+
+impl Fleet {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let platform = Platform::start_hub(&folder.path().join("hub"), "127.0.0.1:0").await;
+        let admin = platform.admin().await;
+        Self { folder, platform, admin }
+    }
+
+    fn hub(&self) -> &str {
+        self.platform.url().trim_start_matches("https://")
+    }
+
+    async fn member(&self, listen: &str) -> ApiServer {
+        ApiServer::start(&self.folder.path().join("member"), listen, 1).await
+    }
+
+    async fn register(&self, name: &str) -> Registration {
+        let answer = self.admin.post(REGISTRATIONS, json!({"name": name})).await.ok();
+        let text = |key: &str| answer[key].as_str().expect("the answer is complete").to_owned();
+        Registration { token: text("token"), command: text("command"), manifest: text("manifest") }
+    }
+
+    async fn remove(&self, name: &str) {
+        self.admin.delete(&format!("{CLUSTERS}/{name}")).await.ok();
+        eventually("the cluster to be gone", PATIENCE, || async {
+            let answer = self.admin.get(&format!("{CLUSTERS}/{name}")).await;
+            if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(answer.text) }
+        })
+        .await;
+    }
+
+    async fn condition(&self, name: &str, kind: &str, status: &str, within: Duration) -> Value {
+        self.platform.condition(&self.admin, name, kind, status, within).await
+    }
+
+    /// The names of the platform's Secrets that belong to clusters, with their versions.
+    async fn secrets(&self) -> Vec<String> {
+        let columns = "custom-columns=NAME:.metadata.name,VERSION:.metadata.resourceVersion";
+        let secrets = self
+            .platform
+            .hub_kubectl()
+            .ok(&["get", "secrets", "-n", "cpaas-system", "--no-headers", "-o", columns])
+            .await;
+        secrets.lines().filter(|line| !line.contains("session")).map(str::to_owned).collect()
+    }
+}
+
+struct Registration {
+    token: String,
+    command: String,
+    manifest: String,
+}
+
+/// The agent's command line, as a person runs it.
+fn agent(line: &str, kubeconfig: &Path, data: &Path) -> Command {
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(words[..2], ["acp", "agent"]);
+    let mut command = Command::new(binary("acp"));
+    command.args(&words[1..]).arg("--kubeconfig").arg(kubeconfig).arg("--data-dir").arg(data);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+fn ready(cluster: &Value) -> &str {
+    let conditions = cluster["status"]["conditions"].as_array().expect("there are conditions");
+    conditions.iter().find(|c| c["type"] == "Ready").and_then(|c| c["status"].as_str()).expect("one is Ready")
+}
+
+#[tokio::test]
+async fn a_member_whose_process_is_killed_is_unknown_and_comes_back() {
+    let fleet = Fleet::start().await;
+    let member = fleet.member("127.0.0.1:0").await;
+    let registration = fleet.register("member").await;
+    member.kubectl().ok_with(&["apply", "-f", "-"], &registration.manifest).await;
+    fleet.condition("member", "Ready", "True", PATIENCE).await;
+
+    let address = member.server.url.trim_start_matches("https://").to_owned();
+    member.server.kill().await;
+    let lost = Instant::now();
+    // The broken connection is seen at once; for a while the last known state is the best guess.
+    let seen = fleet.condition("member", "Connected", "False", GRACE).await;
+    assert!(["True", "False"].contains(&ready(&seen)), "{seen}");
+    // Said at once, and not after a wait for somebody who may never come back.
+    let user = fleet.platform.kubectl(&kubectls()[0], "member", &fleet.platform.token().await);
+    let asked = Instant::now();
+    let refused = user.run(&["get", "configmaps"]).await;
+    assert!(!refused.success && refused.err.contains("unable to handle the request"), "{refused:?}");
+    assert!(asked.elapsed() < GRACE, "{:?}", asked.elapsed());
+    fleet.condition("member", "Ready", "Unknown", UNKNOWN + GRACE).await;
+    println!("unknown after {:?}", lost.elapsed());
+
+    let _member = fleet.member(&address).await;
+    let started = Instant::now();
+    fleet.condition("member", "Ready", "True", BACK + GRACE).await;
+    println!("ready {:?} after its start", started.elapsed());
+    assert_eq!(fleet.admin.get("/kubernetes/member/version").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_member_whose_link_is_cut_is_unknown_and_comes_back() {
+    let fleet = Fleet::start().await;
+    let link = Link::to(fleet.hub().parse().unwrap()).await;
+    let member = fleet.member("127.0.0.1:0").await;
+    let registration = fleet.register("member").await;
+    let manifest = registration.manifest.replace(fleet.hub(), &link.address.to_string());
+    // The manifest names the hub as an argument, and as base64 in its Secret, which is for people.
+    assert_ne!(manifest, registration.manifest);
+    member.kubectl().ok_with(&["apply", "-f", "-"], &manifest).await;
+    fleet.condition("member", "Ready", "True", PATIENCE).await;
+
+    // Nothing is closed: neither end is told that the other one is away.
+    link.cut.send_replace(true);
+    let cut = Instant::now();
+    fleet.condition("member", "Ready", "Unknown", UNKNOWN + GRACE).await;
+    println!("unknown {:?} after the cut", cut.elapsed());
+    // The member goes on without the hub.
+    member.kubectl().ok(&["create", "configmap", "without-the-hub"]).await;
+
+    link.cut.send_replace(false);
+    let restored = Instant::now();
+    fleet.condition("member", "Ready", "True", BACK + GRACE).await;
+    println!("ready {:?} after the link was back", restored.elapsed());
+    assert_eq!(
+        fleet.admin.get("/kubernetes/member/api/v1/namespaces/default/configmaps/without-the-hub").await.status,
+        StatusCode::OK
+    );
+}
+
+/// The member still has the certificate of its first registration; the new manifest is all that it takes.
+#[tokio::test]
+async fn a_member_that_was_removed_can_be_registered_again() {
+    let fleet = Fleet::start().await;
+    let member = fleet.member("127.0.0.1:0").await;
+    for name in ["member", "member", "renamed"] {
+        let registration = fleet.register(name).await;
+        member.kubectl().ok_with(&["apply", "-f", "-"], &registration.manifest).await;
+        fleet.condition(name, "Ready", "True", PATIENCE).await;
+        fleet.remove(name).await;
+    }
+}
+
+#[tokio::test]
+async fn case_18_a_token_that_was_used_is_refused_and_leaves_nothing() {
+    let fleet = Fleet::start().await;
+    let member = fleet.member("127.0.0.1:0").await;
+    let registration = fleet.register("member").await;
+    let first = fleet.folder.path().join("first");
+    let _agent = agent(&registration.command, &member.kubeconfig(), &first).spawn().unwrap();
+    let before = fleet.condition("member", "Ready", "True", PATIENCE).await;
+    let secrets = fleet.secrets().await;
+
+    let second = fleet.folder.path().join("second");
+    for name in ["member", "another"] {
+        let command = registration.command.replace("--cluster member", &format!("--cluster {name}"));
+        refused(agent(&command, &member.kubeconfig(), &second).spawn().unwrap(), &registration.token).await;
+        assert!(!second.exists(), "an agent that was refused keeps nothing");
+    }
+    assert_eq!(fleet.secrets().await, secrets);
+    assert_eq!(fleet.platform.members(&fleet.admin).await, ["member"]);
+    let after = fleet.condition("member", "Ready", "True", GRACE).await;
+    assert_eq!(after["metadata"]["annotations"], before["metadata"]["annotations"], "the first agent stays the agent");
+    // And its certificate is all that it needs from now on.
+    assert_eq!(fleet.admin.get("/kubernetes/member/version").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn case_18_a_token_that_has_expired_is_refused_and_leaves_nothing() {
+    let fleet = Fleet::start().await;
+    let member = fleet.member("127.0.0.1:0").await;
+    let registration = fleet.register("member").await;
+    // A day passes.
+    let past = base64::engine::general_purpose::STANDARD.encode("2026-01-01T00:00:00Z");
+    let patch = json!({"data": {"expires": past}}).to_string();
+    let hub = fleet.platform.hub_kubectl();
+    hub.ok(&["patch", "secret", "member-registration", "-n", "cpaas-system", "--type", "merge", "-p", &patch]).await;
+    let secrets = fleet.secrets().await;
+
+    let kept = fleet.folder.path().join("agent");
+    refused(agent(&registration.command, &member.kubeconfig(), &kept).spawn().unwrap(), &registration.token).await;
+    assert!(!kept.exists(), "an agent that was refused keeps nothing");
+    assert_eq!(fleet.secrets().await, secrets);
+    eventually("the cluster to say why nobody comes", PATIENCE, || async {
+        let cluster = fleet.admin.get(&format!("{CLUSTERS}/member")).await;
+        let said = cluster.text.contains("RegistrationExpired") && cluster.text.contains("register it again");
+        if said { Ok(()) } else { Err(cluster.text) }
+    })
+    .await;
+
+    // The way out that it names.
+    fleet.remove("member").await;
+    let again = fleet.register("member").await;
+    let _agent = agent(&again.command, &member.kubeconfig(), &kept).spawn().unwrap();
+    fleet.condition("member", "Ready", "True", PATIENCE).await;
+}
+
+/// That an agent ends by itself and says that its token is none, without showing it.
+async fn refused(agent: Child, token: &str) {
+    let ended = tokio::time::timeout(PATIENCE, agent.wait_with_output()).await.expect("the agent gives up").unwrap();
+    let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+    assert!(!ended.status.success(), "{said}");
+    for words in ["registration token is not valid", "used", "expired", "register it again"] {
+        assert!(said.contains(words), "{said:?} does not say {words:?}");
+    }
+    assert!(!said.contains(token) && !said.contains("panicked"), "{said}");
+}
+
+/// A link that can be cut: bytes stay where they are, and new connections are not taken, as with a pulled cable.
+struct Link {
+    address: SocketAddr,
+    cut: watch::Sender<bool>,
+}
+
+impl Link {
+    async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let cut = watch::Sender::new(false);
+        let state = cut.subscribe();
+        tokio::spawn(async move {
+            loop {
+                let (near, _) = listener.accept().await.unwrap();
+                whole(&state).await;
+                let state = state.clone();
+                tokio::spawn(async move {
+                    let far = TcpStream::connect(target).await.unwrap();
+                    let ((near_read, near_write), (far_read, far_write)) = (near.into_split(), far.into_split());
+                    tokio::join!(carry(near_read, far_write, &state), carry(far_read, near_write, &state));
+                });
+            }
+        });
+        Self { address, cut }
+    }
+}
+
+async fn whole(state: &watch::Receiver<bool>) {
+    let _ = state.clone().wait_for(|cut| !cut).await;
+}
+
+async fn carry(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, state: &watch::Receiver<bool>) {
+    let mut bytes = vec![0; 16 * 1024];
+    loop {
+        let count = from.read(&mut bytes).await.unwrap_or(0);
+        whole(state).await;
+        if count == 0 || to.write_all(&bytes[..count]).await.is_err() {
+            let _ = to.shutdown().await;
+            return;
+        }
+    }
+}

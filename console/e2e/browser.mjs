@@ -46,10 +46,10 @@ export async function newPage(browser, options) {
   return page;
 }
 
-/** Fonts are there and nothing moves. */
+/** Fonts are there, and what moves once has moved. What repeats is not waited for. */
 export async function settled(page) {
   await page.evaluate(() => document.fonts.ready);
-  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations !== Infinity).map((a) => a.finished.catch(() => undefined))));
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations === 1).map((a) => a.finished.catch(() => undefined))));
 }
 
 export async function shot(page, name) {

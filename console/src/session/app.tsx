@@ -93,6 +93,7 @@ export function App() {
     case "unreachable":
       return (
         <Unreachable
+          ask={ask}
           onRetry={() => {
             setState({ at: "asking" });
             void ask();
@@ -118,8 +119,15 @@ export function App() {
   }
 }
 
-function Unreachable({ onRetry }: { onRetry: () => void }) {
+const ASK_AGAIN_MS = 5_000;
+
+/** Heals by itself: this often shows because the hub is just starting. */
+function Unreachable({ ask, onRetry }: { ask: () => Promise<void>; onRetry: () => void }) {
   const { t } = useTranslation();
+  useEffect(() => {
+    const timer = setInterval(() => void ask(), ASK_AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [ask]);
   return (
     <main className="grid min-h-dvh place-items-center">
       <Empty icon={CloudOff} title={t("error.boot")} actions={<Button onClick={onRetry}>{t("action.retry")}</Button>}>

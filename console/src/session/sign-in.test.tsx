@@ -1,4 +1,4 @@
-import { render, screen, waitFor } from "@testing-library/react";
+import { act, render, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
 import { switchLanguage } from "../i18n/i18n";
@@ -153,9 +153,13 @@ test("a hub that is away for a moment does not take the page away", async () => 
 });
 
 test("a hub that does not answer is not taken for a missing session", async () => {
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
   history.replaceState(null, "", "/clusters");
   fetched.mockRejectedValueOnce(new TypeError("refused"));
   render(<App />);
   await screen.findByText("The hub cannot be reached");
   expect(location.pathname).toBe("/clusters");
+  refuse(401);
+  await act(() => vi.advanceTimersByTimeAsync(5_000));
+  await screen.findByRole("heading", { name: "Sign in" });
 });

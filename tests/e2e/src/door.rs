@@ -129,7 +129,9 @@ impl Answer {
         assert_eq!(self.status, status, "{}", self.text);
         assert_eq!(self.body["kind"], "Status", "{}", self.text);
         assert_eq!(self.body["code"], status.as_u16(), "{}", self.text);
-        // In the message or in one of the causes.
-        assert!(self.text.to_lowercase().contains(&words.to_lowercase()), "{} does not say {words:?}", self.text);
+        let causes = self.body["details"]["causes"].as_array();
+        let said = causes.into_iter().flatten().chain([&self.body]).flat_map(|one| [&one["message"], &one["field"]]);
+        let said: Vec<String> = said.filter_map(Value::as_str).map(str::to_lowercase).collect();
+        assert!(said.iter().any(|text| text.contains(&words.to_lowercase())), "{} does not say {words:?}", self.text);
     }
 }

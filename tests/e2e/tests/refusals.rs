@@ -146,11 +146,11 @@ async fn imports_that_cannot_work() {
     cases.push(("wrong CA", wrong_ca, "certificate"));
     let old =
         json!({"name": "bad", "server": format!("https://{}", strange.address), "caData": other_ca, "token": "any"});
-    cases.push(("version below the gate", old, "version"));
+    cases.push(("version below the gate", old, "1.18"));
     let new = OldApi::start(35).await;
     let ca = base64::engine::general_purpose::STANDARD.encode(&new.ca_pem);
     let new_body = json!({"name": "bad", "server": format!("https://{}", new.address), "caData": ca, "token": "any"});
-    cases.push(("version above the gate", new_body, "version"));
+    cases.push(("version above the gate", new_body, "1.35"));
     for field in [
         "exec: {command: touch, args: [/tmp/owned], apiVersion: client.authentication.k8s.io/v1}",
         "auth-provider: {name: gcp}",

@@ -15,9 +15,11 @@ pub fn from_store(error: &Error) -> Status {
         ),
         Error::FutureRevision { requested, current } => too_large_resource_version(requested.0, current.0),
         Error::Invalid { reason, .. } => Status::bad_request(*reason),
-        Error::Full { .. } => {
-            Status::failure(507, Reason::InternalError, "no space is left for the data of this API server; deleting objects makes room")
-        }
+        Error::Full { .. } => Status::failure(
+            507,
+            Reason::InternalError,
+            "no space is left for the data of this API server; deleting objects makes room",
+        ),
         Error::Closed => Status::service_unavailable("the API server is shutting down"),
         other => {
             tracing::error!(error = %chain(other), "the store failed");

@@ -34,8 +34,7 @@ impl Door {
     pub async fn of_kubeconfig(path: &Path) -> Self {
         let kubeconfig = Kubeconfig::read_from(path).expect("the kubeconfig can be read");
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        let config = config.expect("the kubeconfig is complete");
-        Self { client: kube::Client::try_from(config).expect("a client can be made") }
+        Self::with(config.expect("the kubeconfig is complete"))
     }
 
     /// # Panics
@@ -46,6 +45,12 @@ impl Door {
         let authorities = authorities.map(|der| der.expect("the CA is PEM").as_ref().to_vec()).collect();
         config.root_cert = Some(authorities);
         config.auth_info.token = token.map(|token| token.to_owned().into());
+        Self::with(config)
+    }
+
+    fn with(mut config: kube::Config) -> Self {
+        // A refusal is an answer: asking again for minutes would hide it.
+        config.default_retry = false;
         Self { client: kube::Client::try_from(config).expect("a client can be made") }
     }
 

@@ -49,7 +49,7 @@ impl Caller {
         Self { user: HeaderValue::from_static(crate::FLEET_USER), groups: Vec::new(), uid: None }
     }
 
-    /// The hub's own controllers on the hub, with the narrow role that [`install`](crate::install) lays.
+    /// The hub's own controllers on the hub, with the narrow role that [`install`](crate::install()) lays.
     pub fn controllers() -> Self {
         Self { user: HeaderValue::from_static(crate::CONTROLLERS), groups: Vec::new(), uid: None }
     }

@@ -72,7 +72,7 @@ pub struct Config {
 
 /// What the fleet works with.
 pub struct Parts {
-    /// The hub's API, prepared by [`install`], under an identity that may impersonate anybody.
+    /// The hub's API, prepared by [`install()`], under an identity that may impersonate anybody.
     pub hub: ClusterApi,
     /// The tunnels.
     pub sessions: Sessions,

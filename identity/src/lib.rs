@@ -147,28 +147,31 @@ impl Identity {
         Ok(Self { inner })
     }
 
-    /// Makes the first administrator if there is no user of that name, and returns the password, which nobody can ask
-    /// for again.
-    pub async fn ensure_first_administrator(&self) -> Result<Option<String>, Error> {
-        let Inner { client, index, passwords, .. } = &*self.inner;
-        if index.user(FIRST_ADMINISTRATOR).is_some() {
-            return Ok(None);
+    /// A password for the first administrator, if there is no user of that name. Whoever starts the platform keeps it
+    /// where people find it, and only then makes the user: dying in between leaves a password of nobody, and not an
+    /// administrator whom nobody can be.
+    pub fn propose_first_administrator(&self) -> Result<Option<String>, Error> {
+        match self.inner.index.user(FIRST_ADMINISTRATOR) {
+            Some(_) => Ok(None),
+            None => token::password().map(Some),
         }
-        let password = token::password()?;
+    }
+
+    /// Makes the first administrator with this password. False if another replica was first, and has told its own.
+    pub async fn create_first_administrator(&self, password: &str) -> Result<bool, Error> {
+        let Inner { client, index, passwords, .. } = &*self.inner;
         let user = User {
             name: FIRST_ADMINISTRATOR.parse::<UserName>().expect("the first administrator's name is one"),
             groups: vec![ADMINISTRATORS.parse::<GroupName>().expect("the administrators' group is one")],
             uid: String::new(),
         };
-        let hash = passwords.hash(password.clone()).await?;
-        match secrets::create_user(client, &user, &hash).await? {
-            Some(record) => {
-                index.put_user(record);
-                Ok(Some(password))
-            }
-            // Another replica was first, and has told its password.
-            None => Ok(None),
+        let hash = passwords.hash(password.to_owned()).await?;
+        let created = secrets::create_user(client, &user, &hash).await?;
+        let was_first = created.is_some();
+        if let Some(record) = created {
+            index.put_user(record);
         }
+        Ok(was_first)
     }
 
     /// Signs somebody in. `peer` is the address that the connection really comes from.

@@ -19,11 +19,17 @@ struct Fixture {
     drain: Drain,
 }
 
+async fn first_administrator(identity: &Identity) -> String {
+    let password = identity.propose_first_administrator().unwrap().unwrap();
+    assert!(identity.create_first_administrator(&password).await.unwrap());
+    password
+}
+
 async fn fixture() -> Fixture {
     let cluster = TestCluster::start().await;
     let drain = Drain::new();
     let identity = Identity::start(cluster.admin(), Config::default(), &drain).await.unwrap();
-    let password = identity.ensure_first_administrator().await.unwrap().unwrap();
+    let password = first_administrator(&identity).await;
     Fixture { identity, password, secrets: secrets::api(&cluster.admin()), drain }
 }
 
@@ -35,7 +41,8 @@ fn bearer(token: &Token) -> HeaderMap {
 async fn the_first_administrator_signs_in_and_out() {
     let Fixture { identity, password, secrets, .. } = fixture().await;
     assert!(password.len() >= 22, "at least 128 bits");
-    assert!(identity.ensure_first_administrator().await.unwrap().is_none());
+    assert!(identity.propose_first_administrator().unwrap().is_none());
+    assert!(!identity.create_first_administrator("of a replica that came later").await.unwrap());
     let login = identity.login(PEER, FIRST_ADMINISTRATOR, &password).await.unwrap();
     let (session, presented) = identity.authenticate(&bearer(&login.token)).unwrap().unwrap();
     assert_eq!(presented, Presented::Bearer);
@@ -56,10 +63,10 @@ async fn sessions_outlive_the_process() {
     let cluster = TestCluster::start().await;
     let drain = Drain::new();
     let identity = Identity::start(cluster.admin(), Config::default(), &drain).await.unwrap();
-    let password = identity.ensure_first_administrator().await.unwrap().unwrap();
+    let password = first_administrator(&identity).await;
     let login = identity.login(PEER, FIRST_ADMINISTRATOR, &password).await.unwrap();
     let next = Identity::start(cluster.admin(), Config::default(), &drain).await.unwrap();
-    assert!(next.ensure_first_administrator().await.unwrap().is_none());
+    assert!(next.propose_first_administrator().unwrap().is_none());
     assert!(next.authenticate(&bearer(&login.token)).unwrap().is_some());
 }
 
@@ -137,7 +144,7 @@ async fn a_session_lasts_as_long_as_configured() {
     let drain = Drain::new();
     let config = Config { session: Duration::from_millis(300) };
     let identity = Identity::start(cluster.admin(), config, &drain).await.unwrap();
-    let password = identity.ensure_first_administrator().await.unwrap().unwrap();
+    let password = first_administrator(&identity).await;
     let login = identity.login(PEER, FIRST_ADMINISTRATOR, &password).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), identity.ended(&login.session)).await.unwrap();
     assert!(login.session.expires <= Timestamp::now());

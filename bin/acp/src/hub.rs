@@ -121,12 +121,7 @@ impl Hub {
         let identity = Identity::start(controllers, identity::Config::default(), &drain)
             .await
             .context("could not load people and sessions")?;
-        let password = identity.ensure_first_administrator().await.context("could not make the first administrator")?;
-        if let Some(password) = &password {
-            let path = dir.join("initial-admin-password");
-            write_private(&path, format!("{password}\n").as_bytes())
-                .with_context(|| format!("could not write {}", path.display()))?;
-        }
+        let password = first_administrator(&identity, &dir).await?;
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let fleet = Fleet::start(
             fleet::Config {
@@ -191,6 +186,22 @@ impl Hub {
             embedded.stop().await;
         }
     }
+}
+
+/// Makes the first administrator where there is none, and returns the password, which stands in the data directory too.
+async fn first_administrator(identity: &Identity, data_dir: &Path) -> anyhow::Result<Option<String>> {
+    let Some(password) = identity.propose_first_administrator().context("could not make up a password")? else {
+        return Ok(None);
+    };
+    let path = data_dir.join("initial-admin-password");
+    write_private(&path, format!("{password}\n").as_bytes())
+        .with_context(|| format!("could not write {}", path.display()))?;
+    let created = identity.create_first_administrator(&password).await;
+    if created.context("could not make the first administrator")? {
+        return Ok(Some(password));
+    }
+    std::fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
+    Ok(None)
 }
 
 /// The embedded API server, whose administrator is this process.

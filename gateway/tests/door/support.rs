@@ -64,7 +64,8 @@ impl Door {
         let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0])));
         let client = Caller::controllers().client_of(&hub);
         let identity = Identity::start(client, identity::Config::default(), &drain).await.unwrap();
-        let password = identity.ensure_first_administrator().await.unwrap().unwrap();
+        let password = identity.propose_first_administrator().unwrap().unwrap();
+        assert!(identity.create_first_administrator(&password).await.unwrap());
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

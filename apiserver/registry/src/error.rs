@@ -15,10 +15,11 @@ pub fn from_store(error: &Error) -> Status {
         ),
         Error::FutureRevision { requested, current } => too_large_resource_version(requested.0, current.0),
         Error::Invalid { reason, .. } => Status::bad_request(*reason),
-        Error::Full { .. } => Status::failure(
-            507,
-            Reason::InternalError,
-            "no space is left for the data of this API server; deleting objects makes room",
+        Error::OverQuota { limit, .. } => no_room(format!(
+            "the data of this API server has reached its limit of {limit} bytes; deleting objects makes room"
+        )),
+        Error::DiskFull { .. } => no_room(
+            "no space is left on the disk of this API server; nothing can be written before there is room on it".into(),
         ),
         Error::Closed => Status::service_unavailable("the API server is shutting down"),
         other => {
@@ -26,6 +27,10 @@ pub fn from_store(error: &Error) -> Status {
             Status::internal("the store failed; the API server's log says why")
         }
     }
+}
+
+fn no_room(message: String) -> Status {
+    Status::failure(507, Reason::InternalError, message)
 }
 
 /// A version that this server has not seen yet, and waited for in vain.

@@ -73,9 +73,17 @@ pub enum Error {
         supported: String,
     },
     /// There is no room for the write. It was not applied; reads go on.
-    #[error("no space is left in {}", directory.display())]
-    Full {
-        /// Where there is no space.
+    #[error("the data in {} has reached its limit of {limit} bytes", directory.display())]
+    OverQuota {
+        /// Where the data is.
+        directory: PathBuf,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// The disk has no room for the write. It was not applied; reads go on.
+    #[error("no space is left on the disk of {}", directory.display())]
+    DiskFull {
+        /// Where the data is.
         directory: PathBuf,
     },
     /// What is stored does not make sense; a person has to restore a backup.

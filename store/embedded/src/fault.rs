@@ -17,8 +17,8 @@ impl Site {
         Self { file: file.to_owned(), directory: file.parent().unwrap_or(file).to_owned() }
     }
 
-    pub(crate) fn full(&self) -> Error {
-        Error::Full { directory: self.directory.clone() }
+    pub(crate) fn over_quota(&self, limit: u64) -> Error {
+        Error::OverQuota { directory: self.directory.clone(), limit }
     }
 
     pub(crate) fn corrupt(&self, found: &'static str) -> Error {
@@ -28,7 +28,7 @@ impl Site {
     /// Says what a failed statement means.
     pub(crate) fn told(&self, doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
         move |error| match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => self.full(),
+            Some(ErrorCode::DiskFull) => Error::DiskFull { directory: self.directory.clone() },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Error::Corrupt { path: self.file.clone(), source: error.into() }
             }

@@ -14,8 +14,8 @@
 //! - Acknowledged means synced to the disk (`synchronous=FULL`).
 //! - The process may be killed at any moment; what was acknowledged is there at the next start.
 //! - One process uses a directory at a time; a second one is told who holds it.
-//! - When the disk or the quota is full, writes fail with [`Error::Full`] and everything else goes on. With a quota
-//!   ([`Options::max_bytes`]), deleting and compacting go on as well, so that there is a way out.
+//! - When the disk or the quota is full, writes fail with [`Error::DiskFull`] or [`Error::OverQuota`] and everything else
+//!   goes on. With a quota ([`Options::max_bytes`]), deleting and compacting go on as well, so that there is a way out.
 //!
 //! # Caveats
 //!

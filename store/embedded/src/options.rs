@@ -11,7 +11,7 @@ pub struct Options {
     pub limits: Limits,
     /// How many reads may run at a time. Each may cache up to 2 MiB.
     pub readers: usize,
-    /// Writes fail with [`Error::Full`](store_core::Error::Full) when the data takes more than this; `None` leaves the
+    /// Writes fail with [`Error::OverQuota`](store_core::Error::OverQuota) when the data takes more than this; `None` leaves the
     /// limit to the disk. One group of writes (about 8 MiB) may go over it.
     pub max_bytes: Option<u64>,
 }

@@ -217,13 +217,18 @@ impl Thread {
     /// Applies and commits a group, and tells the watchers. On an error nothing has happened.
     fn attempt(&mut self, group: &[Command]) -> Result<Vec<Prepared>, Error> {
         let mut position = self.position;
-        let begun = self.begin().and_then(|()| self.is_over_quota());
-        let over_quota = begun.map_err(|error| self.roll_back(error, "begin to write"))?;
+        let begun = self.begin().and_then(|()| self.exceeded_quota());
+        let exceeded = begun.map_err(|error| self.roll_back(error, "begin to write"))?;
         let mut prepared = Vec::with_capacity(group.len());
         let mut events = Vec::new();
         for command in group {
             prepared.push(match command {
-                Command::Txn { txn, .. } if over_quota && may_grow(txn) => Prepared::Txn(Err(self.site.full())),
+                Command::Txn { txn, .. }
+                    if let Some(limit) = exceeded
+                        && may_grow(txn) =>
+                {
+                    Prepared::Txn(Err(self.site.over_quota(limit)))
+                }
                 Command::Txn { txn, .. } => {
                     let applied = transact::apply(&self.connection, txn, position.revision);
                     let applied = applied.map_err(|error| self.roll_back(error, "apply a transaction"))?;
@@ -274,14 +279,15 @@ impl Thread {
         }
     }
 
-    fn is_over_quota(&self) -> rusqlite::Result<bool> {
-        let Some(max_bytes) = self.max_bytes else { return Ok(false) };
+    /// The quota, if there is one and it is exceeded.
+    fn exceeded_quota(&self) -> rusqlite::Result<Option<u64>> {
+        let Some(max_bytes) = self.max_bytes else { return Ok(None) };
         let mut statement = self.connection.prepare_cached(
             "SELECT (page_count - freelist_count) * page_size
              FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()",
         )?;
         let used = statement.query_row((), |row| row.get::<_, i64>(0))?;
-        Ok(used as u64 > max_bytes)
+        Ok((used as u64 > max_bytes).then_some(max_bytes))
     }
 
     /// Makes a step of sweeping; false when there was nothing to do or it failed.

@@ -217,8 +217,10 @@ async fn a_full_quota_fails_writes_and_leaves_a_way_out() {
         }
         assert!(written.len() < 100, "the quota should have been reached");
     };
-    assert!(matches!(error, Error::Full { .. }));
-    assert_eq!(error.to_string(), format!("no space is left in {}", home.path().display()));
+    assert_eq!(
+        error.to_string(),
+        format!("the data in {} has reached its limit of {} bytes", home.path().display(), 2 << 20)
+    );
     let page = store.range(Range { content: Content::KeysOnly, ..Range::prefix("/big/") }).await.unwrap();
     assert!(page.items.iter().map(|kv| &kv.key).eq(&written), "reads go on, and show what was acknowledged");
 
@@ -230,7 +232,7 @@ async fn a_full_quota_fails_writes_and_leaves_a_way_out() {
     let retried = async {
         loop {
             match store.create("/again".into(), value.clone().into()).await {
-                Err(Error::Full { .. }) => tokio::task::yield_now().await,
+                Err(Error::OverQuota { .. }) => tokio::task::yield_now().await,
                 other => break other.unwrap(),
             }
         }
@@ -315,7 +317,7 @@ async fn writes_until_refused() {
         }
         assert!(written < 1000, "the limit should have been reached");
     };
-    assert!(matches!(error, Error::Full { .. } | Error::Backend { .. }), "{error}");
+    assert!(matches!(error, Error::DiskFull { .. } | Error::Backend { .. }), "{error}");
     assert_eq!(store.range(Range::prefix("/big/").count_only()).await.unwrap().remaining, written);
     assert_eq!(store.get("/big/0", None).await.unwrap().unwrap().value, value);
     assert_eq!(store.current_revision().await.unwrap(), Revision(1 + written));

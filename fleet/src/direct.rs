@@ -35,8 +35,9 @@ use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
 const CONNECT: Duration = Duration::from_secs(5);
 /// The most that a member may send as the head of a response.
 const MAX_HEAD: usize = 256 * 1024;
-/// Connections that wait for the next request.
-const IDLE: usize = 8;
+/// How many connections to a cluster are kept for the next request. With HTTP/1.1 every request under way has one of its
+/// own; where fewer are kept than are in use, each further request begins with a handshake.
+const IDLE: usize = 128;
 
 /// From names to addresses.
 #[async_trait]

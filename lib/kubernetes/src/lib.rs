@@ -18,6 +18,9 @@ use kube::client::ConfigExt;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceBuilder, ServiceExt};
 
+/// As many connections as are in use at once are kept for the next request: each new one begins with a handshake.
+const IDLE: usize = 128;
+
 /// An error of whatever is underneath.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -59,7 +62,7 @@ impl ClusterApi {
         let client: Client<_, Body> = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(16)
+            .pool_max_idle_per_host(IDLE)
             .build(config.rustls_https_connector_with_connector(connector)?);
         let service = ServiceBuilder::new()
             .map_request(|mut request: Request<Body>| {

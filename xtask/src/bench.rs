@@ -19,7 +19,8 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> anyhow::Result<(
     tools::for_building(workspace)?;
     if names != ["store"] {
         tools::console(workspace)?;
-        let packages = ["--package", "acp", "--package", "bench"];
+        // The programs as `up` and `test` build them; together with the benchmarks they would be compiled another time.
+        let packages = ["--package", "acp", "--package", "ac"];
         cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
     }
     for name in names {

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use crate::process::cargo;
+use crate::process::{cargo, program};
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -19,16 +19,16 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> anyhow::Result<(
     tools::for_building(workspace)?;
     if names != ["store"] {
         tools::console(workspace)?;
-        // The programs as `up` and `test` build them; together with the benchmarks they would be compiled another time.
-        let packages = ["--package", "acp", "--package", "ac"];
+        // All in one build: chosen apart, each would compile its dependencies with other features again.
+        let packages = ["--package", "acp", "--package", "ac", "--package", "bench"];
         cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
     }
     for name in names {
         println!("\n==> {name}");
         match name {
             "store" => cargo(&workspace.root).args(["bench", "--locked", "--package", "store-embedded"]).run()?,
-            name => cargo(&workspace.root)
-                .args(["run", "--release", "--locked", "--quiet", "--package", "bench", "--", name])
+            name => program(workspace.built("release").join("bench"), &workspace.root)
+                .args([name])
                 .env("ACP_TEST_BINARIES", workspace.built("release"))
                 .run()?,
         }

@@ -33,7 +33,7 @@ use tokio::sync::{Notify, broadcast};
 use tunnel_hub::Change;
 
 use crate::error::Error;
-use crate::plan::{is_due, is_ready, plan};
+use crate::plan::{Observed, is_due, is_ready, plan};
 use crate::{Fleet, Inner, MANAGER};
 
 /// Between two looks at a cluster that is well.
@@ -196,7 +196,8 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
             Ok(_) => {}
         }
     }
-    if ready {
+    // Ready may be what was last known; only a cluster that answers now can be given something.
+    if ready && matches!(observed, Observed::Well { .. }) {
         inner.grant_admins(&cluster).await;
     }
     Ok(ready)

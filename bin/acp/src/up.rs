@@ -16,10 +16,12 @@ use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
 use fleet::{Caller, RegistrationRequest};
+use http::{Request, StatusCode};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
+use tokio::time::{Instant, timeout};
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::hub::{Hub, HubConfig};
@@ -27,6 +29,10 @@ use crate::{asked_to_stop, programs};
 
 /// How long members may take to join before the hub is announced without them.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
+/// How long one question to a member may take.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+/// Who asks.
+const PROBER: &str = "acp:up";
 
 #[derive(Args)]
 pub(crate) struct Up {
@@ -152,20 +158,32 @@ async fn apply(client: &kube::Client, manifest: &str) -> anyhow::Result<()> {
 
 /// The members that are still not ready when the time is over.
 async fn wait_ready(hub: &Hub, members: &[Member]) -> Vec<String> {
-    let is_ready = |name: &str| {
-        hub.fleet.clusters().iter().any(|cluster: &Arc<Cluster>| {
-            let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
-            cluster.metadata.name.as_deref() == Some(name)
-                && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-        })
-    };
-    let waiting = || -> Vec<String> { members.iter().map(|m| m.name.clone()).filter(|name| !is_ready(name)).collect() };
-    let deadline = tokio::time::Instant::now() + JOIN_DEADLINE;
-    loop {
-        let late = waiting();
-        if late.is_empty() || tokio::time::Instant::now() >= deadline {
-            return late;
+    let deadline = Instant::now() + JOIN_DEADLINE;
+    let waiting = members.iter().map(|member| async move {
+        while !is_ready(hub, &member.name).await {
+            if Instant::now() >= deadline {
+                return Some(member.name.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        None
+    });
+    futures::future::join_all(waiting).await.into_iter().flatten().collect()
+}
+
+/// Whether the hub says that a member is ready, and the member does too. What the hub says may be from before it stopped.
+async fn is_ready(hub: &Hub, name: &str) -> bool {
+    let said = hub.fleet.clusters().iter().any(|cluster: &Arc<Cluster>| {
+        let mut conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+        cluster.metadata.name.as_deref() == Some(name) && conditions.any(|c| c.type_ == "Ready" && c.status == "True")
+    });
+    said && matches!(ask_readyz(hub, name).await, Ok(StatusCode::OK))
+}
+
+/// What a member answers at `/readyz`, which everybody may ask, through its tunnel.
+async fn ask_readyz(hub: &Hub, name: &str) -> anyhow::Result<StatusCode> {
+    let caller = Caller::certificate(PROBER, &[])?;
+    let request = Request::get("/readyz").body(fleet::full(""))?;
+    let answer = timeout(ANSWER_DEADLINE, hub.fleet.send(&name.parse()?, &caller, request)).await??;
+    Ok(answer.status())
 }

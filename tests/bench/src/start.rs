@@ -49,6 +49,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// By the conditions on the hub, and by every cluster's own word: conditions may be from before the stop.
 async fn all_ready(platform: &Platform) {
     // The hub's certificate, not a sign-in: hashing a password would be part of the figure.
     let hub = e2e::Door::of_kubeconfig(&platform.admin_kubeconfig()).await;
@@ -60,7 +61,17 @@ async fn all_ready(platform: &Platform) {
             let conditions = item["status"]["conditions"].as_array();
             conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"))
         });
-        if ready.count() == 3 { Ok(()) } else { Err(answer.text) }
+        if ready.count() != 3 {
+            return Err(answer.text);
+        }
+        for item in &items {
+            let name = item["metadata"]["name"].as_str().unwrap_or_default();
+            let answer = hub.get(&format!("/kubernetes/{name}/readyz")).await;
+            if answer.status != http::StatusCode::OK {
+                return Err(answer.text);
+            }
+        }
+        Ok(())
     })
     .await;
 }

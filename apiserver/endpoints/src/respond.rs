@@ -46,7 +46,7 @@ pub(crate) fn bytes_response(code: StatusCode, media: Media, mut bytes: Vec<u8>)
 pub(crate) fn value_response(code: StatusCode, media: Media, value: &Value) -> Result<Response<Body>, Status> {
     let bytes = match media {
         Media::Json => serde_json::to_vec(value).map_err(Status::internal)?,
-        Media::Yaml => serde_saphyr::to_string(value).map_err(Status::internal)?.into_bytes(),
+        Media::Yaml => lib_yaml::to_string(value).into_bytes(),
     };
     Ok(bytes_response(code, media, bytes))
 }

@@ -13,7 +13,6 @@ use serde_json::{Map, Value, json};
 use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::text::Text;
-use crate::yaml;
 
 /// How long to wait for another program that is editing the same file.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -203,7 +202,7 @@ impl File {
             Error::told(Text::CouldNotReadKubeconfig { path: path.display().to_string() }).because(error)
         };
         let (root, exists) = match std::fs::read_to_string(path) {
-            Ok(text) => (yaml::parse(&text).map_err(|error| failed(error.into()))?, true),
+            Ok(text) => (lib_yaml::parse(&text).map_err(|error| failed(error.into()))?, true),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => (Value::Null, false),
             Err(error) => return Err(failed(error.into())),
         };
@@ -264,7 +263,7 @@ impl File {
     fn write(&self) -> Result<()> {
         // Through a link to the file it names, so that a linked kubeconfig stays a link.
         let target = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        write_private(&target, yaml::to_string(&self.root).as_bytes()).map_err(|error| {
+        write_private(&target, lib_yaml::to_string(&self.root).as_bytes()).map_err(|error| {
             Error::told(Text::CouldNotWriteFile { path: self.path.display().to_string() }).because(error)
         })
     }

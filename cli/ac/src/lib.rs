@@ -20,7 +20,6 @@ pub mod session;
 pub mod text;
 pub mod trust;
 pub mod ui;
-pub mod yaml;
 
 use std::ffi::OsString;
 

@@ -12,7 +12,6 @@ use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use crate::error::{Error, Result};
 use crate::text::Text;
-use crate::yaml;
 
 use columns::Columns;
 use jsonpath::Template;
@@ -74,7 +73,7 @@ impl Format {
     pub fn object(&self, value: &Value) -> Result<String> {
         Ok(match self {
             Self::Json => to_json(value),
-            Self::Yaml => yaml::to_string(value),
+            Self::Yaml => lib_yaml::to_string(value),
             Self::JsonPath(template) => template.render(value)?,
             Self::Columns(columns) => columns.render(value, true),
             Self::Table { .. } | Self::Tsv | Self::Name => String::new(),

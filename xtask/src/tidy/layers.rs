@@ -19,6 +19,7 @@ const ORDER: &[&str] = &[
     "lib-telemetry",
     "lib-tls",
     "lib-drain",
+    "lib-yaml",
     "lib-kubernetes",
     "api-meta",
     "api-types",

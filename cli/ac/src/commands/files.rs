@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::text::Text;
 use crate::ui::text_from_stdin;
-use crate::yaml;
 
 /// No sensible manifest is larger.
 const MAX_STDIN: u64 = 64 * 1024 * 1024;
@@ -76,8 +75,8 @@ fn in_folder(path: &Path, recursive: bool) -> Result<Vec<PathBuf>> {
 }
 
 fn parse(text: &str, source: &str, documents: &mut Vec<Document>) -> Result<()> {
-    let parsed =
-        yaml::parse_all(text).map_err(|error| Error::told(Text::NotYaml { path: source.to_owned() }).because(error))?;
+    let parsed = lib_yaml::parse_all(text)
+        .map_err(|error| Error::told(Text::NotYaml { path: source.to_owned() }).because(error))?;
     for object in parsed {
         flatten(object, source, documents)?;
     }

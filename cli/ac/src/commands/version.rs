@@ -8,7 +8,6 @@ use crate::error::{Error, Result};
 use crate::output::to_json;
 use crate::session::GLOBAL;
 use crate::text::Text;
-use crate::yaml;
 
 /// The Kubernetes minor version whose API this program was made for.
 const KUBERNETES: (u32, u32) = (1, 34);
@@ -83,7 +82,7 @@ fn print(cx: &Cx, args: &Version, all: &Value) -> Result<()> {
     match args.output.as_deref() {
         None => {}
         Some("json") => return cx.ui.out(&to_json(all)),
-        Some("yaml") => return cx.ui.out(&yaml::to_string(all)),
+        Some("yaml") => return cx.ui.out(&lib_yaml::to_string(all)),
         Some(other) => return Err(Error::usage(Text::UnknownOutput { format: other.to_owned() })),
     }
     let git = |field: &str| all[field]["gitVersion"].as_str().map(str::to_owned);

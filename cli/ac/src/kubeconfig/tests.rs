@@ -41,7 +41,7 @@ users:
 fn foreign_entries_survive_an_edit_unchanged() {
     let dir = Dir::new();
     let path = dir.file("config", FOREIGN);
-    let before = yaml::parse(FOREIGN).unwrap();
+    let before = lib_yaml::parse(FOREIGN).unwrap();
     Kubeconfig::edit(std::slice::from_ref(&path), |config| {
         config.update(Section::Clusters, "acp:s:global", |entry| {
             entry.insert("server".to_owned(), "https://hub".into());
@@ -50,7 +50,7 @@ fn foreign_entries_survive_an_edit_unchanged() {
         Ok(())
     })
     .unwrap();
-    let mut after = yaml::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let mut after = lib_yaml::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
     assert_eq!(after["current-context"], "s/global");
     after["current-context"] = "work".into();
     let ours = after["clusters"].as_array_mut().unwrap().pop().unwrap();
@@ -97,7 +97,7 @@ fn the_first_file_that_names_an_entry_wins_and_takes_its_changes() {
         Ok(())
     })
     .unwrap();
-    let read = |path| yaml::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let read = |path| lib_yaml::parse(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(read(&two)["clusters"][1]["cluster"]["server"], "changed");
     assert_eq!(read(&two)["current-context"], "y", "set where it was set");
     assert_eq!(read(&one)["clusters"][1]["name"], "c", "new entries go to the first file");
@@ -188,5 +188,5 @@ fn a_linked_file_stays_a_link() {
     })
     .unwrap();
     assert!(link.symlink_metadata().unwrap().is_symlink());
-    assert_eq!(yaml::parse(&std::fs::read_to_string(real).unwrap()).unwrap()["current-context"], "x");
+    assert_eq!(lib_yaml::parse(&std::fs::read_to_string(real).unwrap()).unwrap()["current-context"], "x");
 }

@@ -95,7 +95,7 @@ fn an_entry_under_our_name_that_is_not_ours_is_left_alone() {
 fn removing_a_session_leaves_no_orphan_and_touches_no_other() {
     let (_dir, paths) = scratch("");
     write(&paths, "dev", &["global"]).unwrap();
-    let before = crate::yaml::parse(&std::fs::read_to_string(&paths[0]).unwrap()).unwrap();
+    let before = lib_yaml::parse(&std::fs::read_to_string(&paths[0]).unwrap()).unwrap();
     write(&paths, "prod", &["global", "east"]).unwrap();
     Kubeconfig::edit(&paths, |config| {
         let session = find(config, Some("prod"))?;
@@ -103,7 +103,7 @@ fn removing_a_session_leaves_no_orphan_and_touches_no_other() {
         Ok(())
     })
     .unwrap();
-    let after = crate::yaml::parse(&std::fs::read_to_string(&paths[0]).unwrap()).unwrap();
+    let after = lib_yaml::parse(&std::fs::read_to_string(&paths[0]).unwrap()).unwrap();
     assert_eq!(after, before);
 }
 

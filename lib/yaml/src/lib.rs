@@ -1,7 +1,7 @@
-//! YAML as kubectl reads and writes it.
+//! YAML as kubectl and the API server read and write it.
 //!
-//! Reading goes through a parser without unsafe code. Writing is ours because the bytes must equal kubectl's, which
-//! uses a YAML 1.1 emitter: lists are not indented under their key, words such as `y`, `on` and `2024-01-01` are
+//! Reading goes through a parser without unsafe code. Writing is ours because the bytes must equal theirs, which
+//! use a YAML 1.1 emitter: lists are not indented under their key, words such as `y`, `on` and `2024-01-01` are
 //! quoted, text with line breaks becomes a literal block, and long lines fold after column 80.
 
 use std::cmp::Ordering;

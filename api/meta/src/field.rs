@@ -194,6 +194,11 @@ impl FieldErrors {
         self.add(FieldErrorKind::Invalid, field, Some(value.into()), detail);
     }
 
+    /// As [`Self::invalid`], for a value whose text in Go is not its JSON: fields in the order of their type, say.
+    pub fn invalid_text(&mut self, field: &FieldPath, shown: &str, detail: &str) {
+        self.add(FieldErrorKind::Invalid, field, None, format!("{shown}: {detail}"));
+    }
+
     pub fn type_invalid(&mut self, field: &FieldPath, value: impl Into<Value>, detail: impl Into<String>) {
         self.add(FieldErrorKind::TypeInvalid, field, Some(value.into()), detail);
     }

@@ -2,6 +2,7 @@
 //!
 //! Each `is_*` returns what is wrong, in upstream's words; an empty list means valid.
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::field::go_quote;
@@ -311,9 +312,9 @@ pub fn object_meta_update(new: &Object, old: &Object) -> FieldErrors {
 
 fn owner_references(object: &Object, field: &FieldPath) -> FieldErrors {
     let mut errors = FieldErrors::new();
-    let raw = object.metadata().and_then(|m| m.get("ownerReferences"));
+    let owners = object.owner_references();
     let mut controller: Option<String> = None;
-    for (index, owner) in object.owner_references().iter().enumerate() {
+    for owner in &owners {
         if owner.api_version.rsplit('/').next().is_none_or(str::is_empty) {
             errors.invalid(&field.child("apiVersion"), owner.api_version.as_str(), "version must not be empty");
         }
@@ -324,20 +325,17 @@ fn owner_references(object: &Object, field: &FieldPath) -> FieldErrors {
         }
         if owner.kind == "Event" && (owner.api_version == "v1" || owner.api_version.starts_with("events.k8s.io/")) {
             let group_version = if owner.api_version == "v1" { "/v1" } else { &owner.api_version };
-            errors.invalid(
-                field,
-                raw.and_then(|r| r.get(index)).cloned().unwrap_or_default(),
-                format!("{group_version}, Kind=Event is disallowed from being an owner"),
-            );
+            let why = format!("{group_version}, Kind=Event is disallowed from being an owner");
+            errors.invalid_text(field, &go_text(owner), &why);
         }
         if owner.controller == Some(true) {
             let this = format!("{}/{}", owner.kind, owner.name);
             match &controller {
                 None => controller = Some(this),
-                Some(other) => errors.invalid(
+                Some(other) => errors.invalid_text(
                     field,
-                    raw.cloned().unwrap_or_default(),
-                    format!(
+                    &go_text(&owners),
+                    &format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {other} \
                          and {this}"
                     ),
@@ -346,6 +344,11 @@ fn owner_references(object: &Object, field: &FieldPath) -> FieldErrors {
         }
     }
     errors
+}
+
+/// JSON with fields in the order of the type, as Go shows a struct in an error.
+fn go_text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn finalizers(object: &Object, field: &FieldPath) -> FieldErrors {

@@ -18,10 +18,9 @@ pub use attributes::{Attributes, Decision, ResourceAttributes};
 pub use bootstrap::bootstrap_policy;
 pub use certificate::certificate_user;
 pub use rbac::{PolicySource, Rbac};
-pub use rules::PolicyRule;
+pub use rules::{PolicyRule, RulesReview};
 pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
-use api_meta::Value;
 use async_trait::async_trait;
 use http::HeaderMap;
 use lib_tls::PeerIdentity;
@@ -50,6 +49,6 @@ pub struct Unauthenticated(pub &'static str);
 pub trait Authorizer: Send + Sync + 'static {
     fn authorize(&self, attributes: &Attributes) -> Decision;
 
-    /// What a user may do in a namespace, as the status of a `SelfSubjectRulesReview`.
-    fn rules(&self, user: &User, namespace: &str) -> Value;
+    /// What a user may do in a namespace.
+    fn rules(&self, user: &User, namespace: &str) -> RulesReview;
 }

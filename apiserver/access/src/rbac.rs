@@ -7,11 +7,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use api_meta::{Object, Value, json};
+use api_meta::{Object, Value};
 use serde::Deserialize;
 
 use crate::user::MASTERS;
-use crate::{Attributes, Authorizer, Decision, PolicyRule, User};
+use crate::{Attributes, Authorizer, Decision, PolicyRule, RulesReview, User};
 
 /// Where roles and bindings come from.
 pub trait PolicySource: Send + Sync + 'static {
@@ -203,7 +203,7 @@ impl Authorizer for Rbac {
         Decision::NoOpinion { reason: policy.missing_roles(&attributes.user, namespace) }
     }
 
-    fn rules(&self, user: &User, namespace: &str) -> Value {
+    fn rules(&self, user: &User, namespace: &str) -> RulesReview {
         let rules = if user.is_in(MASTERS) {
             let all = |r: &mut PolicyRule| r.verbs = vec!["*".into()];
             let mut resources =
@@ -215,12 +215,8 @@ impl Authorizer for Rbac {
         } else {
             self.rules_for(user, namespace)
         };
-        let (urls, resources): (Vec<_>, Vec<_>) = rules.into_iter().partition(|r| !r.non_resource_urls.is_empty());
-        json!({
-            "resourceRules": resources.iter().map(|r| json!(r)).collect::<Vec<_>>(),
-            "nonResourceRules": urls.iter().map(|r| json!(r)).collect::<Vec<_>>(),
-            "incomplete": false,
-        })
+        let (urls, resources) = rules.into_iter().partition(|r| !r.non_resource_urls.is_empty());
+        RulesReview { resource_rules: resources, non_resource_rules: urls, incomplete: false }
     }
 }
 
@@ -243,6 +239,8 @@ fn reason_of(binding: &Binding, user: &User) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use api_meta::json;
+
     use crate::ResourceAttributes;
 
     struct Fixed(Vec<Object>);

@@ -21,6 +21,16 @@ pub struct PolicyRule {
     pub non_resource_urls: Vec<String>,
 }
 
+/// What a user may do, as the status of a `SelfSubjectRulesReview`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RulesReview {
+    pub resource_rules: Vec<PolicyRule>,
+    pub non_resource_rules: Vec<PolicyRule>,
+    /// Whether there may be more than is said.
+    pub incomplete: bool,
+}
+
 const ALL: &str = "*";
 
 fn lists(list: &[String], wanted: &str) -> bool {

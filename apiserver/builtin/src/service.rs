@@ -52,6 +52,9 @@ impl Strategy for Services {
     fn prepare_for_update(&self, new: &mut Object, old: &Object) {
         new.set("status", old.value("status").clone());
         let Some(old) = old.value("spec").as_object() else { return };
+        if old.text("type") == "LoadBalancer" && part(new, "spec").text("type") != "LoadBalancer" {
+            new.made("status").set("loadBalancer", json!({}));
+        }
         let spec = new.made("spec");
         keep_allocated(spec, old);
         same_addresses(spec, old);
@@ -89,6 +92,16 @@ impl Strategy for Services {
 
     fn validate_update(&self, new: &Object, old: &Object) -> FieldErrors {
         validation::validate_update(new, old)
+    }
+
+    fn check_update(&self, new: &Object, old: &Object) -> FieldErrors {
+        let unavailable = validation::unavailable_families(new);
+        if !unavailable.is_empty() {
+            return unavailable;
+        }
+        let mut errors = self.validate(new);
+        errors.extend(self.validate_update(new, old));
+        errors
     }
 
     fn warnings(&self, object: &Object, _operation: Operation) -> Vec<String> {

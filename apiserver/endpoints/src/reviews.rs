@@ -1,11 +1,13 @@
 //! Reviews: questions about rights and identities, answered and not kept.
 
 use api_meta::{GroupVersionKind, Object, Status, Value, json, now_seconds};
-use apiserver_access::{Attributes, Decision, ResourceAttributes, User};
+use apiserver_access::{Attributes, Decision, ResourceAttributes, RulesReview, User};
 use http::{Response, StatusCode};
+use serde::Serialize;
 
 use crate::body::Body;
 use crate::context::Call;
+use crate::negotiate::Form;
 use crate::options::WriteOptions;
 use crate::{fields, negotiate, respond};
 
@@ -20,14 +22,7 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
             access(call, &object, user)?
         }
         "selfsubjectaccessreviews" => access(call, &object, call.user.clone())?,
-        "selfsubjectrulesreviews" => {
-            let rules = rules(call, &object)?;
-            // Only the answer is sent back, not the question.
-            object = Object::default();
-            object.insert("metadata".into(), json!({}));
-            object.insert("spec".into(), json!({}));
-            rules
-        }
+        "selfsubjectrulesreviews" => return rules(call, &object, &form),
         "selfsubjectreviews" => {
             object.set_meta_str("creationTimestamp", &now_seconds());
             json!({"userInfo": call.user})
@@ -38,6 +33,17 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     object.insert("status".into(), status);
     let kind: GroupVersionKind = call.served.info().group_version_kind();
     respond::object(call.served, &kind, object, &form, call.query, StatusCode::CREATED)
+}
+
+/// A review of rules, its fields in the order of upstream's type.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    kind: &'a str,
+    api_version: String,
+    metadata: Value,
+    spec: Value,
+    status: RulesReview,
 }
 
 /// Upstream leaves the kind out when it refuses a review.
@@ -131,12 +137,31 @@ fn access(call: &Call<'_>, object: &Object, user: User) -> Result<Value, Status>
     Ok(status)
 }
 
-fn rules(call: &Call<'_>, object: &Object) -> Result<Value, Status> {
+/// Only the answer is sent back, not the question.
+fn rules(call: &Call<'_>, object: &Object, form: &Form) -> Result<Response<Body>, Status> {
     let namespace = text(object, &["spec", "namespace"]);
     if namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
     }
-    Ok(call.endpoints.authorizer.rules(call.user, &namespace))
+    let rules = call.endpoints.authorizer.rules(call.user, &namespace);
+    let kind = call.served.info().group_version_kind();
+    if *form == Form::JSON {
+        // Rules are read by people, who expect what is done before what it is done to.
+        let answer = Answer {
+            kind: &kind.kind,
+            api_version: kind.group_version().to_string(),
+            metadata: json!({}),
+            spec: json!({}),
+            status: rules,
+        };
+        let bytes = serde_json::to_vec(&answer).map_err(Status::internal)?;
+        return Ok(respond::bytes_response(StatusCode::CREATED, form.media, bytes));
+    }
+    let mut object = Object::default();
+    object.insert("metadata".into(), json!({}));
+    object.insert("spec".into(), json!({}));
+    object.insert("status".into(), serde_json::to_value(rules).map_err(Status::internal)?);
+    respond::object(call.served, &kind, object, form, call.query, StatusCode::CREATED)
 }
 
 async fn token(call: &Call<'_>, object: &Object) -> Result<Value, Status> {

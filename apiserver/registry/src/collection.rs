@@ -152,6 +152,15 @@ impl Collection {
         *self.write() = fresh.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
     }
 
+    /// Forgets the changes up to a revision that is applied here.
+    pub(crate) fn forget(&self, revision: u64) {
+        let mut inner = self.write();
+        while inner.history.front().is_some_and(|change| change.revision <= revision) {
+            inner.forget_oldest();
+        }
+        inner.complete_after = inner.complete_after.max(revision);
+    }
+
     pub(crate) fn apply(&self, event: &Event) {
         // Made before the lock is taken: readers need not wait for it.
         let entry = (event.kind == EventKind::Put).then(|| Arc::new(Entry::new(&event.kv, self.prefix.len())));
@@ -194,8 +203,13 @@ impl Inner {
     fn remember(&mut self, change: Arc<Change>) {
         self.history_bytes += change.weight();
         self.history.push_back(change);
-        while self.history.len() > HISTORY || self.history_bytes > HISTORY_BYTES {
-            let Some(oldest) = self.history.pop_front() else { break };
+        while self.history.len() > HISTORY || (self.history_bytes > HISTORY_BYTES && !self.history.is_empty()) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(oldest) = self.history.pop_front() {
             self.history_bytes -= oldest.weight();
             self.complete_after = oldest.revision;
         }

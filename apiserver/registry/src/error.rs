@@ -6,13 +6,7 @@ use store_core::Error;
 /// The safe half of a store's error; the whole chain is for the log, where it is written once.
 pub fn from_store(error: &Error) -> Status {
     match error {
-        Error::Compacted { .. } => Status::expired(
-            "The provided continue parameter is too old to display a consistent list result. You can start a new list \
-             without the continue parameter, or use the continue token in this response to retrieve the remainder of \
-             the results. Continuing with the provided token results in an inconsistent list - objects that were \
-             created, modified, or deleted between the time the first chunk was returned and now may show up in the \
-             list.",
-        ),
+        Error::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
         Error::FutureRevision { requested, current } => too_large_resource_version(requested.0, current.0),
         Error::Invalid { reason, .. } => Status::bad_request(*reason),
         Error::OverQuota { limit, .. } => no_room(format!(

@@ -63,6 +63,9 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// In the place of a revision: whatever is current then.
+const AS_OF_NOW: i64 = -1;
+
 const TOKEN_VERSION: &str = "meta.k8s.io/v1";
 
 impl Registry {
@@ -71,7 +74,8 @@ impl Registry {
         if !options.continue_token.is_empty() {
             let token = decode_token(&options.continue_token)?;
             let at = if token.rv > 0 { token.rv as u64 } else { self.mirror().wait_current().await? };
-            return self.list_past(served, namespace, options, at, Some(token.start)).await;
+            let expired = || continue_expired(token.start.clone());
+            return self.list_past(served, namespace, options, at, Some(&token.start), expired).await;
         }
         let revision = match options.version {
             VersionMatch::MostRecent => self.mirror().wait_current().await?,
@@ -82,7 +86,7 @@ impl Registry {
             }
             VersionMatch::Exact(revision) => {
                 self.mirror().wait_for(revision).await?;
-                return self.list_past(served, namespace, options, revision, None).await;
+                return self.list_past(served, namespace, options, revision, None, version_expired).await;
             }
         };
         // The walk may already see changes after `revision`; a watch from there repeats them, which clients allow.
@@ -95,14 +99,15 @@ impl Registry {
         Ok(page(selected, 0, options, revision))
     }
 
-    /// The state at one revision, read from the store.
+    /// The state at one revision, read from the store; `expired` says that the store has forgotten it.
     async fn list_past(
         &self,
         served: &Served,
         namespace: &str,
         options: &ListOptions,
         revision: u64,
-        after: Option<String>,
+        after: Option<&str>,
+        expired: impl Fn() -> Status,
     ) -> Result<Listed, Status> {
         let prefix = served.stored()?.prefix().to_owned();
         let span = if namespace.is_empty() { prefix.clone() } else { format!("{prefix}{namespace}/") };
@@ -119,7 +124,10 @@ impl Registry {
         }
         let mut selected = Vec::new();
         loop {
-            let found = self.mirror().store().range(range.clone()).await.map_err(|e| from_store(&e))?;
+            let found = self.mirror().store().range(range.clone()).await.map_err(|error| match error {
+                store_core::Error::Compacted { .. } => expired(),
+                other => from_store(&other),
+            })?;
             for kv in &found.items {
                 let entry = Arc::new(Entry::new(kv, prefix.len()));
                 if selects(served, options, &entry)? {
@@ -137,6 +145,22 @@ impl Registry {
             }
         }
     }
+}
+
+fn version_expired() -> Status {
+    Status::expired("The resourceVersion for the provided list is too old.")
+}
+
+/// A list that cannot go on as of its first page may go on as of now (upstream: `handleCompactedErrorForPaging`).
+fn continue_expired(start: String) -> Status {
+    let mut status = Status::expired(
+        "The provided continue parameter is too old to display a consistent list result. You can start a new list \
+         without the continue parameter, or use the continue token in this response to retrieve the remainder of the \
+         results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+         modified, or deleted between the time the first chunk was returned and now may show up in the list.",
+    );
+    status.metadata.insert("continue".into(), encode_token(AS_OF_NOW, start).into());
+    status
 }
 
 /// How many objects are read from the store at a time, ...
@@ -157,7 +181,7 @@ fn page(mut selected: Vec<Arc<Entry>>, behind: u64, options: &ListOptions, revis
     if options.limit > 0 && total > options.limit as u64 {
         selected.truncate(options.limit);
         let start = selected.last().map(|e| e.relative_key().to_owned()).unwrap_or_default();
-        continue_token = encode_token(revision, start);
+        continue_token = encode_token(revision as i64, start);
         if options.selects_everything() {
             remaining = Some(total - options.limit as u64);
         }
@@ -206,8 +230,8 @@ pub(crate) fn undecodable(entry: &Entry, error: &serde_json::Error) -> Status {
     Status::internal(format!("the stored object {:?} does not decode", entry.relative_key()))
 }
 
-fn encode_token(revision: u64, start: String) -> String {
-    let token = Token { v: TOKEN_VERSION.into(), rv: revision as i64, start };
+fn encode_token(rv: i64, start: String) -> String {
+    let token = Token { v: TOKEN_VERSION.into(), rv, start };
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(&token).unwrap_or_default())
 }
 

@@ -84,6 +84,23 @@ impl Mirror {
         let _ = self.commands.send(Command::Remove { prefix: prefix.into() }).await;
     }
 
+    /// Forgets everything that happened so far; the state stays.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn forget_past(&self) -> Result<(), store_core::Error> {
+        let revision = self.applied();
+        for collection in self.collections.read().unwrap_or_else(PoisonError::into_inner).values() {
+            collection.forget(revision);
+        }
+        match self.store.compact(Revision(revision)).await {
+            // Somebody else has.
+            Err(store_core::Error::Compacted { .. }) => Ok(()),
+            done => done,
+        }
+    }
+
     /// Waits until a revision is applied here.
     ///
     /// # Errors

@@ -105,7 +105,7 @@ impl Registry {
                 None => {
                     let request = WatchRequest::prefix(collection.prefix()).after(Revision(revision));
                     let stream = self.mirror().store().watch(request).await.map_err(|error| match error {
-                        store_core::Error::Compacted { .. } => Status::expired("too old resource version"),
+                        store_core::Error::Compacted { requested, compacted } => too_old(requested, compacted),
                         other => from_store(&other),
                     })?;
                     (Source::Store(stream), revision, None)
@@ -133,6 +133,11 @@ impl Registry {
             next_bookmark: Instant::now() + BOOKMARK_INTERVAL,
         })
     }
+}
+
+/// The changes since `requested` are no longer known (upstream: `cacher.getIntervalFromStoreLocked` and etcd's compaction).
+fn too_old(requested: Revision, known_from: Revision) -> Status {
+    Status::expired(format!("too old resource version: {requested} ({known_from})"))
 }
 
 impl Watch {
@@ -180,7 +185,7 @@ impl Watch {
             Source::Mirror(changes) => changes.recv().await.map(|change| Ok(vec![change])),
             Source::Store(stream) => match stream.next().await? {
                 Ok(batch) => Some(Ok(batch.events.iter().map(|event| Arc::new(change(event, prefix))).collect())),
-                Err(store_core::Error::Compacted { .. }) => Some(Err(Status::expired("too old resource version"))),
+                Err(store_core::Error::Compacted { requested, compacted }) => Some(Err(too_old(requested, compacted))),
                 Err(store_core::Error::Closed | store_core::Error::WatchLagged { .. }) => None,
                 Err(other) => Some(Err(from_store(&other))),
             },

@@ -137,13 +137,15 @@ impl Handler {
             let endpoints = self.endpoints.clone();
             return endpoints.handle(&user, &info, request).await;
         }
-        if let Some(answer) = self.health.answer(&info) {
+        if let Some(answer) = self.health.answer(&info).await {
             return Ok(answer);
         }
-        if info.path == "/metrics" {
-            return Ok(self.metrics.answer());
+        match &*info.path {
+            "/metrics" => return Ok(self.metrics.answer()),
+            "/metrics/slis" => return Ok(self.health.metrics().await),
+            _ => {}
         }
-        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers())
+        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers(), &self.health)
     }
 
     fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {

@@ -12,6 +12,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, HeaderValue, VARY};
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use crate::chain::plain;
+use crate::health::Health;
 use crate::version::KubernetesVersion;
 
 pub(crate) struct Documents {
@@ -35,10 +36,11 @@ impl Documents {
         method: &Method,
         info: &Info,
         headers: &HeaderMap,
+        health: &Health,
     ) -> Result<Response<Body>, Status> {
         let path = info.path.trim_end_matches('/');
         let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        let known = self.document(registry, &segments, headers)?;
+        let known = self.document(registry, &segments, headers, health)?;
         match known {
             None => Ok(plain(StatusCode::NOT_FOUND, "404 page not found\n".into())),
             Some(_) if method != Method::GET => Err(Status::method_not_allowed()),
@@ -51,6 +53,7 @@ impl Documents {
         registry: &Registry,
         segments: &[&str],
         headers: &HeaderMap,
+        health: &Health,
     ) -> Result<Option<Response<Body>>, Status> {
         let groups = || self.groups(registry);
         let find = |name: &str| groups().iter().position(|g| g.name == name);
@@ -67,7 +70,7 @@ impl Documents {
             },
             ["apis", name, version] => resources(&groups(), name, version)?,
             ["openapi", rest @ ..] => return crate::openapi::answer(&self.open_api, registry, rest, headers),
-            [""] => json_answer(&index(&groups())),
+            [""] => json_answer(&index(&groups(), health)),
             _ => return Ok(None),
         }))
     }
@@ -121,7 +124,7 @@ fn resources(groups: &[Group], name: &str, version: &str) -> Result<Response<Bod
     Ok(json_answer(&legacy::resource_list(&group_version, list)))
 }
 
-fn index(groups: &[Group]) -> Value {
+fn index(groups: &[Group], health: &Health) -> Value {
     let mut paths =
         vec!["/.well-known/openid-configuration".to_owned(), "/api".into(), "/apis".into(), "/apis/".into()];
     for group in groups {
@@ -131,11 +134,10 @@ fn index(groups: &[Group]) -> Value {
         }
         paths.extend(group.versions.iter().map(|(v, _)| format!("{root}/{v}")));
     }
-    for path in
-        ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/openid/v1/jwks", "/readyz", "/version"]
-    {
-        paths.push(path.into());
-    }
+    const OTHERS: [&str; 7] =
+        ["/metrics", "/metrics/slis", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"];
+    paths.extend(OTHERS.map(str::to_owned));
+    paths.extend(health.paths());
     paths.sort();
     json!({"paths": paths})
 }

@@ -28,7 +28,7 @@ use apiserver_access::{Authenticator, Rbac, User};
 use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
-use store_core::Store;
+use store_core::{Revision, Store};
 
 use crate::chain::Handler;
 use crate::documents::Documents;
@@ -106,6 +106,7 @@ impl ApiServer {
         let Self { store, config } = self;
         let drain = Drain::new();
         let doors = drain.child();
+        let born_now = store.current_revision().await.map_err(Error::Load)? <= Revision::FIRST;
         let resources = apiserver_builtin::resources();
         let (mirror, feed) =
             Mirror::start(store, prefixes(&resources), drain.token().clone()).await.map_err(Error::Load)?;
@@ -136,13 +137,18 @@ impl ApiServer {
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;
+        if born_now {
+            // Nobody watched the birth. As with upstream, whose servers know changes from their start on, revisions from
+            // before a cluster had its first objects are too old.
+            registry.mirror().forget_past().await.map_err(Error::Load)?;
+        }
         let follow = custom.start().await.map_err(Error::Bootstrap)?;
         drain.spawn(follow(drain.token().clone()));
         if let Some(events) = registry.catalog().find("", "v1", "events") {
             let expiry = Expiry::new(registry, events, config.event_lifetime);
             drain.spawn(expire::run(expiry, config.event_lifetime, drain.token().clone()));
         }
-        let health = Arc::new(Health::default());
+        let health = Arc::new(Health::new(endpoints.registry.mirror().store().clone()));
         let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
         let authenticator = serve::Chain::new(config.authenticators, accounts);
         let handler = Handler::new(endpoints, Arc::new(authenticator), rbac, documents, health.clone());

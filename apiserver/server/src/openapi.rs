@@ -32,12 +32,21 @@ pub(crate) fn answer(
         let content_type = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
         return Ok(document.map(|document| respond(document, content_type, headers)));
     }
-    let Some(document) = documents.get(&path, catalog.generation(), resources, &EXTRA) else { return Ok(None) };
+    let Some(document) = documents.get(&path, catalog.generation(), resources, &EXTRA) else {
+        // As upstream's handler of version 3 answers: without a word.
+        return Ok(path.starts_with("v3/").then(nothing));
+    };
     if !takes(headers, &JSON) {
         return Err(Status::not_acceptable("application/json"));
     }
     let content_type = if path == "v3" { "text/plain; charset=utf-8" } else { "application/json" };
     Ok(Some(respond(document, content_type, headers)))
+}
+
+fn nothing() -> Response<Body> {
+    let mut response = Response::new(body::empty());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response
 }
 
 const JSON: [&str; 5] = ["", "*/*", "application/*", "application/json", "text/plain"];

@@ -16,17 +16,22 @@ pub(super) fn validate(object: &Object) -> FieldErrors {
     let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
     let spec = part(object, "spec");
     generated_selector(&mut errors, object, spec, &path);
-    job_spec(&mut errors, spec, &path);
+    selecting_spec(&mut errors, spec, &path);
+    errors
+}
+
+/// Upstream's `ValidateJobSpec`.
+fn selecting_spec(errors: &mut FieldErrors, spec: &Fields, path: &FieldPath) {
+    job_spec(errors, spec, path);
     let selector = spec.value("selector");
     if selector.is_null() {
         errors.required(&path.child("selector"), "");
     } else {
-        label_selector(&mut errors, selector, &path.child("selector"));
+        label_selector(errors, selector, &path.child("selector"));
     }
     if is_selector(selector) {
-        validate_selected(&mut errors, part(spec, "template"), selector, &path.child("template"));
+        validate_selected(errors, part(spec, "template"), selector, &path.child("template"));
     }
-    errors
 }
 
 /// The spec of a Job that is yet to be made: it has no selector.
@@ -198,6 +203,8 @@ fn quoted(values: &[&str]) -> String {
 pub(super) fn validate_update(new: &Object, old: &Object) -> FieldErrors {
     let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
     let (new, before) = (part(new, "spec"), part(old, "spec"));
+    // Said of the new state alone already; upstream says it again.
+    selecting_spec(&mut errors, new, &path);
     let elastic = new.text("completionMode") == "Indexed"
         && new.value("completions") == new.value("parallelism")
         && before.value("completions") == before.value("parallelism");

@@ -19,7 +19,11 @@ pub(super) fn validate(object: &Object) -> FieldErrors {
     let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
     let errors = &mut errors;
     let spec = part(object, "spec");
-    let headless = spec.texts("clusterIPs").next() == Some("None");
+    let unavailable = unavailable_families(object);
+    if !unavailable.is_empty() {
+        return unavailable;
+    }
+    let headless = is_headless(spec);
     let type_ = spec.text("type");
     if spec.items("ports").is_empty() && !headless && type_ != "ExternalName" {
         errors.required(&path.child("ports"), "");
@@ -43,6 +47,31 @@ pub(super) fn validate(object: &Object) -> FieldErrors {
     balancing(errors, spec, &path);
     traffic(errors, spec, &path);
     std::mem::take(errors)
+}
+
+fn is_headless(spec: &Fields) -> bool {
+    spec.texts("clusterIPs").next() == Some("None")
+}
+
+/// What this cluster, which has addresses of one family, IPv4, cannot give. Upstream finds out while it allocates
+/// addresses, which comes before everything else; only a headless Service without selector may name the other family.
+pub(super) fn unavailable_families(object: &Object) -> FieldErrors {
+    let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+    let spec = part(object, "spec");
+    if !needs_cluster_ip(spec) || (is_headless(spec) && part(spec, "selector").is_empty()) {
+        return errors;
+    }
+    if spec.text("ipFamilyPolicy") == "RequireDualStack" {
+        errors.invalid(&path.child("ipFamilyPolicy"), "RequireDualStack", SINGLE_STACK);
+    }
+    // An address of the wrong family is said of the address.
+    let addressed = spec.texts("clusterIPs").any(|a| parse_ip(a).is_some());
+    for (index, _) in spec.texts("ipFamilies").enumerate().filter(|(_, f)| *f == "IPv6") {
+        if index > 0 || !addressed {
+            errors.invalid(&path.child("ipFamilies").index(index), "IPv6", "not configured on this cluster");
+        }
+    }
+    errors
 }
 
 fn by_type(errors: &mut FieldErrors, spec: &Fields, headless: bool, path: &FieldPath) {
@@ -129,7 +158,7 @@ fn affinity(errors: &mut FieldErrors, spec: &Fields, path: &FieldPath) {
 }
 
 fn addresses(errors: &mut FieldErrors, spec: &Fields, headless: bool, path: &FieldPath) {
-    families(errors, spec, headless, path);
+    families(errors, spec, path);
     let all: Vec<_> = spec.texts("clusterIPs").collect();
     let list = path.child("clusterIPs");
     let first = all.first().copied().unwrap_or_default();
@@ -164,8 +193,7 @@ fn addresses(errors: &mut FieldErrors, spec: &Fields, headless: bool, path: &Fie
     }
 }
 
-/// One family of addresses, IPv4; only a headless Service without selector may name the other.
-fn families(errors: &mut FieldErrors, spec: &Fields, headless: bool, path: &FieldPath) {
+fn families(errors: &mut FieldErrors, spec: &Fields, path: &FieldPath) {
     let mut seen = BTreeSet::new();
     for (index, family) in spec.texts("ipFamilies").enumerate() {
         let path = path.child("ipFamilies").index(index);
@@ -180,20 +208,6 @@ fn families(errors: &mut FieldErrors, spec: &Fields, headless: bool, path: &Fiel
     const POLICIES: [&str; 3] = ["PreferDualStack", "RequireDualStack", "SingleStack"];
     if !policy.is_empty() && !POLICIES.contains(&policy) {
         unsupported(errors, &path.child("ipFamilyPolicy"), policy, &POLICIES);
-    }
-    let anywhere = headless && part(spec, "selector").is_empty();
-    // An address of the wrong family is said of the address.
-    let addressed = spec.texts("clusterIPs").any(|a| parse_ip(a).is_some());
-    if anywhere {
-        return;
-    }
-    if policy == "RequireDualStack" {
-        errors.invalid(&path.child("ipFamilyPolicy"), policy, SINGLE_STACK);
-    }
-    for (index, _) in spec.texts("ipFamilies").enumerate().filter(|(_, f)| *f == "IPv6") {
-        if index > 0 || !addressed {
-            errors.invalid(&path.child("ipFamilies").index(index), "IPv6", "not configured on this cluster");
-        }
     }
 }
 

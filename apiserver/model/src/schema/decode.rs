@@ -164,7 +164,7 @@ fn finish(
         wanted: gvk.kind.clone(),
         why,
     };
-    check_type(&found, gvk, schema, &unhandled)?;
+    check_type(&object, &found, gvk, schema, &unhandled)?;
     if schema.is_structural() {
         structural::finish(&mut object, schema, &mut walk);
     }
@@ -189,6 +189,7 @@ fn type_of(object: &Object, wanted: &GroupVersionKind) -> Result<GroupVersionKin
 }
 
 fn check_type(
+    object: &Object,
     found: &GroupVersionKind,
     wanted: &GroupVersionKind,
     schema: &Schema,
@@ -202,15 +203,19 @@ fn check_type(
         // Validation says what is wrong with the kind of a custom resource.
         return if found.group_version() == wanted.group_version() { Ok(()) } else { Err(other_version()) };
     }
-    if builtin(&found.group, &found.version, &found.kind).is_none() {
+    let Some(own) = builtin(&found.group, &found.version, &found.kind) else {
         return Err(unhandled(format!(
             "no kind {:?} is registered for version {:?} in scheme \"pkg/api/legacyscheme/scheme.go:30\"",
             found.kind,
             found.group_version().to_string()
         )));
-    }
+    };
     if found.group_kind() == wanted.group_kind() {
         return Err(other_version());
+    }
+    // Upstream decodes what the body says it is before it notices that something else is wanted.
+    if let Some(why) = decode_error(object, &own) {
+        return Err(unhandled(why));
     }
     Err(unhandled(format!(
         "converting ({}.{}) to ({}.{}): unknown conversion",
@@ -219,6 +224,15 @@ fn check_type(
         builtin::internal_package(&wanted.group),
         wanted.kind
     )))
+}
+
+/// What is wrong with an object by another schema than the one it was read by.
+fn decode_error(object: &Object, schema: &Schema) -> Option<String> {
+    let mut walk = Walk::new(false, schema.is_structural());
+    match Node::root(&mut walk, schema).deserialize(object.to_value()) {
+        Ok(_) => walk.error.take(),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The start of a body, as upstream shows it in errors (upstream: `summarizeData`).

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cache::{Informer, Kind},
+    control_plane::ROOT_CA,
     events::Recorder,
 };
 
@@ -26,7 +27,7 @@ pub(crate) struct Cluster {
     pub(crate) token: CancellationToken,
     pub(crate) namespaces: Arc<Informer<Namespace>>,
     pub(crate) accounts: Arc<Informer<ServiceAccount>>,
-    pub(crate) config_maps: Arc<Informer<ConfigMap>>,
+    pub(crate) root_cas: Arc<Informer<ConfigMap>>,
     pub(crate) pods: Arc<Informer<Pod>>,
     pub(crate) nodes: Arc<Informer<Node>>,
     pub(crate) services: Arc<Informer<Service>>,
@@ -54,7 +55,8 @@ impl Cluster {
             token,
             namespaces: informer(client),
             accounts: informer(client),
-            config_maps: informer(client),
+            // A cluster may hold many others, and large ones.
+            root_cas: Arc::new(Informer::named(client.clone(), ROOT_CA)),
             pods: informer(client),
             nodes: informer(client),
             services: informer(client),
@@ -81,7 +83,7 @@ impl Cluster {
     pub(crate) fn watch_control_plane(&self) {
         self.watch(&self.namespaces);
         self.watch(&self.accounts);
-        self.watch(&self.config_maps);
+        self.watch(&self.root_cas);
     }
 
     /// Begins what workloads, scheduler and kubelets watch.

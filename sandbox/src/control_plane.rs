@@ -9,6 +9,8 @@ mod signing;
 
 use crate::{cluster::Cluster, config::ControlPlaneConfig};
 
+pub(crate) use accounts::ROOT_CA;
+
 pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
     accounts::start(cluster, config.root_ca);
     let contents = namespaces::start(cluster);

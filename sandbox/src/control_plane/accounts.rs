@@ -18,7 +18,7 @@ use crate::{
 };
 
 const ACCOUNT: &str = "default";
-const ROOT_CA: &str = "kube-root-ca.crt";
+pub(crate) const ROOT_CA: &str = "kube-root-ca.crt";
 const ROOT_CA_FILE: &str = "ca.crt";
 
 pub(super) fn start(cluster: &Cluster, root_ca: Option<String>) {
@@ -30,12 +30,12 @@ pub(super) fn start(cluster: &Cluster, root_ca: Option<String>) {
         }
     });
     follow(&cluster.accounts, &queue, ACCOUNT);
-    follow(&cluster.config_maps, &queue, ROOT_CA);
+    follow(&cluster.root_cas, &queue, ROOT_CA);
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
     cluster.tasks.clone().spawn(async move {
         cluster.namespaces.synced().await;
         cluster.accounts.synced().await;
-        cluster.config_maps.synced().await;
+        cluster.root_cas.synced().await;
         let (cluster, root_ca) = (&cluster, root_ca.as_deref());
         controller::run("serviceaccounts", queue, 4, token, |name| reconcile(cluster, root_ca, name)).await;
     });
@@ -67,7 +67,7 @@ async fn reconcile(cluster: &Cluster, root_ca: Option<&str>, namespace: String) 
 
 async fn publish(cluster: &Cluster, namespace: &str, root_ca: &str) -> Result<(), Error> {
     let data: BTreeMap<_, _> = [(ROOT_CA_FILE.to_owned(), root_ca.to_owned())].into();
-    match cluster.config_maps.get(&Key::new(namespace, ROOT_CA)) {
+    match cluster.root_cas.get(&Key::new(namespace, ROOT_CA)) {
         None => {
             let note = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints \
                         such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across \
@@ -75,12 +75,12 @@ async fn publish(cluster: &Cluster, namespace: &str, root_ca: &str) -> Result<()
             let mut metadata = named(namespace, ROOT_CA);
             metadata.annotations = Some([("kubernetes.io/description".to_owned(), note.to_owned())].into());
             let map = ConfigMap { metadata, data: Some(data), ..ConfigMap::default() };
-            unless_exists(cluster.config_maps.create(namespace, &map).await)
+            unless_exists(cluster.root_cas.create(namespace, &map).await)
         }
         Some(map) if map.data.as_ref() != Some(&data) => {
             let mut right = (*map).clone();
             right.data = Some(data);
-            cluster.config_maps.update(&map, &right).await.map(|_| ())
+            cluster.root_cas.update(&map, &right).await.map(|_| ())
         }
         Some(_) => Ok(()),
     }

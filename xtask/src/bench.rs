@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: figures beside a reference of the same run, since machines differ more than code does.
 
+use std::path::Path;
+
 use anyhow::bail;
 
 use crate::process::{cargo, program};
@@ -10,7 +12,7 @@ use crate::workspace::Workspace;
 const NAMES: &[&str] = &["start", "apiserver", "gateway", "store"];
 
 /// Runs one of them or all.
-pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> anyhow::Result<()> {
+pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&Path>) -> anyhow::Result<()> {
     let names: Vec<&str> = match name {
         None => NAMES.to_vec(),
         Some(name) if NAMES.contains(&name) => vec![name],
@@ -23,12 +25,14 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>) -> anyhow::Result<(
         let packages = ["--package", "acp", "--package", "ac", "--package", "bench"];
         cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
     }
+    // It is read in another folder than the one in which it was named.
+    let reference = reference.map(std::path::absolute).transpose()?;
     for name in names {
         println!("\n==> {name}");
         match name {
             "store" => cargo(&workspace.root).args(["bench", "--locked", "--package", "store-embedded"]).run()?,
             name => program(workspace.built("release").join("bench"), &workspace.root)
-                .args([name])
+                .args([name.as_ref()].into_iter().chain(reference.as_deref().map(Path::as_os_str)))
                 .env("ACP_TEST_BINARIES", workspace.built("release"))
                 .run()?,
         }

@@ -42,6 +42,9 @@ enum Command {
     Bench {
         /// Which to run: start, apiserver, gateway, store; all of them if absent
         name: Option<String>,
+        /// A server to compare the API server with: a kubeconfig of its administrator
+        #[arg(long, value_name = "KUBECONFIG")]
+        reference: Option<std::path::PathBuf>,
     },
     /// Check what no compiler checks: dependency direction, headers, links, licences, generated files
     Tidy,
@@ -68,7 +71,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up { arguments } => up::run(&workspace, &arguments),
         Command::Test => test::run(&workspace),
-        Command::Bench { name } => bench::run(&workspace, name.as_deref()),
+        Command::Bench { name, reference } => bench::run(&workspace, name.as_deref(), reference.as_deref()),
         Command::Tidy => dependencies::run(&workspace).and(tidy::run(&workspace)),
         Command::Codegen { check } => codegen::run(&workspace, check),
     }

@@ -62,7 +62,7 @@ impl Metrics {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        response(prometheus_text(&text))
+        response(prometheus_text(&text) + &lib_telemetry::process::metrics())
     }
 }
 

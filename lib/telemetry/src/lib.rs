@@ -3,6 +3,8 @@
 //! Messages are constant text and facts are fields. An error is logged once, by whoever does not return it, with
 //! `error = %chain(&error)`.
 
+pub mod process;
+
 use std::error::Error;
 use std::fmt;
 

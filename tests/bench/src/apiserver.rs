@@ -1,104 +1,223 @@
-//! create, get, list and watch of the API server, against HTTPS that does nothing.
+//! Start, memory, writes, reads, lists and watches of the API server, with ConfigMaps of 1 KiB.
+//!
+//! Beside each figure stands one of the same run: that of another server, where one is given by its kubeconfig (a real
+//! kube-apiserver, say), and else, where it means something, that of HTTPS with nothing behind it.
 
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use e2e::{ApiServer, Door};
-use futures::TryStreamExt as _;
-use http::Method;
-use kube::api::{Api, DynamicObject, WatchEvent, WatchParams};
-use kube::discovery::ApiResource;
+use http::{Method, Request};
+use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use crate::echo::Echo;
-use crate::measure::{Figures, ask, line, shown};
+use crate::measure::{ask, shown};
+use crate::streams::Streams;
 
-const PATH: &str = "/api/v1/namespaces/default/configmaps";
-const OBJECTS: usize = 2000;
+const NAMESPACE: &str = "bench";
 const AT_ONCE: usize = 32;
-const WATCHERS: usize = 50;
-const EVENTS: usize = 400;
+const CREATED: usize = 10_000;
+const READ: usize = 20_000;
+const UPDATED: usize = 6_000;
+const LISTED: usize = 20;
+const WATCHERS: usize = 100;
+const EVENTS: usize = 200;
+const OBJECTS: usize = 18_500;
+const IDLE_WATCHES: usize = 1_000;
 
-pub(crate) async fn run() -> anyhow::Result<()> {
+/// What was measured of one server. What could not be is absent.
+#[derive(Default)]
+struct Figures {
+    start: Option<Duration>,
+    idle_mebibytes: Option<f64>,
+    creates: f64,
+    create_tail: Duration,
+    single_create: Duration,
+    gets: f64,
+    updates: f64,
+    list: Duration,
+    event_tail: Duration,
+    full_mebibytes: Option<f64>,
+}
+
+pub(crate) async fn run(reference: Option<&Path>) -> anyhow::Result<()> {
+    let ours = ours().await?;
+    match reference {
+        Some(kubeconfig) => print(&ours, &measure(kubeconfig).await?),
+        None => print(&ours, &nothing().await?),
+    }
+    Ok(())
+}
+
+async fn ours() -> anyhow::Result<Figures> {
     let folder = tempfile::tempdir()?;
+    let started = Instant::now();
     let server = ApiServer::start(&folder.path().join("data"), "127.0.0.1:0", 0).await;
     let door = Door::of_kubeconfig(&server.kubeconfig()).await;
+    ensure!(door.get("/readyz").await.status.is_success(), "the server is not ready");
+    let start = started.elapsed();
+    Ok(Figures { start: Some(start), ..measure(&server.kubeconfig()).await? })
+}
+
+async fn measure(kubeconfig: &Path) -> anyhow::Result<Figures> {
+    let door = &Door::of_kubeconfig(kubeconfig).await;
+    let body = json!({"metadata": {"name": NAMESPACE}});
+    let made = door.post("/api/v1/namespaces", body).await;
+    ensure!(made.status.is_success(), "the namespace {NAMESPACE} could not be made: {}", made.text);
+    let idle_mebibytes = resident(door).await;
+
+    let create = |prefix: &'static str| {
+        move |number: usize| (Method::POST, path(""), Some(object(&format!("{prefix}-{number}"), 0)))
+    };
+    let created = ask(door, create("o"), CREATED, AT_ONCE).await?;
+    let get = |number: usize| (Method::GET, path(&format!("/o-{}", number * 7919 % CREATED)), None);
+    let got = ask(door, get, READ, AT_ONCE).await?;
+    let list = ask(door, |_| (Method::GET, path(""), None), LISTED, 1).await?;
+    let update = |number: usize| {
+        let name = format!("o-{number}");
+        (Method::PUT, path(&format!("/{name}")), Some(object(&name, 1)))
+    };
+    let updated = ask(door, update, UPDATED, AT_ONCE).await?;
+    let single = ask(door, create("s"), 300, 1).await?;
+    let event_tail = events(door).await?;
+
+    ask(door, create("m"), OBJECTS - CREATED - 300 - EVENTS, AT_ONCE).await?;
+    let (mut streams, mut watches) = (Streams::connect(kubeconfig, IDLE_WATCHES).await?, Vec::new());
+    for _ in 0..IDLE_WATCHES {
+        let watch = streams.get(&path("?watch=1&fieldSelector=metadata.name%3Dnothing")).await?;
+        ensure!(watch.status().is_success(), "a watch was refused: {}", watch.status());
+        watches.push(watch);
+    }
+    let full_mebibytes = resident(door).await;
+    drop(watches);
+    let removed = door.delete(&format!("/api/v1/namespaces/{NAMESPACE}")).await;
+    ensure!(removed.status.is_success(), "the namespace {NAMESPACE} could not be removed: {}", removed.text);
+    Ok(Figures {
+        start: None,
+        idle_mebibytes,
+        creates: created.per_second,
+        create_tail: created.tail,
+        single_create: single.median,
+        gets: got.per_second,
+        updates: updated.per_second,
+        list: list.median,
+        event_tail,
+        full_mebibytes,
+    })
+}
+
+/// HTTPS on the same libraries, with as many bytes both ways and nothing behind it.
+async fn nothing() -> anyhow::Result<Figures> {
     let echo = Echo::start().await?;
-    let nothing = Door::new(&echo.url, &echo.ca_pem, None);
-
-    let create = |number: usize| (Method::POST, PATH.to_owned(), Some(object("o", number)));
-    let created = ask(&door, create, OBJECTS, AT_ONCE).await?;
-    let (_, size) = door.exchange(Method::GET, &format!("{PATH}/o-0"), None).await?;
-    line("create, 1 KiB, 32 at once", &created, &same(&nothing, Method::POST, size, OBJECTS, AT_ONCE).await?);
-
-    let one = |number: usize| (Method::POST, PATH.to_owned(), Some(object("single", number)));
-    let single = ask(&door, one, 300, 1).await?;
-    line("create, 1 KiB, one after the other", &single, &same(&nothing, Method::POST, size, 300, 1).await?);
-
-    let get = |number: usize| (Method::GET, format!("{PATH}/o-{}", number % OBJECTS), None);
-    let got = ask(&door, get, 5000, AT_ONCE).await?;
-    line("get, 32 at once", &got, &same(&nothing, Method::GET, size, 5000, AT_ONCE).await?);
-
-    let (_, page) = door.exchange(Method::GET, &format!("{PATH}?limit=500"), None).await?;
-    let list = |_| (Method::GET, format!("{PATH}?limit=500"), None);
-    let listed = ask(&door, list, 200, 4).await?;
-    line("list of 500, 4 at once", &listed, &same(&nothing, Method::GET, page, 200, 4).await?);
-    println!("{:<34} {:.0} MB/s", "", listed.megabytes_per_second);
-
-    watch(&door).await
+    let door = Door::new(&echo.url, &echo.ca_pem, None);
+    let size = object("o-0", 0).len() + 400;
+    let write = move |_| (Method::POST, format!("/{size}"), Some(object("o", 0)));
+    let written = ask(&door, write, CREATED, AT_ONCE).await?;
+    let read = ask(&door, move |_| (Method::GET, format!("/{size}"), None), READ, AT_ONCE).await?;
+    let list = ask(&door, move |_| (Method::GET, format!("/{}", size * CREATED), None), LISTED, 1).await?;
+    let single = ask(&door, write, 300, 1).await?;
+    Ok(Figures {
+        creates: written.per_second,
+        create_tail: written.tail,
+        single_create: single.median,
+        gets: read.per_second,
+        updates: written.per_second,
+        list: list.median,
+        event_tail: single.tail,
+        ..Figures::default()
+    })
 }
 
-/// The reference answers with as many bytes.
-async fn same(door: &Door, method: Method, size: usize, count: usize, at_once: usize) -> anyhow::Result<Figures> {
-    let body = (method == Method::POST).then(|| object("o", 0));
-    ask(door, move |_| (method.clone(), format!("/{size}"), body.clone()), count, at_once).await
+fn print(ours: &Figures, other: &Figures) {
+    println!("{:<52} {:>12} {:>12} {:>8}", "", "ours", "reference", "ratio");
+    let time = |what: &str, ours: Option<Duration>, other: Option<Duration>| {
+        let ratio = ours.zip(other).map(|(ours, other)| ours.as_secs_f64() / other.as_secs_f64());
+        row(what, ours.map(shown), other.map(shown), ratio);
+    };
+    let number = |what: &str, ours: Option<f64>, other: Option<f64>, unit: &str| {
+        let text = |value: f64| format!("{value:.0} {unit}");
+        row(what, ours.map(text), other.map(text), ours.zip(other).map(|(ours, other)| ours / other));
+    };
+    time("start, until the first answer (promised 200 ms)", ours.start, other.start);
+    number("idle (promised 40 MiB)", ours.idle_mebibytes, other.idle_mebibytes, "MiB");
+    number("creates, 32 at once (promised 8,000/s)", Some(ours.creates), Some(other.creates), "/s");
+    time("   the slowest in a hundred", Some(ours.create_tail), Some(other.create_tail));
+    time("create, one after the other", Some(ours.single_create), Some(other.single_create));
+    number("gets, 32 at once (promised 20,000/s)", Some(ours.gets), Some(other.gets), "/s");
+    number("updates, 32 at once (promised 6,000/s)", Some(ours.updates), Some(other.updates), "/s");
+    time("list of 10,000 (promised 40 ms)", Some(ours.list), Some(other.list));
+    time("create to event, 100 watchers, p99 (promised 5 ms)", Some(ours.event_tail), Some(other.event_tail));
+    let what = "18,500 objects, 1,000 watches (promised 120 MiB)";
+    number(what, ours.full_mebibytes, other.full_mebibytes, "MiB");
 }
 
-fn object(prefix: &str, number: usize) -> Vec<u8> {
+fn row(what: &str, ours: Option<String>, other: Option<String>, ratio: Option<f64>) {
+    let absent = || "-".to_owned();
+    let ratio = ratio.map_or_else(absent, |ratio| format!("x{ratio:.2}"));
+    println!("{what:<52} {:>12} {:>12} {ratio:>8}", ours.unwrap_or_else(absent), other.unwrap_or_else(absent));
+}
+
+fn path(below: &str) -> String {
+    format!("/api/v1/namespaces/{NAMESPACE}/configmaps{below}")
+}
+
+fn object(name: &str, version: usize) -> Vec<u8> {
     let payload = "x".repeat(1024);
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("{prefix}-{number}")},
-        "data": {"payload": payload}})
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+        "data": {"payload": payload, "version": version.to_string()}})
     .to_string()
     .into_bytes()
 }
 
-/// How long until every watcher has seen a burst of changes. The reference is the burst itself.
-async fn watch(door: &Door) -> anyhow::Result<()> {
-    let resource = ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk("", "v1", "ConfigMap"));
-    let list = door.get(&format!("{PATH}?limit=1")).await.ok();
+/// The server's own word for its memory, which every Prometheus client library gives.
+async fn resident(door: &Door) -> Option<f64> {
+    let text = door.get("/metrics").await.text;
+    let line = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "))?;
+    Some(line.trim().parse::<f64>().ok()? / 1024.0 / 1024.0)
+}
+
+type Stream = kube::client::Body;
+
+async fn open_watch(door: &Door, options: &str) -> anyhow::Result<http::Response<Stream>> {
+    let request = Request::get(path(&format!("?watch=1{options}"))).body(kube::client::Body::empty())?;
+    let response = door.client().send(request).await?;
+    ensure!(response.status().is_success(), "a watch was refused: {}", response.status());
+    Ok(response)
+}
+
+/// From the moment in which an object is sent until each watcher has it: the slowest in a hundred.
+async fn events(door: &Door) -> anyhow::Result<Duration> {
+    let list = door.get(&path("?limit=1")).await.ok();
     let version = list["metadata"]["resourceVersion"].as_str().context("a list has a version")?.to_owned();
     let mut watchers = tokio::task::JoinSet::new();
-    let started = Instant::now();
     for _ in 0..WATCHERS {
-        let api: Api<DynamicObject> = Api::namespaced_with(door.client().clone(), "default", &resource);
-        let version = version.clone();
+        let mut body = open_watch(door, &format!("&resourceVersion={version}")).await?.into_body();
         watchers.spawn(async move {
-            let mut events = std::pin::pin!(api.watch(&WatchParams::default(), &version).await?);
-            let mut seen = 0;
-            while seen < EVENTS {
-                let event = events.try_next().await?.context("the watch ended early")?;
-                seen += usize::from(matches!(event, WatchEvent::Added(_)));
+            let mut arrived = Vec::with_capacity(EVENTS);
+            // An event ends with a line break and has none inside.
+            while arrived.len() < EVENTS {
+                let frame = body.frame().await.context("a watch ended early")??;
+                let now = Instant::now();
+                let lines = frame.data_ref().map_or(0, |data| data.iter().filter(|byte| **byte == b'\n').count());
+                arrived.extend(std::iter::repeat_n(now, lines));
             }
-            anyhow::Ok(())
+            anyhow::Ok(arrived)
         });
     }
-    let create = |number: usize| (Method::POST, PATH.to_owned(), Some(object("watched", number)));
-    ask(door, create, EVENTS, 8).await?;
-    let written = started.elapsed();
-    let mut done = 0;
-    while let Some(watcher) = watchers.join_next().await {
-        watcher.context("a watcher broke")??;
-        done += 1;
+    let mut sent = Vec::with_capacity(EVENTS);
+    for number in 0..EVENTS {
+        sent.push(Instant::now());
+        let body = object(&format!("watched-{number}"), 0);
+        let (status, _) = door.exchange(Method::POST, &path(""), Some(body)).await?;
+        ensure!(status.is_success(), "a create was refused: {status}");
     }
-    ensure!(done == WATCHERS, "{done} of {WATCHERS} watchers have seen all");
-    let took = started.elapsed();
-    println!(
-        "{:<34} {:>9.0} events/s   the writes alone took {}, everybody had seen them after {}   x{:.2}",
-        format!("watch, {WATCHERS} watchers, {EVENTS} changes"),
-        (WATCHERS * EVENTS) as f64 / took.as_secs_f64(),
-        shown(written),
-        shown(took),
-        took.as_secs_f64() / written.as_secs_f64(),
-    );
-    Ok(())
+    let mut delays = Vec::with_capacity(WATCHERS * EVENTS);
+    while let Some(watcher) = watchers.join_next().await {
+        let arrived = watcher.context("a watcher broke")??;
+        delays.extend(sent.iter().zip(arrived).map(|(sent, arrived)| arrived.duration_since(*sent)));
+    }
+    delays.sort_unstable();
+    Ok(delays[(delays.len() - 1) * 99 / 100])
 }

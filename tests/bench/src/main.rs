@@ -8,7 +8,9 @@ mod echo;
 mod gateway;
 mod measure;
 mod start;
+mod streams;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -16,7 +18,7 @@ async fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
     let done = match name.as_str() {
         "start" => start::run().await,
-        "apiserver" => apiserver::run().await,
+        "apiserver" => apiserver::run(std::env::args_os().nth(2).as_deref().map(Path::new)).await,
         "gateway" => gateway::run().await,
         other => Err(anyhow::anyhow!("there is no benchmark {other:?}; there are start, apiserver, gateway")),
     };

@@ -81,5 +81,5 @@ pub(crate) async fn delete_collection(call: &Call<'_>, body: Body) -> Result<Res
             Err(status) => return Err(status),
         }
     }
-    respond::list(call.served, &listed, &form, call.query)
+    respond::list(call.served, listed, &form, call.query)
 }

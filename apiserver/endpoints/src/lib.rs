@@ -19,6 +19,7 @@ mod fields;
 mod get;
 mod kubelet;
 mod list;
+mod list_body;
 pub mod negotiate;
 mod options;
 mod patch;

@@ -20,7 +20,7 @@ pub(crate) async fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
         continue_token: call.query.get("continue").unwrap_or_default().to_owned(),
     };
     let listed = call.registry().list(call.served, &call.target.namespace, &options).await?;
-    respond::list(call.served, &listed, &form, call.query)
+    respond::list(call.served, listed, &form, call.query)
 }
 
 /// The list of a resource that never has objects.
@@ -32,5 +32,5 @@ pub(crate) fn empty(call: &Call<'_>) -> Result<Response<Body>, Status> {
         continue_token: String::new(),
         remaining: None,
     };
-    respond::list(call.served, &nothing, &form, call.query)
+    respond::list(call.served, nothing, &form, call.query)
 }

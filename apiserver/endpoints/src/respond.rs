@@ -5,7 +5,8 @@ use apiserver_registry::{Entry, Listed, Served};
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, Response, StatusCode};
 
-use crate::body::{Body, full};
+use crate::body::{Body, boxed, full};
+use crate::list_body::ListBody;
 use crate::negotiate::{self, Form, Media, Transform};
 use crate::request::Query;
 use crate::table;
@@ -91,7 +92,7 @@ pub(crate) fn object(
 }
 
 /// A list, with the bytes of its items copied where nothing has to be changed in them.
-pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query) -> Result<Response<Body>, Status> {
+pub(crate) fn list(served: &Served, listed: Listed, form: &Form, query: &Query) -> Result<Response<Body>, Status> {
     let info = served.info();
     let mut meta = json!({"resourceVersion": listed.revision.to_string()});
     if !listed.continue_token.is_empty() {
@@ -103,10 +104,10 @@ pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query)
     let head = |kind: String, version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": version, "metadata": meta, "items": items});
     let value = match &form.transform {
         Transform::None if form.media == Media::Json && same_bytes(served) => {
-            return Ok(bytes_response(StatusCode::OK, Media::Json, list_bytes(served, listed, &meta)));
+            return Ok(stored_list(served, listed, &meta));
         }
         Transform::None => {
-            let mut items = objects(served, listed)?;
+            let mut items = objects(served, &listed)?;
             if !items_are_typed(served) {
                 for item in &mut items {
                     item.remove("apiVersion");
@@ -117,7 +118,7 @@ pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query)
             head(info.list_kind.clone(), info.group_version().to_string(), items)
         }
         Transform::MetadataList { version } => {
-            let items = objects(served, listed)?.iter().map(|o| partial(o, version)).collect();
+            let items = objects(served, &listed)?.iter().map(|o| partial(o, version)).collect();
             head("PartialObjectMetadataList".into(), format!("meta.k8s.io/{version}"), items)
         }
         Transform::Metadata { .. } => {
@@ -128,7 +129,7 @@ pub(crate) fn list(served: &Served, listed: &Listed, form: &Form, query: &Query)
             )));
         }
         Transform::Table { version } => {
-            table::of(served, &objects(served, listed)?, meta, version, table::Include::parse(query)?)?
+            table::of(served, &objects(served, &listed)?, meta, version, table::Include::parse(query)?)?
         }
     };
     value_response(StatusCode::OK, form.media, &value)
@@ -149,30 +150,14 @@ fn items_are_typed(served: &Served) -> bool {
     served.resource.schema.is_structural()
 }
 
-fn list_bytes(served: &Served, listed: &Listed, meta: &Value) -> Vec<u8> {
+fn stored_list(served: &Served, listed: Listed, meta: &Value) -> Response<Body> {
     let info = served.info();
-    let size: usize = listed.entries.iter().map(|e| e.size() + 40).sum();
-    let mut out = Vec::with_capacity(size + 256);
-    out.extend_from_slice(b"{\"kind\":\"");
-    out.extend_from_slice(info.list_kind.as_bytes());
-    out.extend_from_slice(b"\",\"apiVersion\":\"");
-    out.extend_from_slice(info.group_version().to_string().as_bytes());
-    out.extend_from_slice(b"\",\"metadata\":");
-    out.extend_from_slice(meta.to_string().as_bytes());
-    out.extend_from_slice(b",\"items\":[");
-    let typed = items_are_typed(served);
-    for (index, entry) in listed.entries.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        if typed {
-            entry.write_to(&mut out);
-        } else {
-            entry.write_item(&mut out);
-        }
-    }
-    out.extend_from_slice(b"]}");
-    out
+    let (kind, version) = (&info.list_kind, info.group_version());
+    let head = format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{meta},"items":["#);
+    let items = ListBody::new(head.into_bytes(), listed.entries, !items_are_typed(served));
+    let mut response = Response::new(boxed(items));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Media::Json.content_type()));
+    response
 }
 
 fn objects(served: &Served, listed: &Listed) -> Result<Vec<Object>, Status> {

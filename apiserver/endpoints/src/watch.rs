@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api_meta::{FieldErrors, FieldPath, GroupKind, Object, Status, Value, json};
-use apiserver_registry::{Served, Watch, WatchEvent, WatchOptions, WatchStart};
+use apiserver_registry::{ObjectEvent, Served, Watch, WatchEvent, WatchEventType, WatchOptions, WatchStart};
 use bytes::Bytes;
 use futures::Stream;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -134,6 +134,17 @@ fn error_line(status: &Status) -> Bytes {
     format!("{}\n", json!({"type": "ERROR", "object": status.to_value()})).into()
 }
 
+/// The object as it is stored, in an event.
+fn stored_line(kind: &str, event: &ObjectEvent) -> Bytes {
+    let mut line = Vec::with_capacity(event.entry.size() + 80);
+    line.extend_from_slice(b"{\"type\":\"");
+    line.extend_from_slice(kind.as_bytes());
+    line.extend_from_slice(b"\",\"object\":");
+    event.entry.write_at(event.revision, &mut line);
+    line.extend_from_slice(b"}\n");
+    line.into()
+}
+
 struct Printer {
     served: Served,
     transform: Transform,
@@ -144,24 +155,21 @@ struct Printer {
 
 impl Printer {
     fn line(&mut self, event: &WatchEvent) -> Result<Bytes, Status> {
-        let (type_, entry, revision) = match event {
-            WatchEvent::Added(entry) => ("ADDED", entry, entry.revision()),
-            WatchEvent::Modified(entry) => ("MODIFIED", entry, entry.revision()),
-            WatchEvent::Deleted(entry, revision) => ("DELETED", entry, *revision),
+        let event = match event {
+            WatchEvent::Object(event) => event,
             WatchEvent::Bookmark { revision, initial_end } => return Ok(self.bookmark(*revision, *initial_end)),
         };
+        let kind = match event.kind {
+            WatchEventType::Added => "ADDED",
+            WatchEventType::Modified => "MODIFIED",
+            WatchEventType::Deleted => "DELETED",
+        };
         if self.transform == Transform::None && same_bytes(&self.served) {
-            let mut line = Vec::with_capacity(entry.size() + 80);
-            line.extend_from_slice(b"{\"type\":\"");
-            line.extend_from_slice(type_.as_bytes());
-            line.extend_from_slice(b"\",\"object\":");
-            entry.write_at(revision, &mut line);
-            line.extend_from_slice(b"}\n");
-            return Ok(line.into());
+            return Ok(event.encoded(|| stored_line(kind, event)));
         }
-        let object = decoded_at(&self.served, entry, revision)?;
+        let object = decoded_at(&self.served, &event.entry, event.revision)?;
         let object = self.transformed(object)?;
-        Ok(format!("{}\n", json!({"type": type_, "object": object})).into())
+        Ok(format!("{}\n", json!({"type": kind, "object": object})).into())
     }
 
     fn transformed(&mut self, object: Object) -> Result<Value, Status> {

@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use bytes::Bytes;
 use store_core::{Event, EventKind, KeyValue};
 use tokio::sync::Notify;
 
@@ -29,9 +30,15 @@ pub struct Change {
     pub now: Option<Arc<Entry>>,
     /// The state before; `None` when the object was created.
     pub before: Option<Arc<Entry>>,
+    /// What its watchers send, once one of them has made it.
+    pub(crate) encoded: OnceLock<Bytes>,
 }
 
 impl Change {
+    pub(crate) fn new(revision: u64, now: Option<Arc<Entry>>, before: Option<Arc<Entry>>) -> Self {
+        Self { revision, now, before, encoded: OnceLock::new() }
+    }
+
     /// Bytes that the change keeps alive.
     fn weight(&self) -> usize {
         size_of::<Self>() + [&self.now, &self.before].into_iter().flatten().map(|entry| entry.size()).sum::<usize>()
@@ -173,7 +180,7 @@ impl Collection {
         if entry.is_none() && before.is_none() {
             return;
         }
-        let change = Arc::new(Change { revision: event.kv.mod_revision.0, now: entry, before });
+        let change = Arc::new(Change::new(event.kv.mod_revision.0, entry, before));
         inner.remember(change.clone());
         inner.subscribers.retain(|subscriber| subscriber.0.offer(&change));
     }
@@ -313,7 +320,6 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
     use store_core::Revision;
 
     use super::*;

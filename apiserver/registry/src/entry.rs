@@ -116,34 +116,38 @@ impl Entry {
 
     /// As [`Self::write_to`], without `apiVersion` and `kind`: an item of a list of a built-in kind.
     pub fn write_item(&self, out: &mut Vec<u8>) {
-        let mut spans: Vec<_> = self.places.types.iter().flatten().cloned().collect();
-        spans.sort_by_key(|span| span.start);
-        self.write(&spans, self.revision, out);
+        self.write(true, self.revision, |part| out.extend_from_slice(part));
+    }
+
+    /// How many bytes [`Self::write_to`] appends, or [`Self::write_item`].
+    pub fn written_size(&self, is_item: bool) -> usize {
+        let mut size = 0;
+        self.write(is_item, self.revision, |part| size += part.len());
+        size
     }
 
     /// As [`Self::write_to`], as of another revision: what a deletion reports.
     pub fn write_at(&self, revision: u64, out: &mut Vec<u8>) {
-        self.write(&[], revision, out);
+        self.write(false, revision, |part| out.extend_from_slice(part));
     }
 
-    fn write(&self, without: &[Range<usize>], revision: u64, out: &mut Vec<u8>) {
-        let Some(at) = self.places.metadata else {
-            out.extend_from_slice(&self.value);
-            return;
-        };
+    fn write(&self, without_type: bool, revision: u64, mut put: impl FnMut(&[u8])) {
+        let Some(at) = self.places.metadata else { return put(&self.value) };
         let mut from = 0;
-        for span in without {
-            out.extend_from_slice(&self.value[from..span.start]);
-            from = span.end;
+        if without_type {
+            for span in self.places.types.iter().flatten() {
+                put(&self.value[from..span.start]);
+                from = span.end;
+            }
         }
-        out.extend_from_slice(&self.value[from..at]);
-        out.extend_from_slice(b"\"resourceVersion\":\"");
-        out.extend_from_slice(revision.to_string().as_bytes());
-        out.push(b'"');
+        put(&self.value[from..at]);
+        put(b"\"resourceVersion\":\"");
+        put(revision.to_string().as_bytes());
+        put(b"\"");
         if self.value[at..].iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'}') {
-            out.push(b',');
+            put(b",");
         }
-        out.extend_from_slice(&self.value[at..]);
+        put(&self.value[at..]);
     }
 
     /// The object, decoded.
@@ -184,7 +188,9 @@ pub(crate) fn encode(mut object: Object) -> Result<Bytes, Status> {
             object.name()
         )));
     }
-    serde_json::to_vec(&object).map(Bytes::from).map_err(Status::internal)
+    let bytes = serde_json::to_vec(&object).map_err(Status::internal)?;
+    // Kept for as long as the object is: without the room to grow that writing left.
+    Ok(Bytes::from(bytes.into_boxed_slice()))
 }
 
 fn depth(value: &Value) -> usize {
@@ -200,7 +206,7 @@ fn depth(value: &Value) -> usize {
 struct Places {
     /// Just inside the braces of the top-level `metadata`, where the version is put on the way out.
     metadata: Option<usize>,
-    /// `apiVersion` and `kind` with the comma after each, where they stand before `metadata`.
+    /// `apiVersion` and `kind` with the comma after each, where they stand before `metadata`, in their order there.
     types: [Option<Range<usize>>; 2],
 }
 
@@ -226,11 +232,13 @@ impl Places {
                     let value = rest(colon + 1)?;
                     match &json[start + 1..at - 1] {
                         b"metadata" => return (json[value] == b'{').then_some(value + 1),
-                        name @ (b"apiVersion" | b"kind") if json[value] == b'"' => {
+                        b"apiVersion" | b"kind" if json[value] == b'"' => {
                             at = string_end(json, value)?;
                             let comma = rest(at)?;
-                            if json[comma] == b',' {
-                                self.types[usize::from(name == b"kind")] = Some(start..comma + 1);
+                            if json[comma] == b','
+                                && let Some(free) = self.types.iter_mut().find(|place| place.is_none())
+                            {
+                                *free = Some(start..comma + 1);
                             }
                         }
                         _ => at = value,

@@ -36,5 +36,5 @@ pub use error::from_store;
 pub use expiry::Expiry;
 pub use list::{ListOptions, Listed, VersionMatch};
 pub use mirror::Mirror;
-pub use watch::{Watch, WatchEvent, WatchOptions, WatchStart};
+pub use watch::{ObjectEvent, Watch, WatchEvent, WatchEventType, WatchOptions, WatchStart};
 pub use write::{Current, Registry, Swapped};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_meta::{FieldSelector, LabelSelector, Status};
+use bytes::Bytes;
 use futures::StreamExt;
 use store_core::{EventKind, Revision, WatchRequest, WatchStream};
 use tokio::time::Instant;
@@ -39,16 +40,43 @@ pub struct WatchOptions {
     pub mark_initial_end: bool,
 }
 
+/// What happened to an object, as one watcher sees it: an object that leaves the selection is deleted to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchEventType {
+    Added,
+    Modified,
+    Deleted,
+}
+
 #[derive(Clone)]
 pub enum WatchEvent {
-    Added(Arc<Entry>),
-    Modified(Arc<Entry>),
-    /// The last state, and the revision of the change that took it away.
-    Deleted(Arc<Entry>, u64),
-    Bookmark {
-        revision: u64,
-        initial_end: bool,
-    },
+    Object(ObjectEvent),
+    Bookmark { revision: u64, initial_end: bool },
+}
+
+#[derive(Clone)]
+pub struct ObjectEvent {
+    pub kind: WatchEventType,
+    /// The state after the change; of a deletion the last state.
+    pub entry: Arc<Entry>,
+    /// Of the change.
+    pub revision: u64,
+    /// The change, where this watcher sees it as most do.
+    shared: Option<Arc<Change>>,
+}
+
+impl ObjectEvent {
+    fn present(entry: Arc<Entry>) -> Self {
+        Self { kind: WatchEventType::Added, revision: entry.revision(), entry, shared: None }
+    }
+
+    /// The event as the plain stream shows it: made once, for all watchers that see it alike.
+    pub fn encoded(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+        match &self.shared {
+            Some(change) => change.encoded.get_or_init(make).clone(),
+            None => make(),
+        }
+    }
 }
 
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
@@ -115,7 +143,7 @@ impl Registry {
         if let Some((entries, revision)) = initial {
             for entry in entries {
                 if options.labels.matches(entry.labels()) && fields_match(served, &options.fields, &entry)? {
-                    pending.push_back(WatchEvent::Added(entry));
+                    pending.push_back(WatchEvent::Object(ObjectEvent::present(entry)));
                 }
             }
             if options.mark_initial_end {
@@ -173,7 +201,7 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, change: &Change) -> Result<(), Status> {
+    fn take(&mut self, change: &Arc<Change>) -> Result<(), Status> {
         if change.revision > self.after {
             self.pending.extend(report(&self.served, &self.namespace, &self.options, change)?);
         }
@@ -216,19 +244,17 @@ impl Watch {
 
 fn change(event: &store_core::Event, prefix: usize) -> Change {
     let entry = Arc::new(Entry::new(&event.kv, prefix));
-    Change {
-        revision: event.kv.mod_revision.0,
-        now: (event.kind == EventKind::Put).then_some(entry),
-        before: event.prev.as_ref().map(|kv| Arc::new(Entry::new(kv, prefix))),
-    }
+    let now = (event.kind == EventKind::Put).then_some(entry);
+    let before = event.prev.as_ref().map(|kv| Arc::new(Entry::new(kv, prefix)));
+    Change::new(event.kv.mod_revision.0, now, before)
 }
 
-/// What a change means to one watcher: an object that leaves the selection is deleted to it.
+/// What a change means to one watcher.
 fn report(
     served: &Served,
     namespace: &str,
     options: &WatchOptions,
-    change: &Change,
+    change: &Arc<Change>,
 ) -> Result<Option<WatchEvent>, Status> {
     let selected = |entry: &Option<Arc<Entry>>| -> Result<bool, Status> {
         let Some(entry) = entry else { return Ok(false) };
@@ -236,11 +262,16 @@ fn report(
             && options.labels.matches(entry.labels())
             && fields_match(served, &options.fields, entry)?)
     };
-    let event = match (selected(&change.before)?, selected(&change.now)?) {
-        (false, true) => change.now.clone().map(WatchEvent::Added),
-        (true, true) => change.now.clone().map(WatchEvent::Modified),
-        (true, false) => change.before.clone().map(|entry| WatchEvent::Deleted(entry, change.revision)),
-        (false, false) => None,
+    let (before, now) = (selected(&change.before)?, selected(&change.now)?);
+    let (kind, entry) = match (before, now) {
+        (false, true) => (WatchEventType::Added, &change.now),
+        (true, true) => (WatchEventType::Modified, &change.now),
+        (true, false) => (WatchEventType::Deleted, &change.before),
+        (false, false) => return Ok(None),
     };
-    Ok(event)
+    let alike = before == change.before.is_some() && now == change.now.is_some();
+    Ok(entry.clone().map(|entry| {
+        let shared = alike.then(|| change.clone());
+        WatchEvent::Object(ObjectEvent { kind, entry, revision: change.revision, shared })
+    }))
 }

@@ -12,15 +12,15 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, CONNECTION, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use lib_tls::PeerIdentity;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::documents::Documents;
 use crate::health::Health;
-use crate::impersonation;
 use crate::metrics::Metrics;
+use crate::{compress, impersonation};
 
 /// How many requests run at once; watches and other streams are not counted (upstream: `MaxRequestsInFlight`).
 const IN_FLIGHT: usize = 400;
@@ -81,6 +81,7 @@ impl Handler {
         };
         let handler = self.clone();
         let headers = accepted(request.headers());
+        let gzip = request.method() == Method::GET && compress::takes_gzip(request.headers());
         let run: BoxFuture<'static, _> = async move { handler.bounded(info, request).await }.boxed();
         let response = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(response)) => response,
@@ -90,6 +91,7 @@ impl Handler {
                 status_response(&status, &headers)
             }
         };
+        let response = if gzip { compress::gzip(response).await } else { response };
         // Names nobody serves must not grow the metrics without bound.
         let resource = if response.status() == StatusCode::NOT_FOUND { String::new() } else { resource };
         self.metrics.observe(&verb, &resource, response.status(), started.elapsed());

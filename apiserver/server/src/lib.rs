@@ -9,6 +9,7 @@
 
 mod bootstrap;
 mod chain;
+mod compress;
 mod custom;
 mod documents;
 mod expire;

@@ -124,13 +124,13 @@ impl<'a> Coster<'a> {
         self.locals.iter().rev().find(|local| &*local.name == name)
     }
 
-    fn from_root(&self) -> Path {
+    fn root_path(&self) -> Path {
         self.root.map_or(Path::Lost, |root| Path::Known(Arc::clone(root)))
     }
 
     fn cost_ident(&mut self, expr: &Expr, name: &str) -> Range {
         let path = self.local(name).map(|local| local.path.clone());
-        let path = path.unwrap_or_else(|| self.from_root());
+        let path = path.unwrap_or_else(|| self.root_path());
         self.paths.insert(expr.id, path);
         Range::fixed(1)
     }
@@ -155,7 +155,7 @@ impl<'a> Coster<'a> {
     /// The path one step on. What comes from no data is taken to come from the root, as upstream does.
     fn extended(&self, operand: &Expr, step: &str) -> Path {
         match self.path(operand) {
-            Path::None => self.from_root(),
+            Path::None => self.root_path(),
             Path::Lost => Path::Lost,
             Path::Known(type_) => Self::step(&type_, step),
         }

@@ -47,9 +47,21 @@ pub struct Evaluated {
     pub cost: u64,
 }
 
+/// What is made once, when an expression is compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    /// Patterns that are written out.
+    pub(crate) patterns: HashMap<Id, Regex>,
+    /// Values that depend on no variable: lists and maps of literals, and conversions of them.
+    pub(crate) constants: HashMap<Id, Val>,
+}
+
+/// What looking up a name, a field or an entry costs.
+const ACCESS: u64 = 1;
+
 pub(crate) struct Evaluator<'a> {
     facts: &'a Facts,
-    patterns: &'a HashMap<Id, Regex>,
+    prepared: &'a Prepared,
     variables: &'a dyn Variables,
     limits: Limits<'a>,
     /// Variables of the loops around. An accumulator may be an error that a later step absorbs.
@@ -62,11 +74,11 @@ impl<'a> Evaluator<'a> {
     pub(crate) fn run(
         root: &'a Expr,
         facts: &'a Facts,
-        patterns: &'a HashMap<Id, Regex>,
+        prepared: &'a Prepared,
         variables: &'a dyn Variables,
         limits: Limits<'a>,
     ) -> Evaluated {
-        let mut evaluator = Self { facts, patterns, variables, limits, scopes: Vec::new(), cost: 0, iterations: 0 };
+        let mut evaluator = Self { facts, prepared, variables, limits, scopes: Vec::new(), cost: 0, iterations: 0 };
         let value = evaluator.eval(root);
         Evaluated { value, cost: evaluator.cost }
     }
@@ -77,27 +89,48 @@ impl<'a> Evaluator<'a> {
     }
 
     fn eval(&mut self, expr: &'a Expr) -> Outcome {
+        self.eval_access(expr, ACCESS)
+    }
+
+    /// The value of an expression, where looking up what an access starts from costs `base`.
+    fn eval_access(&mut self, expr: &'a Expr, base: u64) -> Outcome {
+        if let Some(value) = self.prepared.constants.get(&expr.id) {
+            return Ok(value.clone());
+        }
         match &expr.kind {
             Kind::Literal(value) => Ok(value.clone()),
-            Kind::Ident(_) => self.ident(expr),
-            Kind::Select { operand, field, test } => self.select(expr, operand, field, *test),
-            Kind::Call(call) => self.call(expr, call),
-            Kind::List(items) => self.list(expr, items),
+            Kind::Ident(_) => self.ident(expr, base),
+            Kind::Select { operand, field, test } => self.select(expr, operand, field, *test, base),
+            Kind::Call(call) => self.call(expr, call, base),
+            Kind::List(items) => self.list(items),
             Kind::Map(entries) => self.map(entries),
             Kind::Message { .. } => Err(Error::no_such_overload()),
             Kind::Comprehension(comprehension) => self.fold(comprehension),
         }
     }
 
-    fn ident(&mut self, expr: &Expr) -> Outcome {
+    /// What an access is to: itself one, or the value of something else.
+    fn operand(&mut self, expr: &'a Expr, base: u64) -> Outcome {
+        if is_access(expr) {
+            return self.eval_access(expr, base);
+        }
+        let value = self.eval(expr)?;
+        self.charge(base)?;
+        Ok(value)
+    }
+
+    /// What a condition decides for, or a key. cel-go makes those a part of the access, so that they start for free.
+    fn part(&mut self, expr: &'a Expr) -> Outcome {
+        if is_access(expr) { self.eval_access(expr, 0) } else { self.eval(expr) }
+    }
+
+    fn ident(&mut self, expr: &Expr, base: u64) -> Outcome {
         match self.facts.reference(expr) {
-            Some(Reference::Type(type_)) => {
-                self.charge(1)?;
-                Ok(type_value(type_))
-            }
+            // A type is as good as a literal.
+            Some(Reference::Type(type_)) => Ok(type_value(type_)),
             Some(Reference::Variable(name)) => {
                 let name = Arc::clone(name);
-                self.charge(1)?;
+                self.charge(base)?;
                 self.variable(&name)
             }
             _ => Err(Error::no_such_overload()),
@@ -114,31 +147,31 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn select(&mut self, expr: &'a Expr, operand: &'a Expr, field: &Arc<str>, test: bool) -> Outcome {
+    fn select(&mut self, expr: &'a Expr, operand: &'a Expr, field: &Arc<str>, test: bool, base: u64) -> Outcome {
         if matches!(self.facts.reference(expr), Some(Reference::Variable(_) | Reference::Type(_))) {
-            return self.ident(expr);
+            return self.ident(expr, base);
         }
-        let value = self.eval(operand)?;
+        let value = self.operand(operand, base)?;
         let key = Val::String(Arc::clone(field));
         if test {
             return is_present(&value, &key).map(Val::Bool);
         }
-        self.charge(1)?;
-        match &value {
-            Val::Optional(_) => optional_index(&value, &key),
-            _ => index(&[value, key]),
-        }
+        self.access(value, key, false)
     }
 
-    fn call(&mut self, expr: &'a Expr, call: &'a Call) -> Outcome {
+    fn call(&mut self, expr: &'a Expr, call: &'a Call, base: u64) -> Outcome {
         match (&*call.function, call.args.as_slice()) {
             ("_&&_", [left, right]) => self.logic(left, right, false),
             ("_||_", [left, right]) => self.logic(left, right, true),
             ("_?_:_", [condition, then, otherwise]) => match self.eval(condition)? {
-                Val::Bool(true) => self.eval(then),
-                Val::Bool(false) => self.eval(otherwise),
+                Val::Bool(true) => self.part(then),
+                Val::Bool(false) => self.part(otherwise),
                 _ => Err(Error::no_such_overload()),
             },
+            ("_[_]", [operand, key]) => {
+                let (operand, key) = (self.operand(operand, base)?, self.part(key)?);
+                self.access(operand, key, false)
+            }
             ("@not_strictly_false", [arg]) => {
                 let value = self.eval(arg);
                 self.charge(1)?;
@@ -149,16 +182,37 @@ impl<'a> Evaluator<'a> {
                 }
             }
             ("_?._" | "_[?_]", [operand, key]) => {
-                let (operand, key) = (self.eval(operand)?, self.eval(key)?);
-                self.charge(1)?;
-                optional_index(&operand, &key)
+                let (operand, key) = (self.operand(operand, base)?, self.part(key)?);
+                self.access(operand, key, true)
             }
-            ("@in", [value, list]) if is_constant(list) => {
+            ("@in", [value, list]) if self.is_constant_set(list) => {
                 let (value, list) = (self.eval(value)?, self.eval(list)?);
-                library::call("@in", false, &[value, list])
+                library::call("@in", false, "", &[value, list])
             }
             ("or" | "orValue", [otherwise]) if call.target.is_some() => self.optional_or(call, otherwise),
             _ => self.function(expr, call),
+        }
+    }
+
+    /// A field or an entry; `optional` says that it need not be there, and then it costs nothing.
+    fn access(&mut self, value: Val, key: Val, optional: bool) -> Outcome {
+        if optional || matches!(value, Val::Optional(_)) {
+            let found = optional_index(&value, &key)?;
+            self.charge(if matches!(found, Val::Optional(None)) { 0 } else { ACCESS })?;
+            return Ok(found);
+        }
+        self.charge(ACCESS)?;
+        index(&[value, key])
+    }
+
+    /// Whether what `in` looks through was made ready when the expression was compiled, which makes it free.
+    fn is_constant_set(&self, list: &Expr) -> bool {
+        let is_scalar = |item: &Val| {
+            matches!(item, Val::Bool(_) | Val::Int(_) | Val::Uint(_) | Val::Double(_) | Val::String(_) | Val::Bytes(_))
+        };
+        match self.prepared.constants.get(&list.id) {
+            Some(Val::List(list)) => !list.items.is_empty() && list.items.iter().all(is_scalar),
+            _ => false,
         }
     }
 
@@ -194,27 +248,34 @@ impl<'a> Evaluator<'a> {
         let Some(Reference::Function { name, member, overloads }) = self.facts.reference(expr) else {
             return Err(Error::no_such_overload());
         };
-        let mut args = Vec::with_capacity(call.args.len() + 1);
-        if *member && let Some(target) = &call.target {
-            args.push(self.eval(target)?);
+        let receiver = call.target.as_deref().filter(|_| *member);
+        let operands: Vec<&Expr> = receiver.into_iter().chain(&call.args).collect();
+        let mut args = Vec::with_capacity(operands.len());
+        let mut failure = None;
+        for operand in &operands {
+            match self.eval(operand) {
+                Ok(value) => args.push(value),
+                // Functions of one or two arguments look at all of them first, and cost something even if one fails.
+                Err(error) if error.is_final() || operands.len() > 2 => return Err(error),
+                Err(error) => {
+                    args.push(Val::Invalid(error.clone()));
+                    failure.get_or_insert(error);
+                }
+            }
         }
-        for arg in &call.args {
-            args.push(self.eval(arg)?);
-        }
-        let pattern = call.args.last().filter(|_| regexes::takes_pattern(name));
-        let pattern = pattern.and_then(|_| call.args.iter().find_map(|arg| self.patterns.get(&arg.id)));
-        let result = match (pattern, &**name, args.as_slice()) {
-            (Some(regex), _, _) => regexes::apply(name, regex, &args),
-            (_, "_[_]", [operand @ Val::Optional(_), key]) => optional_index(operand, key),
-            _ => library::call(name, *member, &args),
-        };
         let overload = if let [one] = overloads.as_slice() { one } else { "" };
+        let pattern = call.args.iter().find_map(|arg| self.prepared.patterns.get(&arg.id));
+        let result = match (failure, pattern) {
+            (Some(error), _) => Err(error),
+            (None, Some(regex)) => regexes::apply(name, regex, &args),
+            (None, None) => library::call(name, *member, overload, &args),
+        };
         let cost = cost::call(name, overload, &args, result.as_ref().ok());
         self.charge(cost)?;
         result.and_then(valid)
     }
 
-    fn list(&mut self, expr: &'a Expr, items: &'a [(Expr, bool)]) -> Outcome {
+    fn list(&mut self, items: &'a [(Expr, bool)]) -> Outcome {
         let mut values = Vec::with_capacity(items.len());
         for (item, optional) in items {
             match (self.eval(item)?, optional) {
@@ -223,10 +284,7 @@ impl<'a> Evaluator<'a> {
                 (value, false) => values.push(value),
             }
         }
-        // What is all literals is made once, when the expression is compiled.
-        if !is_constant(expr) {
-            self.charge(LIST_COST)?;
-        }
+        self.charge(LIST_COST)?;
         Ok(List::of(values))
     }
 
@@ -257,10 +315,11 @@ fn valid(value: Val) -> Outcome {
     }
 }
 
-/// A list of literals.
-fn is_constant(expr: &Expr) -> bool {
+/// Whether an expression looks something up: a name, a field, an entry.
+fn is_access(expr: &Expr) -> bool {
     match &expr.kind {
-        Kind::List(items) => items.iter().all(|(item, optional)| !optional && matches!(item.kind, Kind::Literal(_))),
+        Kind::Ident(_) | Kind::Select { .. } => true,
+        Kind::Call(call) => ["_[_]", "_[?_]", "_?._", "_?_:_"].contains(&&*call.function),
         _ => false,
     }
 }

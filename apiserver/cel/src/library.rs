@@ -112,20 +112,22 @@ fn add(functions: &mut HashMap<&'static str, Function>, line: &Line, since: Sinc
     });
 }
 
-/// Calls the overload that takes these values.
-pub(crate) fn call(function: &str, member: bool, args: &[Val]) -> Outcome {
+/// Calls the overload that is known to be meant, or the first that takes these values.
+pub(crate) fn call(function: &str, member: bool, meant: &str, args: &[Val]) -> Outcome {
     if let Some(Val::Invalid(error)) = args.iter().find(|arg| matches!(arg, Val::Invalid(_))) {
         return Err(error.clone());
     }
     let overloads = functions().get(function).map(|f| f.overloads.as_slice()).unwrap_or_default();
+    // Operators look at their operands themselves.
+    let is_operator = standard::is_operator(function);
     let fitting = overloads.iter().find(|overload| {
-        overload.member == member
-            && overload.params.len() == args.len()
-            && overload.params.iter().zip(args).all(|(param, arg)| takes(param, arg))
+        let fits = || overload.params.iter().zip(args).all(|(param, arg)| takes(param, arg));
+        overload.params.len() == args.len()
+            && (is_operator || (overload.id == meant || meant.is_empty()) && overload.member == member && fits())
     });
     match fitting {
         Some(overload) => (overload.implementation)(args),
-        None if standard::is_operator(function) => Err(Error::no_such_overload()),
+        None if is_operator => Err(Error::no_such_overload()),
         None => {
             let types: Vec<String> = args.iter().map(|arg| arg.type_().name().to_owned()).collect();
             Err(Error::no_such_call(function, &types))

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use regex::Regex;
 
-use crate::check::{Facts, Names, check, validate};
+use crate::check::{Facts, Names, Reference, check, validate};
 use crate::cost::{self, Range};
-use crate::eval::{Evaluated, Evaluator, Limits, Variables};
+use crate::eval::{Evaluated, Evaluator, Limits, Prepared, Variables};
 use crate::library::regexes;
 use crate::schema::DeclType;
 use crate::syntax::ast::{Expr, Id, Kind};
@@ -38,8 +38,7 @@ pub struct Environment {
 pub struct Program {
     root: Expr,
     facts: Facts,
-    /// Patterns that are written out, compiled.
-    patterns: HashMap<Id, Regex>,
+    prepared: Prepared,
 }
 
 /// Why an expression cannot be evaluated.
@@ -91,7 +90,9 @@ impl Environment {
             return Err(issues(found));
         }
         let patterns = patterns(&parsed.root).map_err(CompileError::Program)?;
-        Ok(Program { root: parsed.root, facts, patterns })
+        let mut prepared = Prepared { patterns, constants: HashMap::new() };
+        prepare(&parsed.root, &facts, &mut prepared);
+        Ok(Program { root: parsed.root, facts, prepared })
     }
 }
 
@@ -113,6 +114,40 @@ fn patterns(root: &Expr) -> Result<HashMap<Id, Regex>, String> {
     failed.map_or(Ok(patterns), Err)
 }
 
+/// Evaluates what depends on no variable (cel-go: `OptOptimize`). Whatever fails is left for evaluation to tell.
+fn prepare(root: &Expr, facts: &Facts, prepared: &mut Prepared) {
+    if is_constant(root, facts) {
+        let none = HashMap::<&str, Val>::new();
+        let limits = Limits { cost: crate::PER_CALL_LIMIT, interrupted: &|| false };
+        if let Ok(value) = Evaluator::run(root, facts, prepared, &none, limits).value {
+            prepared.constants.insert(root.id, value);
+            return;
+        }
+    }
+    for child in root.children() {
+        prepare(child, facts, prepared);
+    }
+}
+
+fn is_constant(expr: &Expr, facts: &Facts) -> bool {
+    const CONVERSIONS: [&str; 10] =
+        ["bool", "bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint"];
+    match &expr.kind {
+        Kind::Literal(_) => true,
+        Kind::Ident(_) | Kind::Select { .. } => matches!(facts.reference(expr), Some(Reference::Type(_))),
+        Kind::List(items) => items.iter().all(|(item, optional)| !optional && is_constant(item, facts)),
+        Kind::Map(entries) => entries
+            .iter()
+            .all(|entry| !entry.optional && is_constant(&entry.key, facts) && is_constant(&entry.value, facts)),
+        Kind::Call(call) => {
+            CONVERSIONS.contains(&&*call.function)
+                && call.target.is_none()
+                && call.args.iter().all(|arg| is_constant(arg, facts))
+        }
+        Kind::Message { .. } | Kind::Comprehension(_) => false,
+    }
+}
+
 impl Program {
     /// The type of its value.
     pub fn output_type(&self) -> &Type {
@@ -130,6 +165,6 @@ impl Program {
     }
 
     pub fn evaluate(&self, variables: &dyn Variables, limits: Limits<'_>) -> Evaluated {
-        Evaluator::run(&self.root, &self.facts, &self.patterns, variables, limits)
+        Evaluator::run(&self.root, &self.facts, &self.prepared, variables, limits)
     }
 }

@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::civil::DateTime;
 
 use crate::error::Error;
 use crate::library::opaque::Opaque;
 use crate::types::Type;
 
 pub(crate) use arithmetic::{add, divide, modulo, multiply, negate, subtract};
-pub(crate) use convert::{convert, duration_text, float_text, parse_duration, timestamp_text};
+pub(crate) use convert::{convert, duration_text, float_text, parse_duration, parse_timestamp, timestamp_text};
 pub(crate) use equality::{compare, equal};
 pub(crate) use temporal::part;
 
@@ -38,7 +38,8 @@ pub enum Val {
     Bytes(Arc<[u8]>),
     /// Nanoseconds.
     Duration(i64),
-    Timestamp(Timestamp),
+    /// In UTC. jiff's own timestamps end a day before the year 9999 does, which is a common way to say "never".
+    Timestamp(DateTime),
     List(List),
     Map(Map),
     Type(Type),
@@ -234,7 +235,7 @@ impl Val {
             Self::Double(d) => *d == 0.0,
             Self::Duration(d) => *d == 0,
             // Go's zero time is the first of January of the year one.
-            Self::Timestamp(t) => t.as_second() == -62_135_596_800 && t.subsec_nanosecond() == 0,
+            Self::Timestamp(time) => *time == jiff::civil::date(1, 1, 1).at(0, 0, 0, 0),
             Self::String(_) | Self::Bytes(_) | Self::List(_) | Self::Map(_) => self.size() == Some(0),
             Self::Optional(inner) => inner.is_none(),
             _ => false,

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Evaluator, is_constant};
+use super::Evaluator;
 use crate::cost::LIST_COST;
 use crate::error::Error;
 use crate::library::insert;
@@ -154,8 +154,6 @@ impl<'a> Evaluator<'a> {
     }
 
     fn add(&mut self, addition: &Addition<'a>, target: &mut Target) -> Result<(), Error> {
-        // The accumulator is named once, added to or not.
-        self.charge(1)?;
         if let Some(filter) = addition.filter {
             match self.eval(filter)? {
                 Val::Bool(true) => {}
@@ -163,10 +161,13 @@ impl<'a> Evaluator<'a> {
                 _ => return Err(Error::no_such_overload()),
             }
         }
+        // The accumulator is looked up to be added to.
+        self.charge(1)?;
         match (&addition.what, target) {
             (Added::Item { list, item }, Target::List(items)) => {
                 items.push(self.eval(item)?);
-                self.charge(if is_constant(list) { 1 } else { LIST_COST + 1 })
+                let is_constant = self.prepared.constants.contains_key(&list.id);
+                self.charge(if is_constant { 1 } else { LIST_COST + 1 })
             }
             (Added::Entry { key, value }, Target::Map(entries)) => {
                 let (key, value) = (self.eval(key)?, self.eval(value)?);

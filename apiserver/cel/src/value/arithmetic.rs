@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
 
 use super::equality::{keys_of, total};
 use super::{List, Order, Outcome, Val};
@@ -21,11 +22,11 @@ const DURATION: &str = "duration overflow";
 const TIMESTAMP: &str = "timestamp overflow";
 
 /// cel-go's times are those of protobuf: the years 1 to 9999.
-pub(super) fn in_range(time: Timestamp) -> Option<Timestamp> {
-    (time.as_second() >= -62_135_596_800).then_some(time)
+pub(super) fn in_range(time: DateTime) -> Option<DateTime> {
+    (time.year() >= 1).then_some(time)
 }
 
-fn shift(time: Timestamp, nanos: i64) -> Outcome {
+fn shift(time: DateTime, nanos: i64) -> Outcome {
     let shifted = time.checked_add(SignedDuration::from_nanos(nanos)).ok().and_then(in_range);
     checked(shifted, Val::Timestamp, TIMESTAMP)
 }

@@ -1,6 +1,7 @@
 //! Conversions between types, and numbers and times as text.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, date};
 
 use super::arithmetic::in_range;
 use super::equality::exact_uint;
@@ -31,7 +32,7 @@ pub(crate) fn convert(value: &Val, to: &Type) -> Outcome {
         (Type::Duration, Val::Int(nanos)) => Ok(Val::Duration(*nanos)),
         (Type::Duration, Val::String(text)) => parse_duration(text).map(Val::Duration).ok_or_else(misfit),
         (Type::Timestamp, Val::Int(seconds)) => {
-            let time = Timestamp::from_second(*seconds).ok().and_then(in_range);
+            let time = epoch().checked_add(SignedDuration::from_secs(*seconds)).ok().and_then(in_range);
             time.map(Val::Timestamp).ok_or_else(|| Error::new("timestamp overflow"))
         }
         (Type::Timestamp, Val::String(text)) => parse_timestamp(text).map(Val::Timestamp).ok_or_else(misfit),
@@ -53,9 +54,12 @@ fn to_int(value: &Val) -> Option<Val> {
         Val::Int(i) => *i,
         Val::Uint(u) => i64::try_from(*u).ok()?,
         // Strictly within: the limits themselves are not all exact as doubles.
-        Val::Double(d) if *d > -9.223_372_036_854_775_8e18 && *d < 9.223_372_036_854_775_8e18 => *d as i64,
+        Val::Double(d) if *d > -9.223_372_036_854_776e18 && *d < 9.223_372_036_854_776e18 => *d as i64,
         Val::String(text) => go_digits(text)?.parse().ok()?,
-        Val::Timestamp(time) => time.as_second() - i64::from(time.subsec_nanosecond() < 0),
+        Val::Timestamp(time) => {
+            let since = time.duration_since(epoch());
+            since.as_secs() - i64::from(since.subsec_nanos() < 0)
+        }
         Val::Duration(nanos) => *nanos,
         _ => return None,
     }))
@@ -183,19 +187,51 @@ pub(crate) fn parse_duration(text: &str) -> Option<i64> {
     i64::try_from(if negative { -total } else { total }).ok()
 }
 
+fn epoch() -> DateTime {
+    date(1970, 1, 1).at(0, 0, 0, 0)
+}
+
 /// RFC 3339 with a time and an offset.
-fn parse_timestamp(text: &str) -> Option<Timestamp> {
-    let bytes = text.as_bytes();
-    // More strict than what jiff takes.
-    let shaped = bytes.len() >= 20 && bytes[4] == b'-' && bytes[7] == b'-' && bytes[10] == b'T' && bytes[13] == b':';
-    let zoned = text.ends_with('Z') || bytes.get(bytes.len().wrapping_sub(6)).is_some_and(|b| b"+-".contains(b));
-    if !shaped || !zoned {
+pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime> {
+    let (civil, offset) = match text.strip_suffix('Z') {
+        Some(civil) => (civil, 0),
+        None => {
+            let (civil, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+            let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+            let hours = two_digits(hours).filter(|hours| *hours < 24)?;
+            let seconds = hours * 3600 + two_digits(minutes).filter(|minutes| *minutes < 60)? * 60;
+            match offset.as_bytes()[0] {
+                b'+' => (civil, seconds),
+                b'-' => (civil, -seconds),
+                _ => return None,
+            }
+        }
+    };
+    // jiff takes more forms than this one.
+    let bytes = civil.as_bytes();
+    let shaped = civil.is_ascii() && bytes.len() >= 19 && [4, 7, 10, 13, 16].map(|at| bytes[at]) == *b"--T::";
+    let fraction = match bytes.get(19) {
+        None => true,
+        Some(b'.') => bytes.len() > 20 && bytes[20..].iter().all(u8::is_ascii_digit),
+        Some(_) => false,
+    };
+    if !shaped || !fraction {
         return None;
     }
-    text.parse().ok().and_then(in_range)
+    // What is finer than a nanosecond is dropped.
+    let local: DateTime = civil[..civil.len().min(29)].parse().ok()?;
+    local.checked_sub(SignedDuration::from_secs(offset)).ok().and_then(in_range)
+}
+
+fn two_digits(text: &str) -> Option<i64> {
+    (text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
 /// RFC 3339 in UTC with as many decimals as it takes.
-pub(crate) fn timestamp_text(time: Timestamp) -> String {
-    time.to_string()
+pub(crate) fn timestamp_text(time: DateTime) -> String {
+    let fraction = format!("{:09}", time.subsec_nanosecond());
+    match fraction.trim_end_matches('0') {
+        "" => time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        fraction => format!("{}.{fraction}Z", time.strftime("%Y-%m-%dT%H:%M:%S")),
+    }
 }

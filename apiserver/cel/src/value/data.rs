@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use api_meta::{Value, parse_time};
 use base64::Engine as _;
+use jiff::tz::TimeZone;
 
-use super::{Key, List, Map, ObjectPart, Order, Val};
+use super::{Key, List, Map, ObjectPart, Order, Val, parse_timestamp};
 use crate::error::Error;
 use crate::escape::escape;
 use crate::schema::{DeclType, Reading};
@@ -132,17 +133,22 @@ fn list(items: &[Value], type_: &DeclType) -> Val {
     Val::List(List { items: Arc::new(items), order })
 }
 
+/// A time in one of the other forms that the format `date-time` has.
+fn other_form(text: &str) -> Option<jiff::civil::DateTime> {
+    parse_time(text).map(|time| time.to_zoned(TimeZone::UTC).datetime())
+}
+
 fn text(text: &str, type_: &DeclType) -> Val {
     match (&type_.type_, &type_.reading) {
         (Type::Duration, _) => match super::parse_duration(text) {
             Some(nanos) => Val::Duration(nanos),
             None => invalid(format!("Invalid duration {text}: time: invalid duration {text:?}")),
         },
-        (Type::Timestamp, Reading::Date) => match parse_time(&format!("{text}T00:00:00Z")) {
+        (Type::Timestamp, Reading::Date) => match parse_timestamp(&format!("{text}T00:00:00Z")) {
             Some(time) if text.len() == 10 => Val::Timestamp(time),
             _ => invalid(format!("Invalid date formatted string {text}: cannot parse {text:?} as a date")),
         },
-        (Type::Timestamp, _) => match parse_time(text) {
+        (Type::Timestamp, _) => match parse_timestamp(text).or_else(|| other_form(text)) {
             Some(time) => Val::Timestamp(time),
             None => invalid(format!("Invalid date-time formatted string {text}: cannot parse {text:?} as a time")),
         },

@@ -8,7 +8,7 @@ use crate::error::Error;
 /// A whole number that an `i64` holds exactly.
 pub(super) fn exact_int(d: f64) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked first")]
-    (d.fract() == 0.0 && (-9.223_372_036_854_775_8e18..9.223_372_036_854_775_8e18).contains(&d)).then_some(d as i64)
+    (d.fract() == 0.0 && (-9.223_372_036_854_776e18..9.223_372_036_854_776e18).contains(&d)).then_some(d as i64)
 }
 
 pub(super) fn exact_uint(d: f64) -> Option<u64> {
@@ -158,26 +158,14 @@ fn numbers(a: &Val, b: &Val) -> Option<Ordering> {
         (Val::Double(a), Val::Double(b)) => a.partial_cmp(b),
         (Val::Int(a), Val::Uint(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
         (Val::Uint(a), Val::Int(b)) => Some(i128::from(*a).cmp(&i128::from(*b))),
-        (Val::Int(a), Val::Double(b)) => with_double(i128::from(*a), *b),
-        (Val::Uint(a), Val::Double(b)) => with_double(i128::from(*a), *b),
+        // As cel-go: the whole number is taken to the nearest double first.
+        #[expect(clippy::cast_precision_loss, reason = "that is the rule")]
+        (Val::Int(a), Val::Double(b)) => (*a as f64).partial_cmp(b),
+        #[expect(clippy::cast_precision_loss, reason = "that is the rule")]
+        (Val::Uint(a), Val::Double(b)) => (*a as f64).partial_cmp(b),
         (Val::Double(_), Val::Int(_) | Val::Uint(_)) => numbers(b, a).map(Ordering::reverse),
         _ => None,
     }
-}
-
-fn with_double(whole: i128, d: f64) -> Option<Ordering> {
-    if d.is_nan() {
-        return None;
-    }
-    if d >= 1.0e30 {
-        return Some(Ordering::Less);
-    }
-    if d <= -1.0e30 {
-        return Some(Ordering::Greater);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "the bounds are checked above")]
-    let floor = d.floor() as i128;
-    Some(whole.cmp(&floor).then(if d.fract() == 0.0 { Ordering::Equal } else { Ordering::Less }))
 }
 
 /// The order of two values; `Ok(None)` where one is not a number, and an error where there is no order.

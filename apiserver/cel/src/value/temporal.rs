@@ -1,8 +1,8 @@
 //! Parts of times: `getHours()` and the others.
 
-use jiff::civil::Weekday;
-use jiff::tz::{Offset, TimeZone};
-use jiff::{Timestamp, Zoned};
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, Weekday};
+use jiff::tz::TimeZone;
 
 use super::{Outcome, Val};
 use crate::error::Error;
@@ -10,8 +10,8 @@ use crate::error::Error;
 /// A part of a time or a duration, by the name of the function.
 pub(crate) fn part(function: &str, args: &[Val]) -> Outcome {
     let value = match args {
-        [Val::Timestamp(time)] => of_time(function, &time.to_zoned(TimeZone::UTC)),
-        [Val::Timestamp(time), Val::String(zone)] => of_time(function, &in_zone(*time, zone)?),
+        [Val::Timestamp(time)] => of_time(function, *time),
+        [Val::Timestamp(time), Val::String(zone)] => of_time(function, in_zone(*time, zone)?),
         [Val::Duration(nanos)] => of_duration(function, *nanos),
         _ => None,
     };
@@ -28,7 +28,7 @@ fn of_duration(function: &str, nanos: i64) -> Option<i64> {
     })
 }
 
-fn of_time(function: &str, time: &Zoned) -> Option<i64> {
+fn of_time(function: &str, time: DateTime) -> Option<i64> {
     Some(match function {
         "getFullYear" => time.year().into(),
         "getMonth" => i64::from(time.month()) - 1,
@@ -47,21 +47,20 @@ fn of_time(function: &str, time: &Zoned) -> Option<i64> {
     })
 }
 
-/// A zone by its name, or by its offset: `+01:30`.
-fn in_zone(time: Timestamp, name: &str) -> Result<Zoned, Error> {
+/// The time in a zone by its name, or by its offset: `+01:30`.
+fn in_zone(time: DateTime, name: &str) -> Result<DateTime, Error> {
     let unknown = || Error::new(format!("unknown time zone {name}"));
     if let Some((hours, minutes)) = name.split_once(':') {
-        let number = |text: &str| text.parse::<i32>().map_err(|_| unknown());
-        let (hours, minutes) = (number(hours)?, number(minutes)?);
-        let seconds = match hours < 0 {
-            true => hours.checked_mul(60).and_then(|h| h.checked_sub(minutes)),
-            false => hours.checked_mul(60).and_then(|h| h.checked_add(minutes)),
-        };
-        let offset = seconds.and_then(|minutes| Offset::from_seconds(minutes.checked_mul(60)?).ok());
-        return Ok(time.to_zoned(offset.ok_or_else(unknown)?.to_time_zone()));
+        let number = |text: &str| text.parse::<i8>().map_err(|_| unknown());
+        let (hours, minutes) = (i64::from(number(hours)?), i64::from(number(minutes)?));
+        let minutes = if name.starts_with('-') { hours * 60 - minutes } else { hours * 60 + minutes };
+        let shifted = time.checked_add(SignedDuration::from_mins(minutes));
+        return shifted.map_err(|_| Error::new("timestamp overflow"));
     }
     if ["", "UTC"].contains(&name) {
-        return Ok(time.to_zoned(TimeZone::UTC));
+        return Ok(time);
     }
-    TimeZone::get(name).map(|zone| time.to_zoned(zone)).map_err(|_| unknown())
+    let zone = TimeZone::get(name).map_err(|_| unknown())?;
+    let instant = time.to_zoned(TimeZone::UTC).map_err(|_| Error::new("timestamp overflow"))?;
+    Ok(instant.with_time_zone(zone).datetime())
 }

@@ -1,1 +1,3 @@
+mod compiling;
 mod evaluation;
+mod hostile;

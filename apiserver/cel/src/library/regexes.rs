@@ -1,5 +1,7 @@
 //! Regular expressions: `matches`, and upstream's `find` and `findAll`.
 
+mod go;
+
 use regex::{Regex, RegexBuilder};
 
 use super::Line;
@@ -21,7 +23,7 @@ pub(crate) fn takes_pattern(function: &str) -> bool {
 }
 
 pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(SIZE).build().map_err(|error| {
+    RegexBuilder::new(&go::translate(pattern)).size_limit(SIZE).build().map_err(|error| {
         // The last line says what is wrong; those before draw a picture of where.
         let text = error.to_string();
         let why = text.lines().last().unwrap_or_default().trim_start_matches("error: ");

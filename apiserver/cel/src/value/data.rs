@@ -19,10 +19,10 @@ impl Val {
         match value {
             Value::Null => Self::Null,
             Value::Bool(b) => Self::Bool(*b),
-            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-                (Some(int), _) => Self::Int(int),
-                (None, Some(uint)) => Self::Uint(uint),
-                (None, None) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+            // As Go decodes JSON: what is no `int64` is a float.
+            Value::Number(number) => match number.as_i64() {
+                Some(int) => Self::Int(int),
+                None => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
             },
             Value::String(text) => Self::from(text.as_str()),
             Value::Array(items) => List::of(items.iter().map(Self::from_json).collect()),

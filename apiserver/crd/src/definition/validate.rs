@@ -102,7 +102,7 @@ fn spec(this: Definition<'_>, before: &Before, errors: &mut FieldErrors) {
             && let Some(schema) = version.schema()
         {
             let has_status = this.versions().any(|v| v.subresource("status").is_some());
-            let checker = Checker::new(before, before.suppresses_cost(this.versions()));
+            let checker = Checker::new(before, before.suppresses_cost(version));
             openapi::validate(schema, has_status, checker, &path.children(&["validation", "openAPIV3Schema"]), errors);
         }
         if common.subresources {
@@ -170,7 +170,7 @@ fn versions(this: Definition<'_>, before: &Before, path: &FieldPath, errors: &mu
             && let Some(schema) = version.schema()
         {
             let has_status = version.subresource("status").is_some();
-            let checker = Checker::new(before, before.suppresses_cost(std::iter::once(version)));
+            let checker = Checker::new(before, before.suppresses_cost(version));
             openapi::validate(schema, has_status, checker, &path.children(&["schema", "openAPIV3Schema"]), errors);
         }
         if !common.subresources {

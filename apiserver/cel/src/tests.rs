@@ -1,0 +1,4 @@
+mod admission;
+mod compiling;
+mod evaluation;
+mod hostile;

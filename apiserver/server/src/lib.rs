@@ -25,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
-use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
+use apiserver_admission::{Admission, all_ordered_plugins};
+use apiserver_endpoints::{Endpoints, KubeletTransport, Tokens};
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::Store;
@@ -124,7 +125,7 @@ impl ApiServer {
         let subnet = Subnet::new(config.service_network.0, config.service_network.1);
         let endpoints = Endpoints {
             registry: registry.clone(),
-            admission: Arc::new(Admission { guards: vec![Arc::new(serve::EscalationGuard(rbac.clone()))] }),
+            admission: Arc::new(Admission::new(all_ordered_plugins(rbac.clone()))),
             authorizer: rbac.clone(),
             tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),

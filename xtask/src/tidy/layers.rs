@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "apiserver-access",
     "apiserver-discovery",
     "apiserver-registry",
+    "apiserver-admission",
     "apiserver-endpoints",
     "apiserver-server",
     "sandbox",
@@ -71,7 +72,7 @@ const RESERVED: &[Reserved] = &[
     Reserved { used: "store-memory", by: &["acp", "harness", "bench"] },
     Reserved { used: "store-embedded", by: &["acp", "bench"] },
     // A controller cannot tell an API server in its own process from one behind HTTPS, so it cannot name one.
-    Reserved { used: "apiserver-registry", by: &["apiserver-endpoints", "apiserver-server"] },
+    Reserved { used: "apiserver-registry", by: &["apiserver-admission", "apiserver-endpoints", "apiserver-server"] },
     Reserved { used: "apiserver-server", by: &["acp", "harness", "bench"] },
     Reserved { used: "sandbox", by: &["acp", "bench"] },
     Reserved { used: "harness", by: &["e2e", "bench"] },

@@ -1,0 +1,31 @@
+//! Admission: rules that look beyond the object, asked before every write.
+//!
+//! # Flow
+//!
+//! A verb describes its write as [`Attributes`], lets [`Admission::mutate`] change the object, validates it, and asks
+//! [`Admission::validate`] last. Which rules there are, and in which order, is said once, in [`all_ordered_plugins`].
+//! Each rule is a module that goes by upstream's name for it.
+//!
+//! # Guarantees
+//!
+//! - A rule that cannot be asked refuses: nothing is stored unseen.
+//! - Rules read the registry's mirror; none costs more the more objects of other kinds there are.
+//! - Warnings and audit annotations reach the client and the audit log also when the write is refused.
+
+mod attributes;
+mod certificate_requester;
+mod class;
+mod default_ingress_class;
+mod default_storage_class;
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+mod plugin;
+mod plugins;
+mod priority;
+mod role_escalation;
+mod runtime_class;
+mod service_account;
+
+pub use attributes::{Attributes, AuditAnnotations, Findings, Operation};
+pub use plugin::{Admission, Plugin};
+pub use plugins::all_ordered_plugins;

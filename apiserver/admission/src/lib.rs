@@ -12,16 +12,20 @@
 //! - Rules read the registry's mirror; none costs more the more objects of other kinds there are.
 //! - Warnings and audit annotations reach the client and the audit log also when the write is refused.
 
+mod aggregate;
 mod attributes;
 mod certificate_requester;
 mod class;
 mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod plugin;
 mod plugins;
+mod pod_security;
 mod priority;
+mod resource_quota;
 mod role_escalation;
 mod runtime_class;
 mod service_account;

@@ -21,6 +21,7 @@ const ORDER: &[&str] = &[
     "lib-drain",
     "lib-kubernetes",
     "api-meta",
+    "api-quota",
     "api-types",
     "store-core",
     "store-memory",
@@ -81,6 +82,7 @@ const RESERVED: &[Reserved] = &[
 /// Crates that do no IO and know no runtime, and what would give them either.
 const PURE: &[&str] = &[
     "api-meta",
+    "api-quota",
     "api-types",
     "lib-names",
     "apiserver-model",

@@ -7,6 +7,8 @@ use api_meta::{GroupVersionKind, Object, Status, Value};
 use apiserver_access::{Authorizer, User};
 use apiserver_registry::{Registry, Served};
 
+use crate::reinvocation::Reinvocation;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Create,
@@ -46,6 +48,8 @@ pub struct Attributes<'a> {
     pub options: &'a Value,
     pub dry_run: bool,
     pub findings: &'a Findings,
+    /// Whether, and for whom, the rules that change objects run again.
+    pub reinvocation: Reinvocation,
 }
 
 impl Attributes<'_> {

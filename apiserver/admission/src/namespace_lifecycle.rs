@@ -24,7 +24,6 @@ impl Plugin for NamespaceLifecycle {
     async fn mutate(&self, attributes: &Attributes<'_>, object: &mut Object) -> Result<(), Status> {
         // Reviews speak about a namespace; they need not exist in one.
         if attributes.operation != Operation::Create
-            || !attributes.subresource.is_empty()
             || attributes.is("", "namespaces")
             || attributes.served.collection.is_none()
         {
@@ -56,7 +55,7 @@ async fn lives(attributes: &Attributes<'_>, object: &Object) -> Result<(), Statu
         return Ok(());
     }
     let why = format!("unable to create new content in namespace {name} because it is being terminated");
-    let mut status = Status::forbidden(&attributes.served.group_resource(), object.name(), why);
+    let mut status = attributes.forbidden(object, why);
     if let Some(details) = &mut status.details {
         details.causes.push(Cause {
             reason: "NamespaceTerminating".into(),

@@ -42,10 +42,14 @@ impl Admission {
     ///
     /// The `Status` to answer with.
     pub async fn mutate(&self, attributes: &Attributes<'_>, object: &mut Object) -> Result<(), Status> {
-        for plugin in self.asked(attributes) {
-            plugin.mutate(attributes, object).await?;
+        loop {
+            for plugin in self.asked(attributes) {
+                plugin.mutate(attributes, object).await?;
+            }
+            if !attributes.reinvocation.begin_again() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Lets rules judge the object as it will be stored.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api_meta::{GroupKind, Object, Status, Value};
 use apiserver_access::{Authorizer, ResourceAttributes, User};
-use apiserver_admission::{Admission, Attributes, Findings, Operation};
+use apiserver_admission::{Admission, Attributes, Findings, Operation, Reinvocation};
 use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
 use async_trait::async_trait;
@@ -84,7 +84,14 @@ impl Call<'_> {
             options,
             dry_run,
             findings: &self.findings,
+            reinvocation: Reinvocation::default(),
         }
+    }
+
+    /// Both turns of admission, for what is not stored but acted on.
+    pub(crate) async fn admit(&self, write: &Attributes<'_>, object: &mut Object) -> Result<(), Status> {
+        self.admission().mutate(write, object).await?;
+        self.admission().validate(write, object).await
     }
 
     pub(crate) fn admission(&self) -> &Admission {

@@ -9,3 +9,4 @@ mod services;
 mod slow_watchers;
 mod stop;
 mod support;
+mod webhooks;

@@ -106,6 +106,17 @@ impl Quantity {
         i64::try_from(round_up(self.nano, NANO / 1000) / (NANO / 1000)).unwrap_or(i64::MAX)
     }
 
+    /// Whole units; `None` for an amount with a fraction.
+    pub fn as_whole(&self) -> Option<i64> {
+        if self.nano % NANO == 0 { i64::try_from(self.nano / NANO).ok() } else { None }
+    }
+
+    /// Units as near as a double gets.
+    #[expect(clippy::cast_precision_loss, reason = "near is what is asked for")]
+    pub fn as_f64(&self) -> f64 {
+        self.nano as f64 / NANO as f64
+    }
+
     /// Nothing finer than a thousandth: what API servers keep of resource lists.
     #[must_use]
     pub fn rounded_to_milli(self) -> Self {

@@ -3,6 +3,7 @@
 pub(crate) mod validate;
 
 mod openapi;
+mod rules;
 mod structural;
 
 use api_meta::{Object, Value};

@@ -7,11 +7,6 @@
 //!
 //! # Caveats
 //!
-//! Validation rules in CEL (`x-kubernetes-validations`) are checked for their
-//! form, stored, and **not evaluated**: values that break them are accepted.
-//! [`warnings`] says so to whoever creates such a definition. The place for
-//! their evaluation is the module `value`.
-//!
 //! Conversion between versions is by name only (`strategy: None`); with a
 //! webhook the definition is accepted and served as if there were none, which
 //! [`warnings`] says as well.
@@ -20,13 +15,14 @@ mod default;
 mod definition;
 mod establish;
 mod path;
+mod rules;
 mod schema;
 mod strategy;
 mod value;
 
 use std::sync::Arc;
 
-use api_meta::{GroupVersion, GroupVersionKind, Object, Value};
+use api_meta::{GroupVersion, GroupVersionKind, Object};
 use apiserver_model::{Resource, ResourceInfo, Scope, Subresource, Verb};
 
 pub use definition::validate::{validate, validate_update};
@@ -144,23 +140,10 @@ fn precedence(version: &str) -> Option<(u8, u32, u32)> {
 pub fn warnings(definition: &Object) -> Vec<String> {
     let this = Definition(definition);
     let mut warnings = Vec::new();
-    if this.versions().filter_map(Version::schema).any(has_rules) {
-        warnings.push("x-kubernetes-validations: validation rules are stored but not evaluated".to_owned());
-    }
     if this.spec().get("conversion").is_some_and(|c| text(c, "strategy") == "Webhook") {
         warnings.push("spec.conversion: webhooks are not called; versions are converted by name only".to_owned());
     }
     warnings
-}
-
-fn has_rules(schema: &Value) -> bool {
-    match schema {
-        Value::Object(fields) => fields.iter().any(|(key, value)| {
-            key == "x-kubernetes-validations" && value.as_array().is_some_and(|r| !r.is_empty()) || has_rules(value)
-        }),
-        Value::Array(items) => items.iter().any(has_rules),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use crate::default;
 use crate::definition::{Version, list, text};
 use crate::path::JsonPath;
+use crate::rules::{Correlation, Validator, blocking_error};
 use crate::value::{self, Patterns};
 
 /// A field of an object, as `.spec.replicas` names it.
@@ -47,6 +48,8 @@ pub struct CustomStrategy {
     /// The schema of the storage version: what it does not know is not kept.
     stored: Arc<Schema>,
     patterns: Patterns,
+    /// Validation rules, compiled.
+    rules: Option<Validator>,
     has_status: bool,
     scale: Option<Scale>,
     columns: Vec<(Column, Option<JsonPath>)>,
@@ -79,6 +82,7 @@ impl CustomStrategy {
             kind: kind.to_owned(),
             version: version.name().to_owned(),
             patterns: Patterns::of(&values),
+            rules: Validator::of(&values, true),
             values,
             stored: Arc::clone(stored),
             has_status: version.subresource("status").is_some(),
@@ -112,6 +116,18 @@ impl CustomStrategy {
             value::check_list_types(&value, &self.values, &FieldPath::root(), &mut errors);
         }
         errors
+    }
+
+    /// What the validation rules say, if the object is in a shape to be asked about; comes after all other checks.
+    fn check_rules(&self, new: &Object, old: Option<&Object>, errors: &mut FieldErrors) {
+        let Some(rules) = &self.rules else { return };
+        if let Some(error) = blocking_error(errors) {
+            errors.push(error);
+            return;
+        }
+        let (value, before) = (new.to_value(), old.map(Object::to_value));
+        let correlation = before.as_ref().map(|old| Correlation::of(&value, old, &self.values)).unwrap_or_default();
+        errors.extend(rules.validate(&value, before.as_ref(), &self.values, &FieldPath::root(), correlation));
     }
 
     fn check_count(&self, object: &Object, path: &SimplePath, errors: &mut FieldErrors) {
@@ -198,6 +214,7 @@ impl Strategy for CustomStrategy {
         if let Some(scale) = &self.scale {
             self.check_count(object, &scale.spec_replicas, &mut errors);
         }
+        self.check_rules(object, None, &mut errors);
         errors
     }
 
@@ -207,6 +224,7 @@ impl Strategy for CustomStrategy {
         if let Some(scale) = &self.scale {
             self.check_count(new, &scale.spec_replicas, &mut errors);
         }
+        self.check_rules(new, Some(old), &mut errors);
         errors
     }
 
@@ -240,6 +258,7 @@ impl Strategy for CustomStrategy {
         if let Some(scale) = &self.scale {
             self.check_count(new, &scale.status_replicas, &mut errors);
         }
+        self.check_rules(new, Some(old), &mut errors);
         errors
     }
 

@@ -1,4 +1,4 @@
-use api_meta::json;
+use api_meta::{Value, json};
 use apiserver_model::schema::{FieldValidation, Format, decode};
 use jiff::Timestamp;
 
@@ -198,12 +198,4 @@ fn storage_keeps_what_the_storage_version_knows() {
     assert_eq!(read.to_value(), json!({"apiVersion": "example.com/v1beta1", "kind": "Thing", "spec": {"a": "1"}}));
     assert_eq!(beta.deprecation_warning(), Some("example.com/v1beta1 Thing is deprecated; use example.com/v2 Thing"));
     assert_eq!(resources[1].strategy.deprecation_warning(), None);
-}
-
-#[test]
-fn rules_that_are_not_evaluated_are_told() {
-    let rule = json!([{"rule": "self.a > 1"}]);
-    let definition =
-        definition(json!([version("v1", true, json!({"type": "object", "x-kubernetes-validations": rule}))]));
-    assert_eq!(warnings(&definition), ["x-kubernetes-validations: validation rules are stored but not evaluated"]);
 }

@@ -4,9 +4,8 @@
 //! "ratcheting"): a schema may become stricter without locking up the objects
 //! that are there.
 //!
-//! Validation rules (`x-kubernetes-validations`) are kept in [`Rules::cel`]
-//! and not evaluated; this module is the place where that will happen, after
-//! a value fits its schema.
+//! Validation rules come after this, where a value fits its schema; they are
+//! in the module `rules`.
 
 mod embedded;
 mod format;
@@ -15,8 +14,10 @@ mod list_type;
 use std::collections::HashMap;
 
 use api_meta::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Map, Value};
-use apiserver_model::schema::{ListType, Rules, Schema, Type};
+use apiserver_model::schema::{Rules, Schema, Type};
 use regex::{Regex, RegexBuilder};
+
+use crate::rules::same_item;
 
 pub(crate) use embedded::check as check_embedded;
 pub(crate) use list_type::check as check_list_types;
@@ -330,12 +331,6 @@ fn supported(values: &[Value]) -> String {
         })
         .collect();
     format!("supported values: {}", quoted.join(", "))
-}
-
-/// The item that the same keys had before; only lists of type `map` tell.
-fn same_item<'v>(item: &Value, old: Option<&'v Value>, list_type: &ListType) -> Option<&'v Value> {
-    let ListType::Map(keys) = list_type else { return None };
-    old?.as_array()?.iter().find(|before| keys.iter().all(|key| before.get(key) == item.get(key)))
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use api_meta::{FieldErrors, FieldPath, Map, Value, json};
 use apiserver_model::schema::prune;
 
+use super::rules::{Checker, Scope};
 use super::validate::not_supported;
 use super::{list, strings, structural, text};
+use crate::rules::{Correlation, Validator, resolve_field_path};
 use crate::schema;
 use crate::value::{self, Patterns};
 
@@ -37,8 +39,14 @@ const AT_ROOT_WITH_STATUS: [&str; 22] = [
     "x-kubernetes-validations",
 ];
 
-/// Checks the schema of one version.
-pub(super) fn validate(schema: &Value, has_status: bool, path: &FieldPath, errors: &mut FieldErrors) {
+/// Checks the schema of one version, its validation rules with `checker`.
+pub(super) fn validate(
+    schema: &Value,
+    has_status: bool,
+    mut checker: Checker<'_>,
+    path: &FieldPath,
+    errors: &mut FieldErrors,
+) {
     if has_status {
         root_with_status(schema, path, errors);
     }
@@ -46,15 +54,18 @@ pub(super) fn validate(schema: &Value, has_status: bool, path: &FieldPath, error
         errors.forbidden(&path.child("nullable"), "nullable cannot be true at the root");
     }
     // A schema with unsupported keywords cannot be looked at as a structural one; the keywords are errors below.
+    let mut scope = None;
     if !has_unsupported(schema) {
-        let found = structural::validate(schema, path);
+        let mut found = structural::validate(schema, path);
         if found.is_empty() {
-            defaults(schema, path, true, errors);
-        } else {
-            errors.extend(found);
+            defaults(schema, path, true, &mut found);
         }
+        // Rules are only looked at where the types of values are sure.
+        scope = found.is_empty().then(Scope::root);
+        errors.extend(found);
     }
-    keywords(schema, path, Place { root: true, ..Place::default() }, errors);
+    keywords(schema, path, Place { root: true, scope, ..Place::default() }, &mut checker, errors);
+    errors.extend(checker.finish(path));
 }
 
 fn is_true(schema: &Value, key: &str) -> bool {
@@ -134,9 +145,14 @@ struct Place {
     inside_metadata: bool,
     /// Why there may be no defaults here.
     no_defaults: Option<String>,
+    /// What checking rules needs to know; none where there are no rules to check.
+    scope: Option<Scope>,
+    /// The nearest list or map above whose items cannot be told which old ones they go with.
+    uncorrelated: Option<FieldPath>,
 }
 
-fn keywords(schema: &Value, path: &FieldPath, place: Place, errors: &mut FieldErrors) {
+fn keywords(schema: &Value, path: &FieldPath, place: Place, checker: &mut Checker<'_>, errors: &mut FieldErrors) {
+    let before = errors.len();
     let type_ = text(schema, "type");
     if type_ == "null" {
         errors.forbidden(&path.child("type"), "type cannot be set to null, use nullable as an alternative");
@@ -166,16 +182,32 @@ fn keywords(schema: &Value, path: &FieldPath, place: Place, errors: &mut FieldEr
         errors.forbidden(&path.child("additionalProperties"), why);
     }
     for (steps, inner) in inner(schema) {
-        keywords(inner, &along(path, &steps), place_of(&steps, schema, &place), errors);
+        keywords(inner, &along(path, &steps), place_of(&steps, schema, path, &place), checker, errors);
     }
     extensions(schema, type_, path, errors);
     list_map_keys(schema, path, errors);
     rules(schema, path, errors);
+    // What is wrong with the schema would be wrong again in every rule.
+    if let Some(scope) = place.scope.as_ref().filter(|_| errors.len() == before) {
+        checker.check(schema, path, scope, place.uncorrelated.as_ref());
+    }
 }
 
-fn place_of(steps: &[PathStep<'_>], parent: &Value, place: &Place) -> Place {
+fn place_of(steps: &[PathStep<'_>], parent: &Value, path: &FieldPath, place: &Place) -> Place {
     let at_root = place.root;
-    let mut place = Place { root: false, ..place.clone() };
+    let inside = |property| place.scope.as_ref().map(|scope| scope.inside(parent, property));
+    let scope = match steps {
+        [PathStep::Child("properties"), PathStep::Key(name)] => inside(Some(name)),
+        [PathStep::Child("items" | "additionalProperties")] => inside(None),
+        _ => None,
+    };
+    let mut place = Place { root: false, scope, ..place.clone() };
+    if let [PathStep::Child("items")] = steps
+        && text(parent, "x-kubernetes-list-type") != "map"
+        && place.uncorrelated.is_none()
+    {
+        place.uncorrelated = Some(path.clone());
+    }
     match steps {
         [PathStep::Child("properties"), PathStep::Key(name)] if META_FIELDS.contains(name) => {
             place.inside_metadata |= at_root || is_true(parent, "x-kubernetes-embedded-resource");
@@ -298,7 +330,7 @@ fn list_map_keys(schema: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     }
 }
 
-/// What can be said of validation rules without understanding them.
+/// What is wrong with the form of validation rules.
 fn rules(schema: &Value, path: &FieldPath, errors: &mut FieldErrors) {
     const REASONS: [&str; 4] =
         ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
@@ -332,36 +364,11 @@ fn rules(schema: &Value, path: &FieldPath, errors: &mut FieldErrors) {
             if has_line_breaks(field) {
                 errors.invalid(&at, field, "must not contain line breaks");
             }
-            if !leads_somewhere(schema, field) {
+            if resolve_field_path(field, schema).is_none() {
                 errors.invalid(&at, field, "must be a valid path");
             }
         }
     }
-}
-
-/// Whether `.a.b['c']` names a field of the schema.
-fn leads_somewhere(schema: &Value, path: &str) -> bool {
-    let mut schema = schema;
-    let mut rest = path;
-    while !rest.is_empty() {
-        let name = if let Some(after) = rest.strip_prefix("['") {
-            let Some((name, after)) = after.split_once("']") else { return false };
-            rest = after;
-            name
-        } else if let Some(after) = rest.strip_prefix('.') {
-            let end = after.find(['.', '[']).unwrap_or(after.len());
-            rest = &after[end..];
-            &after[..end]
-        } else {
-            return false;
-        };
-        let property = schema.get("properties").and_then(|p| p.get(name));
-        match property.or_else(|| schema.get("additionalProperties").filter(|a| a.is_object())) {
-            Some(inner) => schema = inner,
-            None => return false,
-        }
-    }
-    true
 }
 
 /// Defaults have no unknown fields and fit their schema.
@@ -381,6 +388,9 @@ fn defaults(schema: &Value, path: &FieldPath, is_root: bool, errors: &mut FieldE
         if misfit.is_empty() {
             misfit = value::check(default, None, &shape, &Patterns::of(&shape), &at);
         }
+        if misfit.is_empty() {
+            misfit = broken_rules(default, &shape, &at);
+        }
         errors.extend(misfit);
     }
     if let Some(items) = schema.get("items").filter(|i| i.is_object()) {
@@ -392,6 +402,16 @@ fn defaults(schema: &Value, path: &FieldPath, is_root: bool, errors: &mut FieldE
             defaults(property, &path.child("properties").key(name), false, errors);
         }
     }
+}
+
+/// What rules say of a default, both as the value of an object and as one that stays.
+fn broken_rules(default: &Value, shape: &apiserver_model::Schema, at: &FieldPath) -> FieldErrors {
+    let Some(validator) = Validator::of(shape, shape.embedded_resource) else { return FieldErrors::new() };
+    let errors = validator.validate(default, Some(default), shape, at, Correlation::default());
+    if !errors.is_empty() {
+        return errors;
+    }
+    validator.validate(default, None, shape, at, Correlation::default())
 }
 
 /// A schema with the given one as the field `default`.

@@ -8,6 +8,7 @@
 use api_meta::validation::{is_dns1035_label, is_dns1123_subdomain};
 use api_meta::{FieldError, FieldErrorKind, FieldErrors, FieldPath, Object, Value, json};
 
+use super::rules::{Before, Checker};
 use super::{Definition, Version, list, openapi, strings, text};
 
 const APPROVAL: &str = "api-approved.kubernetes.io";
@@ -22,15 +23,15 @@ pub fn validate(definition: &Object) -> FieldErrors {
         let field = FieldPath::new("metadata").child("name");
         errors.invalid(&field, definition.name(), "must be spec.names.plural+\".\"+spec.group");
     }
-    errors.extend(state(definition));
+    errors.extend(state(definition, &Before::default()));
     errors
 }
 
-/// What is wrong with a definition in itself.
-fn state(definition: &Object) -> FieldErrors {
+/// What is wrong with a definition in itself; `before` is what it had until now.
+fn state(definition: &Object, before: &Before) -> FieldErrors {
     let this = Definition(definition);
     let mut errors = FieldErrors::new();
-    spec(this, &mut errors);
+    spec(this, before, &mut errors);
     status(this, &mut errors);
     approval(definition, &mut errors);
     if this.spec().get("preserveUnknownFields") == Some(&Value::Bool(true)) {
@@ -45,7 +46,7 @@ fn state(definition: &Object) -> FieldErrors {
 
 /// What is wrong with a changed definition, all rules included.
 pub fn validate_update(new: &Object, old: &Object) -> FieldErrors {
-    let mut errors = state(new);
+    let mut errors = state(new, &Before::of(Definition(new), Definition(old)));
     let (new, old) = (Definition(new), Definition(old));
     let spec = FieldPath::new("spec");
     let mut immutable = |field: FieldPath, new: &str, old: &str| {
@@ -73,7 +74,7 @@ pub(super) fn not_supported(errors: &mut FieldErrors, field: &FieldPath, value: 
     });
 }
 
-fn spec(this: Definition<'_>, errors: &mut FieldErrors) {
+fn spec(this: Definition<'_>, before: &Before, errors: &mut FieldErrors) {
     let path = FieldPath::new("spec");
     group(this.group(), &path.child("group"), errors);
     match text(this.spec(), "scope") {
@@ -87,7 +88,7 @@ fn spec(this: Definition<'_>, errors: &mut FieldErrors) {
             errors.required(&field, "");
         }
     }
-    versions(this, &path.child("versions"), errors);
+    versions(this, before, &path.child("versions"), errors);
     let names_path = path.child("names");
     for key in ["plural", "singular", "kind", "listKind"] {
         if text(this.names(), key).is_empty() {
@@ -101,7 +102,8 @@ fn spec(this: Definition<'_>, errors: &mut FieldErrors) {
             && let Some(schema) = version.schema()
         {
             let has_status = this.versions().any(|v| v.subresource("status").is_some());
-            openapi::validate(schema, has_status, &path.children(&["validation", "openAPIV3Schema"]), errors);
+            let checker = Checker::new(before, before.suppresses_cost(this.versions()));
+            openapi::validate(schema, has_status, checker, &path.children(&["validation", "openAPIV3Schema"]), errors);
         }
         if common.subresources {
             subresources(version, &path.child("subresources"), errors);
@@ -151,7 +153,7 @@ impl Common {
     }
 }
 
-fn versions(this: Definition<'_>, path: &FieldPath, errors: &mut FieldErrors) {
+fn versions(this: Definition<'_>, before: &Before, path: &FieldPath, errors: &mut FieldErrors) {
     let common = Common::of(this);
     let mut seen = Vec::new();
     let mut unique = true;
@@ -168,7 +170,8 @@ fn versions(this: Definition<'_>, path: &FieldPath, errors: &mut FieldErrors) {
             && let Some(schema) = version.schema()
         {
             let has_status = version.subresource("status").is_some();
-            openapi::validate(schema, has_status, &path.children(&["schema", "openAPIV3Schema"]), errors);
+            let checker = Checker::new(before, before.suppresses_cost(std::iter::once(version)));
+            openapi::validate(schema, has_status, checker, &path.children(&["schema", "openAPIV3Schema"]), errors);
         }
         if !common.subresources {
             subresources(version, &path.child("subresources"), errors);

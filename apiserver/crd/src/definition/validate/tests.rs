@@ -367,3 +367,147 @@ fn what_may_not_change() {
     new.at_mut(&["spec"])["versions"][0]["name"] = "v2".into();
     assert_eq!(told(&validate_update(&new, &old)).len(), 2);
 }
+
+/// A rule as errors show it.
+fn shown(rule: &str) -> String {
+    format!(
+        "Invalid value: {{\"Rule\":\"{rule}\",\"Message\":\"\",\"MessageExpression\":\"\",\"Reason\":null,\
+         \"FieldPath\":\"\",\"OptionalOldSelf\":null}}"
+    )
+}
+
+#[track_caller]
+fn check_rules(rules: Value, expect: &[&str]) {
+    let expect: Vec<String> = expect.iter().map(|e| format!(".properties[spec].x-kubernetes-validations{e}")).collect();
+    let expect: Vec<&str> = expect.iter().map(String::as_str).collect();
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}, "x-kubernetes-validations": rules});
+    check_schema(spec_of(schema), &expect);
+}
+
+#[test]
+fn rules_compile() {
+    check_rules(
+        json!([{"rule": "self.a > 'x'"}, {"rule": "self.none == 1"}, {"rule": "self.a =="}, {"rule": "self.a + 1"}]),
+        &[
+            &format!(
+                "[0].rule: {}: compilation failed: ERROR: <input>:1:8: found no matching overload for '_>_' applied to \
+                 '(int, string)'\n | self.a > 'x'\n | .......^",
+                shown("self.a \\u003e 'x'")
+            ),
+            &format!(
+                "[1].rule: {}: compilation failed: ERROR: <input>:1:5: undefined field 'none'\n | self.none == 1\n | ....^",
+                shown("self.none == 1")
+            ),
+            &format!(
+                "[2].rule: {}: compilation failed: ERROR: <input>:1:10: Syntax error: mismatched input '<EOF>' expecting \
+                 {{'[', '{{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, \
+                 IDENTIFIER}}\n | self.a ==\n | .........^",
+                shown("self.a ==")
+            ),
+            &format!("[3].rule: {}: cel expression must evaluate to a bool", shown("self.a + 1")),
+        ],
+    );
+}
+
+#[test]
+fn messages_of_rules_compile() {
+    let rule = |message: &str| json!([{"rule": "self.a > 1", "messageExpression": message}]);
+    let shown = |message: &str| {
+        format!(
+            "[0].messageExpression: Invalid value: {{\"Rule\":\"self.a \\u003e 1\",\"Message\":\"\",\
+             \"MessageExpression\":\"{message}\",\"Reason\":null,\"FieldPath\":\"\",\"OptionalOldSelf\":null}}"
+        )
+    };
+    check_rules(rule("self.a"), &[&format!("{}: messageExpression must evaluate to a string", shown("self.a"))]);
+    check_rules(
+        rule("nosuch"),
+        &[&format!(
+            "{}: messageExpression compilation failed: ERROR: <input>:1:1: undeclared reference to 'nosuch' \
+             (in container '')\n | nosuch\n | ^",
+            shown("nosuch")
+        )],
+    );
+    check_rules(rule("self.a > 5 ? 'much too big' : 'too big'"), &[]);
+}
+
+#[test]
+fn rules_that_cost_too_much() {
+    let list = |bounds: &[(&str, u64)]| {
+        let mut inner = json!({"type": "array", "items": {"type": "string"},
+            "x-kubernetes-validations": [{"rule": "self.all(x, self.all(y, x == y))"}]});
+        let mut outer = json!({"type": "array"});
+        for (name, bound) in bounds {
+            match *name {
+                "outer" => outer["maxItems"] = (*bound).into(),
+                "inner" => inner["maxItems"] = (*bound).into(),
+                _ => inner["items"]["maxLength"] = (*bound).into(),
+            }
+        }
+        outer["items"] = inner;
+        spec_of(outer)
+    };
+    let hint = "(try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and \
+                strings are declared)";
+    let rule = ".properties[spec].items.x-kubernetes-validations[0].rule: Forbidden:";
+    let contributed =
+        format!("{rule} contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema");
+    check_schema(
+        list(&[]),
+        &[
+            &contributed,
+            &format!("{rule} estimated rule cost exceeds budget by factor of more than 100x {hint}"),
+            &format!(
+                ": Forbidden: x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema exceeds \
+                 budget by factor of more than 100x {hint}"
+            ),
+        ],
+    );
+    check_schema(list(&[("outer", 10), ("inner", 10), ("text", 10)]), &[]);
+}
+
+#[test]
+fn changes_are_only_seen_where_values_have_a_past() {
+    let rule = json!([{"rule": "self == oldSelf"}]);
+    let items = json!({"type": "string", "maxLength": 5, "x-kubernetes-validations": rule});
+    check_schema(
+        spec_of(json!({"type": "array", "maxItems": 5, "items": items})),
+        &[
+            ".properties[spec].items.x-kubernetes-validations[0].rule: Invalid value: \"self == oldSelf\": oldSelf cannot \
+            be used on the uncorrelatable portion of the schema within \
+            spec.validation.openAPIV3Schema.properties[spec]",
+        ],
+    );
+    check_rules(
+        json!([{"rule": "self.a > 0", "optionalOldSelf": true}]),
+        &["[0].optionalOldSelf: Invalid value: true: may not be set if oldSelf is not used in rule"],
+    );
+    check_rules(json!([{"rule": "!oldSelf.hasValue() || oldSelf.value().a < self.a", "optionalOldSelf": true}]), &[]);
+}
+
+#[test]
+fn defaults_keep_rules() {
+    check_schema(
+        spec_of(json!({"type": "object", "properties": {"a": {
+            "type": "integer", "default": 3, "x-kubernetes-validations": [{"rule": "self > 5", "message": "more"}],
+        }}})),
+        &[".properties[spec].properties[a].default: Invalid value: \"integer\": more"],
+    );
+}
+
+#[test]
+fn stored_rules_may_use_what_new_ones_may_not() {
+    let with = |rule: &str| {
+        definition(|o| {
+            let schema = json!({"type": "object", "properties": {"spec": {
+                "type": "object", "properties": {"l": {"type": "array", "maxItems": 3, "items": {"type": "integer"}}},
+                "x-kubernetes-validations": [{"rule": rule}],
+            }}});
+            o.at_mut(&["spec"])["versions"][0]["schema"]["openAPIV3Schema"] = schema;
+        })
+    };
+    let (sorted, plain) = ("self.l.sort() == self.l", "self.l.isSorted()");
+    assert_eq!(validate(&with(sorted)).len(), 1);
+    assert_eq!(validate_update(&with(sorted), &with(plain)).len(), 1);
+    assert_eq!(told(&validate_update(&with(sorted), &with(sorted))), [""; 0]);
+    assert_eq!(told(&validate(&with(plain))), [""; 0]);
+}

@@ -75,6 +75,8 @@ impl Rule {
 #[derive(Clone, Debug)]
 pub(crate) struct Criteria {
     pub(crate) rules: Vec<Rule>,
+    /// Whether no rules at all mean every write.
+    pub(crate) unruled: bool,
     pub(crate) excluded: Vec<Rule>,
     pub(crate) equivalent: bool,
     pub(crate) namespaces: LabelSelector,
@@ -90,6 +92,7 @@ impl Criteria {
         };
         Self {
             rules: rules_of(holder, rules),
+            unruled: false,
             excluded: rules_of(holder, "excludeResourceRules"),
             equivalent: holder.get("matchPolicy").and_then(Value::as_str) != Some("Exact"),
             namespaces: selector("namespaceSelector"),
@@ -149,7 +152,12 @@ pub(crate) fn matches(
     if named(&criteria.excluded, criteria.equivalent, equivalents, attributes).is_some() {
         return Ok(None);
     }
-    let Some(found) = named(&criteria.rules, criteria.equivalent, equivalents, attributes) else { return Ok(None) };
+    let found = if criteria.unruled && criteria.rules.is_empty() {
+        Some(Match { served: Arc::new(attributes.served.clone()), kind: attributes.kind.clone() })
+    } else {
+        named(&criteria.rules, criteria.equivalent, equivalents, attributes)
+    };
+    let Some(found) = found else { return Ok(None) };
     in_namespace.map(|_| Some(found))
 }
 

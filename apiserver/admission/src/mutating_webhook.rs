@@ -3,7 +3,10 @@
 //! When one changes the object, the rules run a second time, and with them those webhooks that ask for it: each may
 //! have decided on what was not final yet. There is no third time.
 
+use std::sync::Arc;
+
 use api_meta::{GroupVersionKind, Object, Status, Value, json};
+use apiserver_access::Authorizer;
 use apiserver_model::schema::builtin;
 use apiserver_model::schema::decode::{FieldValidation, decode_value};
 use apiserver_patch::{decode, json_patch};
@@ -19,11 +22,13 @@ pub(crate) struct MutatingAdmissionWebhook {
     hooks: Compiled<Vec<Hook>>,
     equivalents: Equivalents,
     client: Client,
+    authorizer: Arc<dyn Authorizer>,
 }
 
-impl Default for MutatingAdmissionWebhook {
-    fn default() -> Self {
+impl MutatingAdmissionWebhook {
+    pub(crate) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
+            authorizer,
             hooks: Compiled::of("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
             equivalents: Equivalents::default(),
             client: Client::default(),
@@ -46,7 +51,9 @@ impl Plugin for MutatingAdmissionWebhook {
         attributes.reinvocation.compare(object);
         for (index, hook) in hooks.iter().enumerate() {
             let Some(found) = matches(&hook.criteria, &self.equivalents, attributes, object)? else { continue };
-            if attributes.reinvocation.skips(&hook.id()) {
+            if !hook.is_meant(attributes, &found, object, &self.authorizer)?
+                || attributes.reinvocation.skips(&hook.id())
+            {
                 continue;
             }
             let changed = self.ask(index, hook, &found, attributes, object).await?;

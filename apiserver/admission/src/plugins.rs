@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use apiserver_access::Rbac;
+use apiserver_access::{Authorizer, Rbac};
 
 use crate::certificate_requester::CertificateRequester;
 use crate::certificates::{CertificateApproval, CertificateSigning, CertificateSubjectRestriction};
@@ -22,9 +22,11 @@ use crate::runtime_class::RuntimeClass;
 use crate::service_account::ServiceAccount;
 use crate::storage_object_in_use_protection::StorageObjectInUseProtection;
 use crate::taint_nodes_by_condition::TaintNodesByCondition;
+use crate::validating_admission_policy::ValidatingAdmissionPolicy;
 use crate::validating_webhook::ValidatingAdmissionWebhook;
 
-pub fn all_ordered_plugins(rbac: Arc<Rbac>) -> Vec<Box<dyn Plugin>> {
+/// `authorizer` is asked by expressions that want to know what else the user may do.
+pub fn all_ordered_plugins(rbac: Arc<Rbac>, authorizer: &Arc<dyn Authorizer>) -> Vec<Box<dyn Plugin>> {
     vec![
         Box::new(RoleEscalation(rbac)),
         Box::new(NamespaceLifecycle),
@@ -44,8 +46,9 @@ pub fn all_ordered_plugins(rbac: Arc<Rbac>) -> Vec<Box<dyn Plugin>> {
         Box::new(CertificateSubjectRestriction),
         Box::new(DefaultIngressClass),
         // Those that ask others, and the charge, stay last.
-        Box::new(MutatingAdmissionWebhook::default()),
-        Box::new(ValidatingAdmissionWebhook::default()),
+        Box::new(MutatingAdmissionWebhook::new(authorizer.clone())),
+        Box::new(ValidatingAdmissionPolicy::new(authorizer.clone())),
+        Box::new(ValidatingAdmissionWebhook::new(authorizer.clone())),
         Box::new(ResourceQuota::default()),
     ]
 }

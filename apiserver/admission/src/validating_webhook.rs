@@ -1,6 +1,9 @@
 //! Asks the webhooks of `ValidatingWebhookConfiguration`s, all at once.
 
+use std::sync::Arc;
+
 use api_meta::{Object, Status};
+use apiserver_access::Authorizer;
 use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -15,11 +18,13 @@ pub(crate) struct ValidatingAdmissionWebhook {
     hooks: Compiled<Vec<Hook>>,
     equivalents: Equivalents,
     client: Client,
+    authorizer: Arc<dyn Authorizer>,
 }
 
-impl Default for ValidatingAdmissionWebhook {
-    fn default() -> Self {
+impl ValidatingAdmissionWebhook {
+    pub(crate) fn new(authorizer: Arc<dyn Authorizer>) -> Self {
         Self {
+            authorizer,
             hooks: Compiled::of("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
             equivalents: Equivalents::default(),
             client: Client::default(),
@@ -41,7 +46,9 @@ impl Plugin for ValidatingAdmissionWebhook {
         let hooks = self.hooks.get(attributes.registry, hooks)?;
         let mut relevant: Vec<(&Hook, Match)> = Vec::new();
         for hook in hooks.iter() {
-            if let Some(found) = matches(&hook.criteria, &self.equivalents, attributes, object)? {
+            if let Some(found) = matches(&hook.criteria, &self.equivalents, attributes, object)?
+                && hook.is_meant(attributes, &found, object, &self.authorizer)?
+            {
                 relevant.push((hook, found));
             }
         }

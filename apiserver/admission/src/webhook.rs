@@ -11,8 +11,7 @@ mod call;
 mod client;
 mod hook;
 mod resolve;
-mod review;
 
 pub(crate) use call::{Failure, call};
 pub(crate) use client::Client;
-pub(crate) use hook::{Hook, hooks};
+pub(crate) use hook::{Hook, conditions, hooks};

@@ -16,6 +16,7 @@ mod health;
 mod impersonation;
 mod metrics;
 mod openapi;
+mod policies;
 mod serve;
 mod version;
 
@@ -123,10 +124,11 @@ impl ApiServer {
             .map_err(Error::Key)?,
         );
         let subnet = Subnet::new(config.service_network.0, config.service_network.1);
+        let authorizer: Arc<dyn apiserver_access::Authorizer> = rbac.clone();
         let endpoints = Endpoints {
             registry: registry.clone(),
-            admission: Arc::new(Admission::new(all_ordered_plugins(rbac.clone()))),
-            authorizer: rbac.clone(),
+            admission: Arc::new(Admission::new(all_ordered_plugins(rbac.clone(), &authorizer))),
+            authorizer: authorizer.clone(),
             tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
@@ -139,6 +141,7 @@ impl ApiServer {
             .map_err(Error::Bootstrap)?;
         let follow = custom.start().await.map_err(Error::Bootstrap)?;
         drain.spawn(follow(drain.token().clone()));
+        drain.spawn(policies::run(registry.clone(), drain.token().clone()));
         if let Some(events) = registry.catalog().find("", "v1", "events") {
             let expiry = Expiry::new(registry, events, config.event_lifetime);
             drain.spawn(expire::run(expiry, config.event_lifetime, drain.token().clone()));

@@ -2,10 +2,10 @@
 
 use api_meta::{Object, Status};
 
-use super::review::{Decision, question};
 use super::{Client, Hook};
 use crate::attributes::Attributes;
 use crate::matching::Match;
+use crate::review::{Decision, question};
 
 /// Why a webhook did not let a write pass.
 pub(crate) enum Failure {

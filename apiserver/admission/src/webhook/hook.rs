@@ -3,14 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api_meta::{Object, Value};
+use api_meta::{Object, Status, Value};
+use apiserver_access::Authorizer;
+use apiserver_builtin::admission_expressions::{BOOL, Expression, Given, Names};
+use apiserver_cel::Expressions;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lib_tls::{Trust, client_config};
 use tokio_rustls::rustls::ClientConfig;
 use url::Url;
 
-use crate::matching::Criteria;
+use crate::attributes::Attributes;
+use crate::expressions::{Activation, Seen, hold};
+use crate::matching::{Criteria, Match};
 
 /// One webhook, ready to be matched and called.
 pub(crate) struct Hook {
@@ -24,7 +29,8 @@ pub(crate) struct Hook {
     pub(crate) is_harmless: bool,
     /// `reinvocationPolicy: IfNeeded`.
     pub(crate) reinvoked: bool,
-    pub(crate) conditions: Vec<Value>,
+    /// `matchConditions`, by name.
+    pub(crate) conditions: Vec<(String, Expression)>,
     /// The first version of a review that both sides know.
     pub(super) review: Option<&'static str>,
     pub(super) place: Place,
@@ -48,6 +54,29 @@ pub(super) enum Place {
 }
 
 impl Hook {
+    /// Whether its conditions hold for a write that its rules match.
+    ///
+    /// # Errors
+    ///
+    /// 403 when that cannot be told and it must be asked.
+    pub(crate) fn is_meant(
+        &self,
+        attributes: &Attributes<'_>,
+        found: &Match,
+        object: &Object,
+        authorizer: &Arc<dyn Authorizer>,
+    ) -> Result<bool, Status> {
+        if self.conditions.is_empty() {
+            return Ok(true);
+        }
+        let seen = Seen::new(attributes, found, object, authorizer);
+        match hold(&self.conditions, &Activation::new(&seen, None, &[])) {
+            Ok(meant) => Ok(meant),
+            Err(_) if self.ignores_failure => Ok(false),
+            Err(why) => Err(attributes.forbidden(object, why)),
+        }
+    }
+
     /// What tells it from all others.
     pub(crate) fn id(&self) -> String {
         format!("{}/{}", self.configuration, self.name)
@@ -78,7 +107,7 @@ fn hook(configuration: &str, webhook: &Value) -> Hook {
         timeout: Duration::from_secs(seconds.clamp(1, 30)),
         is_harmless: ["None", "NoneOnDryRun"].contains(&text("sideEffects")),
         reinvoked: text("reinvocationPolicy") == "IfNeeded",
-        conditions: list("matchConditions"),
+        conditions: conditions(&Value::from(list("matchConditions")), Given { params: false, authorizer: true }),
         review: list("admissionReviewVersions").iter().find_map(|version| match version.as_str() {
             Some("v1") => Some("v1"),
             Some("v1beta1") => Some("v1beta1"),
@@ -87,6 +116,14 @@ fn hook(configuration: &str, webhook: &Value) -> Hook {
         place: place(&client),
         tls: tls(&client),
     }
+}
+
+/// Conditions of a webhook or a policy, ready to be evaluated.
+pub(crate) fn conditions(list: &Value, given: Given) -> Vec<(String, Expression)> {
+    let names = Names::new(Expressions::Stored, given);
+    let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = list.as_array().into_iter().flatten();
+    list.map(|c| (text(c, "name"), names.compile(&text(c, "expression"), BOOL))).collect()
 }
 
 fn place(client: &Value) -> Place {

@@ -5,6 +5,7 @@ mod hostile_bodies;
 mod kubelet;
 mod pages;
 mod paths;
+mod policies;
 mod services;
 mod slow_watchers;
 mod stop;

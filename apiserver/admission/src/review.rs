@@ -11,20 +11,22 @@ use crate::attributes::{Attributes, Operation};
 use crate::matching::{Match, converted};
 
 /// The question to one webhook.
-pub(super) fn question(attributes: &Attributes<'_>, found: &Match, object: &Object, version: &str, uid: &str) -> Value {
-    let mut request = request(attributes, found, object);
+pub(crate) fn question(attributes: &Attributes<'_>, found: &Match, object: &Object, version: &str, uid: &str) -> Value {
+    let shown = |object: &Object| Value::from(converted(attributes, object.clone(), &found.kind));
+    let mut request = facts(attributes, found);
     request["uid"] = uid.into();
+    request["object"] = if attributes.operation == Operation::Delete { Value::Null } else { shown(object) };
+    request["oldObject"] = attributes.old.map_or(Value::Null, shown);
     json!({"kind": "AdmissionReview", "apiVersion": format!("admission.k8s.io/{version}"), "request": request})
 }
 
-/// One write, as webhooks and policies are told of it (upstream: `AdmissionRequest`).
-pub(crate) fn request(attributes: &Attributes<'_>, found: &Match, object: &Object) -> Value {
+/// One write without its objects, as webhooks and policies are told of it (upstream: `AdmissionRequest`).
+pub(crate) fn facts(attributes: &Attributes<'_>, found: &Match) -> Value {
     let kind = |kind: &GroupVersionKind| json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
     let resource = |served: &apiserver_registry::Served| {
         let info = served.info();
         json!({"group": info.group, "version": info.version, "resource": info.plural})
     };
-    let shown = |object: &Object| Value::from(converted(attributes, object.clone(), &found.kind));
     let mut request = json!({
         "kind": kind(&found.kind),
         "resource": resource(&found.served),
@@ -32,8 +34,6 @@ pub(crate) fn request(attributes: &Attributes<'_>, found: &Match, object: &Objec
         "requestResource": resource(attributes.served),
         "operation": attributes.operation.as_str(),
         "userInfo": user(attributes),
-        "object": if attributes.operation == Operation::Delete { Value::Null } else { shown(object) },
-        "oldObject": attributes.old.map_or(Value::Null, shown),
         "dryRun": attributes.dry_run,
         "options": attributes.options,
     });
@@ -71,14 +71,14 @@ fn user(attributes: &Attributes<'_>) -> Value {
 /// What a webhook decided.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Decision {
+pub(crate) struct Decision {
     uid: String,
-    pub(super) allowed: bool,
+    pub(crate) allowed: bool,
     status: Option<Refusal>,
     patch: Option<String>,
     patch_type: Option<String>,
-    pub(super) audit_annotations: BTreeMap<String, String>,
-    pub(super) warnings: Vec<String>,
+    pub(crate) audit_annotations: BTreeMap<String, String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// `metav1.Status`, with reasons that may be the webhook's own.
@@ -93,7 +93,7 @@ struct Refusal {
 
 impl Decision {
     /// Reads an answer and checks that it is one to this question (upstream: `VerifyAdmissionResponse`).
-    pub(super) fn read(answer: Value, version: &str, uid: &str, mutating: bool) -> Result<Self, String> {
+    pub(crate) fn read(answer: Value, version: &str, uid: &str, mutating: bool) -> Result<Self, String> {
         let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let Some(response) = answer.get("response").filter(|response| response.is_object()) else {
@@ -131,7 +131,7 @@ impl Decision {
     }
 
     /// The bytes of the JSON patch, if there is one.
-    pub(super) fn patch(&self) -> Result<Option<Vec<u8>>, String> {
+    pub(crate) fn patch(&self) -> Result<Option<Vec<u8>>, String> {
         let Some(patch) = self.patch.as_ref().filter(|patch| !patch.is_empty()) else { return Ok(None) };
         if self.patch_type.as_deref() != Some("JSONPatch") {
             return Err(format!("unsupported patch type {:?}", self.patch_type.as_deref().unwrap_or_default()));
@@ -141,7 +141,7 @@ impl Decision {
     }
 
     /// The answer to the client when the webhook refuses (upstream: `ToStatusErr`).
-    pub(super) fn refusal(&self, webhook: &str) -> Status {
+    pub(crate) fn refusal(&self, webhook: &str) -> Status {
         let none = Refusal::default();
         let said = self.status.as_ref().unwrap_or(&none);
         let denied = format!("admission webhook {webhook:?} denied the request");

@@ -5,7 +5,9 @@ mod aggregation;
 mod catalog;
 mod garbage;
 mod namespaces;
+mod quotas;
 mod signing;
+mod volumes;
 
 use crate::{cluster::Cluster, config::ControlPlaneConfig};
 
@@ -14,7 +16,9 @@ pub(crate) use accounts::ROOT_CA;
 pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
     accounts::start(cluster, config.root_ca);
     let contents = namespaces::start(cluster);
-    garbage::start(cluster, contents);
+    let quotas = quotas::start(cluster);
+    garbage::start(cluster, contents, quotas);
+    volumes::start(cluster);
     aggregation::start(cluster);
     if let Some(signer) = config.signer {
         signing::start(cluster, signer);

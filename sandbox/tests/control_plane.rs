@@ -151,3 +151,58 @@ async fn garbage_of_custom_kinds_is_collected_too() {
     widgets.delete("w", &DeleteParams::default()).await.unwrap();
     gone(&maps, "child").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotas_are_counted_and_never_exceeded_by_creations_at_once() {
+    use k8s_openapi::api::core::v1::ResourceQuota;
+    let (_server, client, running) = start().await;
+    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), "default");
+    let quota = json!({"metadata": {"name": "q"}, "spec": {"hard": {"count/secrets": "5", "secrets": "9"}}});
+    quotas.create(&PostParams::default(), &serde_json::from_value(quota).unwrap()).await.unwrap();
+    let used = |quota: &ResourceQuota, name: &str| quota.status.as_ref()?.used.as_ref()?.get(name).map(|q| q.0.clone());
+    eventually(&quotas, "q", |quota| used(quota, "count/secrets").as_deref() == Some("0")).await;
+
+    let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(client, "default");
+    let params = PostParams::default();
+    let attempts = (0..20).map(|n| {
+        let secret = serde_json::from_value(json!({"metadata": {"name": format!("s{n}")}})).unwrap();
+        let (secrets, params) = (&secrets, &params);
+        async move { secrets.create(params, &secret).await }
+    });
+    let (made, refused): (Vec<_>, Vec<_>) =
+        futures::future::join_all(attempts).await.into_iter().partition(Result::is_ok);
+    assert_eq!((made.len(), refused.len()), (5, 15));
+    let why = refused[0].as_ref().unwrap_err().to_string();
+    let expect = "exceeded quota: q, requested: count/secrets=1, used: count/secrets=5, limited: count/secrets=5";
+    assert!(why.contains(expect), "{why}");
+
+    let one = made[0].as_ref().unwrap().name_any();
+    secrets.delete(&one, &DeleteParams::default()).await.unwrap();
+    eventually(&quotas, "q", |quota| used(quota, "secrets").as_deref() == Some("4")).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_go_when_no_pod_uses_them() {
+    use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+    let (_server, client, running) = start().await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "default");
+    eventually(&accounts, "default", |_| true).await;
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(client.clone(), "default");
+    for name in ["free", "used"] {
+        let claim = json!({"metadata": {"name": name}, "spec": {"accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}}}});
+        let claim = claims.create(&PostParams::default(), &serde_json::from_value(claim).unwrap()).await.unwrap();
+        assert_eq!(claim.finalizers(), ["kubernetes.io/pvc-protection"]);
+    }
+    let pods: Api<Pod> = Api::namespaced(client, "default");
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "a", "image": "i"}],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "used"}}]}});
+    pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    for name in ["used", "free"] {
+        claims.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    gone(&claims, "free").await;
+    assert!(claims.get("used").await.unwrap().metadata.deletion_timestamp.is_some());
+    running.stop().await;
+}

@@ -123,6 +123,12 @@ impl Quantity {
         Self { nano: round_up(self.nano, NANO / 1000), ..self }
     }
 
+    /// No part of a unit: the next larger whole amount.
+    #[must_use]
+    pub fn rounded_to_whole(self) -> Self {
+        Self { nano: round_up(self.nano, NANO), ..self }
+    }
+
     fn combined(self, other: Self, nano: i128) -> Self {
         Self { nano, format: if self.is_zero() { other.format } else { self.format } }
     }
@@ -378,6 +384,7 @@ mod tests {
         assert_eq!(amount("1.0001").milli_value(), 1001);
         assert_eq!(amount("1.1").value(), 2);
         assert_eq!(amount("100u").rounded_to_milli().to_string(), "1m");
+        assert_eq!(amount("1.5").rounded_to_whole().to_string(), "2");
         assert_eq!(amount("-1.1").value(), -2);
     }
 }

@@ -51,7 +51,8 @@ use crate::{
     storage_class::{StorageClasses, VolumeAttributesClasses},
     table,
     volume_attachment::VolumeAttachments,
-    webhook::{AdmissionPolicies, AdmissionPolicyBindings, WebhookConfigurations},
+    webhook::WebhookConfigurations,
+    webhook::policy::{AdmissionPolicies, AdmissionPolicyBindings},
 };
 
 const READ_WRITE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];

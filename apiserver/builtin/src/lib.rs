@@ -5,6 +5,7 @@
 //! (cluster IPs, the tokens of service accounts, the kinds behind a budget)
 //! belongs to the registry or to admission.
 
+pub mod admission_expressions;
 mod api_service;
 mod catalog;
 mod certificate_signing_request;

@@ -1,14 +1,18 @@
-//! Admission by others: webhook configurations and validating admission policies.
+//! Admission by others: webhook configurations.
+
+pub(crate) mod policy;
 
 use std::collections::BTreeSet;
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
+use apiserver_cel::Expressions;
 use apiserver_model::{Column, Strategy};
 use jiff::Timestamp;
 
+use crate::admission_expressions::{BOOL, Expression, Given, Names};
 use crate::fields::{Fields, FieldsExt};
-use crate::table::{self, UNSET, age, part};
-use crate::validate::{label_selector, one_of_if_any, subdomain, unsupported};
+use crate::table::{self, age, part};
+use crate::validate::{label_selector, one_of_if_any, qualified, subdomain, unsupported};
 
 pub(crate) struct WebhookConfigurations {
     mutating: bool,
@@ -75,96 +79,6 @@ fn default_rule(rule: &mut Fields) {
     rule.or_set("scope", "*");
 }
 
-fn default_match_resources(resources: &mut Fields) {
-    default_match(resources);
-    resources.each_mut("resourceRules").for_each(default_rule);
-    resources.each_mut("excludeResourceRules").for_each(default_rule);
-}
-
-pub(crate) struct AdmissionPolicies;
-
-impl Strategy for AdmissionPolicies {
-    fn default(&self, object: &mut Object) {
-        object.made("status");
-        let spec = object.made("spec");
-        spec.or_set("failurePolicy", "Fail");
-        if let Some(constraints) = spec.fields_mut("matchConstraints") {
-            default_match_resources(constraints);
-        }
-    }
-
-    fn initial_status(&self) -> Option<Value> {
-        Some(json!({}))
-    }
-
-    fn has_status(&self) -> bool {
-        true
-    }
-
-    fn has_generation(&self) -> bool {
-        true
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn columns(&self) -> Vec<Column> {
-        table::columns("admissionregistration.k8s.io/validatingadmissionpolicies")
-    }
-
-    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
-        let spec = part(object, "spec");
-        let kind = spec.fields("paramKind").map(|k| match k.text("apiVersion") {
-            "" => k.text("kind").to_owned(),
-            version => format!("{version}/{}", k.text("kind")),
-        });
-        vec![
-            object.name().into(),
-            spec.items("validations").len().into(),
-            kind.map_or_else(|| UNSET.into(), Into::into),
-            age(object, now),
-        ]
-    }
-}
-
-pub(crate) struct AdmissionPolicyBindings;
-
-impl Strategy for AdmissionPolicyBindings {
-    fn default(&self, object: &mut Object) {
-        if let Some(resources) = object.made("spec").fields_mut("matchResources") {
-            default_match_resources(resources);
-        }
-    }
-
-    fn has_generation(&self) -> bool {
-        true
-    }
-
-    fn allow_unconditional_update(&self) -> bool {
-        false
-    }
-
-    fn columns(&self) -> Vec<Column> {
-        table::columns("admissionregistration.k8s.io/validatingadmissionpolicybindings")
-    }
-
-    fn row(&self, object: &Object, now: Timestamp) -> Vec<Value> {
-        let spec = part(object, "spec");
-        let reference = spec.fields("paramRef").map(|r| match (r.text("namespace"), r.text("name")) {
-            (_, "") => table::selector(r.value("selector")),
-            ("", name) => name.to_owned(),
-            (namespace, name) => format!("{namespace}/{name}"),
-        });
-        vec![
-            object.name().into(),
-            spec.text("policyName").into(),
-            reference.map_or_else(|| UNSET.into(), Into::into),
-            age(object, now),
-        ]
-    }
-}
-
 fn validate_webhook(errors: &mut FieldErrors, webhook: &Fields, path: &FieldPath) {
     let name = webhook.text("name");
     subdomain(errors, &path.child("name"), name);
@@ -193,6 +107,7 @@ fn validate_webhook(errors: &mut FieldErrors, webhook: &Fields, path: &FieldPath
         label_selector(errors, webhook.value(selector), &path.child(selector));
     }
     one_of_if_any(errors, webhook, "reinvocationPolicy", path, &["IfNeeded", "Never"]);
+    match_conditions(errors, webhook, &path.child("matchConditions"), Given { params: false, authorizer: true });
     validate_client(errors, part(webhook, "clientConfig"), &path.child("clientConfig"));
 }
 
@@ -239,5 +154,38 @@ fn validate_client(errors: &mut FieldErrors, client: &Fields, path: &FieldPath) 
             }
         }
         _ => errors.required(path, "exactly one of url or service is required"),
+    }
+}
+
+/// Which writes of those that the rules match are meant; all must hold.
+fn match_conditions(errors: &mut FieldErrors, holder: &Fields, path: &FieldPath, given: Given) {
+    const MOST: usize = 64;
+    let count = holder.items("matchConditions").len();
+    if count > MOST {
+        errors.too_many(path, count, MOST);
+    }
+    let names = Names::new(Expressions::New, given);
+    let mut seen = BTreeSet::new();
+    for (index, condition) in holder.each("matchConditions") {
+        let path = path.index(index);
+        match condition.text("expression").trim() {
+            "" => errors.required(&path.child("expression"), ""),
+            _ => expression(errors, &names.compile(condition.text("expression"), BOOL), &path.child("expression")),
+        }
+        match condition.text("name") {
+            "" => errors.required(&path.child("name"), ""),
+            name => {
+                qualified(errors, &path.child("name"), name);
+                if !seen.insert(name) {
+                    errors.duplicate(&path.child("name"), name);
+                }
+            }
+        }
+    }
+}
+
+fn expression(errors: &mut FieldErrors, compiled: &Expression, path: &FieldPath) {
+    if let Err(why) = &compiled.program {
+        errors.invalid(path, compiled.text.as_str(), why.as_str());
     }
 }

@@ -1,6 +1,7 @@
 //! `pods/binding`: puts a Pod on a node, once.
 
 use api_meta::{Details, FieldErrors, FieldPath, GroupResource, Object, Reason, Status, Value, json, now_seconds};
+use apiserver_admission::Operation;
 use apiserver_registry::Swapped;
 use http::{Response, StatusCode};
 
@@ -13,8 +14,9 @@ use crate::{fields, respond};
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let binding = fields::read_kind(call, body, "", "v1", "Binding", Validation::Ignore).await?;
-    let name = if call.target.name.is_empty() { binding.name() } else { &call.target.name };
+    let mut binding = fields::read_kind(call, body, "", "v1", "Binding", Validation::Ignore).await?;
+    let name = if call.target.name.is_empty() { binding.name().to_owned() } else { call.target.name.clone() };
+    let name = name.as_str();
     if binding.name() != name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
@@ -24,6 +26,9 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
         errors.required(&FieldPath::new("target").child("name"), "");
         return Err(unclassified(errors.to_string()));
     }
+    let write = call.attributes(Operation::Create, name, None, options.sent());
+    call.admit(&write, &mut binding).await?;
+    let target = binding.str_at(&["target", "name"]).unwrap_or_default();
     let pods = call.registry().catalog().find("", "v1", "pods").ok_or_else(Status::no_such_resource)?;
     let mut current = call.registry().get(&pods, &call.target.namespace, name).await?;
     for _ in 0..RACES {

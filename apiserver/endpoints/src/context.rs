@@ -1,16 +1,16 @@
 //! What the verbs work with, and the one place that picks a verb for a request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use api_meta::{GroupKind, Object, Status};
+use api_meta::{GroupKind, Object, Status, Value};
 use apiserver_access::{Authorizer, ResourceAttributes, User};
+use apiserver_admission::{Admission, Attributes, Findings, Operation, Reinvocation};
 use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
 use async_trait::async_trait;
 use http::{HeaderMap, Method, Request, Response};
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::Admission;
 use crate::body::Body;
 use crate::kubelet::KubeletTransport;
 use crate::request::{Info, Query, Target};
@@ -49,22 +49,53 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) user: &'a User,
-    warnings: Mutex<Vec<String>>,
+    /// What is told beside the answer: warnings and notes for the audit log.
+    findings: Findings,
 }
 
 impl Call<'_> {
     /// Tells the client something beside the answer, whether it succeeds or fails; the same is told once.
     pub(crate) fn warn(&self, texts: impl IntoIterator<Item = String>) {
-        let mut told = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-        for text in texts {
-            if !told.contains(&text) {
-                told.push(text);
-            }
+        self.findings.warn(texts);
+    }
+
+    /// The write as admission sees it.
+    pub(crate) fn attributes<'b>(
+        &'b self,
+        operation: Operation,
+        name: &'b str,
+        old: Option<&'b Object>,
+        (options, dry_run): (&'b Value, bool),
+    ) -> Attributes<'b> {
+        let info = self.served.info();
+        let subresource = &*self.target.subresource;
+        let own_namespace = info.group.is_empty() && info.plural == "namespaces";
+        Attributes {
+            registry: self.registry(),
+            authorizer: &*self.endpoints.authorizer,
+            user: self.user,
+            served: self.served,
+            kind: info.subresource(subresource).map_or_else(|| info.group_version_kind(), |s| s.kind.clone()),
+            operation,
+            namespace: if own_namespace { name } else { &self.target.namespace },
+            name,
+            subresource,
+            old,
+            options,
+            dry_run,
+            findings: &self.findings,
+            reinvocation: Reinvocation::default(),
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
-        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Both turns of admission, for what is not stored but acted on.
+    pub(crate) async fn admit(&self, write: &Attributes<'_>, object: &mut Object) -> Result<(), Status> {
+        self.admission().mutate(write, object).await?;
+        self.admission().validate(write, object).await
+    }
+
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.endpoints.admission
     }
 
     /// The kind in error texts: upstream names the kind that is stored, which matters for events.
@@ -118,7 +149,7 @@ impl Endpoints {
             query: &info.query,
             headers: &parts.headers,
             user,
-            warnings: Mutex::default(),
+            findings: Findings::default(),
         };
         call.warn(served.resource.strategy.deprecation_warning().map(str::to_owned));
         let method = parts.method.clone();
@@ -128,12 +159,13 @@ impl Endpoints {
             let request = Request::from_parts(parts.clone(), body);
             subresource(&call, &method, rest, request).await
         };
-        let warnings = call.warnings();
-        if warnings.is_empty() {
+        let (warnings, annotations) = call.findings.take();
+        if warnings.is_empty() && annotations.0.is_empty() {
             return answer;
         }
         let mut response = answer.unwrap_or_else(|status| respond::status(&status, &parts.headers));
         respond::warn(&mut response, &warnings);
+        response.extensions_mut().insert(annotations);
         Ok(response)
     }
 }

@@ -2,10 +2,10 @@
 
 use api_meta::validation::object_meta;
 use api_meta::{Object, Status};
-use apiserver_model::{Operation, Verb};
+use apiserver_admission::Operation as Admitted;
+use apiserver_model::Operation;
 use http::{Response, StatusCode};
 
-use crate::admission::Write;
 use crate::body::Body;
 use crate::context::Call;
 use crate::options::{WriteOptions, unclassified};
@@ -47,8 +47,9 @@ pub(crate) fn place(call: &Call<'_>, object: &mut Object) -> Result<(), Status> 
 pub(crate) async fn store(call: &Call<'_>, mut object: Object, options: &WriteOptions) -> Result<Object, Status> {
     let strategy = &call.served.resource.strategy;
     let registry = call.registry();
-    let write = Write { call_user: call.user, served: call.served, verb: Verb::Create, subresource: "", old: None };
-    call.endpoints.admission.mutate(registry, &write, &mut object).await?;
+    let name = object.name().to_owned();
+    let write = call.attributes(Admitted::Create, &name, None, options.sent());
+    call.admission().mutate(&write, &mut object).await?;
     registry.stamp(call.served, &mut object);
     strategy.prepare_for_create(&mut object);
     let mut errors = object_meta(&object, call.served.info().namespaced(), strategy.name_rule());
@@ -56,7 +57,7 @@ pub(crate) async fn store(call: &Call<'_>, mut object: Object, options: &WriteOp
     if !errors.is_empty() {
         return Err(Status::invalid(&call.kind_of(&object), object.name(), &errors));
     }
-    call.endpoints.admission.validate(&*call.endpoints.authorizer, registry, &write, &object).await?;
+    call.admission().validate(&write, &object).await?;
     call.warn(strategy.warnings(&object, Operation::Create));
     // Held until the Service is stored, so that no address is given twice.
     let network = is_service(call).then_some(&call.endpoints.services);

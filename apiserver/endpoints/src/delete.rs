@@ -1,21 +1,20 @@
 //! DELETE of one object or of a collection.
 
-use api_meta::{Object, Status};
-use apiserver_model::Verb;
+use api_meta::{Object, Status, Value};
+use apiserver_admission::Operation;
 use apiserver_registry::{Deleted, ListOptions, Listed, VersionMatch};
 use http::{Response, StatusCode};
 
-use crate::admission::Write;
 use crate::body::{self, Body};
 use crate::context::Call;
-use crate::options::{Selection, delete_options};
+use crate::options::{Deletion, Selection, delete_options};
 use crate::{negotiate, respond};
 
 pub(crate) async fn delete(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let options = delete_options(call.headers, call.query, &body::read(body).await?)?;
+    let Deletion { options, sent } = delete_options(call.headers, call.query, &body::read(body).await?)?;
     let current = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
-    admit(call, &current.object).await?;
+    admit(call, &current.object, (&sent, options.dry_run)).await?;
     match call.registry().delete(call.served, current, &options).await? {
         Deleted::Gone(object) if !answers_with_object(call) => {
             let status = Status::deleted(&call.served.group_resource(), object.name(), object.uid());
@@ -50,15 +49,15 @@ fn answers_with_object(call: &Call<'_>) -> bool {
         )
 }
 
-async fn admit(call: &Call<'_>, object: &Object) -> Result<(), Status> {
-    let write =
-        Write { call_user: call.user, served: call.served, verb: Verb::Delete, subresource: "", old: Some(object) };
-    call.endpoints.admission.validate(&*call.endpoints.authorizer, call.registry(), &write, object).await
+async fn admit(call: &Call<'_>, object: &Object, options: (&Value, bool)) -> Result<(), Status> {
+    let write = call.attributes(Operation::Delete, object.name(), Some(object), options);
+    // Nothing is written: what goes is the state before.
+    call.admit(&write, &mut Object::default()).await
 }
 
 pub(crate) async fn delete_collection(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let options = delete_options(call.headers, call.query, &body::read(body).await?)?;
+    let Deletion { options, sent } = delete_options(call.headers, call.query, &body::read(body).await?)?;
     let selection = Selection::parse(call.served, call.query)?;
     let list = ListOptions {
         labels: selection.labels,
@@ -74,7 +73,7 @@ pub(crate) async fn delete_collection(call: &Call<'_>, body: Body) -> Result<Res
             Err(status) if status.code == 404 => continue,
             Err(status) => return Err(status),
         };
-        admit(call, &current.object).await?;
+        admit(call, &current.object, (&sent, options.dry_run)).await?;
         match call.registry().delete(call.served, current, &options).await {
             Ok(_) => {}
             Err(status) if status.code == 404 => {}

@@ -1,6 +1,7 @@
 //! `pods/eviction`: a deletion that asks the disruption budgets first.
 
 use api_meta::{Cause, Details, LabelSelector, Object, Reason, Status, Value, now_seconds};
+use apiserver_admission::Operation;
 use apiserver_registry::{DeleteOptions, Preconditions, Swapped};
 use http::Response;
 
@@ -13,10 +14,12 @@ use crate::update::RACES;
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let eviction = fields::read_kind(call, body, "policy", "v1", "Eviction", Validation::Ignore).await?;
+    let mut eviction = fields::read_kind(call, body, "policy", "v1", "Eviction", Validation::Ignore).await?;
     if !eviction.name().is_empty() && eviction.name() != call.target.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
+    let write = call.attributes(Operation::Create, &call.target.name, None, options.sent());
+    call.admit(&write, &mut eviction).await?;
     let pod = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
     let wanted = delete_options(&eviction, options.dry_run);
     if !ignores_budgets(&pod.object) {

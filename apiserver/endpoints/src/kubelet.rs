@@ -4,6 +4,7 @@
 //! travel inside the request: whoever answers 101 takes over the connection.
 
 use api_meta::{Details, GroupResource, Object, Reason, Status, Value};
+use apiserver_admission::Operation;
 use async_trait::async_trait;
 use futures::StreamExt;
 use http::header::CONNECTION;
@@ -39,6 +40,9 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     if matches!(subresource, "exec" | "attach" | "portforward") && !is_upgrade(call.headers) {
         return Err(Status::bad_request("Upgrade request required"));
     }
+    if subresource != "log" {
+        connect(call, rest).await?;
+    }
     let uri = kubelet_uri(call, &pod, rest)?;
     let transport = call.endpoints.kubelets.as_ref().ok_or_else(|| {
         Status::service_unavailable(format!("no kubelet can be reached from this server (node {node:?})"))
@@ -62,6 +66,40 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     // A log that is followed has no other end than its Pod's.
     let stopping = call.endpoints.stopping.clone().cancelled_owned();
     Ok(response.map(|body| boxed(StreamBody::new(BodyStream::new(body).take_until(stopping)))))
+}
+
+/// Rules see a stream as its options, such as `PodExecOptions`.
+async fn connect(call: &Call<'_>, rest: &[String]) -> Result<(), Status> {
+    let none = Value::Null;
+    let write = call.attributes(Operation::Connect, &call.target.name, None, (&none, false));
+    let mut options = Object::default();
+    options.set_type(&write.kind);
+    let mut set = |key: &str, value: Value| options.insert(key.into(), value);
+    match &*call.target.subresource {
+        "exec" | "attach" => {
+            for flag in ["stdin", "stdout", "stderr", "tty"].into_iter().filter(|flag| call.query.flag(flag)) {
+                set(flag, true.into());
+            }
+            if let Some(container) = call.query.get("container").filter(|name| !name.is_empty()) {
+                set("container", container.into());
+            }
+            let command = call.query.all("command");
+            if !command.is_empty() {
+                set("command", command.into());
+            }
+        }
+        "portforward" => {
+            let ports = call.query.all("ports").into_iter().flat_map(|list| list.split(','));
+            let ports: Vec<i64> = ports.filter_map(|port| port.parse().ok()).collect();
+            if !ports.is_empty() {
+                set("ports", ports.into());
+            }
+        }
+        _ => {
+            set("path", format!("/{}", rest.join("/")).into());
+        }
+    }
+    call.admit(&write, &mut options).await
 }
 
 /// Upstream: `httpstream.IsUpgradeRequest`.

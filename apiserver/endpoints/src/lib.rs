@@ -8,7 +8,6 @@
 //! is in its [`apiserver_model::Strategy`], what a subresource does differently
 //! in one module of its own.
 
-pub mod admission;
 mod binding;
 pub mod body;
 mod context;
@@ -32,7 +31,6 @@ pub mod token;
 mod update;
 mod watch;
 
-pub use admission::{Admission, Write};
 pub use body::{Body, BoxError};
 pub use context::{Endpoints, Tokens};
 pub use kubelet::KubeletTransport;

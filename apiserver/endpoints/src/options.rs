@@ -24,6 +24,8 @@ pub(crate) struct WriteOptions {
     pub(crate) field_manager: String,
     pub(crate) validation: Validation,
     pub(crate) force: bool,
+    /// As the client sent them, for rules that are told.
+    sent: Value,
 }
 
 impl WriteOptions {
@@ -43,7 +45,24 @@ impl WriteOptions {
         };
         invalid_options(kind, &errors)?;
         let field_manager = if manager.is_empty() { manager_of(user_agent) } else { manager.to_owned() };
-        Ok(Self { dry_run, field_manager, validation, force: query.flag("force") })
+        let mut sent = json!({"apiVersion": "meta.k8s.io/v1", "kind": kind});
+        if dry_run {
+            sent["dryRun"] = json!(["All"]);
+        }
+        for name in ["fieldManager", "fieldValidation"] {
+            if let Some(value) = query.get(name).filter(|value| !value.is_empty()) {
+                sent[name] = value.into();
+            }
+        }
+        if let Some(force) = query.get("force").map(|_| query.flag("force")) {
+            sent["force"] = force.into();
+        }
+        Ok(Self { dry_run, field_manager, validation, force: query.flag("force"), sent })
+    }
+
+    /// What the client sent, and whether nothing is to be kept.
+    pub(crate) fn sent(&self) -> (&Value, bool) {
+        (&self.sent, self.dry_run)
     }
 
     fn check_manager(query: &Query, errors: &mut FieldErrors) {
@@ -211,8 +230,14 @@ pub(crate) fn list_version(query: &Query, limit: usize) -> Result<VersionMatch, 
     })
 }
 
+/// Options of a deletion, and the same as the client sent them.
+pub(crate) struct Deletion {
+    pub(crate) options: DeleteOptions,
+    pub(crate) sent: Value,
+}
+
 /// Options of a deletion, from its body and its query; the body wins where both speak.
-pub(crate) fn delete_options(headers: &HeaderMap, query: &Query, body: &[u8]) -> Result<DeleteOptions, Status> {
+pub(crate) fn delete_options(headers: &HeaderMap, query: &Query, body: &[u8]) -> Result<Deletion, Status> {
     let body = if body.iter().all(u8::is_ascii_whitespace) { json!({}) } else { options_body(headers, body)? };
     let kind = body.get("kind").and_then(Value::as_str).unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {
@@ -259,15 +284,29 @@ pub(crate) fn delete_options(headers: &HeaderMap, query: &Query, body: &[u8]) ->
     let dry_run = dry_run(&listed, &mut errors);
     invalid_options("DeleteOptions", &errors)?;
     let precondition = |name: &str| body.get("preconditions")?.get(name)?.as_str().map(str::to_owned);
-    Ok(DeleteOptions {
-        grace_period_seconds: match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
-            Some(seconds) => Some(seconds),
-            None => parse_int(query, "gracePeriodSeconds")?,
-        },
+    let grace_period_seconds = match body.get("gracePeriodSeconds").and_then(Value::as_i64) {
+        Some(seconds) => Some(seconds),
+        None => parse_int(query, "gracePeriodSeconds")?,
+    };
+    let mut sent = body.clone();
+    for (name, value) in [
+        ("apiVersion", Some("meta.k8s.io/v1".into())),
+        ("kind", Some("DeleteOptions".into())),
+        ("dryRun", dry_run.then(|| json!(["All"]))),
+        ("gracePeriodSeconds", grace_period_seconds.map(Value::from)),
+        ("propagationPolicy", text("propagationPolicy").map(Value::from)),
+    ] {
+        if let (Some(fields), Some(value)) = (sent.as_object_mut(), value) {
+            fields.insert(name.into(), value);
+        }
+    }
+    let options = DeleteOptions {
+        grace_period_seconds,
         propagation,
         preconditions: Preconditions { uid: precondition("uid"), resource_version: precondition("resourceVersion") },
         dry_run,
-    })
+    };
+    Ok(Deletion { options, sent })
 }
 
 fn options_body(headers: &HeaderMap, body: &[u8]) -> Result<Value, Status> {

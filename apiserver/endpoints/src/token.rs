@@ -3,6 +3,7 @@
 use api_meta::{
     FieldErrors, FieldPath, GroupKind, GroupVersionKind, Object, Status, Value, format_seconds, json, now_seconds,
 };
+use apiserver_admission::Operation;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
 
@@ -41,6 +42,8 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let mut request =
         fields::read_kind(call, body, "authentication.k8s.io", "v1", "TokenRequest", Validation::Warn).await?;
     let account = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?.object;
+    let write = call.attributes(Operation::Create, &call.target.name, None, options.sent());
+    call.admit(&write, &mut request).await?;
     let seconds = request.at(&["spec", "expirationSeconds"]).and_then(Value::as_i64).unwrap_or(DEFAULT);
     check_expiration(seconds)?;
     let claims = Claims {

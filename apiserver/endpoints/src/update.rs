@@ -1,12 +1,12 @@
 //! PUT, and the part of every change to an existing object that comes after the new state is known.
 
 use api_meta::validation::{object_meta, object_meta_update};
-use api_meta::{FieldErrors, FieldPath, GroupKind, Object, Status};
-use apiserver_model::{Operation, Verb};
+use api_meta::{FieldErrors, FieldPath, GroupKind, Object, Status, Value};
+use apiserver_admission::Operation as Admitted;
+use apiserver_model::Operation;
 use apiserver_registry::{Current, Swapped};
 use http::{Response, StatusCode};
 
-use crate::admission::Write;
 use crate::body::Body;
 use crate::context::Call;
 use crate::options::{WriteOptions, unclassified};
@@ -117,8 +117,19 @@ pub(crate) async fn commit(
     let strategy = &call.served.resource.strategy;
     let subresource = &*call.target.subresource;
     keep_identity(call, &mut new, old);
-    let write = Write { call_user: call.user, served: call.served, verb: Verb::Update, subresource, old: Some(old) };
-    call.endpoints.admission.mutate(call.registry(), &write, &mut new).await?;
+    // Through `/scale`, rules see the Scale.
+    let shown = |object: &Object| (subresource == "scale").then(|| strategy.scale(object)).flatten();
+    let old_scale = shown(old);
+    let seen = Some(old_scale.as_ref().unwrap_or(old));
+    let write = call.attributes(Admitted::Update, &call.target.name, seen, options.sent());
+    match shown(&new) {
+        Some(mut scale) => {
+            call.admission().mutate(&write, &mut scale).await?;
+            let replicas = scale.at(&["spec", "replicas"]).and_then(Value::as_i64).unwrap_or(0);
+            strategy.set_scale(&mut new, replicas);
+        }
+        None => call.admission().mutate(&write, &mut new).await?,
+    }
     match subresource {
         "" | "scale" => strategy.prepare_for_update(&mut new, old),
         "status" => strategy.prepare_for_status_update(&mut new, old),
@@ -133,7 +144,7 @@ pub(crate) async fn commit(
     if !errors.is_empty() {
         return Err(Status::invalid(&call.group_kind(), new.name(), &errors));
     }
-    call.endpoints.admission.validate(&*call.endpoints.authorizer, call.registry(), &write, &new).await?;
+    call.admission().validate(&write, shown(&new).as_ref().unwrap_or(&new)).await?;
     call.warn(strategy.warnings(&new, Operation::Update));
     let held = match create::is_service(call) && subresource.is_empty() {
         true => Some(call.endpoints.services.lock().await),

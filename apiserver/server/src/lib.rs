@@ -17,6 +17,7 @@ mod health;
 mod impersonation;
 mod metrics;
 mod openapi;
+mod policies;
 mod serve;
 mod version;
 
@@ -26,7 +27,8 @@ use std::time::{Duration, Instant};
 
 use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
-use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
+use apiserver_admission::{Admission, all_ordered_plugins};
+use apiserver_endpoints::{Endpoints, KubeletTransport, Tokens};
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::{Revision, Store};
@@ -124,10 +126,11 @@ impl ApiServer {
             .map_err(Error::Key)?,
         );
         let subnet = Subnet::new(config.service_network.0, config.service_network.1);
+        let authorizer: Arc<dyn apiserver_access::Authorizer> = rbac.clone();
         let endpoints = Endpoints {
             registry: registry.clone(),
-            admission: Arc::new(Admission { guards: vec![Arc::new(serve::EscalationGuard(rbac.clone()))] }),
-            authorizer: rbac.clone(),
+            admission: Arc::new(Admission::new(all_ordered_plugins(rbac.clone(), &authorizer))),
+            authorizer: authorizer.clone(),
             tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
@@ -145,6 +148,7 @@ impl ApiServer {
         }
         let follow = custom.start().await.map_err(Error::Bootstrap)?;
         drain.spawn(follow(drain.token().clone()));
+        drain.spawn(policies::run(registry.clone(), drain.token().clone()));
         if let Some(events) = registry.catalog().find("", "v1", "events") {
             let expiry = Expiry::new(registry, events, config.event_lifetime);
             drain.spawn(expire::run(expiry, config.event_lifetime, drain.token().clone()));

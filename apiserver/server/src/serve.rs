@@ -4,11 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_meta::{Object, Status};
-use apiserver_access::{
-    AccountSource, Authenticator, Authorizer, PolicySource, Rbac, ServiceAccounts, Unauthenticated, User,
-};
+use apiserver_access::{AccountSource, Authenticator, PolicySource, ServiceAccounts, Unauthenticated, User};
 use apiserver_endpoints::Tokens;
-use apiserver_endpoints::admission::{Guard, Write};
 use apiserver_endpoints::token::{Claims, Issued};
 use apiserver_registry::{Registry, Served};
 use async_trait::async_trait;
@@ -185,17 +182,5 @@ impl Tokens for TokenService {
 
     async fn review(&self, token: &str, audiences: &[String]) -> Option<(User, Vec<String>)> {
         self.0.verify(token, audiences).ok()
-    }
-}
-
-/// Nobody grants what they do not hold.
-pub(crate) struct EscalationGuard(pub(crate) Arc<Rbac>);
-
-impl Guard for EscalationGuard {
-    fn check(&self, authorizer: &dyn Authorizer, write: &Write<'_>, object: &Object) -> Result<(), Status> {
-        if write.served.info().group != "rbac.authorization.k8s.io" || write.verb == apiserver_model::Verb::Delete {
-            return Ok(());
-        }
-        self.0.check_escalation(authorizer, write.call_user, &write.served.group_resource(), write.old, object)
     }
 }

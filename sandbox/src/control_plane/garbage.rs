@@ -26,6 +26,7 @@ use crate::{cache::Informer, cluster::Cluster, controller, error::chain, queue::
 use super::{
     catalog::{Meta, Served, discover},
     namespaces::Contents,
+    quotas::Quotas,
 };
 use graph::{Graph, Node, Uid};
 
@@ -37,6 +38,7 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(super) struct Collector {
     cluster: Cluster,
     contents: Contents,
+    quotas: Arc<Quotas>,
     graph: Mutex<Graph>,
     queue: Arc<Queue<Uid>>,
     served: Mutex<HashMap<(String, String), Arc<Served>>>,
@@ -44,10 +46,11 @@ pub(super) struct Collector {
     unlisted: watch::Sender<usize>,
 }
 
-pub(super) fn start(cluster: &Cluster, contents: Contents) {
+pub(super) fn start(cluster: &Cluster, contents: Contents, quotas: Arc<Quotas>) {
     let collector = Arc::new(Collector {
         cluster: cluster.clone(),
         contents,
+        quotas,
         graph: Mutex::new(Graph::default()),
         queue: Arc::new(Queue::new()),
         served: Mutex::new(HashMap::new()),
@@ -125,6 +128,7 @@ impl Collector {
             .iter()
             .map(|served| ((served.resource.group.clone(), served.resource.kind.clone()), served.clone()))
             .collect();
+        self.quotas.serve(&found);
         for served in &found {
             watches.entry(key(served)).or_insert_with(|| self.watch(served.clone()));
         }
@@ -159,7 +163,9 @@ impl Collector {
                     self.take_in(served, object)
                 }
                 Ok(watcher::Event::Delete(object)) => {
-                    self.contents.changed(object.metadata.namespace.as_deref().unwrap_or_default());
+                    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+                    self.contents.changed(namespace);
+                    self.quotas.gone(served, namespace);
                     self.graph().remove(object.metadata.uid.as_deref().unwrap_or_default())
                 }
                 Ok(watcher::Event::Init) => {

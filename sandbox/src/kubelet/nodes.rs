@@ -147,7 +147,24 @@ async fn register(client: &Client, spec: &Spec) -> Result<(), Error> {
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         Err(error) => return Err(Error::api("register a node", error)),
     }
-    report_status(client, spec).await
+    report_status(client, spec).await?;
+    welcome(&api, spec).await
+}
+
+/// Takes off the taint of a new node, which is known to be ready: there is no controller here that watches nodes.
+async fn welcome(api: &Api<Node>, spec: &Spec) -> Result<(), Error> {
+    let node = api.get(&spec.name).await.map_err(|error| Error::api("read a node", error))?;
+    let mut taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+    let before = taints.len();
+    taints.retain(|taint| taint.key != "node.kubernetes.io/not-ready");
+    if taints.len() == before {
+        return Ok(());
+    }
+    let version = node.metadata.resource_version;
+    let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": taints}});
+    let params = PatchParams { field_manager: Some("kubelet".to_owned()), ..PatchParams::default() };
+    api.patch(&spec.name, &params, &Patch::Merge(patch)).await.map_err(|error| Error::api("welcome a node", error))?;
+    Ok(())
 }
 
 fn decode<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Error> {

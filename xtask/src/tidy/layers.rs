@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "lib-yaml",
     "lib-kubernetes",
     "api-meta",
+    "api-quota",
     "api-types",
     "store-core",
     "store-memory",
@@ -35,6 +36,7 @@ const ORDER: &[&str] = &[
     "apiserver-access",
     "apiserver-discovery",
     "apiserver-registry",
+    "apiserver-admission",
     "apiserver-endpoints",
     "apiserver-server",
     "sandbox",
@@ -73,7 +75,7 @@ const RESERVED: &[Reserved] = &[
     Reserved { used: "store-memory", by: &["acp", "harness", "bench"] },
     Reserved { used: "store-embedded", by: &["acp", "bench"] },
     // A controller cannot tell an API server in its own process from one behind HTTPS, so it cannot name one.
-    Reserved { used: "apiserver-registry", by: &["apiserver-endpoints", "apiserver-server"] },
+    Reserved { used: "apiserver-registry", by: &["apiserver-admission", "apiserver-endpoints", "apiserver-server"] },
     Reserved { used: "apiserver-server", by: &["acp", "harness", "bench"] },
     Reserved { used: "sandbox", by: &["acp", "bench"] },
     Reserved { used: "harness", by: &["e2e", "bench"] },
@@ -82,6 +84,7 @@ const RESERVED: &[Reserved] = &[
 /// Crates that do no IO and know no runtime, and what would give them either.
 const PURE: &[&str] = &[
     "api-meta",
+    "api-quota",
     "api-types",
     "lib-names",
     "apiserver-model",

@@ -136,6 +136,12 @@ impl Fanout {
         self.lock().compacted
     }
 
+    /// Whether all watches were ended for good.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// How many watchers are live.
     #[must_use]
     pub fn watchers(&self) -> usize {

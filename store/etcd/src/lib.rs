@@ -52,7 +52,7 @@ use crate::feed::{Feed, backend};
 use crate::history::Past;
 use crate::message::{CompactionRequest, CompactionResponse, RangeRequest, RangeResponse};
 use crate::refusal::Refusal;
-use crate::tail::key_value;
+use crate::tail::{Tail, key_value};
 
 /// How many keys are asked for at once. Larger questions are put together from pages of one revision.
 const PAGE: usize = 500;
@@ -86,6 +86,9 @@ impl EtcdStore {
         client.link().await.map_err(Into::into).map_err(backend("connect to etcd"))?;
         let revision = ask::current(&client, &keyspace).await?;
         let compacted = ask::compacted(&client, &keyspace, Revision::ZERO).await?;
+        // What is wrong with watching is better said now than in the log.
+        let trial = async { Tail::open(&client, &keyspace, keyspace.all(), revision).await?.created().await };
+        trial.await.map_err(Into::into).map_err(backend("watch etcd"))?;
         let fanout = Arc::new(Fanout::new(config.limits, revision, compacted));
         let past = Past { client: Arc::clone(&client), keyspace: keyspace.clone(), fanout: Arc::clone(&fanout) };
         let (wanted, receiver) = watch::channel(revision);
@@ -112,7 +115,9 @@ impl EtcdStore {
     }
 
     fn if_open(&self) -> Result<(), Error> {
-        if self.closed.load(Ordering::Acquire) { Err(Error::Closed) } else { Ok(()) }
+        // The feed closes the fan-out when etcd's history is no longer the one that was told.
+        let closed = self.closed.load(Ordering::Acquire) || self.fanout.is_closed();
+        if closed { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// The revision of etcd's last change. Whoever asks will wait for it to arrive here.

@@ -24,8 +24,8 @@ pub(crate) enum TailError {
     /// etcd has forgotten what was to come next; the oldest that it knows is this.
     #[error("the changes before revision {0} were compacted")]
     Compacted(Revision),
-    #[error("etcd ended the watch: {0}")]
-    Cancelled(String),
+    #[error("etcd ended the watch of {watched}: {reason}")]
+    Cancelled { reason: String, watched: &'static str },
     #[error("an event of revision {found} came after all of revision {position}")]
     Disordered { position: Revision, found: Revision },
     #[error("an event without a key")]
@@ -68,6 +68,14 @@ impl<'c> Tail<'c> {
         let (questions, answers, link) = client.stream("/etcdserverpb.Watch/Watch", first).await?;
         let assembler = Assembler::new(keyspace.clone(), after, reports_progress(link.version()));
         Ok(Self { client, questions, answers, link, assembler })
+    }
+
+    /// Waits until etcd says that it watches.
+    pub(crate) async fn created(&mut self) -> Result<(), TailError> {
+        match self.answers.next::<WatchResponse>().await {
+            Ok(answer) => self.assembler.take(answer).map(drop),
+            Err(error) => Err(self.failed(error).await),
+        }
     }
 
     /// The next step. May be dropped while waiting; nothing is lost then.
@@ -131,7 +139,9 @@ impl Assembler {
             return Err(TailError::Compacted(Revision(answer.compact_revision as u64)));
         }
         if answer.canceled {
-            return Err(TailError::Cancelled(answer.cancel_reason));
+            // Older versions have to be watched whole, and that asks for more rights than our keys do.
+            let watched = if self.reports_progress { "our keys" } else { "all keys" };
+            return Err(TailError::Cancelled { reason: answer.cancel_reason, watched });
         }
         let is_report = answer.events.is_empty() && !answer.created;
         for change in answer.events {

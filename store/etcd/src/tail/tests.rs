@@ -106,7 +106,7 @@ fn compaction_ends_the_watch() {
 #[test]
 fn a_refusal_ends_the_watch() {
     let refused = WatchResponse { created: true, canceled: true, cancel_reason: "no".into(), ..report(9) };
-    check_error(vec![refused], "etcd ended the watch: no");
+    check_error(vec![refused], "etcd ended the watch of our keys: no");
 }
 
 #[test]

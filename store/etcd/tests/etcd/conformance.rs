@@ -14,7 +14,7 @@ mod with_a_window {
         super::open(|config| config).await
     }
 
-    store_core::conformance_tests!(fixture);
+    store_core::conformance_tests!(fixture, 16);
 }
 
 /// Every watch that begins in the past asks etcd, and every key has another name there.
@@ -28,5 +28,5 @@ mod mounted_without_a_window {
         .await
     }
 
-    store_core::conformance_tests!(fixture);
+    store_core::conformance_tests!(fixture, 16);
 }

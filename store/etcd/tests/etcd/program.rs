@@ -1,6 +1,7 @@
 //! etcd as a program: found, started on free ports, and ended with the test.
 
 use std::env;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -48,6 +49,11 @@ impl Etcd {
         (self.child, _) = launch(self.home.path(), &endpoint, &[]);
     }
 
+    /// Loses its data.
+    pub(crate) fn forget(&self) {
+        std::fs::remove_dir_all(self.home.path().join("data")).unwrap();
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -55,8 +61,14 @@ impl Etcd {
 
     /// Runs etcdctl against it, as a user if one is given.
     pub(crate) fn ctl(&self, user: Option<&str>, arguments: &[&str]) -> String {
+        let user = user.map(|user| format!("--user={user}"));
+        let arguments = user.iter().map(String::as_str).chain(arguments.iter().copied()).map(OsStr::new);
+        self.ctl_bytes(&arguments.collect::<Vec<_>>())
+    }
+
+    /// As [`Self::ctl`], with words that are not text.
+    pub(crate) fn ctl_bytes(&self, arguments: &[&OsStr]) -> String {
         let output = Command::new(folder().join("etcdctl"))
-            .args(user.map(|user| format!("--user={user}")))
             .arg(format!("--endpoints={}", self.endpoint))
             .args(arguments)
             .env("ETCDCTL_API", "3")
@@ -64,6 +76,15 @@ impl Etcd {
             .unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Whether a store relies on its progress reports: see `tail.rs`.
+    pub(crate) fn reports_progress(&self) -> bool {
+        let output = Command::new(folder().join("etcd")).arg("--version").output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let version = text.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap();
+        let numbers = version.split('.').map(|part| part.parse::<u32>().unwrap()).collect::<Vec<_>>();
+        numbers >= vec![3, 5, 13]
     }
 }
 

@@ -1,4 +1,4 @@
-//! One embedded cluster: its store, API server, controllers and (if any) simulated nodes, in one data directory.
+//! One embedded cluster: its store, API server, controllers and (if any) simulated nodes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -19,21 +19,20 @@ use sandbox::{
     CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest,
 };
 use store_core::Store;
-use store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
+
+use crate::storage::{self, EtcdFlags};
 
 /// How long parts may take to finish when the process stops.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// The most that a cluster's data may take. More is refused with words, before the disk is full and takes other things
-/// down; etcd has the same bound.
-const STORE_BYTES: u64 = 2 << 30;
 
 pub(crate) struct EmbeddedConfig {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) version: KubernetesVersion,
     pub(crate) nodes: usize,
+    /// Where objects are kept, if not in the data directory.
+    pub(crate) etcd: EtcdFlags,
     /// What the simulated kubelets really run.
     pub(crate) programs: Option<Arc<dyn Programs>>,
 }
@@ -49,14 +48,7 @@ impl Embedded {
     pub(crate) async fn start(config: EmbeddedConfig) -> anyhow::Result<Self> {
         let dir = &config.data_dir;
         create_private_dir(dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
-        let store: Arc<dyn Store> = Arc::new(
-            EmbeddedStore::open(
-                dir.join("store"),
-                store_embedded::Options { max_bytes: Some(STORE_BYTES), ..store_embedded::Options::default() },
-            )
-            .await
-            .context("could not open the store")?,
-        );
+        let store = storage::open(dir, &config.etcd).await?;
         let authority = Authority::load_or_create(&dir.join("pki"), &format!("acp {} authority", config.name))
             .context("could not load the certificate authority")?;
         let authority = Arc::new(authority);

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tunnel_hub::Sessions;
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
+use crate::storage::EtcdFlags;
 use crate::{asked_to_stop, assets, kubeconfig, programs};
 
 const DRAIN: Duration = Duration::from_secs(5);
@@ -47,10 +48,15 @@ pub(crate) struct HubCommand {
     /// Allow importing clusters at loopback addresses, as on a developer's machine.
     #[arg(long)]
     allow_loopback: bool,
+    #[command(flatten)]
+    etcd: EtcdFlags,
 }
 
 impl HubCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.kubeconfig.is_some() && self.etcd.is_set() {
+            bail!("--etcd-servers is for the embedded API server; with --kubeconfig there is none");
+        }
         let listener = listen(self.listen).await?;
         let public = self.public_address.is_some();
         let hub = Hub::start(HubConfig {
@@ -58,6 +64,7 @@ impl HubCommand {
             listener,
             public_address: self.public_address.map(|address| address.to_string()),
             kubeconfig: self.kubeconfig,
+            etcd: self.etcd,
             allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
         })
         .await?;
@@ -77,6 +84,7 @@ pub(crate) struct HubConfig {
     pub(crate) listener: TcpListener,
     pub(crate) public_address: Option<String>,
     pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) etcd: EtcdFlags,
     pub(crate) allow_loopback: bool,
 }
 
@@ -211,6 +219,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
         data_dir: config.data_dir.join("hub"),
         version: KubernetesVersion::default(),
         nodes: 0,
+        etcd: config.etcd.clone(),
         programs: None,
     })
     .await?;

@@ -22,6 +22,7 @@
 //! The file never shrinks; space is used again after compaction. Network file systems are not supported: neither their
 //! locks nor shared memory can be relied on.
 
+mod backup;
 mod directory;
 mod fault;
 mod options;
@@ -45,6 +46,7 @@ use store_core::{
 };
 use tokio::task::JoinSet;
 
+pub use backup::{BackupError, Contents, restore_snapshot, save_snapshot};
 pub use options::{Options, Retention};
 
 use crate::{

@@ -6,19 +6,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store_core::{BoxError, Error, Revision, fanout::Fanout};
+use store_core::{BoxError, Error, Event, Revision, fanout::Fanout};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::ask;
 use crate::client::Client;
 use crate::keyspace::Keyspace;
-use crate::tail::{Tail, TailError};
+use crate::tail::{Step, Tail, TailError};
 
 /// Someone waits for a revision that has not come: its event is on the way, or there is none for us. So this long, ...
 const FIRST_ASKED: Duration = Duration::from_millis(10);
 /// ... and then this long again and again, since etcd answers only when the watch is up to date.
 const ASKED_AGAIN: Duration = Duration::from_millis(100);
+
+/// How much is handed to the watchers before they get a turn.
+const PIECE_BYTES: usize = 1 << 20;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -82,10 +85,7 @@ impl Feed {
             let asked_at = *ask_at.get_or_insert_with(|| Instant::now() + FIRST_ASKED);
             tokio::select! {
                 biased;
-                step = tail.next() => {
-                    let step = step?;
-                    self.fanout.publish(step.events, step.revision);
-                }
+                step = tail.next() => self.publish(step?).await,
                 // The sender is the store, which ends this task before it goes.
                 Ok(()) = self.wanted.changed(), if !behind => {}
                 () = tokio::time::sleep_until(asked_at), if behind => {
@@ -96,6 +96,24 @@ impl Feed {
         }
     }
 
+    /// Hands a step to the watchers, in pieces: etcd may tell more at once than their queues hold.
+    async fn publish(&self, step: Step) {
+        let mut events = step.events.into_iter().peekable();
+        while events.peek().is_some() {
+            let (mut piece, mut bytes) = (Vec::new(), 0);
+            while let Some(event) = events.next_if(|event| bytes < PIECE_BYTES || !starts_revision(&piece, event)) {
+                bytes += event.weight();
+                piece.push(event);
+            }
+            let last = piece.last().map_or(step.revision, |event: &Arc<Event>| event.kv.mod_revision);
+            self.fanout.publish(piece, last);
+            tokio::task::yield_now().await;
+        }
+        if step.revision > self.fanout.revision() {
+            self.fanout.publish(Vec::new(), step.revision);
+        }
+    }
+
     /// Goes on from where etcd is now, over the gap.
     async fn skip(&self) {
         match ask::current(&self.client, &self.keyspace).await {
@@ -103,6 +121,11 @@ impl Feed {
             Err(error) => tracing::warn!(error = %chain(&error), "etcd does not answer"),
         }
     }
+}
+
+/// Whether an event belongs to another revision than those before it.
+fn starts_revision(piece: &[Arc<Event>], event: &Event) -> bool {
+    piece.last().is_none_or(|last| last.kv.mod_revision != event.kv.mod_revision)
 }
 
 enum Ended {

@@ -18,8 +18,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::percent_decode_str;
 use prost::Message;
 use store_core::BoxError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+
+use crate::feed::chain;
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -31,6 +33,8 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 /// A silent connection is asked whether it lives, and given up when it does not answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A call may fail a moment before it is known why.
+const EXPLAINED: Duration = Duration::from_millis(50);
 /// Requests that wait to be sent on a stream.
 const STREAM_QUEUE: usize = 8;
 
@@ -69,6 +73,8 @@ pub(crate) enum CallError {
 pub(crate) struct Connection {
     sender: SendRequest<Body>,
     base: String,
+    /// Why the connection ended. What a call sees is often no more than that it did.
+    ended: watch::Receiver<Option<String>>,
     _driver: JoinSet<()>,
 }
 
@@ -87,12 +93,13 @@ impl Connection {
             .keep_alive_while_idle(true)
             .handshake(stream)
             .await?;
+        let (end, ended) = watch::channel(None);
         let mut driver = JoinSet::new();
         driver.spawn(async move {
-            // Whoever calls learns of it by the failure of the call.
-            connection.await.ok();
+            let why = connection.await.map_or_else(|error| chain(&error), |()| "the other end closed it".into());
+            end.send_replace(Some(why));
         });
-        Ok(Self { sender, base, _driver: driver })
+        Ok(Self { sender, base, ended, _driver: driver })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -170,14 +177,32 @@ impl Connection {
 
     async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, CallError> {
         let mut sender = self.sender.clone();
-        sender.ready().await.map_err(|error| CallError::NotSent(error.into()))?;
-        let response = sender.try_send_request(request).await.map_err(|mut error| match error.take_message() {
-            Some(_unsent) => CallError::NotSent(error.into_error().into()),
-            None => CallError::Lost(error.into_error().into()),
-        })?;
+        if let Err(error) = sender.ready().await {
+            return Err(CallError::NotSent(self.cause(error).await));
+        }
+        let response = match sender.try_send_request(request).await {
+            Ok(response) => response,
+            Err(mut error) => {
+                let unsent = error.take_message().is_some();
+                let cause = self.cause(error.into_error()).await;
+                return Err(if unsent { CallError::NotSent(cause) } else { CallError::Lost(cause) });
+            }
+        };
         match response.status() {
             http::StatusCode::OK => Ok(response),
             other => Err(CallError::Garbled(format!("the answer is HTTP {other}; is this etcd's client port?").into())),
+        }
+    }
+}
+
+impl Connection {
+    /// Why a call failed: why the connection ended, if it did.
+    async fn cause(&self, error: hyper::Error) -> BoxError {
+        let mut ended = self.ended.clone();
+        let end = tokio::time::timeout(EXPLAINED, ended.wait_for(Option::is_some)).await;
+        match end {
+            Ok(Ok(why)) => why.clone().unwrap_or_default().into(),
+            _ => error.into(),
         }
     }
 }

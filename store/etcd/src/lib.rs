@@ -59,6 +59,9 @@ const PAGE: usize = 500;
 /// How long a watch waits for the feed to reach a revision that etcd has.
 const FRESHNESS: Duration = Duration::from_secs(10);
 
+/// How long a writer waits for its own write to come back.
+const HEARD: Duration = Duration::from_secs(1);
+
 /// A store in an etcd.
 #[derive(Debug)]
 pub struct EtcdStore {
@@ -253,7 +256,13 @@ impl Store for EtcdStore {
         let request = transact::request(&self.keyspace, &txn)?;
         let answer = self.client.call(Call::Write, TXN, &request).await;
         let answer = answer.map_err(|error| transact::refused(&txn, error))?;
-        Ok(transact::outcome(&self.keyspace, &txn, answer))
+        let outcome = transact::outcome(&self.keyspace, &txn, answer);
+        if outcome.succeeded {
+            // Whoever writes cannot outrun the feed for long, and mostly finds its own write told. The write is done,
+            // however: that the feed is away is no reason to call it failed.
+            tokio::time::timeout(HEARD, self.fanout.reached(outcome.revision)).await.ok();
+        }
+        Ok(outcome)
     }
 
     async fn watch(&self, request: WatchRequest) -> Result<WatchStream, Error> {

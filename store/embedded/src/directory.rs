@@ -47,13 +47,22 @@ impl Directory {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        sign(&mut lock).map_err(unusable)?;
+        match sign(&mut lock) {
+            // A full disk has no room for courtesies.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            signed => signed.map_err(unusable)?,
+        }
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The file that holds the data.
     pub(crate) fn database(&self) -> PathBuf {
         Self::database_in(&self.path)
+    }
+
+    /// The file that keeps room free.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.path.join("reserve")
     }
 
     /// As [`Self::database`], of a directory that may be somebody else's.

@@ -163,26 +163,13 @@ fn copy(directory: &Path, database: &Path, file: &Path, target: &Path) -> Result
     connection.execute("VACUUM INTO ?1", [name]).map_err(|error| match error.sqlite_error_code() {
         // The source is only read, so it is the target's disk that is full.
         Some(ErrorCode::DiskFull) => BackupError::DiskFull(file.to_owned()),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
-            BackupError::Target { file: file.to_owned(), source: error.into() }
-        }
-        Some(ErrorCode::SystemIoFailure) => told_by_the_disk(file, target, error),
+        Some(
+            ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::SystemIoFailure,
+        ) => BackupError::Target { file: file.to_owned(), source: error.into() },
         _ => source(error),
     })?;
     let copied = Connection::open_with_flags(target, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(source)?;
     contents(&copied).map_err(source)
-}
-
-/// SQLite tells a write beyond the allowed size, and a failing disk, by the same code.
-fn told_by_the_disk(file: &Path, target: &Path, error: rusqlite::Error) -> BackupError {
-    let probe = OpenOptions::new().append(true).open(target).and_then(|mut probe| {
-        probe.write_all(&[0; 8192])?;
-        probe.sync_all()
-    });
-    match probe {
-        Err(probe) => failed_target(file, probe),
-        Ok(()) => BackupError::Target { file: file.to_owned(), source: error.into() },
-    }
 }
 
 fn contents(connection: &Connection) -> rusqlite::Result<(Revision, u64)> {

@@ -41,7 +41,7 @@ const CHANGES_BETWEEN_SWEEPS: usize = 128;
 /// What a change takes in the history beside its key and value.
 const ROW_BYTES: usize = 32;
 /// Free pages that let the data take one more group without growing, while the reserve is out.
-const FREE_BYTES: u64 = 2 * (GROUP_KIB as u64) << 10;
+const FREE_BYTES: u64 = 2 * ((GROUP_KIB as u64) << 10);
 
 /// What the writing thread owns.
 pub(crate) struct Disk {

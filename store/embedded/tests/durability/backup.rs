@@ -1,7 +1,5 @@
 //! Snapshots are whole or not there, and what is restored from one never contradicts what clients were told.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -15,14 +13,22 @@ use store_core::{Error, Op, Range, Revision, Store, Swap, Txn, WatchRequest};
 use store_embedded::{BackupError, EmbeddedStore, Options, restore_snapshot, save_snapshot};
 use tempfile::TempDir;
 
+use crate::disk::{self, SmallDisk};
+
 /// A store with some history, and names beside it.
 struct Place {
-    home: TempDir,
+    home: PathBuf,
+    _temporary: Option<TempDir>,
 }
 
 impl Place {
     async fn with_store() -> Self {
-        let place = Self { home: tempfile::tempdir().unwrap() };
+        let home = tempfile::tempdir().unwrap();
+        Self { home: home.path().to_owned(), _temporary: Some(home) }.filled().await
+    }
+
+    async fn filled(self) -> Self {
+        let place = self;
         let store = place.open("store").await;
         for n in 0..50 {
             put(&store, &format!("/k/{}", n % 7), n.to_string()).await;
@@ -33,7 +39,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.home.path().join(name)
+        self.home.join(name)
     }
 
     async fn open(&self, name: &str) -> EmbeddedStore {
@@ -49,7 +55,7 @@ impl Place {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.home.path()).unwrap();
+        let entries = fs::read_dir(&self.home).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
@@ -170,7 +176,7 @@ async fn a_server_goes_on_while_it_is_saved() {
 /// Starts this test program as a server that writes, and waits until it does.
 fn serve(directory: &Path) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "writes_pairs", "--ignored", "--nocapture"])
+        .args(["--exact", "backup::writes_pairs", "--ignored", "--nocapture"])
         .env("STORE_TEST_DIRECTORY", directory)
         .stdout(Stdio::piped())
         .spawn()
@@ -259,48 +265,56 @@ async fn what_is_missing_is_named() {
 }
 
 /// Where neither the snapshot nor the store from it has room, nothing is left of either.
+#[test]
+fn a_full_disk_leaves_what_was_there() {
+    disk::in_a_namespace("backup::too_little_room");
+}
+
 #[tokio::test]
-async fn a_full_disk_leaves_what_was_there() {
-    let place = Place::with_store().await;
+#[ignore = "runs in a namespace of its own, for a_full_disk_leaves_what_was_there"]
+async fn too_little_room() {
+    let disk = SmallDisk::mount(48 << 20);
+    let place = Place { home: disk.path().to_owned(), _temporary: None }.filled().await;
     place.save().unwrap();
     let whole = fs::read(place.path("snapshot")).unwrap();
     let store = place.open("store").await;
     put(&store, "/big", vec![b'x'; 3 << 20]).await;
     store.close().await.unwrap();
-    let told = with_little_room(&place, "save");
+    disk.fill_but(2 << 20);
+    let told = place.save().unwrap_err().to_string();
     assert_eq!(told, format!("no space is left on the disk of {}", place.path("snapshot").display()));
-    assert_eq!(place.names(), ["snapshot", "store"]);
+    assert_eq!(place.names(), ["ballast", "snapshot", "store"]);
     assert!(fs::read(place.path("snapshot")).unwrap() == whole, "the older snapshot stays");
+    disk.make_room();
 
     place.save().unwrap();
-    let told = with_little_room(&place, "restore");
+    disk.fill_but(2 << 20);
+    let told = place.restore("restored").unwrap_err().to_string();
     assert_eq!(told, format!("no space is left on the disk of {}", place.path("restored").display()));
-    assert_eq!(place.names(), ["snapshot", "store"]);
+    assert_eq!(place.names(), ["ballast", "snapshot", "store"]);
+    disk.make_room();
     place.restore("restored").unwrap();
 }
 
-/// Runs a command in a process whose files may have 2 MiB, and says how it failed.
-fn with_little_room(place: &Place, command: &str) -> String {
-    let script = r#"trap "" XFSZ; ulimit -f 4096; exec "$0" --exact fails_for_want_of_room --ignored --nocapture"#;
-    let output = Command::new("sh")
-        .args(["-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .env("STORE_TEST_DIRECTORY", place.home.path())
-        .env("STORE_TEST_COMMAND", command)
-        .output()
-        .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    told.lines().find_map(|line| line.strip_prefix("failed: ")).unwrap().to_owned()
+#[test]
+fn a_disk_that_cannot_be_written_is_told() {
+    disk::in_a_namespace("backup::read_only");
 }
 
-#[test]
-#[ignore = "runs in a process of its own, for a_full_disk_leaves_what_was_there"]
-fn fails_for_want_of_room() {
-    let home = PathBuf::from(std::env::var_os("STORE_TEST_DIRECTORY").unwrap());
-    let error = match std::env::var("STORE_TEST_COMMAND").unwrap().as_str() {
-        "save" => save_snapshot(&home.join("store"), &home.join("snapshot")).unwrap_err(),
-        _ => restore_snapshot(&home.join("restored"), &home.join("snapshot"), SystemTime::now()).unwrap_err(),
-    };
-    println!("\nfailed: {error}");
+#[tokio::test]
+#[ignore = "runs in a namespace of its own, for a_disk_that_cannot_be_written_is_told"]
+async fn read_only() {
+    let disk = SmallDisk::mount(48 << 20);
+    let place = Place { home: disk.path().to_owned(), _temporary: None }.filled().await;
+    place.save().unwrap();
+    disk.set_read_only(true);
+    let told = place.save().unwrap_err().to_string();
+    assert_eq!(told, format!("could not write the snapshot {}", place.path("snapshot").display()));
+    let told = place.restore("restored").unwrap_err().to_string();
+    assert_eq!(told, format!("the data directory {} cannot be used", place.path("restored").display()));
+    // What is there can be saved to somewhere else.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let saved = save_snapshot(&place.path("store"), &elsewhere.path().join("snapshot"));
+    disk.set_read_only(false);
+    assert_eq!(saved.unwrap().keys, 6);
 }

@@ -5,13 +5,6 @@
 //! a watch, in this run or any before. `ACP_TEST_STORE_CRASHES` says how many runs there are (25 unless said otherwise,
 //! 1,000 before a release), `ACP_TEST_STORE_SEED` repeats the choices of an earlier test.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
-mod disk;
-mod ledger;
-mod log;
-mod writers;
-
 use std::{
     env,
     path::{Path, PathBuf},
@@ -21,10 +14,15 @@ use std::{
 use store_core::{Error, Op, Range, Store, Txn, WatchRequest};
 use store_embedded::{EmbeddedStore, Options};
 
-use crate::{disk::SmallDisk, ledger::Ledger, writers::Writers};
+use crate::{
+    disk::{self, SmallDisk},
+    ledger::Ledger,
+    log,
+    writers::Writers,
+};
 
 /// The room that is kept free, on disks of some MiB.
-const RESERVE: u64 = 1 << 20;
+pub(crate) const RESERVE: u64 = 1 << 20;
 
 #[tokio::test]
 async fn nothing_told_is_lost_or_told_otherwise() {
@@ -40,7 +38,7 @@ async fn nothing_told_is_lost_or_told_otherwise() {
 /// its own, since only there may everybody mount one.
 #[test]
 fn nor_on_a_disk_that_is_full() {
-    let output = disk::in_a_namespace("crashes_on_a_small_disk");
+    let output = disk::in_a_namespace("crashes::crashes_on_a_small_disk");
     print!("{output}");
     assert!(output.contains("runs on a small disk"), "it should have run");
 }

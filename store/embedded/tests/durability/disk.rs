@@ -58,6 +58,14 @@ impl SmallDisk {
         }
     }
 
+    /// Takes all the room but so much.
+    pub(crate) fn fill_but(&self, bytes: u64) {
+        self.fill();
+        let ballast = File::options().write(true).open(self.ballast()).unwrap();
+        let length = ballast.metadata().unwrap().len();
+        ballast.set_len(length.checked_sub(bytes).unwrap()).unwrap();
+    }
+
     pub(crate) fn make_room(&self) {
         fs::remove_file(self.ballast()).ok();
     }

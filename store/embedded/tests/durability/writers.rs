@@ -14,7 +14,7 @@ use store_core::{Error, EventKind, Op, Range, Revision, Store, Txn, WatchRequest
 use store_embedded::{EmbeddedStore, Options, Retention};
 use tokio::task::JoinSet;
 
-use crate::{RESERVE, ledger::Ledger};
+use crate::{crashes::RESERVE, ledger::Ledger};
 
 const WRITERS: u64 = 6;
 /// How many keys are filled before they are deleted, where the disk does not end it sooner.

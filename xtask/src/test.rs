@@ -63,6 +63,7 @@ fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
         .env("ACP_TEST_BINARIES", workspace.built("release"))
         .env("ACP_TEST_RESULTS", results(workspace))
         .env("ACP_TEST_KUBECTLS", path_of(&kubectl))
+        .env("ACP_TEST_ETCD", tools::etcd(workspace)?)
         .run()
 }
 

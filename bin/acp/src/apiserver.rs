@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::snapshot::SnapshotCommand;
 use crate::storage::EtcdFlags;
-use crate::{asked_to_stop, programs};
+use crate::{asked_to_stop, kubeconfig, programs};
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -60,8 +60,8 @@ impl Apiserver {
         .await?;
         server.send_replace(Some(cluster.server.clone()));
         let address = cluster.serve(listener, &[])?;
-        let kubeconfig = data_dir.join("admin.kubeconfig");
-        cluster.write_admin_kubeconfig(&kubeconfig, &format!("https://{address}"))?;
+        let path = data_dir.join("admin.kubeconfig");
+        kubeconfig::write_admin(&cluster.authority, "acp", &format!("https://{address}"), &path)?;
         println!(
             "API server  https://{address}  (Kubernetes {}, {} simulated nodes)",
             self.kubernetes_version, self.nodes
@@ -69,7 +69,7 @@ impl Apiserver {
         if self.etcd.is_set() {
             println!("etcd        {}", self.etcd.describe());
         }
-        println!("kubeconfig  {}", kubeconfig.display());
+        println!("kubeconfig  {}", path.display());
         asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         cluster.stop().await;

@@ -12,9 +12,7 @@ use apiserver_endpoints::{Body, KubeletTransport, body};
 use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
-use lib_tls::{
-    Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, renewing_server_config, write_private,
-};
+use lib_tls::{Authority, ClientVerification, create_private_dir, renewing_server_config, write_private};
 use sandbox::{
     CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest,
 };
@@ -93,22 +91,6 @@ impl Embedded {
         let tls = renewing_server_config(self.authority.clone(), names, &clients, &[b"h2", b"http/1.1"])
             .context("could not issue a server certificate")?;
         Ok(self.server.serve(listener, Arc::new(tls))?)
-    }
-
-    /// A kubeconfig for the administrator, with a client certificate.
-    pub(crate) fn write_admin_kubeconfig(&self, path: &Path, server: &str) -> anyhow::Result<()> {
-        let subject = Subject::new("kubernetes-admin", [MASTERS]);
-        let credential =
-            self.authority.issue(&Leaf::Client(subject)).context("could not issue a client certificate")?;
-        Kubeconfig {
-            cluster: "acp",
-            user: "kubernetes-admin",
-            server,
-            authority_pem: self.authority.certificate_pem(),
-            credential: &credential,
-        }
-        .write(path)
-        .with_context(|| format!("could not write {}", path.display()))
     }
 
     pub(crate) async fn stop(self) {

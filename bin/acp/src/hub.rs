@@ -13,7 +13,7 @@ use clap::Args;
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
 use identity::Identity;
 use lib_drain::Drain;
-use lib_tls::{Authority, Kubeconfig, Leaf, Subject, create_private_dir, write_private};
+use lib_tls::{Authority, create_private_dir, write_private};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tunnel_hub::Sessions;
@@ -147,11 +147,8 @@ impl Hub {
         )
         .await
         .context("could not start the fleet")?;
-        write_admin_kubeconfig(
-            &authority,
-            &dir.join("admin.kubeconfig"),
-            &format!("https://{address}/kubernetes/global"),
-        )?;
+        let url = format!("https://{address}/kubernetes/global");
+        kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
         let fingerprint = authority.fingerprint();
         gateway::Hub {
             identity,
@@ -256,21 +253,6 @@ async fn foreign(path: &Path) -> anyhow::Result<Ground> {
     }
     fleet::install(&api).await.with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
     Ok(Ground { api, embedded: None })
-}
-
-fn write_admin_kubeconfig(authority: &Authority, path: &Path, server: &str) -> anyhow::Result<()> {
-    let credential = authority
-        .issue(&Leaf::Client(Subject::new("kubernetes-admin", [MASTERS])))
-        .context("could not issue the administrator's certificate")?;
-    Kubeconfig {
-        cluster: "global",
-        user: "kubernetes-admin",
-        server,
-        authority_pem: authority.certificate_pem(),
-        credential: &credential,
-    }
-    .write(path)
-    .with_context(|| format!("could not write {}", path.display()))
 }
 
 /// Where a client on this machine reaches a listener.

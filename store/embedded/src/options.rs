@@ -1,3 +1,5 @@
+//! How a store in a directory behaves: what it keeps, and how much of the disk it takes and leaves.
+
 use std::time::Duration;
 
 use store_core::fanout::Limits;

@@ -24,7 +24,7 @@ const ASKED_AGAIN: Duration = Duration::from_millis(100);
 const PIECE_BYTES: usize = 1 << 20;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Feed {
     pub(crate) client: Arc<Client>,

@@ -258,6 +258,7 @@ impl Store for EtcdStore {
         let answer = answer.map_err(|error| transact::refused(&txn, error))?;
         let outcome = transact::outcome(&self.keyspace, &txn, answer);
         if outcome.succeeded {
+            self.want(outcome.revision);
             // Whoever writes cannot outrun the feed for long, and mostly finds its own write told. The write is done,
             // however: that the feed is away is no reason to call it failed.
             tokio::time::timeout(HEARD, self.fanout.reached(outcome.revision)).await.ok();

@@ -1,6 +1,6 @@
 //! Where objects are kept: in an etcd that others share, and in a snapshot that comes back.
 
-#[expect(dead_code, reason = "made for the tests of store/etcd, which do more with it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "made for the tests of store/etcd, which do more with it")]
 #[path = "../../../store/etcd/tests/etcd/program.rs"]
 mod program;
 

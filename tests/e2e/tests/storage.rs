@@ -50,7 +50,7 @@ async fn objects_are_kept_in_etcd_as_upstream_keeps_them() {
 }
 
 async fn acp(arguments: &[&str]) -> Output {
-    tokio::process::Command::new(binary("acp")).args(arguments).output().await.unwrap()
+    tokio::process::Command::new(binary("acp")).args(arguments).output().await.expect("acp can be started")
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use store_core::{Error, Revision};
 
 use crate::client::{Call, Client, ClientError};
 use crate::keyspace::Keyspace;
-use crate::message::{RangeRequest, RangeResponse, ResponseHeader};
+use crate::message::{RangeRequest, RangeResponse, ResponseHeader, revision};
 use crate::refusal::Refusal;
 
 pub(crate) const RANGE: &str = "/etcdserverpb.KV/Range";
@@ -51,7 +51,7 @@ async fn at(client: &Client, keyspace: &Keyspace, revision: Revision) -> Result<
 }
 
 pub(crate) fn revision_of(header: Option<ResponseHeader>) -> Revision {
-    Revision(header.map(|header| header.revision).unwrap_or_default() as u64)
+    header.map(|header| revision(header.revision)).unwrap_or_default()
 }
 
 pub(crate) fn unanswered(doing: &'static str) -> impl FnOnce(ClientError) -> Error {

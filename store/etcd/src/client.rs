@@ -77,10 +77,16 @@ pub(crate) enum Call {
     Write,
 }
 
+/// A member that hangs up on a stranger often does so without a word that arrives.
+#[derive(Debug, thiserror::Error)]
+#[error("it closed the connection; it may ask for a client certificate, and none is given")]
+struct NoCertificate(#[source] BoxError);
+
 #[derive(Debug)]
 pub(crate) struct Client {
     endpoints: Vec<Endpoint>,
     tls: Option<Arc<ClientConfig>>,
+    has_certificate: bool,
     login: Option<Login>,
     state: Mutex<State>,
 }
@@ -113,7 +119,13 @@ impl Link {
 impl Client {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         let (endpoints, tls) = config::resolve(config)?;
-        Ok(Self { endpoints, tls, login: config.login.clone(), state: Mutex::default() })
+        Ok(Self {
+            endpoints,
+            tls,
+            has_certificate: config.credential.is_some(),
+            login: config.login.clone(),
+            state: Mutex::default(),
+        })
     }
 
     /// Asks, and asks again elsewhere where that is safe.
@@ -224,13 +236,20 @@ impl Client {
     async fn connect(&self, endpoint: &Endpoint, cluster: &mut Option<u64>) -> Result<Link, Unusable> {
         let connecting = tokio::time::timeout(CONNECT_DEADLINE, self.open(endpoint)).await;
         let connection = match connecting {
-            Ok(connection) => connection.map_err(|source| Unusable::Theirs("connect to", source))?,
+            Ok(connection) => connection.map_err(|source| {
+                let hung_up = told_by_the_other_end(&*source);
+                Unusable::Theirs("connect to", self.explained(endpoint, hung_up, source))
+            })?,
             Err(_late) => return Err(Unusable::Theirs("connect to", "no answer came in time".into())),
         };
         let status: StatusResponse = connection
             .unary("/etcdserverpb.Maintenance/Status", &StatusRequest {}, None, CONNECT_DEADLINE)
             .await
-            .map_err(|error| Unusable::Theirs("speak etcd's protocol with", error.into()))?;
+            .map_err(|error| {
+                let hung_up = matches!(error, CallError::NotSent(_) | CallError::Lost(_));
+                let source = self.explained(endpoint, hung_up, error.into());
+                Unusable::Theirs("speak etcd's protocol with", source)
+            })?;
         let met = status.header.map(|header| header.cluster_id).unwrap_or_default();
         if *cluster.get_or_insert(met) != met {
             return Err(Unusable::Theirs("use", "it is a member of another etcd cluster than the others".into()));
@@ -240,6 +259,14 @@ impl Client {
             link.token = self.log_in(&link, login).await?;
         }
         Ok(link)
+    }
+
+    /// What hanging up may mean, where that can be said.
+    fn explained(&self, endpoint: &Endpoint, hung_up: bool, source: BoxError) -> BoxError {
+        if hung_up && endpoint.tls.is_some() && !self.has_certificate {
+            return NoCertificate(source).into();
+        }
+        source
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Connection, BoxError> {
@@ -274,6 +301,13 @@ impl Client {
             Err(error) => Err(Unusable::Theirs("log in at", error.into())),
         }
     }
+}
+
+/// Whether an error of TLS is an alert that came, and not our own judgement.
+fn told_by_the_other_end(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::AlertReceived(_)))
 }
 
 /// Why a connection is not to be had.

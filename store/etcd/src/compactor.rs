@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use store_core::{Revision, fanout::Fanout};
+use store_core::fanout::Fanout;
 
 use crate::ask::revision_of;
 use crate::client::{Call, Client, ClientError};
@@ -52,7 +52,7 @@ async fn compact(client: &Client, fanout: &Fanout, round: Round) -> Result<Round
         match client.call::<CompactionResponse>(Call::Write, COMPACT, &question).await {
             Ok(_) => {
                 tracing::debug!(revision, "etcd compacted");
-                fanout.forget(Revision(revision as u64));
+                fanout.forget(crate::message::revision(revision));
             }
             // Somebody compacted by hand.
             Err(error) if error.refusal() == Some(Refusal::Compacted) => {}

@@ -143,7 +143,7 @@ impl EtcdStore {
         let at = question.revision;
         match self.client.call(Call::Read, RANGE, &question).await {
             Ok(answer) => Ok(answer),
-            Err(error) => Err(self.told("read from etcd", Revision(at as u64), error).await),
+            Err(error) => Err(self.told("read from etcd", message::revision(at), error).await),
         }
     }
 
@@ -188,7 +188,7 @@ impl EtcdStore {
             keys_only: range.content == Content::KeysOnly,
             ..RangeRequest::default()
         };
-        let mut page = Page { items: Vec::new(), revision: Revision(revision as u64), more: false, remaining: 0 };
+        let mut page = Page { items: Vec::new(), revision: message::revision(revision), more: false, remaining: 0 };
         loop {
             question.limit = limit.saturating_sub(page.items.len()).min(PAGE) as i64;
             let answer = self.read(question.clone()).await?;
@@ -196,7 +196,7 @@ impl EtcdStore {
                 page.revision = revision_of(answer.header);
                 question.revision = page.revision.0 as i64;
             }
-            page.remaining = (answer.count as u64).saturating_sub(answer.kvs.len() as u64);
+            page.remaining = message::unsigned(answer.count).saturating_sub(answer.kvs.len() as u64);
             page.more = page.remaining > 0;
             if let Some(last) = answer.kvs.last() {
                 question.key = [last.key.as_slice(), &[0]].concat();
@@ -212,8 +212,8 @@ impl EtcdStore {
     async fn count(&self, revision: i64, (key, range_end): (Vec<u8>, Vec<u8>)) -> Result<Page, Error> {
         let question = RangeRequest { key, range_end, revision, count_only: true, ..RangeRequest::default() };
         let answer = self.read(question).await?;
-        let revision = if revision == 0 { revision_of(answer.header) } else { Revision(revision as u64) };
-        let remaining = answer.count as u64;
+        let revision = if revision == 0 { revision_of(answer.header) } else { message::revision(revision) };
+        let remaining = message::unsigned(answer.count);
         Ok(Page { items: Vec::new(), revision, more: remaining > 0, remaining })
     }
 }

@@ -4,6 +4,17 @@
 //! messages are read sooner than a generated file. Fields that are never looked at are left out, which protobuf allows.
 
 use prost::{Message, Oneof};
+use store_core::Revision;
+
+/// etcd's numbers are signed, and none that it means is negative.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+/// As [`unsigned`], for a revision.
+pub(crate) fn revision(number: i64) -> Revision {
+    Revision(unsigned(number))
+}
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ResponseHeader {

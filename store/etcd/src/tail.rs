@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use store_core::{Event, EventKind, KeyValue, Revision};
 
+use crate::ask::revision_of;
 use crate::client::{Call, Client, ClientError, Link};
 use crate::grpc::{Answers, CallError, Questions};
 use crate::keyspace::Keyspace;
 use crate::message::{
     Change, ChangeKind, Pair, WatchCommand, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse,
+    revision, unsigned,
 };
 
 /// Why a watch of etcd's ended.
@@ -136,7 +138,7 @@ impl Assembler {
 
     pub(crate) fn take(&mut self, answer: WatchResponse) -> Result<Option<Step>, TailError> {
         if answer.compact_revision > 0 {
-            return Err(TailError::Compacted(Revision(answer.compact_revision as u64)));
+            return Err(TailError::Compacted(revision(answer.compact_revision)));
         }
         if answer.canceled {
             // Older versions have to be watched whole, and that asks for more rights than our keys do.
@@ -148,9 +150,7 @@ impl Assembler {
             self.add(change)?;
         }
         let complete = match (is_report, answer.fragment) {
-            (true, false) if self.reports_progress => {
-                Revision(answer.header.map(|header| header.revision).unwrap_or_default() as u64)
-            }
+            (true, false) if self.reports_progress => revision_of(answer.header),
             (true, _) => return Ok(None),
             (false, false) => self.last,
             // More of the last one may come.
@@ -162,7 +162,7 @@ impl Assembler {
     fn add(&mut self, change: Change) -> Result<(), TailError> {
         let deleted = change.kind == ChangeKind::Delete as i32;
         let pair = change.kv.ok_or(TailError::Empty)?;
-        let revision = Revision(pair.mod_revision as u64);
+        let revision = revision(pair.mod_revision);
         if revision <= self.position {
             let repeated = revision == self.start && self.position == self.start;
             return if repeated {
@@ -202,9 +202,9 @@ pub(crate) fn key_value(keyspace: &Keyspace, pair: Pair) -> Option<KeyValue> {
     Some(KeyValue {
         key: keyspace.inner_key(&pair.key)?,
         value: pair.value.into(),
-        create_revision: Revision(pair.create_revision as u64),
-        mod_revision: Revision(pair.mod_revision as u64),
-        version: pair.version as u64,
+        create_revision: revision(pair.create_revision),
+        mod_revision: revision(pair.mod_revision),
+        version: unsigned(pair.version),
     })
 }
 

@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+use prost::Message;
+
 use super::*;
 use crate::message::ResponseHeader;
 
@@ -116,5 +119,72 @@ fn versions_that_report_progress_in_order() {
     }
     for version in ["3.3.99", "3.4.23", "3.5.1", "3.5.12", "2.3.8", "", "nonsense"] {
         assert!(!reports_progress(version), "{version}");
+    }
+}
+
+/// A history after revision 5: how many keys each revision changes, and whether they are ours.
+fn history() -> impl Strategy<Value = Vec<Vec<bool>>> {
+    prop::collection::vec(prop::collection::vec(any::<bool>(), 1..5), 0..12)
+}
+
+proptest! {
+    /// However etcd cuts a history into answers, every event of ours comes once, in order, and with all of its revision.
+    #[test]
+    fn answers_may_be_cut_anywhere(history in history(), cuts in prop::collection::vec(1..6_usize, 60)) {
+        let change = |(revision, at, ours): (i64, usize, bool)| {
+            put(&format!("/{}/{at}", if ours { "elsewhere" } else { "foreign" }), revision, revision)
+        };
+        let flat = history.iter().zip(6..).flat_map(|(keys, revision)| {
+            keys.iter().enumerate().map(move |(at, ours)| (revision, at, *ours))
+        });
+        let flat: Vec<_> = flat.collect();
+        let last = flat.last().map_or(5, |(revision, ..)| *revision as u64);
+        let (mut rest, mut cuts, mut assembler) = (&flat[..], cuts.into_iter(), assembler(false));
+        let (mut told, mut position) = (Vec::new(), 5);
+        while !rest.is_empty() {
+            let (piece, behind) = rest.split_at(cuts.next().unwrap_or(usize::MAX).min(rest.len()));
+            // etcd cuts inside a revision only where it says so.
+            let inside = behind.first().is_some_and(|next| next.0 == piece[piece.len() - 1].0);
+            rest = behind;
+            if let Some(step) = assembler.take(events(piece.iter().copied().map(change), inside)).unwrap() {
+                prop_assert!(step.revision.0 > position);
+                for event in &step.events {
+                    let revision = event.kv.mod_revision.0;
+                    prop_assert!(revision > position && revision <= step.revision.0, "{revision} in {position}..={}", step.revision);
+                }
+                position = step.revision.0;
+                told.extend(step.events.iter().map(|event| (event.kv.mod_revision.0, event.kv.key.to_string())));
+            }
+        }
+        let ours = flat.iter().filter(|(.., ours)| *ours);
+        let expected: Vec<_> = ours.map(|(revision, at, _)| (*revision as u64, format!("/registry/{at}"))).collect();
+        prop_assert_eq!((told, position), (expected, last));
+    }
+
+    /// Whatever comes is an answer or an error.
+    #[test]
+    fn any_bytes_are_survived(answers in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..60), 1..5)) {
+        let mut assembler = assembler(true);
+        for answer in answers {
+            if let Ok(answer) = WatchResponse::decode(&answer[..]) {
+                assembler.take(answer).ok();
+            }
+        }
+    }
+
+    #[test]
+    fn any_numbers_are_survived(numbers in prop::collection::vec(any::<i64>(), 6), deleted: bool, fragment: bool) {
+        let pair = |at: usize| Pair {
+            key: b"/elsewhere/a".to_vec(),
+            create_revision: numbers[at],
+            mod_revision: numbers[at + 1],
+            version: numbers[at + 2],
+            value: Vec::new(),
+        };
+        let change = Change { kind: i32::from(deleted), kv: Some(pair(0)), prev_kv: Some(pair(3)) };
+        let mut assembler = assembler(true);
+        for answer in [events([change.clone()], fragment), report(numbers[0]), events([change], false)] {
+            assembler.take(answer).ok();
+        }
     }
 }

@@ -92,7 +92,7 @@ async fn an_etcd_that_another_authority_vouches_for_is_not_trusted() {
 async fn a_missing_client_certificate_is_told() {
     let secured = Secured::start();
     let config = Config { credential: None, ..secured.config() };
-    says(&refusal(config).await, &[&secured.etcd.endpoint, "received fatal alert"]);
+    says(&refusal(config).await, &[&secured.etcd.endpoint, "it may ask for a client certificate, and none is given"]);
 }
 
 #[tokio::test]

@@ -28,5 +28,5 @@ mod mounted_without_a_window {
         .await
     }
 
-    store_core::conformance_tests!(fixture, 16);
+    store_core::conformance_tests!(fixture, 8);
 }

@@ -62,8 +62,11 @@ pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     kubectl(workspace).map(|_| ())
 }
 
-/// The folder that holds etcd and etcdctl; fetched when absent.
+/// The folder that holds etcd and etcdctl: that of `ACP_TEST_ETCD`, or ours, fetched when absent.
 pub(crate) fn etcd(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("ACP_TEST_ETCD") {
+        return Ok(folder.into());
+    }
     let tools = workspace.target.join("tools");
     let folder = tools.join("etcd");
     if folder.join("etcd").is_file() {

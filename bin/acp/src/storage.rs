@@ -75,6 +75,12 @@ impl EtcdFlags {
             _ => None,
         };
         let interval = self.etcd_compaction_interval;
+        if self.etcd_servers.iter().any(|server| server.trim().starts_with("https:")) {
+            ensure!(
+                self.etcd_cafile.is_some(),
+                "an https server in --etcd-servers needs --etcd-cafile to verify it by"
+            );
+        }
         ensure!(!self.etcd_prefix.trim().is_empty(), "--etcd-prefix must not be empty; / is the root");
         Ok(store_etcd::Config {
             authority: self.etcd_cafile.as_deref().map(|file| read("--etcd-cafile", file)).transpose()?,

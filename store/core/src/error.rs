@@ -86,7 +86,7 @@ pub enum Error {
         /// Where the data is.
         directory: PathBuf,
     },
-    /// What keeps the data has no room for the write. It was not applied; reads go on.
+    /// What keeps the data has no room. Reads go on; the write may have been the last that was applied.
     #[error("the store is full: {reason}")]
     Full {
         /// What is full, and the way out.

@@ -18,6 +18,7 @@ use crate::config::{self, Config, ConfigError, Endpoint, Login};
 use crate::grpc::{Answers, CallError, Connection, Questions};
 use crate::message::{AuthenticateRequest, AuthenticateResponse, StatusRequest, StatusResponse};
 use crate::refusal::Refusal;
+use crate::tail;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 const CALL_DEADLINE: Duration = Duration::from_secs(20);
@@ -87,6 +88,7 @@ pub(crate) struct Client {
     endpoints: Vec<Endpoint>,
     tls: Option<Arc<ClientConfig>>,
     has_certificate: bool,
+    progress_in_order: Option<bool>,
     login: Option<Login>,
     state: Mutex<State>,
 }
@@ -109,13 +111,6 @@ pub(crate) struct Link {
     version: String,
 }
 
-impl Link {
-    /// etcd's version at the other end.
-    pub(crate) fn version(&self) -> &str {
-        &self.version
-    }
-}
-
 impl Client {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         let (endpoints, tls) = config::resolve(config)?;
@@ -123,6 +118,7 @@ impl Client {
             endpoints,
             tls,
             has_certificate: config.credential.is_some(),
+            progress_in_order: config.progress_in_order,
             login: config.login.clone(),
             state: Mutex::default(),
         })
@@ -149,6 +145,11 @@ impl Client {
                 return Err(self.told(&link, error));
             }
         }
+    }
+
+    /// Whether the other end of a link reports progress in the order of events.
+    pub(crate) fn reports_progress(&self, link: &Link) -> bool {
+        self.progress_in_order.unwrap_or_else(|| tail::reports_progress(&link.version))
     }
 
     /// Opens a stream. The link comes along for what is known of its other end.

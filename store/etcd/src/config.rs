@@ -24,6 +24,9 @@ pub struct Config {
     pub login: Option<Login>,
     /// Which keys are the store's.
     pub keyspace: Keyspace,
+    /// Whether etcd tells how far a watch has come only when it has told all until there. `None` goes by its version
+    /// (3.5.13, 3.4.31); some distributions carry that repair under an older one.
+    pub progress_in_order: Option<bool>,
     /// Bounds for watchers.
     pub limits: Limits,
     /// How long history is kept; `None` leaves compaction to others.
@@ -39,6 +42,7 @@ impl Config {
             credential: None,
             login: None,
             keyspace: Keyspace::whole(),
+            progress_in_order: None,
             limits: Limits::default(),
             compaction: None,
         }

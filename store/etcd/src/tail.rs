@@ -60,7 +60,7 @@ impl<'c> Tail<'c> {
         after: Revision,
     ) -> Result<Self, TailError> {
         let first = |link: &Link| {
-            let (key, range_end) = if reports_progress(link.version()) { range } else { Keyspace::everything() };
+            let (key, range_end) = if client.reports_progress(link) { range } else { Keyspace::everything() };
             // From the revision before the first that is wanted: etcd would accept the revision that it compacted to,
             // although it may have dropped the deletions in it.
             let start_revision = after.0.max(1) as i64;
@@ -68,7 +68,7 @@ impl<'c> Tail<'c> {
             WatchRequest { command: Some(WatchCommand::Create(create)) }
         };
         let (questions, answers, link) = client.stream("/etcdserverpb.Watch/Watch", first).await?;
-        let assembler = Assembler::new(keyspace.clone(), after, reports_progress(link.version()));
+        let assembler = Assembler::new(keyspace.clone(), after, client.reports_progress(&link));
         Ok(Self { client, questions, answers, link, assembler })
     }
 
@@ -107,7 +107,7 @@ impl<'c> Tail<'c> {
 }
 
 /// Whether progress reports wait for events: upstream's list, in `feature_support_checker.go`.
-fn reports_progress(version: &str) -> bool {
+pub(crate) fn reports_progress(version: &str) -> bool {
     let mut parts = version.split(['.', '-', '+']).map(|part| part.parse::<u32>().unwrap_or_default());
     let mut next = || parts.next().unwrap_or_default();
     match (next(), next(), next()) {

@@ -167,14 +167,14 @@ async fn a_user_who_may_not_is_told() {
 #[tokio::test]
 async fn a_user_may_be_limited_to_the_stores_keys() {
     let etcd = with_users();
-    let config = Config { keyspace: Keyspace::mounted("/registry", "/registry"), ..login(&etcd, "limited", "limited") };
-    if etcd.reports_progress() {
-        let store = EtcdStore::open(config).await.unwrap();
-        let revision = put(&store, "/registry/a", "1").await;
-        assert_eq!(store.get("/registry/a", None).await.unwrap().unwrap().mod_revision, revision);
-        let outside = store.get("/elsewhere", None).await;
-        assert!(matches!(outside, Err(Error::Invalid { .. })));
-    } else {
-        says(&refusal(config).await, &["permission denied", "all keys"]);
-    }
+    let limited = |in_order| Config {
+        keyspace: Keyspace::mounted("/registry", "/registry"),
+        progress_in_order: Some(in_order),
+        ..login(&etcd, "limited", "limited")
+    };
+    let store = EtcdStore::open(limited(true)).await.unwrap();
+    let revision = put(&store, "/registry/a", "1").await;
+    assert_eq!(store.get("/registry/a", None).await.unwrap().unwrap().mod_revision, revision);
+    assert!(matches!(store.get("/elsewhere", None).await, Err(Error::Invalid { .. })));
+    says(&refusal(limited(false)).await, &["permission denied", "all keys"]);
 }

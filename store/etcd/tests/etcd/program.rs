@@ -77,15 +77,6 @@ impl Etcd {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
-
-    /// Whether a store relies on its progress reports: see `tail.rs`.
-    pub(crate) fn reports_progress(&self) -> bool {
-        let output = Command::new(folder().join("etcd")).arg("--version").output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let version = text.lines().next().and_then(|line| line.rsplit(' ').next()).unwrap();
-        let numbers = version.split('.').map(|part| part.parse::<u32>().unwrap()).collect::<Vec<_>>();
-        numbers >= vec![3, 5, 13]
-    }
 }
 
 impl Drop for Etcd {

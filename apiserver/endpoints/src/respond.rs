@@ -170,9 +170,7 @@ pub(crate) fn decoded(served: &Served, entry: &Entry) -> Result<Object, Status> 
 }
 
 pub(crate) fn decoded_at(served: &Served, entry: &Entry, revision: u64) -> Result<Object, Status> {
-    let object = entry
-        .object_at(revision)
-        .map_err(|_| Status::internal(format!("the stored object {:?} does not decode", entry.relative_key())))?;
+    let object = entry.object_at(revision)?;
     if same_bytes(served) {
         return Ok(object);
     }

@@ -149,9 +149,18 @@ impl Collection {
     pub(crate) fn load(&self, stored: &[KeyValue]) {
         let mut inner = self.write();
         for kv in stored {
-            let entry = Arc::new(Entry::new(kv, self.prefix.len()));
+            let entry = self.entry(kv);
             inner.entries.insert(entry.relative_key().into(), entry);
         }
+    }
+
+    /// Said here, once: those who read it may be many, and none of them a person.
+    fn entry(&self, kv: &KeyValue) -> Arc<Entry> {
+        let entry = Entry::new(kv, self.prefix.len());
+        if let Some(fault) = entry.fault() {
+            tracing::error!(key = %kv.key, %fault, "what is stored is no object, and keeps its resource from being listed");
+        }
+        Arc::new(entry)
     }
 
     /// Becomes what was loaded anew. Subscribers, who cannot be told what changed, are cut off.
@@ -170,7 +179,7 @@ impl Collection {
 
     pub(crate) fn apply(&self, event: &Event) {
         // Made before the lock is taken: readers need not wait for it.
-        let entry = (event.kind == EventKind::Put).then(|| Arc::new(Entry::new(&event.kv, self.prefix.len())));
+        let entry = (event.kind == EventKind::Put).then(|| self.entry(&event.kv));
         let relative = &event.kv.key[self.prefix.len()..];
         let mut inner = self.write();
         let before = match &entry {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use store_core::{Key, KeyValue};
 
 use crate::Served;
+use crate::foreign::Fault;
 use crate::list::decoded;
 
 /// One state of one object. Cheap to share, never changed.
@@ -21,6 +22,8 @@ pub struct Entry {
     /// Where things are in the value.
     places: Places,
     labels: Option<Map<String, Value>>,
+    /// Why this is no object at all.
+    fault: Option<Fault>,
     selectable: OnceLock<Selectable>,
 }
 
@@ -44,14 +47,23 @@ struct LabelledMeta {
 
 impl Entry {
     pub(crate) fn new(kv: &KeyValue, prefix: usize) -> Self {
-        let labels = serde_json::from_slice::<Labelled>(&kv.value).ok().and_then(|l| l.metadata.labels);
+        let places = Places::of(&kv.value);
+        // Reading the labels goes over all of it, so it finds whatever is wrong.
+        let labelled = Fault::text(&kv.value)
+            .and_then(|text| serde_json::from_str::<Labelled>(text).map_err(|error| Fault::of(&error)));
+        let (labels, fault) = match labelled {
+            Err(fault) => (None, Some(fault)),
+            Ok(_) if places.metadata.is_none() => (None, Some(Fault::NoObject)),
+            Ok(labelled) => (labelled.metadata.labels, None),
+        };
         Self {
             key: kv.key.clone(),
             prefix,
             value: kv.value.clone(),
             revision: kv.mod_revision.0,
-            places: Places::of(&kv.value),
+            places,
             labels,
+            fault,
             selectable: OnceLock::new(),
         }
     }
@@ -104,6 +116,23 @@ impl Entry {
         }
     }
 
+    /// Whether it is an object.
+    ///
+    /// # Errors
+    ///
+    /// 500 that names the key and says what is there instead.
+    pub fn check(&self) -> Result<(), Status> {
+        match self.fault {
+            None => Ok(()),
+            Some(fault) => Err(undecodable(&self.key, &fault)),
+        }
+    }
+
+    /// Why it is no object.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
     /// Bytes this entry keeps alive.
     pub fn size(&self) -> usize {
         self.value.len()
@@ -154,16 +183,27 @@ impl Entry {
     ///
     /// # Errors
     ///
-    /// Stored bytes that are not a JSON object: something other than an API server wrote them.
-    pub fn object(&self) -> Result<Object, serde_json::Error> {
+    /// As [`Self::check`].
+    pub fn object(&self) -> Result<Object, Status> {
         self.object_at(self.revision)
     }
 
-    pub fn object_at(&self, revision: u64) -> Result<Object, serde_json::Error> {
-        let mut object: Object = serde_json::from_slice(&self.value)?;
+    /// As [`Self::object`], as of another revision.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn object_at(&self, revision: u64) -> Result<Object, Status> {
+        self.check()?;
+        let decoded = serde_json::from_slice(&self.value);
+        let mut object: Object = decoded.map_err(|error| undecodable(&self.key, &Fault::of(&error)))?;
         object.set_meta_str("resourceVersion", &revision.to_string());
         Ok(object)
     }
+}
+
+fn undecodable(key: &str, fault: &Fault) -> Status {
+    Status::internal(format!("the object stored at {key:?} cannot be read: {fault}"))
 }
 
 /// How deep an object may nest when it is stored, with all that the server puts into it.
@@ -269,18 +309,23 @@ fn string_end(json: &[u8], start: usize) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use store_core::Revision;
 
     use super::*;
 
-    fn entry(json: &str) -> Entry {
-        let kv = KeyValue {
+    fn key_value() -> KeyValue {
+        KeyValue {
             key: "/registry/configmaps/ns/a".into(),
-            value: Bytes::copy_from_slice(json.as_bytes()),
+            value: Bytes::new(),
             create_revision: Revision(3),
             mod_revision: Revision(7),
             version: 2,
-        };
+        }
+    }
+
+    fn entry(json: &str) -> Entry {
+        let kv = KeyValue { value: Bytes::copy_from_slice(json.as_bytes()), ..key_value() };
         Entry::new(&kv, "/registry/configmaps/".len())
     }
 
@@ -321,6 +366,72 @@ mod tests {
             r#"{"data":{"metadata":{}},"kind":"\"metadata\":{","metadata":{"resourceVersion":"7","name":"a"}}"#,
         );
         check(r#"{"x":"metadata","metadata" : { }}"#, r#"{"x":"metadata","metadata" : {"resourceVersion":"7" }}"#);
+    }
+
+    #[track_caller]
+    fn check_fault(value: &[u8], expect: Option<Fault>) {
+        let kv = KeyValue { value: Bytes::copy_from_slice(value), ..key_value() };
+        assert_eq!(Entry::new(&kv, 0).fault(), expect);
+    }
+
+    #[test]
+    fn what_is_no_object_is_told_apart() {
+        check_fault(br#" {"kind":"K","metadata":{}} "#, None);
+        check_fault(b"k8s\0\n\x0c\n\x02v1", Some(Fault::Protobuf));
+        check_fault(b"k8s:enc:aescbc:v1:key1:\xff\x00", Some(Fault::Encrypted));
+        check_fault(b"hello", Some(Fault::Syntax { line: 1, column: 1 }));
+        check_fault(b"{\"metadata\":{}}\n}", Some(Fault::Syntax { line: 2, column: 1 }));
+        check_fault(b"{\"metadata\":{\"name\":\"\xff\"}}", Some(Fault::NoText));
+        check_fault(b"", Some(Fault::CutShort));
+        check_fault(br#"{"metadata":{"#, Some(Fault::CutShort));
+        for other in ["[]", "null", "7", r#""text""#, "{}", r#"{"metadata":[]}"#, r#"{"metadata":{"labels":7}}"#] {
+            check_fault(other.as_bytes(), Some(Fault::NoObject));
+        }
+        check_fault("[".repeat(100_000).as_bytes(), Some(Fault::NoObject));
+        check_fault(format!("{{\"a\":{}", "[".repeat(100_000)).as_bytes(), Some(Fault::CutShort));
+    }
+
+    proptest! {
+        /// Whatever is stored, it is told to be no object, or it is written as one that has its revision.
+        #[test]
+        fn any_bytes_are_an_object_or_a_fault(value in stored()) {
+            let kv = KeyValue { value: value.clone().into(), ..key_value() };
+            let entry = Entry::new(&kv, "/registry/configmaps/".len());
+            let mut out = Vec::new();
+            entry.write_item(&mut out);
+            out.clear();
+            entry.write_to(&mut out);
+            match (entry.fault(), entry.object()) {
+                (None, Ok(object)) => {
+                    let written: Value = serde_json::from_slice(&out).unwrap();
+                    prop_assert_eq!(&written["metadata"]["resourceVersion"], "7");
+                    prop_assert_eq!(object.resource_version(), "7");
+                }
+                (Some(_), Err(status)) => {
+                    prop_assert_eq!(status.code, 500);
+                    prop_assert!(status.message.contains("/registry/configmaps/ns/a"), "{}", status.message);
+                }
+                (fault, object) => prop_assert!(false, "{fault:?}, {object:?}"),
+            }
+        }
+    }
+
+    /// An object, with some of its bytes exchanged, cut off or repeated; and bytes of no origin.
+    fn stored() -> impl Strategy<Value = Vec<u8>> {
+        let whole = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"labels":{"a":"\"b"}},"data":{"x":"\u00e9"}}"#;
+        let changed =
+            (0..whole.len(), any::<u8>(), 0..whole.len(), any::<bool>()).prop_map(move |(at, byte, cut, twice)| {
+                let mut value = whole.as_bytes().to_vec();
+                value[at] = byte;
+                if cut % 3 == 0 {
+                    value.truncate(cut);
+                }
+                if twice {
+                    value.extend_from_within(..);
+                }
+                value
+            });
+        prop_oneof![changed, prop::collection::vec(any::<u8>(), 0..40)]
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub fn from_store(error: &Error) -> Status {
         Error::OverQuota { limit, .. } => no_room(format!(
             "the data of this API server has reached its limit of {limit} bytes; deleting objects makes room"
         )),
+        Error::Full { reason } => no_room(format!("the store of this API server is full: {reason}")),
         Error::DiskFull { .. } => no_room(
             "no space is left on the disk of this API server; nothing can be written before there is room on it".into(),
         ),

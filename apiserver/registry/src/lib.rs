@@ -21,6 +21,7 @@ mod delete;
 mod entry;
 mod error;
 mod expiry;
+mod foreign;
 mod keys;
 mod list;
 mod mirror;

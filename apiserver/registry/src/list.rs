@@ -190,6 +190,7 @@ fn page(mut selected: Vec<Arc<Entry>>, behind: u64, options: &ListOptions, revis
 }
 
 fn selects(served: &Served, options: &ListOptions, entry: &Entry) -> Result<bool, Status> {
+    entry.check()?;
     if !options.labels.matches(entry.labels()) {
         return Ok(false);
     }
@@ -212,8 +213,7 @@ pub(crate) fn fields_match(served: &Served, fields: &FieldSelector, entry: &Entr
 
 /// The object in the version that is served.
 pub(crate) fn decoded(served: &Served, entry: &Entry) -> Result<Object, Status> {
-    let object = entry.object().map_err(|error| undecodable(entry, &error))?;
-    Ok(in_served_version(served, object))
+    Ok(in_served_version(served, entry.object()?))
 }
 
 pub(crate) fn in_served_version(served: &Served, object: Object) -> Object {
@@ -223,11 +223,6 @@ pub(crate) fn in_served_version(served: &Served, object: Object) -> Object {
     } else {
         served.resource.strategy.convert(object, &info.group_version())
     }
-}
-
-pub(crate) fn undecodable(entry: &Entry, error: &serde_json::Error) -> Status {
-    tracing::error!(key = %entry.relative_key(), error = %error, "a stored object does not decode");
-    Status::internal(format!("the stored object {:?} does not decode", entry.relative_key()))
 }
 
 fn encode_token(rv: i64, start: String) -> String {

@@ -142,6 +142,7 @@ impl Registry {
         };
         if let Some((entries, revision)) = initial {
             for entry in entries {
+                entry.check()?;
                 if options.labels.matches(entry.labels()) && fields_match(served, &options.fields, &entry)? {
                     pending.push_back(WatchEvent::Object(ObjectEvent::present(entry)));
                 }
@@ -258,11 +259,15 @@ fn report(
 ) -> Result<Option<WatchEvent>, Status> {
     let selected = |entry: &Option<Arc<Entry>>| -> Result<bool, Status> {
         let Some(entry) = entry else { return Ok(false) };
-        Ok((namespace.is_empty() || entry.namespace() == namespace)
-            && options.labels.matches(entry.labels())
-            && fields_match(served, &options.fields, entry)?)
+        if !namespace.is_empty() && entry.namespace() != namespace {
+            return Ok(false);
+        }
+        entry.check()?;
+        Ok(options.labels.matches(entry.labels()) && fields_match(served, &options.fields, entry)?)
     };
-    let (before, now) = (selected(&change.before)?, selected(&change.now)?);
+    // Nobody has seen what was no object.
+    let seen = change.before.as_ref().is_none_or(|before| before.fault().is_none());
+    let (before, now) = (seen && selected(&change.before)?, selected(&change.now)?);
     let (kind, entry) = match (before, now) {
         (false, true) => (WatchEventType::Added, &change.now),
         (true, true) => (WatchEventType::Modified, &change.now),

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, Served};
 use crate::entry::{Entry, encode};
 use crate::error::from_store;
 use crate::keys;
-use crate::list::{in_served_version, undecodable};
+use crate::list::in_served_version;
 use crate::mirror::Mirror;
 
 /// The generic store. Cheap to clone.
@@ -177,8 +177,7 @@ impl Registry {
 }
 
 pub(crate) fn current(served: &Served, entry: Arc<Entry>) -> Result<Current, Status> {
-    let object = entry.object().map_err(|error| undecodable(&entry, &error))?;
-    Ok(Current { object: in_served_version(served, object), entry })
+    Ok(Current { object: in_served_version(served, entry.object()?), entry })
 }
 
 fn to_storage(served: &Served, object: Object) -> Object {

@@ -5,16 +5,21 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use apiserver_server::KubernetesVersion;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
-use crate::{asked_to_stop, programs};
+use crate::snapshot::SnapshotCommand;
+use crate::storage::EtcdFlags;
+use crate::{asked_to_stop, kubeconfig, programs};
 
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct Apiserver {
+    #[command(subcommand)]
+    command: Option<ApiserverCommand>,
     /// Where the server keeps its data, its certificate authority and the administrator's kubeconfig.
-    #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
+    #[arg(long, value_name = "DIR", required = true)]
+    data_dir: Option<PathBuf>,
     /// Where it listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6443")]
     listen: SocketAddr,
@@ -24,30 +29,47 @@ pub(crate) struct Apiserver {
     /// How many simulated nodes run workloads; with none, only the control plane's own controllers run.
     #[arg(long, value_name = "N", default_value_t = 0)]
     nodes: usize,
+    #[command(flatten)]
+    etcd: EtcdFlags,
+}
+
+#[derive(Subcommand)]
+enum ApiserverCommand {
+    /// Saves a server's objects to a file, and makes a server from one.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
 }
 
 impl Apiserver {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if let Some(ApiserverCommand::Snapshot(command)) = self.command {
+            return command.run().await;
+        }
+        let data_dir = self.data_dir.context("--data-dir is missing")?;
         // The port first: when it is taken, nothing is left behind.
         let listener = listen(self.listen).await?;
         let server = programs::Member::new(None);
         let cluster = Embedded::start(EmbeddedConfig {
             name: "sandbox".into(),
-            data_dir: self.data_dir.clone(),
+            data_dir: data_dir.clone(),
             version: self.kubernetes_version,
             nodes: self.nodes,
+            etcd: self.etcd.clone(),
             programs: Some(programs::agent_program(&server)),
         })
         .await?;
         server.send_replace(Some(cluster.server.clone()));
         let address = cluster.serve(listener, &[])?;
-        let kubeconfig = self.data_dir.join("admin.kubeconfig");
-        cluster.write_admin_kubeconfig(&kubeconfig, &format!("https://{address}"))?;
+        let path = data_dir.join("admin.kubeconfig");
+        kubeconfig::write_admin(&cluster.authority, "acp", &format!("https://{address}"), &path)?;
         println!(
             "API server  https://{address}  (Kubernetes {}, {} simulated nodes)",
             self.kubernetes_version, self.nodes
         );
-        println!("kubeconfig  {}", kubeconfig.display());
+        if self.etcd.is_set() {
+            println!("etcd        {}", self.etcd.describe());
+        }
+        println!("kubeconfig  {}", path.display());
         asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         cluster.stop().await;

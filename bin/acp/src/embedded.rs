@@ -1,4 +1,4 @@
-//! One embedded cluster: its store, API server, controllers and (if any) simulated nodes, in one data directory.
+//! One embedded cluster: its store, API server, controllers and (if any) simulated nodes.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,28 +12,25 @@ use apiserver_endpoints::{Body, KubeletTransport, body};
 use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
-use lib_tls::{
-    Authority, ClientVerification, Kubeconfig, Leaf, Subject, create_private_dir, renewing_server_config, write_private,
-};
+use lib_tls::{Authority, ClientVerification, create_private_dir, renewing_server_config, write_private};
 use sandbox::{
     CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest,
 };
 use store_core::Store;
-use store_embedded::EmbeddedStore;
 use tokio::net::TcpListener;
+
+use crate::storage::{self, EtcdFlags};
 
 /// How long parts may take to finish when the process stops.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// The most that a cluster's data may take. More is refused with words, before the disk is full and takes other things
-/// down; etcd has the same bound.
-const STORE_BYTES: u64 = 2 << 30;
 
 pub(crate) struct EmbeddedConfig {
     pub(crate) name: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) version: KubernetesVersion,
     pub(crate) nodes: usize,
+    /// Where objects are kept, if not in the data directory.
+    pub(crate) etcd: EtcdFlags,
     /// What the simulated kubelets really run.
     pub(crate) programs: Option<Arc<dyn Programs>>,
 }
@@ -49,14 +46,7 @@ impl Embedded {
     pub(crate) async fn start(config: EmbeddedConfig) -> anyhow::Result<Self> {
         let dir = &config.data_dir;
         create_private_dir(dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
-        let store: Arc<dyn Store> = Arc::new(
-            EmbeddedStore::open(
-                dir.join("store"),
-                store_embedded::Options { max_bytes: Some(STORE_BYTES), ..store_embedded::Options::default() },
-            )
-            .await
-            .context("could not open the store")?,
-        );
+        let store = storage::open(dir, &config.etcd).await?;
         let authority = Authority::load_or_create(&dir.join("pki"), &format!("acp {} authority", config.name))
             .context("could not load the certificate authority")?;
         let authority = Arc::new(authority);
@@ -101,22 +91,6 @@ impl Embedded {
         let tls = renewing_server_config(self.authority.clone(), names, &clients, &[b"h2", b"http/1.1"])
             .context("could not issue a server certificate")?;
         Ok(self.server.serve(listener, Arc::new(tls))?)
-    }
-
-    /// A kubeconfig for the administrator, with a client certificate.
-    pub(crate) fn write_admin_kubeconfig(&self, path: &Path, server: &str) -> anyhow::Result<()> {
-        let subject = Subject::new("kubernetes-admin", [MASTERS]);
-        let credential =
-            self.authority.issue(&Leaf::Client(subject)).context("could not issue a client certificate")?;
-        Kubeconfig {
-            cluster: "acp",
-            user: "kubernetes-admin",
-            server,
-            authority_pem: self.authority.certificate_pem(),
-            credential: &credential,
-        }
-        .write(path)
-        .with_context(|| format!("could not write {}", path.display()))
     }
 
     pub(crate) async fn stop(self) {

@@ -13,12 +13,13 @@ use clap::Args;
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
 use identity::Identity;
 use lib_drain::Drain;
-use lib_tls::{Authority, Kubeconfig, Leaf, Subject, create_private_dir, write_private};
+use lib_tls::{Authority, create_private_dir, write_private};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tunnel_hub::Sessions;
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
+use crate::storage::EtcdFlags;
 use crate::{asked_to_stop, assets, kubeconfig, programs};
 
 const DRAIN: Duration = Duration::from_secs(5);
@@ -47,10 +48,15 @@ pub(crate) struct HubCommand {
     /// Allow importing clusters at loopback addresses, as on a developer's machine.
     #[arg(long)]
     allow_loopback: bool,
+    #[command(flatten)]
+    etcd: EtcdFlags,
 }
 
 impl HubCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        if self.kubeconfig.is_some() && self.etcd.is_set() {
+            bail!("--etcd-servers is for the embedded API server; with --kubeconfig there is none");
+        }
         let listener = listen(self.listen).await?;
         let public = self.public_address.is_some();
         let hub = Hub::start(HubConfig {
@@ -58,6 +64,7 @@ impl HubCommand {
             listener,
             public_address: self.public_address.map(|address| address.to_string()),
             kubeconfig: self.kubeconfig,
+            etcd: self.etcd,
             allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
         })
         .await?;
@@ -77,6 +84,7 @@ pub(crate) struct HubConfig {
     pub(crate) listener: TcpListener,
     pub(crate) public_address: Option<String>,
     pub(crate) kubeconfig: Option<PathBuf>,
+    pub(crate) etcd: EtcdFlags,
     pub(crate) allow_loopback: bool,
 }
 
@@ -139,11 +147,8 @@ impl Hub {
         )
         .await
         .context("could not start the fleet")?;
-        write_admin_kubeconfig(
-            &authority,
-            &dir.join("admin.kubeconfig"),
-            &format!("https://{address}/kubernetes/global"),
-        )?;
+        let url = format!("https://{address}/kubernetes/global");
+        kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
         let fingerprint = authority.fingerprint();
         gateway::Hub {
             identity,
@@ -211,6 +216,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
         data_dir: config.data_dir.join("hub"),
         version: KubernetesVersion::default(),
         nodes: 0,
+        etcd: config.etcd.clone(),
         programs: None,
     })
     .await?;
@@ -247,21 +253,6 @@ async fn foreign(path: &Path) -> anyhow::Result<Ground> {
     }
     fleet::install(&api).await.with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
     Ok(Ground { api, embedded: None })
-}
-
-fn write_admin_kubeconfig(authority: &Authority, path: &Path, server: &str) -> anyhow::Result<()> {
-    let credential = authority
-        .issue(&Leaf::Client(Subject::new("kubernetes-admin", [MASTERS])))
-        .context("could not issue the administrator's certificate")?;
-    Kubeconfig {
-        cluster: "global",
-        user: "kubernetes-admin",
-        server,
-        authority_pem: authority.certificate_pem(),
-        credential: &credential,
-    }
-    .write(path)
-    .with_context(|| format!("could not write {}", path.display()))
 }
 
 /// Where a client on this machine reaches a listener.

@@ -11,6 +11,8 @@ mod embedded;
 mod hub;
 mod kubeconfig;
 mod programs;
+mod snapshot;
+mod storage;
 mod up;
 
 use std::process::ExitCode;

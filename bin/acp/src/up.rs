@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::hub::{Hub, HubConfig};
+use crate::storage::EtcdFlags;
 use crate::{asked_to_stop, programs};
 
 /// How long members may take to join before the hub is announced without them.
@@ -69,6 +70,7 @@ impl Up {
             listener,
             public_address: None,
             kubeconfig: None,
+            etcd: EtcdFlags::default(),
             allow_loopback: true,
         });
         let starting = (1..=self.members).map(|n| self.member(format!("member-{n}")));
@@ -98,6 +100,7 @@ impl Up {
             data_dir: self.data_dir.join("members").join(&name),
             version: self.kubernetes_version,
             nodes: self.nodes,
+            etcd: EtcdFlags::default(),
             programs: Some(programs::agent_program(&server)),
         })
         .await

@@ -86,6 +86,12 @@ pub enum Error {
         /// Where the data is.
         directory: PathBuf,
     },
+    /// What keeps the data has no room. Reads go on; the write may have been the last that was applied.
+    #[error("the store is full: {reason}")]
+    Full {
+        /// What is full, and the way out.
+        reason: &'static str,
+    },
     /// What is stored does not make sense; a person has to restore a backup.
     #[error("the stored data in {} is damaged", path.display())]
     Corrupt {

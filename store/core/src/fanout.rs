@@ -136,6 +136,12 @@ impl Fanout {
         self.lock().compacted
     }
 
+    /// Whether all watches were ended for good.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// How many watchers are live.
     #[must_use]
     pub fn watchers(&self) -> usize {
@@ -157,6 +163,23 @@ impl Fanout {
         let mut state = self.lock();
         state.compacted = state.compacted.max(revision);
         state.forget(revision);
+    }
+
+    /// Goes on at a revision, over changes that this process will never learn.
+    ///
+    /// For a backend that follows another process: watchers are cut off, and learn by [`Error::WatchLagged`] up to where
+    /// they know everything.
+    pub fn skip_to(&self, revision: Revision) {
+        let mut state = self.lock();
+        if revision <= state.revision {
+            return;
+        }
+        for watcher in state.watchers.drain(..) {
+            watcher.shared.lagged.store(true, Ordering::Release);
+        }
+        state.revision = revision;
+        state.forget(revision);
+        self.revision.send_replace(revision);
     }
 
     /// Ends all watches with [`Error::Closed`] and refuses further ones.
@@ -461,6 +484,27 @@ mod tests {
             let lost = watch(&fanout, 6).unwrap().next().await.unwrap();
             assert!(matches!(lost, Err(Error::Compacted { requested: Revision(6), .. })));
         }
+    }
+
+    #[tokio::test]
+    async fn a_gap_cuts_watchers_off_behind_what_they_were_told() {
+        let fanout = fanout(Limits::default());
+        let mut stream = watch(&fanout, 1).unwrap();
+        fanout.publish(change(2, 1), Revision(2));
+        fanout.skip_to(Revision(9));
+        assert_eq!(fanout.revision(), Revision(9));
+        let mut told = Revision(1);
+        let lost = loop {
+            match stream.next().await.unwrap() {
+                Ok(batch) => told = batch.revision,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(lost, Error::WatchLagged { after } if after == told && told < Revision(9)), "{lost}, {told}");
+        assert!(matches!(watch(&fanout, 2).unwrap().next().await.unwrap(), Err(Error::Compacted { .. })));
+        fanout.publish(change(10, 1), Revision(10));
+        let resumed = watch(&fanout, 9).unwrap().next().await.unwrap().unwrap();
+        assert_eq!((resumed.revision, resumed.events.len()), (Revision(10), 1));
     }
 
     #[tokio::test]

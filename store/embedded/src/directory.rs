@@ -21,6 +21,15 @@ pub(crate) struct Directory {
 impl Directory {
     /// Creates the directory if need be, makes it private and takes the lock.
     pub(crate) fn lock(path: &Path) -> Result<Self, Error> {
+        let directory = Self::lock_only(path)?;
+        // SQLite would create it for all to read; its other files take the mode of this one.
+        let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(directory.database());
+        opened.map_err(|source| Error::Unusable { directory: path.to_owned(), source: source.into() })?;
+        Ok(directory)
+    }
+
+    /// As [`Self::lock`], without a file for the data.
+    pub(crate) fn lock_only(path: &Path) -> Result<Self, Error> {
         let unusable = |source: io::Error| Error::Unusable { directory: path.to_owned(), source: source.into() };
         prepare(path).map_err(unusable)?;
         let mut lock = OpenOptions::new()
@@ -38,16 +47,27 @@ impl Directory {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        sign(&mut lock).map_err(unusable)?;
-        let directory = Self { path: path.to_owned(), _lock: lock };
-        // SQLite would create it for all to read; its other files take the mode of this one.
-        OpenOptions::new().append(true).create(true).mode(0o600).open(directory.database()).map_err(unusable)?;
-        Ok(directory)
+        match sign(&mut lock) {
+            // A full disk has no room for courtesies.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+            signed => signed.map_err(unusable)?,
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
     /// The file that holds the data.
     pub(crate) fn database(&self) -> PathBuf {
-        self.path.join("store.db")
+        Self::database_in(&self.path)
+    }
+
+    /// The file that keeps room free.
+    pub(crate) fn reserve(&self) -> PathBuf {
+        self.path.join("reserve")
+    }
+
+    /// As [`Self::database`], of a directory that may be somebody else's.
+    pub(crate) fn database_in(path: &Path) -> PathBuf {
+        path.join("store.db")
     }
 }
 

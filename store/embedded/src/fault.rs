@@ -21,6 +21,10 @@ impl Site {
         Error::OverQuota { directory: self.directory.clone(), limit }
     }
 
+    pub(crate) fn disk_full(&self) -> Error {
+        Error::DiskFull { directory: self.directory.clone() }
+    }
+
     pub(crate) fn corrupt(&self, found: &'static str) -> Error {
         Error::Corrupt { path: self.file.clone(), source: found.into() }
     }
@@ -28,7 +32,7 @@ impl Site {
     /// Says what a failed statement means.
     pub(crate) fn told(&self, doing: &'static str) -> impl FnOnce(rusqlite::Error) -> Error {
         move |error| match error.sqlite_error_code() {
-            Some(ErrorCode::DiskFull) => Error::DiskFull { directory: self.directory.clone() },
+            Some(ErrorCode::DiskFull) => self.disk_full(),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 Error::Corrupt { path: self.file.clone(), source: error.into() }
             }

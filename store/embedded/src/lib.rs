@@ -15,18 +15,22 @@
 //! - The process may be killed at any moment; what was acknowledged is there at the next start.
 //! - One process uses a directory at a time; a second one is told who holds it.
 //! - When the disk or the quota is full, writes fail with [`Error::DiskFull`] or [`Error::OverQuota`] and everything else
-//!   goes on. With a quota ([`Options::max_bytes`]), deleting and compacting go on as well, so that there is a way out.
+//!   goes on, deleting and compacting too: room on the disk is kept for them ([`Options::reserve_bytes`]). A store can be
+//!   opened on a full disk.
+//! - History takes no more than [`Retention`] says, and its room is used again, however much is being written.
 //!
 //! # Caveats
 //!
 //! The file never shrinks; space is used again after compaction. Network file systems are not supported: neither their
 //! locks nor shared memory can be relied on.
 
+mod backup;
 mod directory;
 mod fault;
 mod options;
 mod query;
 mod read;
+mod reserve;
 mod retention;
 mod schema;
 mod snapshot;
@@ -45,13 +49,16 @@ use store_core::{
 };
 use tokio::task::JoinSet;
 
+pub use backup::{BackupError, Contents, restore_snapshot, save_snapshot};
 pub use options::{Options, Retention};
 
 use crate::{
     directory::Directory,
     fault::Site,
     read::{ReaderHistory, Readers},
-    writer::Writer,
+    reserve::Reserve,
+    retention::Growth,
+    writer::{Disk, Writer},
 };
 
 /// A store in a data directory.
@@ -82,20 +89,31 @@ impl EmbeddedStore {
                 let directory = Directory::lock(&path)?;
                 let file = directory.database();
                 let site = Site::new(&file);
-                let (connection, position) = schema::open_writer(&file, &site)?;
+                let mut reserve = Reserve::found(directory.reserve(), options.reserve_bytes);
+                let (connection, position) = match schema::open_writer(&file, &site) {
+                    // SQLite tells a disk too full for its shared memory like one that fails.
+                    Err(Error::DiskFull { .. } | Error::Backend { .. }) if reserve.release() => {
+                        schema::open_writer(&file, &site)?
+                    }
+                    Err(Error::Backend { .. }) if reserve::is_exhausted(&file) => return Err(site.disk_full()),
+                    opened => opened?,
+                };
+                reserve.make();
                 let fanout = Arc::new(Fanout::new(options.limits, position.revision, position.compacted));
-                let writer = Writer::start(directory, connection, position, Arc::clone(&fanout), &options)?;
+                let disk = Disk { directory, connection, reserve };
+                let growth = Arc::new(Growth::new(options.retention));
+                let writer = Writer::start(disk, position, Arc::clone(&growth), Arc::clone(&fanout), &options)?;
                 let readers = Readers::new(file, site, Arc::clone(&fanout), options.readers);
-                Ok((fanout, writer, readers))
+                Ok((fanout, writer, growth, readers))
             }
         });
-        let (fanout, writer, readers) = opening
+        let (fanout, writer, growth, readers) = opening
             .await
             .map_err(|source| Error::Backend { doing: "open the data directory", source: source.into() })??;
         let writer = Arc::new(writer);
         let mut tasks = JoinSet::new();
         if let Some(retention) = options.retention {
-            tasks.spawn(retention::keep(retention, Arc::downgrade(&writer), Arc::clone(&fanout)));
+            tasks.spawn(retention::keep(retention, Arc::downgrade(&writer), growth, Arc::clone(&fanout)));
         }
         Ok(Self { directory: path, fanout, readers: Arc::new(readers), writer, tasks: Mutex::new(tasks) })
     }

@@ -19,6 +19,8 @@ use crate::fault::Site;
 const APPLICATION_ID: i32 = 0x4143_5073;
 const VERSION: i32 = 1;
 const POSITION_BITS: u32 = 12;
+/// Beyond it a change has no id.
+pub(crate) const LAST_REVISION: u64 = (1 << (63 - POSITION_BITS)) - 1;
 
 const TABLES: &str = "
     CREATE TABLE history (
@@ -120,7 +122,7 @@ fn set_up(connection: &mut Connection, fresh: bool) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn check_format(connection: &Connection, file: &Path, site: &Site) -> Result<(), Error> {
+pub(crate) fn check_format(connection: &Connection, file: &Path, site: &Site) -> Result<(), Error> {
     let pragma = |name: &str| {
         let value = connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
         value.map_err(site.told("read the store's format"))

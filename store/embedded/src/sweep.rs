@@ -7,29 +7,43 @@ use rusqlite::Connection;
 
 use crate::schema::{ChangeId, Position};
 
-/// How much one step may do: little enough that a write hardly notices waiting for it.
-const STEP_CHANGES: usize = 128;
-const STEP_BYTES: i64 = 1 << 20;
+/// How much one step may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stride {
+    pub(crate) changes: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Stride {
+    /// Little enough that a write hardly notices waiting for it.
+    pub(crate) const SHORT: Self = Self { changes: 128, bytes: 1 << 20 };
+
+    /// Twice what was written since the last step: so a sweep ends, however much is being written.
+    pub(crate) fn keeping_up_with(written: Self) -> Self {
+        let Self { changes, bytes } = Self::SHORT;
+        Self { changes: changes.max(2 * written.changes), bytes: bytes.max(2 * written.bytes) }
+    }
+}
 
 pub(crate) fn is_due(position: &Position) -> bool {
     position.swept < ChangeId::last(position.compacted)
 }
 
 /// Sweeps on inside an open transaction. Returns up to where.
-pub(crate) fn step(connection: &Connection, position: &Position) -> rusqlite::Result<ChangeId> {
+pub(crate) fn step(connection: &Connection, position: &Position, stride: Stride) -> rusqlite::Result<ChangeId> {
     let end = ChangeId::last(position.compacted);
     let mut select = connection.prepare_cached(
         "SELECT id, prev, value IS NULL, coalesce((SELECT length(p.value) FROM history p WHERE p.id = h.prev), 0)
          FROM history h WHERE id > ?1 AND id <= ?2 ORDER BY id",
     )?;
     let mut rows = select.query((position.swept.0, end.0))?;
-    let (mut changes, mut bytes) = (Vec::new(), 0);
+    let (mut changes, mut bytes) = (Vec::new(), 0usize);
     let mut swept = end;
     while let Some(row) = rows.next()? {
         let (id, prev, deleted) = (row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, bool>(2)?);
         changes.push((id, prev, deleted));
-        bytes += row.get::<_, i64>(3)?;
-        if changes.len() == STEP_CHANGES || bytes >= STEP_BYTES {
+        bytes += row.get::<_, i64>(3)? as usize;
+        if changes.len() >= stride.changes || bytes >= stride.bytes {
             swept = ChangeId(id);
             break;
         }
@@ -84,13 +98,13 @@ mod tests {
         position.compacted = position.revision;
         let mut steps = 0;
         while is_due(&position) {
-            let swept = step(&connection, &position).unwrap();
+            let swept = step(&connection, &position, Stride::SHORT).unwrap();
             assert!(swept > position.swept, "every step gets on");
             position.swept = swept;
             steps += 1;
         }
         let changes = keys * writes + keys - live;
-        assert!(steps >= changes / STEP_CHANGES, "{steps} steps for {changes} changes are too big");
+        assert!(steps >= changes / Stride::SHORT.changes, "{steps} steps for {changes} changes are too big");
         assert_eq!(count(&connection, "keys"), live as i64);
         assert_eq!(count(&connection, "history"), live as i64);
         let last = transact::apply(&connection, &Txn::default().then(Op::put("/0", "")), position.revision).unwrap();
@@ -104,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_revision_with_more_changes_than_a_step_is_swept() {
-        check(STEP_CHANGES * 3, 2, STEP_CHANGES * 2, 10);
+        check(Stride::SHORT.changes * 3, 2, Stride::SHORT.changes * 2, 10);
     }
 
     #[test]

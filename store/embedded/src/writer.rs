@@ -4,7 +4,7 @@
 //! disk, and a single one does not wait for company. When a group fails, each of its transactions is tried alone, so
 //! that one that does not fit on the disk fails alone.
 //!
-//! Between groups it sweeps up after compaction, in small steps.
+//! Between groups it sweeps up after compaction, in small steps: more the more is being written, so that it gets on.
 
 use std::{
     sync::{
@@ -22,8 +22,10 @@ use crate::{
     Options,
     directory::Directory,
     fault::Site,
+    reserve::Reserve,
+    retention::Growth,
     schema::{self, Position},
-    sweep,
+    sweep::{self, Stride},
     transact::{self, Applied},
 };
 
@@ -33,8 +35,20 @@ const QUEUE_KIB: u32 = 64 << 10;
 /// How much is committed at once.
 const GROUP: usize = 256;
 const GROUP_KIB: u32 = 8 << 10;
-/// While transactions keep waiting, a step of sweeping comes after so many groups.
+/// While transactions keep waiting, a step of sweeping comes after so many groups, or so many changes.
 const GROUPS_BETWEEN_SWEEPS: u32 = 16;
+const CHANGES_BETWEEN_SWEEPS: usize = 128;
+/// What a change takes in the history beside its key and value.
+const ROW_BYTES: usize = 32;
+/// Free pages that let the data take one more group without growing, while the reserve is out.
+const FREE_BYTES: u64 = 2 * ((GROUP_KIB as u64) << 10);
+
+/// What the writing thread owns.
+pub(crate) struct Disk {
+    pub(crate) directory: Directory,
+    pub(crate) connection: Connection,
+    pub(crate) reserve: Reserve,
+}
 
 /// A handle to the writing thread. The thread ends when the handle is closed or dropped.
 #[derive(Debug)]
@@ -56,13 +70,14 @@ type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 impl Writer {
     pub(crate) fn start(
-        directory: Directory,
-        connection: Connection,
+        disk: Disk,
         position: Position,
+        growth: Arc<Growth>,
         fanout: Arc<Fanout>,
         options: &Options,
     ) -> Result<Self, Error> {
         let (commands, queue) = mpsc::channel(QUEUE);
+        let Disk { directory, connection, reserve } = disk;
         let site = Site::new(&directory.database());
         let thread = Thread {
             queue,
@@ -71,7 +86,10 @@ impl Writer {
             site,
             max_bytes: options.max_bytes,
             fanout: CloseOnDrop(fanout),
+            reserve,
+            growth,
             groups_since_sweep: 0,
+            unswept: Stride { changes: 0, bytes: 0 },
             _directory: directory,
         };
         let thread = std::thread::Builder::new()
@@ -150,7 +168,11 @@ struct Thread {
     site: Site,
     max_bytes: Option<u64>,
     fanout: CloseOnDrop,
+    reserve: Reserve,
+    growth: Arc<Growth>,
     groups_since_sweep: u32,
+    /// What was written since the last step of sweeping.
+    unswept: Stride,
     _directory: Directory,
 }
 
@@ -164,12 +186,15 @@ impl Thread {
     fn run(mut self) {
         while let Some(first) = self.next_command() {
             let (group, last) = self.gather(first);
+            // Not between attempts: one that was given the room would lose it again.
+            self.reserve.recover();
             self.commit_group(group);
             if last {
                 break;
             }
             self.groups_since_sweep += 1;
-            if self.groups_since_sweep >= GROUPS_BETWEEN_SWEEPS {
+            let much = self.unswept.changes >= CHANGES_BETWEEN_SWEEPS;
+            if much || self.groups_since_sweep >= GROUPS_BETWEEN_SWEEPS {
                 self.sweep();
             }
         }
@@ -208,6 +233,12 @@ impl Thread {
         match self.attempt(&group) {
             Ok(prepared) => answer_all(group, prepared),
             Err(error) => match <[Command; 1]>::try_from(group) {
+                // What makes room may use the room that is kept for it.
+                Ok([command])
+                    if matches!(error, Error::DiskFull { .. }) && !command.may_grow() && self.reserve.release() =>
+                {
+                    self.commit_group(vec![command]);
+                }
                 Ok([command]) => command.fail(error),
                 Err(group) => group.into_iter().for_each(|command| self.commit_group(vec![command])),
             },
@@ -217,18 +248,16 @@ impl Thread {
     /// Applies and commits a group, and tells the watchers. On an error nothing has happened.
     fn attempt(&mut self, group: &[Command]) -> Result<Vec<Prepared>, Error> {
         let mut position = self.position;
-        let begun = self.begin().and_then(|()| self.exceeded_quota());
-        let exceeded = begun.map_err(|error| self.roll_back(error, "begin to write"))?;
+        let begun = self.begin().and_then(|()| self.bound());
+        let bound = begun.map_err(|error| self.roll_back(error, "begin to write"))?;
         let mut prepared = Vec::with_capacity(group.len());
         let mut events = Vec::new();
         for command in group {
             prepared.push(match command {
-                Command::Txn { txn, .. }
-                    if let Some(limit) = exceeded
-                        && may_grow(txn) =>
-                {
-                    Prepared::Txn(Err(self.site.over_quota(limit)))
-                }
+                Command::Txn { txn, .. } if bound != Bound::None && may_grow(txn) => Prepared::Txn(Err(match bound {
+                    Bound::Quota(limit) => self.site.over_quota(limit),
+                    Bound::Disk | Bound::None => self.site.disk_full(),
+                })),
                 Command::Txn { txn, .. } => {
                     let applied = transact::apply(&self.connection, txn, position.revision);
                     let applied = applied.map_err(|error| self.roll_back(error, "apply a transaction"))?;
@@ -272,6 +301,9 @@ impl Thread {
     fn tell(&mut self, position: Position, events: Vec<Arc<Event>>) {
         let before = std::mem::replace(&mut self.position, position);
         if position.revision > before.revision {
+            let bytes = events.iter().map(|event| event.kv.key.len() + event.kv.value.len()).sum::<usize>();
+            self.unswept = Stride { changes: self.unswept.changes + events.len(), bytes: self.unswept.bytes + bytes };
+            self.growth.add((bytes + events.len() * ROW_BYTES) as u64);
             self.fanout.0.publish(events, position.revision);
         }
         if position.compacted > before.compacted {
@@ -279,24 +311,33 @@ impl Thread {
         }
     }
 
-    /// The quota, if there is one and it is exceeded.
-    fn exceeded_quota(&self) -> rusqlite::Result<Option<u64>> {
-        let Some(max_bytes) = self.max_bytes else { return Ok(None) };
+    /// What keeps the data from growing now.
+    fn bound(&self) -> rusqlite::Result<Bound> {
+        if self.max_bytes.is_none() && !self.reserve.is_out() {
+            return Ok(Bound::None);
+        }
         let mut statement = self.connection.prepare_cached(
-            "SELECT (page_count - freelist_count) * page_size
+            "SELECT (page_count - freelist_count) * page_size, freelist_count * page_size
              FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()",
         )?;
-        let used = statement.query_row((), |row| row.get::<_, i64>(0))?;
-        Ok((used as u64 > max_bytes).then_some(max_bytes))
+        let (used, free) =
+            statement.query_row((), |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?;
+        Ok(match self.max_bytes {
+            Some(limit) if used > limit => Bound::Quota(limit),
+            _ if self.reserve.is_out() && free < FREE_BYTES => Bound::Disk,
+            _ => Bound::None,
+        })
     }
 
     /// Makes a step of sweeping; false when there was nothing to do or it failed.
     fn sweep(&mut self) -> bool {
         self.groups_since_sweep = 0;
+        let written = std::mem::replace(&mut self.unswept, Stride { changes: 0, bytes: 0 });
         if !sweep::is_due(&self.position) {
             return false;
         }
-        let swept = self.begin().and_then(|()| sweep::step(&self.connection, &self.position));
+        let stride = Stride::keeping_up_with(written);
+        let swept = self.begin().and_then(|()| sweep::step(&self.connection, &self.position, stride));
         let swept = swept.and_then(|swept| {
             let position = Position { swept, ..self.position };
             self.commit(position).map(|()| position)
@@ -308,6 +349,9 @@ impl Thread {
             }
             Err(error) => {
                 let error = self.roll_back(error, "remove compacted history");
+                if matches!(error, Error::DiskFull { .. }) && self.reserve.release() {
+                    return true;
+                }
                 tracing::warn!(%error, "compacted history takes up space for longer");
                 false
             }
@@ -315,7 +359,21 @@ impl Thread {
     }
 }
 
+/// What keeps the data from growing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bound {
+    None,
+    Quota(u64),
+    /// The disk was full, and what was kept for that is in use.
+    Disk,
+}
+
 impl Command {
+    /// Whether the data may take more room after it.
+    fn may_grow(&self) -> bool {
+        matches!(self, Self::Txn { txn, .. } if may_grow(txn))
+    }
+
     // Whoever asked may have stopped waiting; then nobody hears the answer.
     fn fail(self, error: Error) {
         match self {

@@ -243,7 +243,7 @@ async fn a_full_quota_fails_writes_and_leaves_a_way_out() {
 #[tokio::test]
 async fn history_is_compacted_by_itself() {
     let home = tempfile::tempdir().unwrap();
-    let retention = Retention { age: Duration::from_millis(20), revisions: 1000 };
+    let retention = Retention { age: Duration::from_millis(20), revisions: 1000, ..Retention::default() };
     let options = Options { retention: Some(retention), ..Options::default() };
     let store = EmbeddedStore::open(home.path(), options).await.unwrap();
     let mut last = Revision(0);

@@ -27,6 +27,7 @@ const ORDER: &[&str] = &[
     "store-core",
     "store-memory",
     "store-embedded",
+    "store-etcd",
     "apiserver-model",
     "apiserver-cel",
     "apiserver-protobuf",
@@ -62,7 +63,7 @@ const STRANGERS: &[&[&str]] = &[
     &["identity", "fleet"],
     &["gateway", "agent", "ac"],
     &["tunnel-hub", "tunnel-agent"],
-    &["store-memory", "store-embedded"],
+    &["store-memory", "store-embedded", "store-etcd"],
 ];
 
 /// Crates that only some may use.
@@ -70,10 +71,11 @@ const RESERVED: &[Reserved] = &[
     // Everything else goes through the API. The server hands the store on to the registry and does nothing with it.
     Reserved {
         used: "store-core",
-        by: &["store-memory", "store-embedded", "apiserver-registry", "apiserver-server", "acp"],
+        by: &["store-memory", "store-embedded", "store-etcd", "apiserver-registry", "apiserver-server", "acp"],
     },
     Reserved { used: "store-memory", by: &["acp", "harness", "bench"] },
     Reserved { used: "store-embedded", by: &["acp", "bench"] },
+    Reserved { used: "store-etcd", by: &["acp"] },
     // A controller cannot tell an API server in its own process from one behind HTTPS, so it cannot name one.
     Reserved { used: "apiserver-registry", by: &["apiserver-admission", "apiserver-endpoints", "apiserver-server"] },
     Reserved { used: "apiserver-server", by: &["acp", "harness", "bench"] },

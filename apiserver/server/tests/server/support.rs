@@ -13,7 +13,11 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 pub(crate) async fn start(config: Config) -> Running {
-    let store = Arc::new(store_memory::MemoryStore::new(store_memory::Options::default()));
+    start_on(Arc::new(store_memory::MemoryStore::new(store_memory::Options::default())), config).await
+}
+
+/// A server on a store that others write to as well.
+pub(crate) async fn start_on(store: Arc<dyn store_core::Store>, config: Config) -> Running {
     ApiServer::new(store, config).start().await.expect("a fresh server starts")
 }
 

@@ -17,10 +17,10 @@ use crate::{
 
 const KEYS: [&str; 8] = ["/a", "/a/", "/a/x", "/a/x/1", "/a/y", "/a0", "/b/x", "/c"];
 
-/// Runs random histories against a backend.
-pub fn agrees_with_the_model<F: Future<Output = Fixture>>(fixture: impl Fn() -> F) {
+/// Runs so many random histories against a backend.
+pub fn agrees_with_the_model<F: Future<Output = Fixture>>(histories: u32, fixture: impl Fn() -> F) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let config = Config { cases: 64, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
+    let config = Config { cases: histories, failure_persistence: None, max_shrink_iters: 500, ..Config::default() };
     let steps = prop::collection::vec(step(), 1..60);
     let outcome = TestRunner::new(config).run(&steps, |steps| {
         runtime.block_on(async {

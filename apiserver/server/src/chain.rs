@@ -8,24 +8,23 @@ use std::time::{Duration, Instant};
 use api_meta::{Details, Status};
 use apiserver_access::{Attributes, Authenticator, Authorizer, Decision, User};
 use apiserver_endpoints::{Body, BoxError, Endpoints, Info, Target, body, status_response};
+use apiserver_flowcontrol::FlowControl;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, CONNECTION, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Version};
 use lib_tls::PeerIdentity;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::documents::Documents;
 use crate::health::Health;
 use crate::impersonation;
 use crate::metrics::Metrics;
+use crate::seats;
 
-/// How many requests run at once; watches and other streams are not counted (upstream: `MaxRequestsInFlight`).
-const IN_FLIGHT: usize = 400;
 /// How long a request that is no stream may take (upstream: `RequestTimeout`).
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The server behind its sockets.
 pub(crate) struct Handler {
@@ -35,7 +34,7 @@ pub(crate) struct Handler {
     pub(crate) documents: Documents,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
-    in_flight: Arc<Semaphore>,
+    pub(crate) flow_control: FlowControl,
     /// Requests that are not answered yet, so that stopping can wait for them.
     pub(crate) under_way: TaskTracker,
 }
@@ -55,6 +54,8 @@ impl Handler {
         authorizer: Arc<dyn Authorizer>,
         documents: Documents,
         health: Arc<Health>,
+        flow_control: FlowControl,
+        metrics: Metrics,
     ) -> Self {
         Self {
             endpoints,
@@ -62,8 +63,8 @@ impl Handler {
             authorizer,
             documents,
             health,
-            metrics: Metrics::default(),
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            metrics,
+            flow_control,
             under_way: TaskTracker::new(),
         }
     }
@@ -101,22 +102,16 @@ impl Handler {
         if self.endpoints.stopping.is_cancelled() && !is_probe {
             return Ok(stopping(request.headers(), request.version()));
         }
-        // A server that is busy is not ill.
-        if info.is_long_running() || is_probe {
+        if info.is_long_running() {
             return self.filter(info, request).await;
         }
-        let _slot = self
-            .in_flight
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Status::too_many_requests("Too many requests, please try again later.", 1))?;
         match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0)),
         }
     }
 
-    /// Authenticate, impersonate, authorise, run.
+    /// Authenticate, impersonate, wait for seats, authorise, run.
     async fn filter(self: Arc<Self>, info: Info, mut request: Request<Body>) -> Result<Response<Body>, Status> {
         let inside = request.extensions().get::<InProcess>().map(|i| i.0.clone());
         let user = match inside {
@@ -132,12 +127,27 @@ impl Handler {
             Err(text) => return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, text)),
         };
         impersonation::strip(request.headers_mut());
-        self.authorize(&user, &info)?;
+        match self.seats(&user, &info).await {
+            Ok(seats) => {
+                let headers = accepted(request.headers());
+                seats.serve(&self, &info, &headers, self.clone().serve(&user, &info, request)).await
+            }
+            Err(refused) => Ok(seats::refuse(&refused)),
+        }
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        user: &User,
+        info: &Info,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        self.authorize(user, info)?;
         if let Target::Resource { .. } = &info.target {
             let endpoints = self.endpoints.clone();
-            return endpoints.handle(&user, &info, request).await;
+            return endpoints.handle(user, info, request).await;
         }
-        if let Some(answer) = self.health.answer(&info).await {
+        if let Some(answer) = self.health.answer(info).await {
             return Ok(answer);
         }
         match &*info.path {
@@ -145,7 +155,7 @@ impl Handler {
             "/metrics/slis" => return Ok(self.health.metrics().await),
             _ => {}
         }
-        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers(), &self.health)
+        self.documents.answer(&self.endpoints.registry, request.method(), info, request.headers(), &self.health)
     }
 
     fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {

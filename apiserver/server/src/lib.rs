@@ -16,6 +16,7 @@ mod health;
 mod impersonation;
 mod metrics;
 mod openapi;
+mod seats;
 mod serve;
 mod version;
 
@@ -26,6 +27,7 @@ use std::time::{Duration, Instant};
 use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
 use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
+use apiserver_flowcontrol::FlowControl;
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::{Revision, Store};
@@ -33,6 +35,7 @@ use store_core::{Revision, Store};
 use crate::chain::Handler;
 use crate::documents::Documents;
 use crate::health::Health;
+use crate::metrics::Metrics;
 
 pub use crate::chain::Service;
 pub use crate::version::{KubernetesVersion, UnsupportedVersion};
@@ -64,6 +67,9 @@ pub struct Config {
     pub authenticators: Vec<Arc<dyn Authenticator>>,
     /// How long events stay after the last write to them.
     pub event_lifetime: Duration,
+    /// How many requests that read, and that write, run at once. Priority levels share the sum.
+    pub max_requests_in_flight: u32,
+    pub max_mutating_requests_in_flight: u32,
 }
 
 impl Default for Config {
@@ -76,6 +82,8 @@ impl Default for Config {
             kubelets: None,
             authenticators: Vec::new(),
             event_lifetime: Duration::from_secs(3600),
+            max_requests_in_flight: 400,
+            max_mutating_requests_in_flight: 200,
         }
     }
 }
@@ -137,6 +145,7 @@ impl ApiServer {
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;
+        bootstrap::ensure_flow_control(&endpoints).await.map_err(Error::Bootstrap)?;
         if born_now {
             // Nobody watched the birth. As with upstream, whose servers know changes from their start on, revisions from
             // before a cluster had its first objects are too old.
@@ -145,13 +154,17 @@ impl ApiServer {
         let follow = custom.start().await.map_err(Error::Bootstrap)?;
         drain.spawn(follow(drain.token().clone()));
         if let Some(events) = registry.catalog().find("", "v1", "events") {
-            let expiry = Expiry::new(registry, events, config.event_lifetime);
+            let expiry = Expiry::new(registry.clone(), events, config.event_lifetime);
             drain.spawn(expire::run(expiry, config.event_lifetime, drain.token().clone()));
         }
         let health = Arc::new(Health::new(endpoints.registry.mirror().store().clone()));
         let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
         let authenticator = serve::Chain::new(config.authenticators, accounts);
-        let handler = Handler::new(endpoints, Arc::new(authenticator), rbac, documents, health.clone());
+        let mut metrics = Metrics::default();
+        let seats = u64::from(config.max_requests_in_flight) + u64::from(config.max_mutating_requests_in_flight);
+        let flow_control = FlowControl::new(seats::configuration(&registry), seats, &mut metrics.registry);
+        let authenticator = Arc::new(authenticator);
+        let handler = Handler::new(endpoints, authenticator, rbac, documents, health.clone(), flow_control, metrics);
         health.set_ready();
         Ok(Running { handler: Arc::new(handler), drain, doors })
     }

@@ -32,6 +32,7 @@ const ORDER: &[&str] = &[
     "apiserver-crd",
     "apiserver-builtin",
     "apiserver-access",
+    "apiserver-flowcontrol",
     "apiserver-discovery",
     "apiserver-registry",
     "apiserver-endpoints",

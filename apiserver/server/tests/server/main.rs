@@ -1,6 +1,7 @@
 //! A whole server, by its requests and answers.
 
 mod expiry;
+mod fairness;
 mod hostile_bodies;
 mod kubelet;
 mod pages;

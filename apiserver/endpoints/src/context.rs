@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api_meta::{GroupKind, Object, Status};
 use apiserver_access::{Authorizer, ResourceAttributes, User};
+use apiserver_audit::Record;
 use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
 use async_trait::async_trait;
@@ -49,6 +50,8 @@ pub(crate) struct Call<'a> {
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) user: &'a User,
+    /// What audit wants to know, when it does.
+    pub(crate) record: Option<&'a Record>,
     warnings: Mutex<Vec<String>>,
 }
 
@@ -118,6 +121,7 @@ impl Endpoints {
             query: &info.query,
             headers: &parts.headers,
             user,
+            record: parts.extensions.get::<Record>(),
             warnings: Mutex::default(),
         };
         call.warn(served.resource.strategy.deprecation_warning().map(str::to_owned));

@@ -1,8 +1,8 @@
 //! DELETE of one object or of a collection.
 
-use api_meta::{Object, Status};
+use api_meta::{Object, Status, Value};
 use apiserver_model::Verb;
-use apiserver_registry::{Deleted, ListOptions, Listed, VersionMatch};
+use apiserver_registry::{DeleteOptions, Deleted, ListOptions, Listed, VersionMatch};
 use http::{Response, StatusCode};
 
 use crate::admission::Write;
@@ -11,9 +11,20 @@ use crate::context::Call;
 use crate::options::{Selection, delete_options};
 use crate::{negotiate, respond};
 
+async fn options(call: &Call<'_>, body: Body) -> Result<DeleteOptions, Status> {
+    let bytes = body::read(body).await?;
+    let options = delete_options(call.headers, call.query, &bytes)?;
+    if let Some(record) = call.record
+        && let Ok(written) = serde_json::from_slice::<Value>(&bytes)
+    {
+        record.request_patch(|| written);
+    }
+    Ok(options)
+}
+
 pub(crate) async fn delete(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let options = delete_options(call.headers, call.query, &body::read(body).await?)?;
+    let options = options(call, body).await?;
     let current = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
     admit(call, &current.object).await?;
     match call.registry().delete(call.served, current, &options).await? {
@@ -58,7 +69,7 @@ async fn admit(call: &Call<'_>, object: &Object) -> Result<(), Status> {
 
 pub(crate) async fn delete_collection(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let options = delete_options(call.headers, call.query, &body::read(body).await?)?;
+    let options = options(call, body).await?;
     let selection = Selection::parse(call.served, call.query)?;
     let list = ListOptions {
         labels: selection.labels,

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use api_meta::{Details, Status};
 use apiserver_access::{Attributes, Authenticator, Authorizer, Decision, User};
+use apiserver_audit::Auditor;
 use apiserver_endpoints::{Body, BoxError, Endpoints, Info, Target, body, status_response};
 use apiserver_flowcontrol::FlowControl;
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use crate::health::Health;
 use crate::impersonation;
 use crate::metrics::Metrics;
 use crate::seats;
+use crate::trail::{Completion, Trail};
 
 /// How long a request that is no stream may take (upstream: `RequestTimeout`).
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,6 +37,7 @@ pub(crate) struct Handler {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
     pub(crate) flow_control: FlowControl,
+    pub(crate) auditor: Option<Auditor>,
     /// Requests that are not answered yet, so that stopping can wait for them.
     pub(crate) under_way: TaskTracker,
 }
@@ -48,27 +51,6 @@ pub(crate) struct InProcess(pub(crate) User);
 pub(crate) struct Peer(pub(crate) Arc<PeerIdentity>);
 
 impl Handler {
-    pub(crate) fn new(
-        endpoints: Endpoints,
-        authenticator: Arc<dyn Authenticator>,
-        authorizer: Arc<dyn Authorizer>,
-        documents: Documents,
-        health: Arc<Health>,
-        flow_control: FlowControl,
-        metrics: Metrics,
-    ) -> Self {
-        Self {
-            endpoints,
-            authenticator,
-            authorizer,
-            documents,
-            health,
-            metrics,
-            flow_control,
-            under_way: TaskTracker::new(),
-        }
-    }
-
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         // Held before the look at the signal: whoever is not counted sees it.
@@ -82,55 +64,81 @@ impl Handler {
         };
         let handler = self.clone();
         let headers = accepted(request.headers());
-        let run: BoxFuture<'static, _> = async move { handler.bounded(info, request).await }.boxed();
+        let trail = Trail::begin(request.headers());
+        let completion = Completion::of(trail.clone());
+        let (long_running, on_trail) = (info.is_long_running(), trail.clone());
+        let run: BoxFuture<'static, _> = async move { handler.bounded(info, request, on_trail).await }.boxed();
         let response = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(status)) => status_response(&status, &headers),
             Err(_) => {
+                trail.panicked().await;
                 let status = Status::internal("the request could not be served; the server's log says why");
                 status_response(&status, &headers)
             }
         };
+        let response = completion.finish(long_running, response).await;
         // Names nobody serves must not grow the metrics without bound.
         let resource = if response.status() == StatusCode::NOT_FOUND { String::new() } else { resource };
         self.metrics.observe(&verb, &resource, response.status(), started.elapsed());
         response
     }
 
-    async fn bounded(self: Arc<Self>, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn bounded(
+        self: Arc<Self>,
+        info: Info,
+        request: Request<Body>,
+        trail: Trail,
+    ) -> Result<Response<Body>, Status> {
         let is_probe = Health::is_probe(&info.path);
         if self.endpoints.stopping.is_cancelled() && !is_probe {
             return Ok(stopping(request.headers(), request.version()));
         }
         if info.is_long_running() {
-            return self.filter(info, request).await;
+            return self.filter(info, request, trail).await;
         }
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request, trail)).await {
             Ok(answer) => answer,
             Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0)),
         }
     }
 
-    /// Authenticate, impersonate, wait for seats, authorise, run.
-    async fn filter(self: Arc<Self>, info: Info, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+    /// Authenticate, begin the record, impersonate, wait for seats, authorise, run.
+    async fn filter(
+        self: Arc<Self>,
+        info: Info,
+        mut request: Request<Body>,
+        trail: Trail,
+    ) -> Result<Response<Body>, Status> {
         let inside = request.extensions().get::<InProcess>().map(|i| i.0.clone());
         let user = match inside {
             Some(user) => user,
             None => {
                 let peer = request.extensions().get::<Peer>().map(|p| p.0.clone());
-                authenticate(self.authenticator.clone(), request.headers().clone(), peer).await?
+                match authenticate(self.authenticator.clone(), request.headers().clone(), peer).await {
+                    Ok(user) => user,
+                    Err(refused) => {
+                        trail.unauthenticated(self.auditor.as_ref(), &mut request, &info).await;
+                        return Err(refused);
+                    }
+                }
             }
         };
+        trail.received(self.auditor.as_ref(), &mut request, &info, &user).await?;
         let user = match impersonation::requested(request.headers(), &info.path) {
             Ok(None) => user,
-            Ok(Some(wanted)) => impersonation::assume(&*self.authorizer, &user, wanted)?,
+            Ok(Some(wanted)) => {
+                let assumed = impersonation::assume(&*self.authorizer, &user, wanted)?;
+                trail.impersonated(&assumed);
+                assumed
+            }
             Err(text) => return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, text)),
         };
         impersonation::strip(request.headers_mut());
         match self.seats(&user, &info).await {
             Ok(seats) => {
                 let headers = accepted(request.headers());
-                seats.serve(&self, &info, &headers, self.clone().serve(&user, &info, request)).await
+                seats.serve(&self, &info, &headers, self.clone().serve(&user, &info, request, &trail)).await
             }
             Err(refused) => Ok(seats::refuse(&refused)),
         }
@@ -141,8 +149,9 @@ impl Handler {
         user: &User,
         info: &Info,
         request: Request<Body>,
+        trail: &Trail,
     ) -> Result<Response<Body>, Status> {
-        self.authorize(user, info)?;
+        self.authorize(user, info, trail)?;
         if let Target::Resource { .. } = &info.target {
             let endpoints = self.endpoints.clone();
             return endpoints.handle(user, info, request).await;
@@ -158,7 +167,7 @@ impl Handler {
         self.documents.answer(&self.endpoints.registry, request.method(), info, request.headers(), &self.health)
     }
 
-    fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {
+    fn authorize(&self, user: &User, info: &Info, trail: &Trail) -> Result<(), Status> {
         let attributes = Attributes {
             user: user.clone(),
             verb: info.verb.clone(),
@@ -166,6 +175,7 @@ impl Handler {
             path: info.path.clone(),
         };
         let decision = self.authorizer.authorize(&attributes);
+        trail.decided(&decision);
         if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
     }
 }

@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod seats;
 mod serve;
+mod trail;
 mod version;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,11 +27,13 @@ use std::time::{Duration, Instant};
 
 use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
+use apiserver_audit::Auditor;
 use apiserver_endpoints::{Admission, Endpoints, KubeletTransport, Tokens};
 use apiserver_flowcontrol::FlowControl;
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::{Revision, Store};
+use tokio_util::task::TaskTracker;
 
 use crate::chain::Handler;
 use crate::documents::Documents;
@@ -48,6 +51,8 @@ pub enum Error {
     Bootstrap(Status),
     #[error("could not make the key that signs service account tokens")]
     Key(#[source] apiserver_access::KeyError),
+    #[error("could not open the audit log")]
+    Audit(#[source] std::io::Error),
     #[error("could not take connections")]
     Listen(#[source] std::io::Error),
 }
@@ -67,9 +72,19 @@ pub struct Config {
     pub authenticators: Vec<Arc<dyn Authenticator>>,
     /// How long events stay after the last write to them.
     pub event_lifetime: Duration,
+    /// Which requests are recorded, and where; `None` for none.
+    pub audit: Option<Audit>,
     /// How many requests that read, and that write, run at once. Priority levels share the sum.
     pub max_requests_in_flight: u32,
     pub max_mutating_requests_in_flight: u32,
+}
+
+/// What is recorded of requests.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    pub policy: apiserver_audit::Policy,
+    pub output: apiserver_audit::Output,
+    pub mode: apiserver_audit::Mode,
 }
 
 impl Default for Config {
@@ -82,6 +97,7 @@ impl Default for Config {
             kubelets: None,
             authenticators: Vec::new(),
             event_lifetime: Duration::from_secs(3600),
+            audit: None,
             max_requests_in_flight: 400,
             max_mutating_requests_in_flight: 200,
         }
@@ -163,8 +179,24 @@ impl ApiServer {
         let mut metrics = Metrics::default();
         let seats = u64::from(config.max_requests_in_flight) + u64::from(config.max_mutating_requests_in_flight);
         let flow_control = FlowControl::new(seats::configuration(&registry), seats, &mut metrics.registry);
-        let authenticator = Arc::new(authenticator);
-        let handler = Handler::new(endpoints, authenticator, rbac, documents, health.clone(), flow_control, metrics);
+        let auditor = match config.audit {
+            Some(audit) => {
+                let sink = apiserver_audit::Sink::open(audit.output).map_err(Error::Audit)?;
+                Some(Auditor::new(audit.policy, sink, audit.mode, &mut metrics.registry))
+            }
+            None => None,
+        };
+        let handler = Handler {
+            endpoints,
+            authenticator: Arc::new(authenticator),
+            authorizer: rbac,
+            documents,
+            health: health.clone(),
+            metrics,
+            flow_control,
+            auditor,
+            under_way: TaskTracker::new(),
+        };
         health.set_ready();
         Ok(Running { handler: Arc::new(handler), drain, doors })
     }
@@ -215,5 +247,8 @@ impl Running {
         let _ = tokio::time::timeout(left(), self.handler.under_way.wait()).await;
         let _ = self.doors.drain(left()).await;
         let _ = self.drain.drain(left()).await;
+        if let Some(auditor) = &self.handler.auditor {
+            let _ = tokio::time::timeout(left(), auditor.close()).await;
+        }
     }
 }

@@ -23,6 +23,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tower::Service as _;
 
 use crate::chain::{Peer, Service};
+use crate::trail::RemoteAddress;
 
 /// How long a client may take to finish its TLS handshake, and to send a request's headers.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -41,9 +42,9 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 let (acceptor, service, owner) = (acceptor.clone(), service.clone(), drain.clone());
-                drain.spawn(async move { connection(stream, acceptor, service, owner).await });
+                drain.spawn(async move { connection(stream, RemoteAddress(address.ip()), acceptor, service, owner).await });
             }
             Err(error) => {
                 // Out of descriptors, most likely: wait for some to come back.
@@ -54,7 +55,13 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, drain: Drain) {
+async fn connection(
+    stream: TcpStream,
+    address: RemoteAddress,
+    acceptor: TlsAcceptor,
+    service: Service,
+    drain: Drain,
+) {
     // Small answers should not wait for more to come.
     let _ = stream.set_nodelay(true);
     let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
@@ -69,6 +76,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, 
         }
     };
     let handle = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(address);
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }

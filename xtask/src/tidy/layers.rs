@@ -33,6 +33,7 @@ const ORDER: &[&str] = &[
     "apiserver-builtin",
     "apiserver-access",
     "apiserver-flowcontrol",
+    "apiserver-audit",
     "apiserver-discovery",
     "apiserver-registry",
     "apiserver-endpoints",

@@ -1,5 +1,6 @@
 //! A whole server, by its requests and answers.
 
+mod audit;
 mod expiry;
 mod fairness;
 mod hostile_bodies;

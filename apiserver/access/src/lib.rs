@@ -38,6 +38,11 @@ pub trait Authenticator: Send + Sync + 'static {
         headers: &HeaderMap,
         peer: Option<&PeerIdentity>,
     ) -> Result<Option<User>, Unauthenticated>;
+
+    /// Whether a request without any credential may go on, to this path, as `system:anonymous`.
+    fn lets_strangers_in(&self, _path: &str) -> bool {
+        true
+    }
 }
 
 /// A credential was refused. Why is for the log, never for the client.

@@ -34,6 +34,7 @@ const ORDER: &[&str] = &[
     "apiserver-access",
     "apiserver-flowcontrol",
     "apiserver-audit",
+    "apiserver-jwt",
     "apiserver-discovery",
     "apiserver-registry",
     "apiserver-endpoints",

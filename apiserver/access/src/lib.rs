@@ -7,6 +7,7 @@
 mod accounts;
 mod attributes;
 mod bootstrap;
+mod bootstrap_tokens;
 mod certificate;
 mod escalation;
 mod rbac;
@@ -16,6 +17,7 @@ mod user;
 pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
 pub use attributes::{Attributes, Decision, ResourceAttributes};
 pub use bootstrap::bootstrap_policy;
+pub use bootstrap_tokens::{BootstrapTokens, SecretSource};
 pub use certificate::certificate_user;
 pub use rbac::{PolicySource, Rbac};
 pub use rules::{PolicyRule, RulesReview};

@@ -115,7 +115,7 @@ impl Handler {
             Some(user) => user,
             None => {
                 let peer = request.extensions().get::<Peer>().map(|p| p.0.clone());
-                match authenticate(self.authenticator.clone(), request.headers().clone(), peer).await {
+                match authenticate(self.authenticator.clone(), request.headers().clone(), peer, &info.path).await {
                     Ok(user) => user,
                     Err(refused) => {
                         trail.unauthenticated(self.auditor.as_ref(), &mut request, &info).await;
@@ -189,10 +189,12 @@ async fn authenticate(
     authenticator: Arc<dyn Authenticator>,
     headers: HeaderMap,
     peer: Option<Arc<PeerIdentity>>,
+    path: &str,
 ) -> Result<User, Status> {
     match authenticator.authenticate(&headers, peer.as_deref()).await {
         Ok(Some(user)) => Ok(user),
-        Ok(None) => Ok(User::anonymous()),
+        Ok(None) if authenticator.lets_strangers_in(path) => Ok(User::anonymous()),
+        Ok(None) => Err(Status::unauthorized()),
         Err(error) => {
             tracing::debug!(error = %error, "authentication failed");
             Err(Status::unauthorized())

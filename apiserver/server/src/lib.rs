@@ -70,6 +70,8 @@ pub struct Config {
     pub kubelets: Option<Arc<dyn KubeletTransport>>,
     /// Asked before the built-in ones (certificates, service account tokens).
     pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// Whether Secrets of the type `bootstrap.kubernetes.io/token` are credentials.
+    pub bootstrap_tokens: bool,
     /// How long events stay after the last write to them.
     pub event_lifetime: Duration,
     /// Which requests are recorded, and where; `None` for none.
@@ -96,6 +98,7 @@ impl Default for Config {
             service_account_key: None,
             kubelets: None,
             authenticators: Vec::new(),
+            bootstrap_tokens: false,
             event_lifetime: Duration::from_secs(3600),
             audit: None,
             max_requests_in_flight: 400,
@@ -146,12 +149,17 @@ impl ApiServer {
             )
             .map_err(Error::Key)?,
         );
+        let mut first = config.authenticators;
+        if config.bootstrap_tokens {
+            first.push(serve::bootstrap_tokens(&registry));
+        }
+        let authenticator = serve::Chain { first, accounts: accounts.clone(), audience: config.issuer };
         let subnet = Subnet::new(config.service_network.0, config.service_network.1);
         let endpoints = Endpoints {
             registry: registry.clone(),
             admission: Arc::new(Admission { guards: vec![Arc::new(serve::EscalationGuard(rbac.clone()))] }),
             authorizer: rbac.clone(),
-            tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
+            tokens: Arc::new(serve::TokenService(authenticator.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
             stopping: doors.token().clone(),
@@ -175,7 +183,6 @@ impl ApiServer {
         }
         let health = Arc::new(Health::new(endpoints.registry.mirror().store().clone()));
         let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
-        let authenticator = serve::Chain::new(config.authenticators, accounts);
         let mut metrics = Metrics::default();
         let seats = u64::from(config.max_requests_in_flight) + u64::from(config.max_mutating_requests_in_flight);
         let flow_control = FlowControl::new(seats::configuration(&registry), seats, &mut metrics.registry);

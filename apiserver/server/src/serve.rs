@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use api_meta::{Object, Status};
 use apiserver_access::{
-    AccountSource, Authenticator, Authorizer, PolicySource, Rbac, ServiceAccounts, Unauthenticated, User,
+    AccountSource, Authenticator, Authorizer, BootstrapTokens, PolicySource, Rbac, SecretSource, ServiceAccounts,
+    Unauthenticated, User,
 };
 use apiserver_endpoints::Tokens;
 use apiserver_endpoints::admission::{Guard, Write};
 use apiserver_endpoints::token::{Claims, Issued};
 use apiserver_registry::{Registry, Served};
 use async_trait::async_trait;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -105,15 +107,12 @@ async fn connection(
 }
 
 /// Asks each authenticator in turn; the first that knows the credential decides.
+#[derive(Clone)]
 pub(crate) struct Chain {
-    first: Vec<Arc<dyn Authenticator>>,
-    accounts: Arc<ServiceAccounts>,
-}
-
-impl Chain {
-    pub(crate) fn new(first: Vec<Arc<dyn Authenticator>>, accounts: Arc<ServiceAccounts>) -> Self {
-        Self { first, accounts }
-    }
+    pub(crate) first: Vec<Arc<dyn Authenticator>>,
+    pub(crate) accounts: Arc<ServiceAccounts>,
+    /// Who this server is to tokens that do not come from it.
+    pub(crate) audience: String,
 }
 
 #[async_trait]
@@ -132,6 +131,10 @@ impl Authenticator for Chain {
             }
         }
         self.accounts.authenticate(headers, peer).await
+    }
+
+    fn lets_strangers_in(&self, path: &str) -> bool {
+        self.first.iter().all(|authenticator| authenticator.lets_strangers_in(path))
     }
 }
 
@@ -157,6 +160,18 @@ impl PolicySource for Policy {
     }
 }
 
+/// Bootstrap tokens, read from the mirror.
+pub(crate) fn bootstrap_tokens(registry: &Registry) -> Arc<dyn Authenticator> {
+    Arc::new(BootstrapTokens::new(Arc::new(Accounts(registry.clone()))))
+}
+
+impl SecretSource for Accounts {
+    fn secret(&self, namespace: &str, name: &str) -> Option<Object> {
+        let served = self.0.catalog().find("", "v1", "secrets")?;
+        self.0.get_cached(&served, namespace, name).ok().map(|current| current.object)
+    }
+}
+
 /// Service accounts and what tokens may be bound to, read from the mirror.
 struct Accounts(Registry);
 
@@ -172,13 +187,14 @@ impl AccountSource for Accounts {
     }
 }
 
-pub(crate) struct TokenService(pub(crate) Arc<ServiceAccounts>);
+pub(crate) struct TokenService(pub(crate) Chain);
 
 #[async_trait]
 impl Tokens for TokenService {
     fn issue(&self, claims: &Claims) -> Result<Issued, Status> {
         let issued = self
             .0
+            .accounts
             .issue(
                 &claims.namespace,
                 &claims.account,
@@ -192,7 +208,22 @@ impl Tokens for TokenService {
     }
 
     async fn review(&self, token: &str, audiences: &[String]) -> Option<(User, Vec<String>)> {
-        self.0.verify(token, audiences).ok()
+        if let Ok(found) = self.0.accounts.verify(token, audiences) {
+            return Some(found);
+        }
+        // Other tokens know nothing of audiences of ours: they are for this server, or for nobody.
+        let own = &self.0.audience;
+        if !audiences.is_empty() && !audiences.contains(own) {
+            return None;
+        }
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        for authenticator in &self.0.first {
+            if let Ok(Some(user)) = authenticator.authenticate(&headers, None).await {
+                return Some((user, vec![own.clone()]));
+            }
+        }
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! A whole server, by its requests and answers.
 
 mod audit;
+mod credentials;
 mod expiry;
 mod fairness;
 mod hostile_bodies;

@@ -93,6 +93,13 @@ impl Configuration {
         }
     }
 
+    /// The same, with or without requests that carry no credential.
+    #[must_use]
+    pub fn let_strangers_in(self, wanted: bool) -> Self {
+        let anonymous = if wanted { Anonymous::Everywhere } else { Anonymous::Nowhere };
+        Self { anonymous, ..self }
+    }
+
     /// What the flags say, with upstream's defaults.
     ///
     /// # Errors

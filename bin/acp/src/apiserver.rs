@@ -1,11 +1,15 @@
 //! `acp apiserver`: a cluster's API on one machine.
 
+mod access;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use apiserver_server::KubernetesVersion;
 use clap::Args;
+use lib_drain::Drain;
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::{asked_to_stop, programs};
@@ -24,10 +28,13 @@ pub(crate) struct Apiserver {
     /// How many simulated nodes run workloads; with none, only the control plane's own controllers run.
     #[arg(long, value_name = "N", default_value_t = 0)]
     nodes: usize,
+    #[command(flatten)]
+    access: access::Access,
 }
 
 impl Apiserver {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let (api, followed) = self.access.config()?;
         // The port first: when it is taken, nothing is left behind.
         let listener = listen(self.listen).await?;
         let server = programs::Member::new(None);
@@ -36,6 +43,7 @@ impl Apiserver {
             data_dir: self.data_dir.clone(),
             version: self.kubernetes_version,
             nodes: self.nodes,
+            api,
             programs: Some(programs::agent_program(&server)),
         })
         .await?;
@@ -48,8 +56,13 @@ impl Apiserver {
             self.kubernetes_version, self.nodes
         );
         println!("kubeconfig  {}", kubeconfig.display());
+        let drain = Drain::new();
+        if let Some(followed) = followed {
+            drain.spawn(followed.follow(drain.token().clone()));
+        }
         asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
+        let _ = drain.drain(Duration::from_secs(1)).await;
         cluster.stop().await;
         Ok(())
     }

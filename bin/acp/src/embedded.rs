@@ -34,6 +34,8 @@ pub(crate) struct EmbeddedConfig {
     pub(crate) data_dir: PathBuf,
     pub(crate) version: KubernetesVersion,
     pub(crate) nodes: usize,
+    /// What else the API server is told.
+    pub(crate) api: Config,
     /// What the simulated kubelets really run.
     pub(crate) programs: Option<Arc<dyn Programs>>,
 }
@@ -68,7 +70,7 @@ impl Embedded {
                 service_account_key: Some(service_account_key(&dir.join("pki").join("service-account.key"))?),
                 kubelets: (config.nodes > 0)
                     .then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
-                ..Config::default()
+                ..config.api
             },
         )
         .start()

@@ -211,6 +211,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
         data_dir: config.data_dir.join("hub"),
         version: KubernetesVersion::default(),
         nodes: 0,
+        api: apiserver_server::Config::default(),
         programs: None,
     })
     .await?;

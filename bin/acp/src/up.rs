@@ -98,6 +98,7 @@ impl Up {
             data_dir: self.data_dir.join("members").join(&name),
             version: self.kubernetes_version,
             nodes: self.nodes,
+            api: apiserver_server::Config::default(),
             programs: Some(programs::agent_program(&server)),
         })
         .await

@@ -2,10 +2,12 @@
 
 mod accounts;
 mod aggregation;
+mod bootstrap_tokens;
 mod catalog;
+mod certificates;
+mod flow_schemas;
 mod garbage;
 mod namespaces;
-mod signing;
 
 use crate::{cluster::Cluster, config::ControlPlaneConfig};
 
@@ -14,7 +16,7 @@ pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
     let contents = namespaces::start(cluster);
     garbage::start(cluster, contents);
     aggregation::start(cluster);
-    if let Some(signer) = config.signer {
-        signing::start(cluster, signer);
-    }
+    certificates::start(cluster, config.signer);
+    bootstrap_tokens::start(cluster);
+    flow_schemas::start(cluster);
 }

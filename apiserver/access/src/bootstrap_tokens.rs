@@ -72,9 +72,8 @@ impl BootstrapTokens {
 
 /// `[a-z0-9]{6}.[a-z0-9]{16}`
 fn parse(token: &str) -> Option<(&str, &str)> {
-    let plain = |part: &str, length| {
-        part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
+    let plain =
+        |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     token.split_once('.').filter(|(id, secret)| plain(id, 6) && plain(secret, 16))
 }
 
@@ -121,7 +120,8 @@ mod tests {
 
     /// The user of the token, with changes to the Secret's data; null takes a key away.
     fn user(token: &str, kind: &str, changes: Value) -> Option<User> {
-        let mut data = json!({"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true"});
+        let mut data =
+            json!({"token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true"});
         for (key, value) in changes.as_object().unwrap() {
             data[key] = value.clone();
         }
@@ -138,7 +138,11 @@ mod tests {
 
     #[test]
     fn a_token_is_a_bootstrapper() {
-        let user = user(TOKEN, KIND, json!({"expiration": "2026-01-01T01:00:00Z", "auth-extra-groups": "system:bootstrappers:edge"}));
+        let user = user(
+            TOKEN,
+            KIND,
+            json!({"expiration": "2026-01-01T01:00:00Z", "auth-extra-groups": "system:bootstrappers:edge"}),
+        );
         let user = user.unwrap();
         assert_eq!(user.name, "system:bootstrap:abcdef");
         assert_eq!(user.groups, ["system:bootstrappers", "system:bootstrappers:edge", "system:authenticated"]);
@@ -151,7 +155,13 @@ mod tests {
 
     #[test]
     fn whatever_is_wrong_makes_nobody() {
-        for token in ["abcdef.0123456789abcdee", "abcdef.0123456789abcde", "ABCDEF.0123456789abcdef", "abcdef", "ghijkl.0123456789abcdef"] {
+        for token in [
+            "abcdef.0123456789abcdee",
+            "abcdef.0123456789abcde",
+            "ABCDEF.0123456789abcdef",
+            "abcdef",
+            "ghijkl.0123456789abcdef",
+        ] {
             nobody(token, KIND, json!({}));
         }
         nobody(TOKEN, "Opaque", json!({}));

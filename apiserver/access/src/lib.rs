@@ -12,6 +12,7 @@ mod certificate;
 mod escalation;
 mod rbac;
 mod rules;
+mod signers;
 mod user;
 
 pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
@@ -21,6 +22,7 @@ pub use bootstrap_tokens::{BootstrapTokens, SecretSource};
 pub use certificate::certificate_user;
 pub use rbac::{PolicySource, Rbac};
 pub use rules::{PolicyRule, RulesReview};
+pub use signers::{check_approval, check_signing, check_subject};
 pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
 use async_trait::async_trait;

@@ -98,8 +98,7 @@ impl Policy {
     ///
     /// Every mistake, with its field.
     pub fn parse(text: &str) -> Result<Self, InvalidPolicy> {
-        let document: Value =
-            serde_saphyr::from_str(text).map_err(|error| InvalidPolicy::Syntax(error.to_string()))?;
+        let document: Value = serde_saphyr::from_str(text).map_err(|error| InvalidPolicy::Syntax(error.to_string()))?;
         let errors = RefCell::default();
         let policy = Reader::root(&document, &errors).map(read).transpose()?;
         let errors = errors.into_inner();

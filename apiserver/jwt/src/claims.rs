@@ -142,7 +142,10 @@ mod tests {
     #[test]
     fn claims_become_a_user() {
         good(json!({}), "oidc:ann 7 [\"system:authenticated\"]");
-        good(json!({"aud": ["other", "also"], "groups": ["a", "b"]}), "oidc:ann 7 [\"a\", \"b\", \"system:authenticated\"]");
+        good(
+            json!({"aud": ["other", "also"], "groups": ["a", "b"]}),
+            "oidc:ann 7 [\"a\", \"b\", \"system:authenticated\"]",
+        );
         good(json!({"groups": "a", "azp": "us", "nbf": NOW + 100}), "oidc:ann 7 [\"a\", \"system:authenticated\"]");
         let jti = user(&issuer(PLAIN), &with(json!({"jti": "x"})), NOW).unwrap();
         assert_eq!(jti.extra["authentication.kubernetes.io/credential-id"], ["JTI=x"]);
@@ -173,7 +176,9 @@ mod tests {
         let bare = issuer("\"username\": {\"claim\": \"sub\", \"prefix\": \"\"}");
         assert!(user(&bare, &with(json!({"sub": "system:admin"})), NOW).is_err());
         // Nor by a prefix that only together with the claim says so.
-        let half = issuer("\"username\": {\"claim\": \"sub\", \"prefix\": \"sys\"}, \"groups\": {\"claim\": \"groups\", \"prefix\": \"system\"}");
+        let half = issuer(
+            "\"username\": {\"claim\": \"sub\", \"prefix\": \"sys\"}, \"groups\": {\"claim\": \"groups\", \"prefix\": \"system\"}",
+        );
         assert!(user(&half, &with(json!({"sub": "tem:admin"})), NOW).is_err());
         let user = user(&half, &with(json!({"groups": [":masters"]})), NOW).unwrap();
         assert_eq!(user.groups, ["system:authenticated"]);
@@ -182,7 +187,8 @@ mod tests {
     #[test]
     fn an_email_has_to_be_verified() {
         let email = issuer("\"username\": {\"claim\": \"email\", \"prefix\": \"\"}");
-        let ask = |verified: Value| user(&email, &with(json!({"email": "a@b", "email_verified": verified})), NOW).is_ok();
+        let ask =
+            |verified: Value| user(&email, &with(json!({"email": "a@b", "email_verified": verified})), NOW).is_ok();
         assert!(ask(json!(true)) && ask(Value::Null));
         assert!(!ask(json!(false)) && !ask(json!("true")));
     }

@@ -373,8 +373,8 @@ fn claim(mapping: Reader<'_>) -> Option<Claim> {
     if name.is_empty() && !mapping.has("expression") {
         mapping.error(|e| e.required(&mapping.path("claim"), ""));
     }
-    let read = (!name.is_empty())
-        .then(|| Claim { claim: name.to_owned(), prefix: prefix.unwrap_or_default().to_owned() });
+    let read =
+        (!name.is_empty()).then(|| Claim { claim: name.to_owned(), prefix: prefix.unwrap_or_default().to_owned() });
     mapping.done();
     read
 }

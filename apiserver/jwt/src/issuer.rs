@@ -8,11 +8,11 @@ use apiserver_access::{Unauthenticated, User};
 use lib_telemetry::chain;
 use url::Url;
 
+use crate::claims;
 use crate::configuration::Issuer;
 use crate::fetch::{self, Error};
 use crate::keys::{KeySet, Signed};
 use crate::token::Token;
-use crate::claims;
 
 /// How often keys are fetched at most, whatever tokens ask for.
 const PAUSE: Duration = Duration::from_secs(10);

@@ -157,7 +157,9 @@ impl ApiServer {
         let subnet = Subnet::new(config.service_network.0, config.service_network.1);
         let endpoints = Endpoints {
             registry: registry.clone(),
-            admission: Arc::new(Admission { guards: vec![Arc::new(serve::EscalationGuard(rbac.clone()))] }),
+            admission: Arc::new(Admission {
+                guards: vec![Arc::new(serve::EscalationGuard(rbac.clone())), Arc::new(serve::CertificateGuard)],
+            }),
             authorizer: rbac.clone(),
             tokens: Arc::new(serve::TokenService(authenticator.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),

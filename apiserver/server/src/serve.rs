@@ -6,11 +6,12 @@ use std::time::Duration;
 use api_meta::{Object, Status};
 use apiserver_access::{
     AccountSource, Authenticator, Authorizer, BootstrapTokens, PolicySource, Rbac, SecretSource, ServiceAccounts,
-    Unauthenticated, User,
+    Unauthenticated, User, check_approval, check_signing, check_subject,
 };
 use apiserver_endpoints::Tokens;
 use apiserver_endpoints::admission::{Guard, Write};
 use apiserver_endpoints::token::{Claims, Issued};
+use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served};
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -46,7 +47,9 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
         match accepted {
             Ok((stream, address)) => {
                 let (acceptor, service, owner) = (acceptor.clone(), service.clone(), drain.clone());
-                drain.spawn(async move { connection(stream, RemoteAddress(address.ip()), acceptor, service, owner).await });
+                drain.spawn(
+                    async move { connection(stream, RemoteAddress(address.ip()), acceptor, service, owner).await },
+                );
             }
             Err(error) => {
                 // Out of descriptors, most likely: wait for some to come back.
@@ -57,13 +60,7 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    address: RemoteAddress,
-    acceptor: TlsAcceptor,
-    service: Service,
-    drain: Drain,
-) {
+async fn connection(stream: TcpStream, address: RemoteAddress, acceptor: TlsAcceptor, service: Service, drain: Drain) {
     // Small answers should not wait for more to come.
     let _ = stream.set_nodelay(true);
     let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
@@ -227,12 +224,30 @@ impl Tokens for TokenService {
     }
 }
 
+/// Certificates are for those who may decide about them.
+pub(crate) struct CertificateGuard;
+
+impl Guard for CertificateGuard {
+    fn check(&self, authorizer: &dyn Authorizer, write: &Write<'_>, object: &Object) -> Result<(), Status> {
+        let info = write.served.info();
+        if (&*info.group, &*info.plural) != ("certificates.k8s.io", "certificatesigningrequests") {
+            return Ok(());
+        }
+        match (write.verb, write.subresource, write.old) {
+            (Verb::Create, "", _) => check_subject(object),
+            (Verb::Update, "approval", Some(old)) => check_approval(authorizer, write.call_user, old),
+            (Verb::Update, "status", Some(old)) => check_signing(authorizer, write.call_user, old, object),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Nobody grants what they do not hold.
 pub(crate) struct EscalationGuard(pub(crate) Arc<Rbac>);
 
 impl Guard for EscalationGuard {
     fn check(&self, authorizer: &dyn Authorizer, write: &Write<'_>, object: &Object) -> Result<(), Status> {
-        if write.served.info().group != "rbac.authorization.k8s.io" || write.verb == apiserver_model::Verb::Delete {
+        if write.served.info().group != "rbac.authorization.k8s.io" || write.verb == Verb::Delete {
             return Ok(());
         }
         self.0.check_escalation(authorizer, write.call_user, &write.served.group_resource(), write.old, object)

@@ -41,6 +41,7 @@ type Handler<K> = Box<dyn Fn(Option<&Arc<K>>, Option<&Arc<K>>) + Send + Sync>;
 
 pub(crate) struct Informer<K> {
     client: Client,
+    config: watcher::Config,
     store: RwLock<Store<K>>,
     handlers: RwLock<Vec<Handler<K>>>,
     synced: watch::Sender<bool>,
@@ -48,8 +49,14 @@ pub(crate) struct Informer<K> {
 
 impl<K: Kind> Informer<K> {
     pub(crate) fn new(client: Client) -> Self {
+        Self::selecting(client, watcher::Config::default())
+    }
+
+    /// Of some of the objects only.
+    pub(crate) fn selecting(client: Client, config: watcher::Config) -> Self {
         Self {
             client,
+            config,
             store: RwLock::new(Store::new()),
             handlers: RwLock::new(Vec::new()),
             synced: watch::Sender::new(false),
@@ -64,7 +71,7 @@ impl<K: Kind> Informer<K> {
 
     /// Keeps the store in step with the server until the token is cancelled.
     pub(crate) async fn run(&self, token: CancellationToken) {
-        let stream = watcher(Api::<K>::all(self.client.clone()), watcher::Config::default()).default_backoff();
+        let stream = watcher(Api::<K>::all(self.client.clone()), self.config.clone()).default_backoff();
         pin_mut!(stream);
         loop {
             let event = tokio::select! {

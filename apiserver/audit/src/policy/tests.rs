@@ -111,7 +111,10 @@ fn wrong(rules: &str, expect: &str) {
 
 #[test]
 fn mistakes_name_their_field() {
-    wrong("- level: Everything", "rules[0].level: Unsupported value: \"Everything\": supported values: \"Metadata\", \"None\"");
+    wrong(
+        "- level: Everything",
+        "rules[0].level: Unsupported value: \"Everything\": supported values: \"Metadata\", \"None\"",
+    );
     wrong("- users: [a]", "rules[0].level: Required value");
     wrong("- {level: None, user: [a]}", "rules[0].user: Forbidden: there is no field of this name");
     wrong("- {level: None, verbs: get}", "rules[0].verbs: Invalid value: \"get\": must be a list");

@@ -102,7 +102,10 @@ async fn threat_44_tokens_are_on_no_record() {
     for (resource, subresource) in [("serviceaccounts", "token"), ("tokenreviews", "")] {
         let record = written.begin(resource, subresource).unwrap();
         record.request_object(&Object::try_from(json!({"spec": {"token": "s3cret"}})).unwrap());
-        record.response(201, Some(&Bytes::from_static(b"{\"spec\":{\"token\":\"s3cret\"},\"status\":{\"token\":\"s3cret\"}}")));
+        record.response(
+            201,
+            Some(&Bytes::from_static(b"{\"spec\":{\"token\":\"s3cret\"},\"status\":{\"token\":\"s3cret\"}}")),
+        );
         written.answer.send(true).unwrap();
         record.emit(Stage::ResponseComplete).await.unwrap();
         let line = written.line();
@@ -121,7 +124,10 @@ async fn stages_and_managed_fields_may_be_left_out() {
     written.answer.send(true).unwrap();
     record.emit(Stage::ResponseComplete).await.unwrap();
     let line = written.line();
-    assert_eq!((&line["stage"], &line["responseObject"]), (&json!("ResponseComplete"), &json!({"items": [{"metadata": {}}]})));
+    assert_eq!(
+        (&line["stage"], &line["responseObject"]),
+        (&json!("ResponseComplete"), &json!({"items": [{"metadata": {}}]}))
+    );
 }
 
 #[tokio::test]

@@ -26,7 +26,8 @@ fn document(changes: Value) -> String {
         "claimMappings": {"username": {"claim": "sub", "prefix": ""}},
     });
     merge(&mut entry, changes);
-    json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": [entry]}).to_string()
+    json!({"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": [entry]})
+        .to_string()
 }
 
 #[track_caller]
@@ -55,28 +56,46 @@ fn a_configuration_is_read() {
 
 #[test]
 fn mistakes_name_their_field() {
-    wrong(json!({"issuer": {"url": "http://x"}}), "jwt[0].issuer.url: Invalid value: \"http://x\": URL scheme must be https");
+    wrong(
+        json!({"issuer": {"url": "http://x"}}),
+        "jwt[0].issuer.url: Invalid value: \"http://x\": URL scheme must be https",
+    );
     wrong(json!({"issuer": {"url": "https://a:b@x"}}), "must not contain a username or password");
     wrong(json!({"issuer": {"url": "https://x?y"}}), "must not contain a query");
     wrong(json!({"issuer": {"url": "https://us"}}), "must not overlap with disallowed issuers");
     wrong(json!({"issuer": {"url": null}}), "jwt[0].issuer.url: Required value");
     wrong(json!({"issuer": {"audiences": []}}), "jwt[0].issuer.audiences: Required value");
     wrong(json!({"issuer": {"audiences": ["a", "b"]}}), "jwt[0].issuer.audienceMatchPolicy: Invalid value: \"\"");
-    wrong(json!({"issuer": {"audiences": ["a", "a"], "audienceMatchPolicy": "MatchAny"}}), "audiences[1]: Duplicate value: \"a\"");
+    wrong(
+        json!({"issuer": {"audiences": ["a", "a"], "audienceMatchPolicy": "MatchAny"}}),
+        "audiences[1]: Duplicate value: \"a\"",
+    );
     wrong(json!({"issuer": {"certificateAuthority": null}}), "jwt[0].issuer.certificateAuthority: Required value");
     wrong(json!({"issuer": {"certificateAuthority": "x"}}), "certificateAuthority: Invalid value: \"<omitted>\"");
     wrong(json!({"issuer": {"egressSelectorType": "cluster"}}), "jwt[0].issuer.egressSelectorType: Forbidden");
     wrong(json!({"issuer": {"discoveryURL": "https://issuer.example.com/realm/"}}), "must be different from URL");
-    wrong(json!({"claimMappings": {"username": {"prefix": null}}}), "jwt[0].claimMappings.username.prefix: Required value");
+    wrong(
+        json!({"claimMappings": {"username": {"prefix": null}}}),
+        "jwt[0].claimMappings.username.prefix: Required value",
+    );
     wrong(json!({"claimMappings": {"username": null}}), "jwt[0].claimMappings.username: Required value");
-    wrong(json!({"claimMappings": {"user": {}}}), "jwt[0].claimMappings.user: Forbidden: there is no field of this name");
-    wrong(json!({"claimValidationRules": [{"requiredValue": "x"}]}), "jwt[0].claimValidationRules[0].claim: Required value");
+    wrong(
+        json!({"claimMappings": {"user": {}}}),
+        "jwt[0].claimMappings.user: Forbidden: there is no field of this name",
+    );
+    wrong(
+        json!({"claimValidationRules": [{"requiredValue": "x"}]}),
+        "jwt[0].claimValidationRules[0].claim: Required value",
+    );
 }
 
 #[test]
 fn expressions_are_refused_where_they_stand() {
     for (changes, field) in [
-        (json!({"claimMappings": {"username": {"claim": null, "expression": "claims.sub"}}}), "claimMappings.username.expression"),
+        (
+            json!({"claimMappings": {"username": {"claim": null, "expression": "claims.sub"}}}),
+            "claimMappings.username.expression",
+        ),
         (json!({"claimMappings": {"groups": {"expression": "claims.groups"}}}), "claimMappings.groups.expression"),
         (json!({"claimMappings": {"uid": {"expression": "claims.id"}}}), "claimMappings.uid.expression"),
         (json!({"claimMappings": {"extra": [{"key": "a/b", "valueExpression": "1"}]}}), "claimMappings.extra"),
@@ -90,7 +109,9 @@ fn expressions_are_refused_where_they_stand() {
 #[test]
 fn strangers() {
     let parse = |anonymous: &str| {
-        let text = format!("apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\nanonymous: {anonymous}");
+        let text = format!(
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\nanonymous: {anonymous}"
+        );
         Configuration::parse(&text, &[]).map(|c| c.anonymous).map_err(|e| e.to_string())
     };
     assert_eq!(parse("{enabled: false}"), Ok(Anonymous::Nowhere));
@@ -103,7 +124,10 @@ fn strangers() {
 #[test]
 fn other_documents_are_refused() {
     for (text, expect) in [
-        ("apiVersion: apiserver.config.k8s.io/v2\nkind: AuthenticationConfiguration", "in \"apiserver.config.k8s.io/v2\""),
+        (
+            "apiVersion: apiserver.config.k8s.io/v2\nkind: AuthenticationConfiguration",
+            "in \"apiserver.config.k8s.io/v2\"",
+        ),
         ("a: [", "is not YAML"),
         ("[]", "must be a map"),
     ] {

@@ -162,7 +162,8 @@ impl Issuer {
                         let answer = site.respond(&request);
                         async move { Ok::<_, Infallible>(answer) }
                     });
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handle).await;
+                    let _ =
+                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), handle).await;
                 });
             }
         });

@@ -198,7 +198,8 @@ async fn an_issuer_that_nobody_vouches_for_is_not_heard() {
 #[tokio::test]
 async fn redirects_and_floods_lead_nowhere() {
     let [_, p256, ..] = Key::all();
-    for answer in [issuer::Answer::Redirect, issuer::Answer::Flood, issuer::Answer::OtherIssuer, issuer::Answer::NoKeys] {
+    for answer in [issuer::Answer::Redirect, issuer::Answer::Flood, issuer::Answer::OtherIssuer, issuer::Answer::NoKeys]
+    {
         let issuer = Issuer::start_answering(&[&p256], answer).await;
         let token = p256.sign("ES256", &json!({"alg": "ES256", "kid": p256.id}), &claims(&issuer));
         is_refused(ask(&authentication(&issuer), &token).await, "key is not one of its issuer's");

@@ -29,12 +29,7 @@ async fn audited(rules: &str) -> Audited {
     let policy = format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: {rules}");
     let audit = Audit {
         policy: Policy::parse(&policy).unwrap_or_else(|error| panic!("{error}")),
-        output: Output::File(FileOptions {
-            path: path.clone(),
-            max_bytes: 0,
-            max_backups: 0,
-            max_age: Duration::ZERO,
-        }),
+        output: Output::File(FileOptions { path: path.clone(), max_bytes: 0, max_backups: 0, max_age: Duration::ZERO }),
         mode: Mode::Blocking,
     };
     let server = start(Config { audit: Some(audit), ..Config::default() }).await;
@@ -67,7 +62,9 @@ async fn a_write_is_recorded_from_both_ends() {
     let events = events(&log.path);
     let told: Vec<String> = events
         .iter()
-        .map(|e| format!("{} {} {}", e["verb"].as_str().unwrap(), e["stage"].as_str().unwrap(), e["responseStatus"]["code"]))
+        .map(|e| {
+            format!("{} {} {}", e["verb"].as_str().unwrap(), e["stage"].as_str().unwrap(), e["responseStatus"]["code"])
+        })
         .collect();
     assert_eq!(
         told,
@@ -118,7 +115,10 @@ async fn who_was_refused_and_who_was_meant() {
     assert_eq!(events.len(), 3);
     assert_eq!(events[0]["annotations"]["authorization.k8s.io/decision"], "forbid");
     assert_eq!(events[0]["responseStatus"]["reason"], "Forbidden");
-    assert_eq!((&events[1]["user"]["username"], &events[1]["impersonatedUser"]["username"]), (&json!("admin"), &json!("bob")));
+    assert_eq!(
+        (&events[1]["user"]["username"], &events[1]["impersonatedUser"]["username"]),
+        (&json!("admin"), &json!("bob"))
+    );
     assert_eq!((&events[2]["stage"], &events[2]["user"]), (&json!("ResponseStarted"), &json!({})));
     assert_eq!(events[2]["responseStatus"]["message"], "Authentication failed, attempted: bearer");
     assert!(!std::fs::read_to_string(&log.path).unwrap().contains("s3cret"));

@@ -33,7 +33,8 @@ async fn give_token(admin: &Service) {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), STANDARD.encode(value).into()))
     .collect();
-    let secret = json!({"metadata": {"name": "bootstrap-token-abcdef"}, "type": "bootstrap.kubernetes.io/token", "data": data});
+    let secret =
+        json!({"metadata": {"name": "bootstrap-token-abcdef"}, "type": "bootstrap.kubernetes.io/token", "data": data});
     let answer = ask(admin, "POST", "/api/v1/namespaces/kube-system/secrets", JSON, secret.to_string()).await;
     assert_eq!(answer.code, 201, "{}", answer.text());
 }
@@ -73,7 +74,8 @@ async fn threat_39_a_request_has_one_credential_or_none() {
     let server = start(Config { bootstrap_tokens: true, ..Config::default() }).await;
     give_token(&admin(&server)).await;
     let good = format!("Bearer {TOKEN}");
-    for bad in [&["Bearer "][..], &["Bearer     "], &["Bearer"], &[&good, &good], &["Basic YTpi"], &["Bearer x", &good]] {
+    for bad in [&["Bearer "][..], &["Bearer     "], &["Bearer"], &[&good, &good], &["Basic YTpi"], &["Bearer x", &good]]
+    {
         assert_eq!(get(&server.service(), "/version", bad).await.code, 401, "{bad:?}");
     }
     assert_eq!(get(&server.service(), "/version", &[]).await.code, 200);

@@ -122,7 +122,9 @@ impl Access {
             ..Config::default()
         };
         if self.max_requests_inflight + self.max_mutating_requests_inflight == 0 {
-            bail!("--max-requests-inflight and --max-mutating-requests-inflight are both 0, so nothing would be served");
+            bail!(
+                "--max-requests-inflight and --max-mutating-requests-inflight are both 0, so nothing would be served"
+            );
         }
         let mut followed = None;
         if let Some(path) = &self.authentication_config {
@@ -158,7 +160,8 @@ impl AuditFlags {
             AuditMode::Blocking => Mode::Blocking,
             AuditMode::BlockingStrict => Mode::BlockingStrict,
         };
-        let said = Policy::parse(&read(policy)?).with_context(|| format!("--audit-policy-file {}", policy.display()))?;
+        let said =
+            Policy::parse(&read(policy)?).with_context(|| format!("--audit-policy-file {}", policy.display()))?;
         Ok(Some(Audit { policy: said, output, mode }))
     }
 }

@@ -100,7 +100,7 @@ impl RotatingFile {
                 backups.push((at, entry.path()));
             }
         }
-        backups.sort_by(|a, b| b.0.cmp(&a.0));
+        backups.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         for (index, (at, path)) in backups.iter().enumerate() {
             let too_many = self.options.max_backups > 0 && index >= self.options.max_backups;
             let age = Duration::try_from(now.duration_since(*at)).unwrap_or_default();

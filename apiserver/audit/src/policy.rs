@@ -170,7 +170,8 @@ fn rule(reader: Reader<'_>) -> Rule {
             reader.error(|e| e.invalid(&path.index(index), url.as_str(), why));
         }
     }
-    if !rule.urls.is_empty() && !(rule.resources.is_empty() && rule.namespaces.is_empty()) {
+    let of_resources = !rule.resources.is_empty() || !rule.namespaces.is_empty();
+    if of_resources && !rule.urls.is_empty() {
         let why = "rules cannot apply to both regular resources and non-resource URLs";
         reader.error(|e| e.invalid(&path, rule.urls.clone(), why));
     }

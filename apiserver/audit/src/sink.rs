@@ -3,7 +3,7 @@
 //! Whoever has a line waits until it is written. What came in meanwhile is
 //! written at once with it, so a hundred requests pay for one write.
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -55,11 +55,14 @@ pub struct Sink {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
+#[cfg(test)]
+type Write = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
+
 enum Target {
     Stdout(io::Stdout),
     File(RotatingFile),
     #[cfg(test)]
-    Test(Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>),
+    Test(Write),
 }
 
 impl Target {

@@ -1,11 +1,11 @@
 //! The objects of the group `flowcontrol.apiserver.k8s.io`, as what is needed to decide.
 
 use api_meta::{Object, Value};
+use apiserver_builtin::flow_control::mandatory;
 use serde::Deserialize;
 
 use crate::matching::{Digest, Rules};
 use crate::queues::{Limits, Response};
-use crate::suggested;
 
 pub(crate) const EXEMPT: &str = "exempt";
 pub(crate) const CATCH_ALL: &str = "catch-all";
@@ -117,7 +117,7 @@ impl Configuration {
         let mut shared: Vec<(LevelSpec, u32, PrioritySpec)> = levels.iter().filter_map(priority).collect();
         for name in [EXEMPT, CATCH_ALL] {
             if !shared.iter().any(|(level, ..)| level.name == name) {
-                shared.extend(suggested::level(name).as_ref().and_then(priority));
+                shared.extend(mandatory("PriorityLevelConfiguration", name).as_ref().and_then(priority));
             }
         }
         let total: u64 = shared.iter().map(|(_, shares, _)| u64::from(*shares)).sum::<u64>().max(1);
@@ -133,7 +133,7 @@ impl Configuration {
         let mut schemas: Vec<Schema> = schemas.iter().filter_map(schema).collect();
         for name in [EXEMPT, CATCH_ALL] {
             if !schemas.iter().any(|s| s.name == name) {
-                schemas.extend(suggested::schema(name).as_ref().and_then(schema));
+                schemas.extend(mandatory("FlowSchema", name).as_ref().and_then(schema));
             }
         }
         // A schema whose level is not there takes no part.
@@ -200,9 +200,9 @@ fn response(response: &Typed) -> Response {
 mod tests {
     use api_meta::json;
     use apiserver_access::{MASTERS, ResourceAttributes, User};
+    use apiserver_builtin::flow_control::maintained_objects;
 
     use super::*;
-    use crate::suggested::maintained_objects;
 
     fn shipped() -> Configuration {
         let (schemas, levels): (Vec<_>, Vec<_>) =

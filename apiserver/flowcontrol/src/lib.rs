@@ -31,8 +31,6 @@ mod matching;
 mod metrics;
 mod queues;
 mod retry_after;
-mod suggested;
 
 pub use fairness::{ConfigurationSource, FlowControl, Permit, Refused};
 pub use matching::Digest;
-pub use suggested::{Maintained, maintained_objects};

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use api_meta::{Object, Status, Value, json};
 use apiserver_access::User;
+use apiserver_builtin::flow_control::{Maintained, maintained_objects};
 use apiserver_endpoints::{Endpoints, Info, body};
-use apiserver_flowcontrol::{Maintained, maintained_objects};
 use http::{Method, Request};
 
 /// The name under which the server writes its own objects.

@@ -5,10 +5,10 @@ use std::task::Poll;
 
 use api_meta::json;
 use apiserver_access::{MASTERS, User};
+use apiserver_builtin::flow_control::maintained_objects;
 use prometheus_client::registry::Registry;
 
 use super::*;
-use crate::suggested::maintained_objects;
 
 const PATIENCE: Duration = Duration::from_secs(600);
 

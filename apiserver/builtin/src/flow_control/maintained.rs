@@ -48,17 +48,9 @@ pub fn maintained_objects() -> Vec<Maintained> {
         .collect()
 }
 
-/// What holds for a mandatory level whose object is missing.
-pub(crate) fn level(name: &str) -> Option<Object> {
-    find("PriorityLevelConfiguration", name)
-}
-
-pub(crate) fn schema(name: &str) -> Option<Object> {
-    find("FlowSchema", name)
-}
-
-fn find(kind: &str, name: &str) -> Option<Object> {
-    let objects = maintained_objects().into_iter().map(|m| m.object);
+/// One of those that must be, as it must be.
+pub fn mandatory(kind: &str, name: &str) -> Option<Object> {
+    let objects = maintained_objects().into_iter().filter(|m| m.mandatory).map(|m| m.object);
     objects.into_iter().find(|o| o.kind() == kind && o.name() == name)
 }
 
@@ -143,7 +135,8 @@ mod tests {
         assert_eq!(objects.iter().filter(|m| m.mandatory).count(), 4);
         for schema in objects.iter().filter(|m| m.object.kind() == "FlowSchema") {
             let name = schema.object.str_at(&["spec", "priorityLevelConfiguration", "name"]).unwrap();
-            assert!(level(name).is_some(), "{name}");
+            let is_level = |o: &Object| o.kind() == "PriorityLevelConfiguration" && o.name() == name;
+            assert!(objects.iter().any(|m| is_level(&m.object)), "{name}");
         }
     }
 }

@@ -34,6 +34,10 @@ pub(crate) struct LevelSpec {
     pub(crate) uid: String,
     /// `None` for levels whose requests never wait.
     pub(crate) limits: Option<Limits>,
+    /// How many of its seats others may use.
+    pub(crate) lendable: u64,
+    /// How many it may have in all.
+    pub(crate) most: u64,
 }
 
 /// All schemas, in the order in which they are tried, and all levels.
@@ -93,12 +97,19 @@ struct PrioritySpec {
 #[serde(rename_all = "camelCase", default)]
 struct Limited {
     nominal_concurrency_shares: u32,
+    lendable_percent: u32,
+    borrowing_limit_percent: Option<u32>,
     limit_response: Typed,
 }
 
 impl Default for Limited {
     fn default() -> Self {
-        Self { nominal_concurrency_shares: 30, limit_response: Typed::default() }
+        Self {
+            nominal_concurrency_shares: 30,
+            lendable_percent: 0,
+            borrowing_limit_percent: None,
+            limit_response: Typed::default(),
+        }
     }
 }
 
@@ -127,6 +138,11 @@ impl Configuration {
                 let own = (seats * u64::from(shares)).div_ceil(total);
                 level.limits = (spec.kind == "Limited")
                     .then(|| Limits { seats: own, response: response(&spec.limited.limit_response) });
+                level.lendable = percent(own, spec.limited.lendable_percent.min(100));
+                level.most = match spec.limited.borrowing_limit_percent {
+                    Some(limit) => own.saturating_add(percent(own, limit)),
+                    None => u64::MAX,
+                };
                 level
             })
             .collect();
@@ -182,8 +198,13 @@ fn priority(object: &Object) -> Option<(LevelSpec, u32, PrioritySpec)> {
         "Limited" => spec.limited.nominal_concurrency_shares,
         _ => spec.exempt.nominal_concurrency_shares,
     };
-    let level = LevelSpec { name: object.name().to_owned(), uid: object.uid().to_owned(), limits: None };
+    let (name, uid) = (object.name().to_owned(), object.uid().to_owned());
+    let level = LevelSpec { name, uid, limits: None, lendable: 0, most: 0 };
     Some((level, shares, spec))
+}
+
+fn percent(of: u64, percent: u32) -> u64 {
+    (of as f64 * f64::from(percent) / 100.0).round() as u64
 }
 
 fn response(response: &Typed) -> Response {

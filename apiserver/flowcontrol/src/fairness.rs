@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
 
 use crate::configuration::{Configuration, LevelSpec};
+use crate::lending::{self, Claim};
 use crate::matching::Digest;
 use crate::metrics::{self, Metrics};
 use crate::queues::{Limits, Queues, Ticket, Why};
@@ -18,6 +19,11 @@ use crate::retry_after::RetryAfter;
 /// The widest a request can be (upstream: `maximumListSeats`), and the part of its level's seats it may take.
 const WIDEST: u64 = 10;
 const WIDEST_PART: f64 = 0.15;
+
+/// How often seats are lent anew (upstream: `borrowingAdjustmentPeriod`).
+pub const LENDING_PERIOD: Duration = Duration::from_secs(10);
+/// How slowly a level forgets what it wanted (upstream: `seatDemandSmoothingCoefficient`).
+const SMOOTHING: f64 = 0.977;
 
 /// Where the objects come from.
 pub trait ConfigurationSource: Send + Sync + 'static {
@@ -33,6 +39,8 @@ struct Level {
     name: String,
     /// `None` for exempt levels.
     queues: Option<Mutex<Queues<Waker>>>,
+    /// How many seats it has wanted, over a longer time.
+    wish: Mutex<f64>,
     retry_after: Mutex<RetryAfter>,
 }
 
@@ -121,6 +129,7 @@ impl FlowControl {
             _ => Arc::new(Level {
                 name: spec.name.clone(),
                 queues: spec.limits.map(|limits| Mutex::new(Queues::new(limits))),
+                wish: Mutex::default(),
                 retry_after: Mutex::default(),
             }),
         }
@@ -130,6 +139,28 @@ impl FlowControl {
         let mut queues = lock(queues);
         if queues.limits() != limits {
             wake(queues.reconfigure(self.born.elapsed(), limits));
+        }
+    }
+
+    /// Gives seats that levels do not need to those that need more; to be called every [`LENDING_PERIOD`].
+    pub fn lend(&self) {
+        let compiled = self.compiled();
+        let limited = compiled.configuration.levels.iter().filter_map(|spec| {
+            let level = compiled.levels.get(&spec.name)?;
+            Some((level, level.queues.as_ref()?, spec, spec.limits?))
+        });
+        let limited: Vec<_> = limited.collect();
+        let claims = limited.iter().map(|(level, queues, spec, limits)| {
+            let peak = lock(queues).take_peak();
+            let mut wish = lock(&level.wish);
+            *wish = (peak as f64).max(*wish * SMOOTHING + peak as f64 * (1.0 - SMOOTHING));
+            Claim { nominal: limits.seats, lendable: spec.lendable, most: spec.most, peak, wish: *wish }
+        });
+        let claims: Vec<Claim> = claims.collect();
+        for ((level, queues, _, limits), seats) in limited.into_iter().zip(lending::seats(&claims)) {
+            let label = metrics::Level { priority_level: level.name.clone() };
+            self.metrics.current_seats.get_or_create(&label).set(seats.try_into().unwrap_or(i64::MAX));
+            self.reconfigure(queues, Limits { seats, ..limits });
         }
     }
 

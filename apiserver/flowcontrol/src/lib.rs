@@ -20,17 +20,17 @@
 //! read yet. Nobody waits longer than the caller's patience. A seat comes back
 //! when its [`Permit`] is dropped, however the request ended.
 //!
-//! # Caveats
-//!
-//! Levels do not lend seats to one another: `lendablePercent` and
-//! `borrowingLimitPercent` are kept in the objects and have no effect.
+//! From time to time [`FlowControl::lend`] gives seats that levels do not need
+//! to those that need more, within `lendablePercent` and
+//! `borrowingLimitPercent`.
 
 mod configuration;
 mod fairness;
+mod lending;
 mod matching;
 mod metrics;
 mod queues;
 mod retry_after;
 
-pub use fairness::{ConfigurationSource, FlowControl, Permit, Refused};
+pub use fairness::{ConfigurationSource, FlowControl, LENDING_PERIOD, Permit, Refused};
 pub use matching::Digest;

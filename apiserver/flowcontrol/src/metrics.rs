@@ -40,6 +40,7 @@ pub(crate) struct Metrics {
     pub(crate) executing: Family<Flow, Gauge>,
     pub(crate) executing_seats: Family<Flow, Gauge>,
     pub(crate) nominal_seats: Family<Level, Gauge>,
+    pub(crate) current_seats: Family<Level, Gauge>,
     pub(crate) waits: Family<Wait, Histogram>,
     pub(crate) executions: Family<Flow, Histogram>,
 }
@@ -57,6 +58,7 @@ impl Metrics {
             executing: Family::default(),
             executing_seats: Family::default(),
             nominal_seats: Family::default(),
+            current_seats: Family::default(),
             waits: Family::new_with_constructor(seconds),
             executions: Family::new_with_constructor(seconds),
         };
@@ -67,6 +69,11 @@ impl Metrics {
         registry.register("current_executing_requests", "Requests that run", metrics.executing.clone());
         registry.register("current_executing_seats", "Seats of the requests that run", metrics.executing_seats.clone());
         registry.register("nominal_limit_seats", "Seats of a priority level", metrics.nominal_seats.clone());
+        registry.register(
+            "current_limit_seats",
+            "Seats of a priority level, lent ones counted",
+            metrics.current_seats.clone(),
+        );
         registry.register("request_wait_duration_seconds", "How long requests waited", metrics.waits.clone());
         registry.register("request_execution_seconds", "How long requests held seats", metrics.executions.clone());
         metrics

@@ -82,6 +82,9 @@ pub(crate) struct Queues<T> {
     running: HashMap<u64, Running>,
     seats: u64,
     waiting: usize,
+    waiting_seats: u64,
+    /// The most seats that were taken or waited for at once, since it was asked.
+    peak: u64,
     /// What the flow served last had had by then.
     level_used: f64,
     next_id: u64,
@@ -95,6 +98,8 @@ impl<T> Queues<T> {
             running: HashMap::new(),
             seats: 0,
             waiting: 0,
+            waiting_seats: 0,
+            peak: 0,
             level_used: 0.0,
             next_id: 0,
         }
@@ -136,6 +141,8 @@ impl<T> Queues<T> {
         }
         entry.waiting.push_back(Waiting { id: ticket.id, width, item });
         self.waiting += 1;
+        self.waiting_seats += width;
+        self.peak = self.peak.max(self.seats + self.waiting_seats);
         Ok((ticket, None))
     }
 
@@ -148,13 +155,19 @@ impl<T> Queues<T> {
             flow.seats -= run.width;
             flow.used += now.saturating_sub(run.since).as_secs_f64() * run.width as f64;
         } else if let Some(place) = flow.waiting.iter().position(|w| w.id == ticket.id) {
-            flow.waiting.remove(place);
+            let gone = flow.waiting.remove(place);
             self.waiting -= 1;
+            self.waiting_seats -= gone.map_or(0, |gone| gone.width);
         }
         if flow.is_idle() {
             self.flows.remove(&ticket.flow);
         }
         self.dispatch(now)
+    }
+
+    /// The most seats that were wanted at once since this was asked last.
+    pub(crate) fn take_peak(&mut self) -> u64 {
+        std::mem::replace(&mut self.peak, self.seats + self.waiting_seats)
     }
 
     pub(crate) fn is_running(&self, ticket: Ticket) -> bool {
@@ -173,6 +186,7 @@ impl<T> Queues<T> {
             self.level_used = self.level_used.max(flow.used);
         }
         self.seats += width;
+        self.peak = self.peak.max(self.seats + self.waiting_seats);
         self.running.insert(ticket.id, Running { width, since: now });
     }
 
@@ -186,6 +200,7 @@ impl<T> Queues<T> {
             }
             let Some(head) = self.flows.get_mut(&key).and_then(|f| f.waiting.pop_front()) else { break };
             self.waiting -= 1;
+            self.waiting_seats -= width;
             self.start(now, Ticket { id: head.id, flow: key }, width);
             started.push(head.item);
         }

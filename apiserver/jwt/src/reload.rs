@@ -44,3 +44,38 @@ fn apply(authentication: &Authentication, path: &Path, text: &str, disallowed: &
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use apiserver_access::Authenticator;
+
+    use super::*;
+
+    fn text(anonymous: bool) -> String {
+        format!(
+            "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\nanonymous: {{enabled: {anonymous}}}"
+        )
+    }
+
+    /// Time passes as soon as nothing else happens.
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_file_holds_and_a_wrong_one_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("authentication.yaml");
+        std::fs::write(&path, text(true)).unwrap();
+        let authentication = Arc::new(Authentication::new(Configuration::parse(&text(true), &[]).unwrap()));
+        let stopping = CancellationToken::new();
+        let following = follow(authentication.clone(), &path, text(true), &[], stopping.clone());
+        let operator = async {
+            std::fs::write(&path, "anonymous: {enabled: false}").unwrap();
+            tokio::time::sleep(3 * INTERVAL).await;
+            assert!(authentication.lets_strangers_in("/"), "a mistake changes nothing");
+            std::fs::write(&path, text(false)).unwrap();
+            while authentication.lets_strangers_in("/") {
+                tokio::time::sleep(INTERVAL).await;
+            }
+            stopping.cancel();
+        };
+        tokio::join!(following, operator);
+    }
+}

@@ -207,7 +207,9 @@ impl ApiServer {
             under_way: TaskTracker::new(),
         };
         health.set_ready();
-        Ok(Running { handler: Arc::new(handler), drain, doors })
+        let handler = Arc::new(handler);
+        drain.spawn(seats::lend(handler.clone(), drain.token().clone()));
+        Ok(Running { handler, drain, doors })
     }
 }
 

@@ -9,13 +9,14 @@ use std::time::Duration;
 use api_meta::{Object, Status};
 use apiserver_access::User;
 use apiserver_endpoints::{Body, BoxError, Info, Target, body, status_response};
-use apiserver_flowcontrol::{ConfigurationSource, Digest, Permit, Refused};
+use apiserver_flowcontrol::{ConfigurationSource, Digest, LENDING_PERIOD, Permit, Refused};
 use apiserver_registry::{Registry, Served};
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::chain::{Handler, REQUEST_TIMEOUT, plain};
 
@@ -56,6 +57,13 @@ impl ConfigurationSource for Objects {
 
     fn priority_levels(&self) -> Vec<Object> {
         all(self.levels.as_ref())
+    }
+}
+
+/// Lets priority levels lend each other seats until the server stops.
+pub(crate) async fn lend(handler: Arc<Handler>, stopping: CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(LENDING_PERIOD)).await.is_some() {
+        handler.flow_control.lend();
     }
 }
 

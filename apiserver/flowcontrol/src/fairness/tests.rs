@@ -139,6 +139,37 @@ async fn who_goes_away_leaves_its_place() {
 }
 
 #[tokio::test]
+async fn idle_levels_lend_their_seats() {
+    let (control, _, registry) = control(queue());
+    let mut held = vec![enter(&control, "a", PATIENCE).await.unwrap(), enter(&control, "a", PATIENCE).await.unwrap()];
+    let mut third = Box::pin(enter(&control, "a", PATIENCE));
+    assert!(futures::poll!(&mut third).is_pending());
+    // `catch-all` lends nothing, so there is nothing to be had.
+    control.lend();
+    assert!(futures::poll!(&mut third).is_pending());
+    let levels = control.compiled().configuration.levels.len();
+    assert_eq!(levels, 3);
+    assert!(text(&registry).contains("current_limit_seats{priority_level=\"global-default\"} 2"));
+    held.clear();
+    assert!(third.await.is_ok());
+}
+
+#[tokio::test]
+async fn borrowed_seats_are_used_at_once() {
+    let (control, objects, _) = control(queue());
+    let idle = json!({"kind": "PriorityLevelConfiguration", "metadata": {"name": "idle"}, "spec": {"type": "Limited",
+        "limited": {"nominalConcurrencyShares": 7, "lendablePercent": 100, "limitResponse": {"type": "Reject"}}}});
+    objects.levels.lock().unwrap().push(Object::try_from(idle).unwrap());
+    objects.version.fetch_add(1, Ordering::SeqCst);
+    // Of seven seats `idle` has four by its half of all shares, and this level one.
+    let _held = enter(&control, "a", PATIENCE).await.unwrap();
+    let mut more = Box::pin(enter(&control, "a", PATIENCE));
+    assert!(futures::poll!(&mut more).is_pending());
+    control.lend();
+    assert!(more.await.is_ok());
+}
+
+#[tokio::test]
 async fn a_level_may_reject() {
     let (control, objects, _) = control(json!({"type": "Reject"}));
     let _held = [enter(&control, "a", PATIENCE).await.unwrap(), enter(&control, "b", PATIENCE).await.unwrap()];

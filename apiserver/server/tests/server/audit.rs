@@ -3,11 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where its set-up does")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use apiserver_access::User;
 use apiserver_audit::{FileOptions, Mode, Output, Policy};
-use apiserver_endpoints::body;
+use apiserver_endpoints::{Body, KubeletTransport, body};
 use apiserver_server::{Audit, Config, Running};
 use http::Request;
 use http_body_util::BodyExt;
@@ -26,6 +27,10 @@ struct Audited {
 }
 
 async fn audited(rules: &str) -> Audited {
+    audited_with(rules, None).await
+}
+
+async fn audited_with(rules: &str, kubelets: Option<Arc<dyn KubeletTransport>>) -> Audited {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.log");
     let policy = format!("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: {rules}");
@@ -34,7 +39,7 @@ async fn audited(rules: &str) -> Audited {
         output: Output::File(FileOptions { path: path.clone(), max_bytes: 0, max_backups: 0, max_age: Duration::ZERO }),
         mode: Mode::Blocking,
     };
-    let server = start(Config { audit: Some(audit), ..Config::default() }).await;
+    let server = start(Config { audit: Some(audit), kubelets, ..Config::default() }).await;
     Audited { server, path, _folder: folder }
 }
 
@@ -136,6 +141,36 @@ async fn a_watch_has_a_beginning_and_an_end() {
     drop(watch);
     log.server.stop(Duration::from_secs(20)).await;
     assert_eq!(stages(), ["RequestReceived", "ResponseStarted", "ResponseComplete"]);
+}
+
+struct Broken;
+
+#[async_trait::async_trait]
+impl KubeletTransport for Broken {
+    async fn send(&self, _node: &str, _request: Request<Body>) -> Result<http::Response<Body>, api_meta::Status> {
+        panic!("the transport is broken")
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_recorded_and_answered() {
+    let log =
+        audited_with("[{level: Metadata, resources: [{group: '', resources: [pods/log]}]}]", Some(Arc::new(Broken)))
+            .await;
+    let admin = admin(&log.server);
+    for (path, object) in [
+        ("/api/v1/namespaces/default/serviceaccounts", json!({"metadata": {"name": "default"}})),
+        (
+            "/api/v1/namespaces/default/pods",
+            json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}}),
+        ),
+    ] {
+        assert_eq!(ask(&admin, "POST", path, JSON, object.to_string()).await.code, 201);
+    }
+    let answer = ask(&admin, "GET", "/api/v1/namespaces/default/pods/p/log", JSON, "").await;
+    assert_eq!(answer.failure(), (500, "InternalError".into()));
+    let stages: Vec<String> = events(&log.path).iter().map(|e| e["stage"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(stages, ["RequestReceived", "Panic"]);
 }
 
 #[tokio::test]

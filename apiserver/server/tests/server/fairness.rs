@@ -59,7 +59,9 @@ async fn a_thousand_requests_of_one_user_do_not_hold_up_another() {
     let modest = server.service_as(User::new("modest", [""; 0]));
     let (mut under_way, refused) = flood(&greedy, 1000).await;
     // 600 seats by 20 shares of 245 are 49; six queues' worth of fifty may wait.
-    assert_eq!((under_way.len(), refused.len()), (349, 651));
+    // (Idle levels may have lent some of theirs by now.)
+    assert_eq!(under_way.len() + refused.len(), 1000);
+    assert!((349..600).contains(&under_way.len()), "{}", under_way.len());
     for answer in &refused {
         assert_eq!(answer.code, 429);
         assert_eq!(answer.text(), "Too many requests, please try again later.\n");
@@ -77,8 +79,8 @@ async fn a_thousand_requests_of_one_user_do_not_hold_up_another() {
     assert_eq!(question.await.code, 200);
     // Whoever goes away gives back what it held or waited for.
     drop(under_way);
-    let (again, refused) = flood(&greedy, 400).await;
-    assert_eq!((again.len(), refused.len()), (349, 51));
+    let (again, _) = flood(&greedy, 400).await;
+    assert!(again.len() >= 349, "{}", again.len());
 }
 
 #[tokio::test]

@@ -77,23 +77,8 @@ impl fmt::Debug for ControlPlaneConfig {
     }
 }
 
-/// A certificate signing request that was approved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SigningRequest {
-    /// One of the `kubernetes.io/...` signers.
-    pub signer_name: String,
-    /// The request in PEM.
-    pub pem: Vec<u8>,
-    /// As in the object: `client auth`, `digital signature`, ...
-    pub usages: Vec<String>,
-    /// The lifetime asked for.
-    pub lifetime: Option<Duration>,
-    /// Who asked, as the API server authenticated them.
-    pub username: String,
-}
-
-/// The cluster's certificate authority.
+/// The cluster's certificate authority. What may be signed is decided before it is asked.
 pub trait CertificateSigner: Send + Sync {
-    /// The certificate chain in PEM, or why there is none; the reason is shown to people.
-    fn sign(&self, request: &SigningRequest) -> Result<Vec<u8>, String>;
+    /// The certificate in PEM, or why there is none; the reason is shown to people.
+    fn sign(&self, request: &lib_tls::SigningRequest, terms: &lib_tls::Terms) -> Result<String, String>;
 }

@@ -2,11 +2,13 @@
 
 mod accounts;
 mod aggregation;
+mod bootstrap_tokens;
 mod catalog;
+mod certificates;
+mod flow_schemas;
 mod garbage;
 mod namespaces;
 mod quotas;
-mod signing;
 mod volumes;
 
 use crate::{cluster::Cluster, config::ControlPlaneConfig};
@@ -20,7 +22,7 @@ pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
     garbage::start(cluster, contents, quotas);
     volumes::start(cluster);
     aggregation::start(cluster);
-    if let Some(signer) = config.signer {
-        signing::start(cluster, signer);
-    }
+    certificates::start(cluster, config.signer);
+    bootstrap_tokens::start(cluster);
+    flow_schemas::start(cluster);
 }

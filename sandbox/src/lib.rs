@@ -36,7 +36,7 @@ use std::sync::{Arc, OnceLock};
 use kube::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, SigningRequest, Timings};
+pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, Timings};
 pub use error::Error;
 pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs};
 

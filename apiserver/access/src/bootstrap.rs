@@ -53,6 +53,13 @@ fn rule(groups: &[&str], resources: &[&str], verbs: &[&str]) -> Value {
     json!({"apiGroups": groups, "resources": resources, "verbs": verbs})
 }
 
+/// The right to approve for one of the built-in signers.
+fn signers(role: &str, signer: &str) -> Option<Object> {
+    let mut approve = rule(&["certificates.k8s.io"], &["signers"], &["approve"]);
+    approve["resourceNames"] = json!([format!("kubernetes.io/{signer}")]);
+    cluster_role(role, json!({}), json!([approve]))
+}
+
 const DISCOVERY_PATHS: [&str; 11] = [
     "/api",
     "/api/*",
@@ -219,6 +226,20 @@ pub fn bootstrap_policy() -> Vec<Object> {
             rule(&["authentication.k8s.io"], &["tokenreviews"], &["create"]),
             rule(&["authorization.k8s.io"], &["subjectaccessreviews"], &["create"]),
         ])),
+        // For nodes that come, by whatever they come with first; who may is for the operator to bind.
+        cluster_role("system:node-bootstrapper", json!({}), json!([
+            rule(&["certificates.k8s.io"], &["certificatesigningrequests"], &["create", "get", "list", "watch"]),
+        ])),
+        cluster_role("system:certificates.k8s.io:certificatesigningrequests:nodeclient", json!({}), json!([
+            rule(&["certificates.k8s.io"], &["certificatesigningrequests/nodeclient"], &["create"]),
+        ])),
+        cluster_role("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", json!({}), json!([
+            rule(&["certificates.k8s.io"], &["certificatesigningrequests/selfnodeclient"], &["create"]),
+        ])),
+        signers("system:certificates.k8s.io:kube-apiserver-client-approver", "kube-apiserver-client"),
+        signers("system:certificates.k8s.io:kube-apiserver-client-kubelet-approver", "kube-apiserver-client-kubelet"),
+        signers("system:certificates.k8s.io:kubelet-serving-approver", "kubelet-serving"),
+        signers("system:certificates.k8s.io:legacy-unknown-approver", "legacy-unknown"),
         cluster_role(
             "system:service-account-issuer-discovery",
             json!({}),

@@ -7,6 +7,7 @@
 mod accounts;
 mod attributes;
 mod bootstrap;
+mod bootstrap_tokens;
 mod certificate;
 mod escalation;
 mod rbac;
@@ -16,6 +17,7 @@ mod user;
 pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
 pub use attributes::{Attributes, Decision, ResourceAttributes};
 pub use bootstrap::bootstrap_policy;
+pub use bootstrap_tokens::{BootstrapTokens, SecretSource};
 pub use certificate::certificate_user;
 pub use rbac::{PolicySource, Rbac};
 pub use rules::{PolicyRule, RulesReview};
@@ -38,6 +40,11 @@ pub trait Authenticator: Send + Sync + 'static {
         headers: &HeaderMap,
         peer: Option<&PeerIdentity>,
     ) -> Result<Option<User>, Unauthenticated>;
+
+    /// Whether a request without any credential may go on, to this path, as `system:anonymous`.
+    fn lets_strangers_in(&self, _path: &str) -> bool {
+        true
+    }
 }
 
 /// A credential was refused. Why is for the log, never for the client.

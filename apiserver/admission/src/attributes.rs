@@ -85,10 +85,6 @@ struct Found {
     annotations: BTreeMap<String, String>,
 }
 
-/// What rules found worth noting about one request, for its audit event. It travels in the response's extensions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditAnnotations(pub BTreeMap<String, String>);
-
 impl Findings {
     fn lock(&self) -> MutexGuard<'_, Found> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -109,10 +105,10 @@ impl Findings {
         self.lock().annotations.entry(key.into()).or_insert_with(|| value.into());
     }
 
-    /// Everything so far, for whoever answers the request.
-    pub fn take(&self) -> (Vec<String>, AuditAnnotations) {
+    /// Warnings and notes so far, for whoever answers the request.
+    pub fn take(&self) -> (Vec<String>, BTreeMap<String, String>) {
         let found = std::mem::take(&mut *self.lock());
-        (found.warnings, AuditAnnotations(found.annotations))
+        (found.warnings, found.annotations)
     }
 }
 
@@ -134,6 +130,6 @@ mod tests {
         let findings = Findings::default();
         findings.annotate("k", "first");
         findings.annotate("k", "second");
-        assert_eq!(findings.take().1, AuditAnnotations([("k".to_owned(), "first".to_owned())].into()));
+        assert_eq!(findings.take().1, BTreeMap::from([("k".to_owned(), "first".to_owned())]));
     }
 }

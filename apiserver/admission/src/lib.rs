@@ -43,7 +43,7 @@ mod validating_admission_policy;
 mod validating_webhook;
 mod webhook;
 
-pub use attributes::{Attributes, AuditAnnotations, Findings, Operation};
+pub use attributes::{Attributes, Findings, Operation};
 pub use plugin::{Admission, Plugin};
 pub use plugins::all_ordered_plugins;
 pub use reinvocation::Reinvocation;

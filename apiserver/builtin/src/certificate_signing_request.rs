@@ -1,7 +1,7 @@
 //! `CertificateSigningRequest`.
 
 use api_meta::validation::{NameRule, is_dns1123_subdomain};
-use api_meta::{FieldErrors, FieldPath, Object, Value, json};
+use api_meta::{FieldErrors, FieldPath, Object, Value, json, now_seconds};
 use apiserver_model::{Column, Strategy, human_duration};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,11 +39,13 @@ impl Strategy for CertificateSigningRequests {
         let verdicts = conditions(old, is_verdict);
         let mut rest = conditions(new, |c| !is_verdict(c));
         rest.extend(verdicts);
+        dated(&mut rest, old);
         new.made("status").set("conditions", rest);
     }
 
     fn prepare_for_subresource_update(&self, _subresource: &str, new: &mut Object, old: &Object) {
-        let conditions = new.value("status")["conditions"].clone();
+        let mut conditions = conditions(new, |_| true);
+        dated(&mut conditions, old);
         new.set("spec", old.value("spec").clone());
         new.set("status", old.value("status").clone());
         new.made("status").set("conditions", conditions);
@@ -108,8 +110,13 @@ impl Strategy for CertificateSigningRequests {
         errors
     }
 
-    fn validate_status_update(&self, new: &Object, _old: &Object) -> FieldErrors {
+    fn validate_status_update(&self, new: &Object, old: &Object) -> FieldErrors {
         let mut errors = FieldErrors::new();
+        let (before, after) = (part(old, "status").text("certificate"), part(new, "status").text("certificate"));
+        if !before.is_empty() && before != after {
+            let path = FieldPath::new("status").child("certificate");
+            errors.forbidden(&path, "updates may not modify existing certificate content");
+        }
         conditions_agree(&mut errors, part(new, "status"));
         errors
     }
@@ -136,6 +143,21 @@ fn is_verdict(condition: &Value) -> bool {
 fn conditions(object: &Object, keep: impl Fn(&Value) -> bool) -> Vec<Value> {
     let all = object.value("status")["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
     all.iter().filter(|c| keep(c)).cloned().collect()
+}
+
+/// Conditions that do not say when they came about did so now (upstream: `populateConditionTimestamps`).
+fn dated(list: &mut [Value], old: &Object) {
+    let before = conditions(old, |_| true);
+    for condition in list.iter_mut().filter(|c| c.is_object()) {
+        let same = before.iter().find(|c| c["type"] == condition["type"] && c["status"] == condition["status"]);
+        let since = same.map(|c| c["lastTransitionTime"].clone()).filter(|time| !time.is_null());
+        if condition["lastTransitionTime"].is_null() {
+            condition["lastTransitionTime"] = since.unwrap_or_else(|| now_seconds().into());
+        }
+        if condition["lastUpdateTime"].is_null() {
+            condition["lastUpdateTime"] = now_seconds().into();
+        }
+    }
 }
 
 /// `Approved,Issued` and the like; a denial outweighs an approval.

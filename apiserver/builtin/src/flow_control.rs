@@ -1,6 +1,11 @@
 //! API priority and fairness: `FlowSchema`, `PriorityLevelConfiguration`.
 
-use api_meta::{Object, Value, json};
+mod maintained;
+mod validation;
+
+pub use maintained::{Maintained, maintained_objects, mandatory};
+
+use api_meta::{FieldErrors, Object, Value, json};
 use apiserver_model::{Column, Strategy};
 use jiff::Timestamp;
 
@@ -25,6 +30,16 @@ impl Strategy for FlowSchemas {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::flow_schema(object)
+    }
+
+    fn validate_status_update(&self, new: &Object, _old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validation::conditions(&mut errors, new);
+        errors
     }
 
     fn columns(&self) -> Vec<Column> {
@@ -74,6 +89,16 @@ impl Strategy for PriorityLevels {
 
     fn has_generation(&self) -> bool {
         true
+    }
+
+    fn validate(&self, object: &Object) -> FieldErrors {
+        validation::priority_level(object)
+    }
+
+    fn validate_status_update(&self, new: &Object, _old: &Object) -> FieldErrors {
+        let mut errors = FieldErrors::new();
+        validation::conditions(&mut errors, new);
+        errors
     }
 
     fn columns(&self) -> Vec<Column> {

@@ -22,7 +22,7 @@ mod endpoint_slice;
 mod endpoints;
 mod event;
 mod fields;
-mod flow_control;
+pub mod flow_control;
 mod horizontal_pod_autoscaler;
 mod ingress;
 mod ip_address;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use api_meta::{GroupKind, Object, Status, Value};
 use apiserver_access::{Authorizer, ResourceAttributes, User};
 use apiserver_admission::{Admission, Attributes, Findings, Operation, Reinvocation};
+use apiserver_audit::Record;
 use apiserver_model::Verb;
 use apiserver_registry::{Registry, Served, ServiceNetwork};
 use async_trait::async_trait;
@@ -51,6 +52,8 @@ pub(crate) struct Call<'a> {
     pub(crate) user: &'a User,
     /// What is told beside the answer: warnings and notes for the audit log.
     findings: Findings,
+    /// What audit wants to know, when it does.
+    pub(crate) record: Option<&'a Record>,
 }
 
 impl Call<'_> {
@@ -150,6 +153,7 @@ impl Endpoints {
             headers: &parts.headers,
             user,
             findings: Findings::default(),
+            record: parts.extensions.get::<Record>(),
         };
         call.warn(served.resource.strategy.deprecation_warning().map(str::to_owned));
         let method = parts.method.clone();
@@ -160,12 +164,14 @@ impl Endpoints {
             subresource(&call, &method, rest, request).await
         };
         let (warnings, annotations) = call.findings.take();
-        if warnings.is_empty() && annotations.0.is_empty() {
+        if let Some(record) = call.record {
+            annotations.into_iter().for_each(|(key, value)| record.annotate(&key, value));
+        }
+        if warnings.is_empty() {
             return answer;
         }
         let mut response = answer.unwrap_or_else(|status| respond::status(&status, &parts.headers));
         respond::warn(&mut response, &warnings);
-        response.extensions_mut().insert(annotations);
         Ok(response)
     }
 }

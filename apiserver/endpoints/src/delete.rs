@@ -10,9 +10,20 @@ use crate::context::Call;
 use crate::options::{Deletion, Selection, delete_options};
 use crate::{negotiate, respond};
 
+async fn options(call: &Call<'_>, body: Body) -> Result<Deletion, Status> {
+    let bytes = body::read(body).await?;
+    let deletion = delete_options(call.headers, call.query, &bytes)?;
+    if let Some(record) = call.record
+        && let Ok(written) = serde_json::from_slice::<Value>(&bytes)
+    {
+        record.request_patch(|| written);
+    }
+    Ok(deletion)
+}
+
 pub(crate) async fn delete(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let Deletion { options, sent } = delete_options(call.headers, call.query, &body::read(body).await?)?;
+    let Deletion { options, sent } = options(call, body).await?;
     let current = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
     admit(call, &current.object, (&sent, options.dry_run)).await?;
     match call.registry().delete(call.served, current, &options).await? {
@@ -57,7 +68,7 @@ async fn admit(call: &Call<'_>, object: &Object, options: (&Value, bool)) -> Res
 
 pub(crate) async fn delete_collection(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
-    let Deletion { options, sent } = delete_options(call.headers, call.query, &body::read(body).await?)?;
+    let Deletion { options, sent } = options(call, body).await?;
     let selection = Selection::parse(call.served, call.query)?;
     let list = ListOptions {
         labels: selection.labels,

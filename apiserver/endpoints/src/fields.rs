@@ -31,7 +31,18 @@ pub(crate) async fn read(call: &Call<'_>, body: Body, validation: Validation) ->
     let bytes = body::read(body).await?;
     let kind = call.served.info().group_version_kind();
     let decoded = decode(&bytes, format, &kind, &call.served.resource.schema, validation.into())?;
+    record(call, &decoded.object, &kind);
     Ok(defaulted(call, decoded))
+}
+
+/// Audit records the object as the client wrote it, with its type.
+fn record(call: &Call<'_>, object: &Object, kind: &GroupVersionKind) {
+    let Some(record) = call.record else { return };
+    let mut object = object.clone();
+    if object.kind().is_empty() || object.api_version().is_empty() {
+        object.set_type(kind);
+    }
+    record.request_object(&object);
 }
 
 fn defaulted(call: &Call<'_>, decoded: Decoded) -> Object {
@@ -56,6 +67,7 @@ pub(crate) async fn read_kind(
         .ok_or_else(|| Status::internal(format!("no schema for {kind} in {group}/{version}")))?;
     let kind = GroupVersionKind::new(group, version, kind);
     let Decoded { object, warnings } = decode(&bytes, format, &kind, &schema, validation.into())?;
+    record(call, &object, &kind);
     call.warn(warnings);
     Ok(object)
 }

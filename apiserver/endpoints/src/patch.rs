@@ -40,12 +40,24 @@ impl Patch {
             });
         }
         let bytes = body::read(body).await?;
-        Ok(match &*media {
+        let patch = match &*media {
             JSON => Self::Json(decode::steps(&bytes).map_err(decode::Error::into_status)?),
             MERGE => Self::Merge(decode::object(&bytes).map_err(decode::Error::into_status)?),
             STRATEGIC => Self::Strategic(decode::object(&bytes).map_err(decode::Error::into_strategic_status)?),
             _ => Self::Apply(fields::read_apply(&bytes)?),
-        })
+        };
+        if let Some(record) = call.record {
+            record.request_patch(|| patch.as_written(&bytes));
+        }
+        Ok(patch)
+    }
+
+    /// As audit records it.
+    fn as_written(&self, bytes: &[u8]) -> Value {
+        match self {
+            Self::Json(_) => serde_json::from_slice(bytes).unwrap_or_default(),
+            Self::Merge(patch) | Self::Strategic(patch) | Self::Apply(patch) => Value::Object(patch.clone()),
+        }
     }
 
     /// The patched object, without ownership and not yet decoded.

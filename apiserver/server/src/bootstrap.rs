@@ -4,11 +4,15 @@ use std::net::Ipv4Addr;
 
 use api_meta::{Object, Status, Value, json};
 use apiserver_access::User;
+use apiserver_builtin::flow_control::{Maintained, maintained_objects};
 use apiserver_endpoints::{Endpoints, Info, body};
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 
 /// The name under which the server writes its own objects.
 const MANAGER: &str = "kube-apiserver";
+
+const FLOW_CONTROL: &str = "flowcontrol.apiserver.k8s.io";
+const FLOW_CONTROL_MANAGER: &str = "api-priority-and-fairness-config-producer-v1";
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -47,6 +51,29 @@ pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: 
     Ok(())
 }
 
+/// The objects of priority and fairness: what must be as it is shipped is made so again, what an operator has taken over
+/// (upstream: `apf.kubernetes.io/autoupdate-spec`) is left alone.
+pub(crate) async fn ensure_flow_control(endpoints: &Endpoints) -> Result<(), Status> {
+    for Maintained { object, mandatory } in maintained_objects() {
+        let plural = format!("{}s", object.kind().to_lowercase());
+        let path = format!("/apis/{FLOW_CONTROL}/v1/{plural}");
+        let served = endpoints.registry.catalog().find(FLOW_CONTROL, "v1", &plural);
+        let Some(served) = served else { return Err(Status::no_such_resource()) };
+        let Ok(found) = endpoints.registry.get(&served, "", object.name()).await else {
+            write(endpoints, Method::POST, &path, FLOW_CONTROL_MANAGER, &object.to_value()).await?;
+            continue;
+        };
+        let mut current = found.object;
+        let ours = mandatory || current.annotation("apf.kubernetes.io/autoupdate-spec") == Some("true");
+        if ours && current.get("spec") != object.get("spec") {
+            *current.at_mut(&["spec"]) = object.get("spec").cloned().unwrap_or_default();
+            let path = format!("{path}/{}", object.name());
+            write(endpoints, Method::PUT, &path, FLOW_CONTROL_MANAGER, &current.to_value()).await?;
+        }
+    }
+    Ok(())
+}
+
 fn policy_path(object: &Object) -> String {
     let plural = format!("{}s", object.kind().to_lowercase());
     match object.namespace() {
@@ -56,17 +83,21 @@ fn policy_path(object: &Object) -> String {
 }
 
 async fn create(endpoints: &Endpoints, path: &str, object: &Value) -> Result<(), Status> {
+    write(endpoints, Method::POST, path, MANAGER, object).await
+}
+
+async fn write(endpoints: &Endpoints, method: Method, path: &str, manager: &str, object: &Value) -> Result<(), Status> {
     let request = Request::builder()
-        .method(Method::POST)
-        .uri(format!("{path}?fieldManager={MANAGER}"))
+        .method(&method)
+        .uri(format!("{path}?fieldManager={manager}"))
         .header(http::header::CONTENT_TYPE, "application/json")
         .body(body::full(object.to_string()))
         .map_err(Status::internal)?;
-    let info = Info::new(&Method::POST, path, request.uri().query());
+    let info = Info::new(&method, path, request.uri().query());
     let user = User::new("system:apiserver", [apiserver_access::MASTERS]);
     match endpoints.handle(&user, &info, request).await {
-        Ok(response) if response.status() == StatusCode::CREATED => Ok(()),
-        Ok(response) => Err(Status::internal(format!("could not create {path}: {}", response.status()))),
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(Status::internal(format!("could not write {path}: {}", response.status()))),
         Err(status) if status.reason == api_meta::Reason::AlreadyExists => Ok(()),
         // The well-known address is already given to the Service of that name.
         Err(status)

@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 
 use api_meta::{Details, Status};
 use apiserver_access::{Attributes, Authenticator, Authorizer, Decision, User};
+use apiserver_audit::Auditor;
 use apiserver_endpoints::{Body, BoxError, Endpoints, Info, Target, body, status_response};
+use apiserver_flowcontrol::FlowControl;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use lib_tls::PeerIdentity;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::documents::Documents;
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::{compress, impersonation};
+use crate::trail::{Completion, Trail};
+use crate::{compress, impersonation, seats};
 
-/// How many requests run at once; watches and other streams are not counted (upstream: `MaxRequestsInFlight`).
-const IN_FLIGHT: usize = 400;
 /// How long a request that is no stream may take (upstream: `RequestTimeout`).
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The server behind its sockets.
 pub(crate) struct Handler {
@@ -35,7 +35,8 @@ pub(crate) struct Handler {
     pub(crate) documents: Documents,
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Metrics,
-    in_flight: Arc<Semaphore>,
+    pub(crate) flow_control: FlowControl,
+    pub(crate) auditor: Option<Auditor>,
     /// Requests that are not answered yet, so that stopping can wait for them.
     pub(crate) under_way: TaskTracker,
 }
@@ -49,25 +50,6 @@ pub(crate) struct InProcess(pub(crate) User);
 pub(crate) struct Peer(pub(crate) Arc<PeerIdentity>);
 
 impl Handler {
-    pub(crate) fn new(
-        endpoints: Endpoints,
-        authenticator: Arc<dyn Authenticator>,
-        authorizer: Arc<dyn Authorizer>,
-        documents: Documents,
-        health: Arc<Health>,
-    ) -> Self {
-        Self {
-            endpoints,
-            authenticator,
-            authorizer,
-            documents,
-            health,
-            metrics: Metrics::default(),
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
-            under_way: TaskTracker::new(),
-        }
-    }
-
     /// Answers one request. Never fails: what goes wrong is an answer too.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Body>) -> Response<Body> {
         // Held before the look at the signal: whoever is not counted sees it.
@@ -82,15 +64,20 @@ impl Handler {
         let handler = self.clone();
         let headers = accepted(request.headers());
         let gzip = request.method() == Method::GET && compress::takes_gzip(request.headers());
-        let run: BoxFuture<'static, _> = async move { handler.bounded(info, request).await }.boxed();
+        let trail = Trail::begin(request.headers());
+        let completion = Completion::of(trail.clone());
+        let (long_running, on_trail) = (info.is_long_running(), trail.clone());
+        let run: BoxFuture<'static, _> = async move { handler.bounded(info, request, on_trail).await }.boxed();
         let response = match std::panic::AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(status)) => status_response(&status, &headers),
             Err(_) => {
+                trail.panicked().await;
                 let status = Status::internal("the request could not be served; the server's log says why");
                 status_response(&status, &headers)
             }
         };
+        let response = completion.finish(long_running, response).await;
         let response = if gzip { compress::gzip(response).await } else { response };
         // Names nobody serves must not grow the metrics without bound.
         let resource = if response.status() == StatusCode::NOT_FOUND { String::new() } else { resource };
@@ -98,48 +85,79 @@ impl Handler {
         response
     }
 
-    async fn bounded(self: Arc<Self>, info: Info, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn bounded(
+        self: Arc<Self>,
+        info: Info,
+        request: Request<Body>,
+        trail: Trail,
+    ) -> Result<Response<Body>, Status> {
         let is_probe = Health::is_probe(&info.path);
         if self.endpoints.stopping.is_cancelled() && !is_probe {
             return Ok(stopping(request.headers(), request.version()));
         }
-        // A server that is busy is not ill.
-        if info.is_long_running() || is_probe {
-            return self.filter(info, request).await;
+        if info.is_long_running() {
+            return self.filter(info, request, trail).await;
         }
-        let _slot = self
-            .in_flight
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Status::too_many_requests("Too many requests, please try again later.", 1))?;
-        match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request)).await {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.filter(info, request, trail)).await {
             Ok(answer) => answer,
             Err(_) => Err(Status::timeout("request did not complete within the allotted timeout", 0)),
         }
     }
 
-    /// Authenticate, impersonate, authorise, run.
-    async fn filter(self: Arc<Self>, info: Info, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+    /// Authenticate, begin the record, impersonate, wait for seats, authorise, run.
+    async fn filter(
+        self: Arc<Self>,
+        info: Info,
+        mut request: Request<Body>,
+        trail: Trail,
+    ) -> Result<Response<Body>, Status> {
         let inside = request.extensions().get::<InProcess>().map(|i| i.0.clone());
         let user = match inside {
             Some(user) => user,
             None => {
                 let peer = request.extensions().get::<Peer>().map(|p| p.0.clone());
-                authenticate(self.authenticator.clone(), request.headers().clone(), peer).await?
+                match authenticate(self.authenticator.clone(), request.headers().clone(), peer, &info.path).await {
+                    Ok(user) => user,
+                    Err(refused) => {
+                        trail.unauthenticated(self.auditor.as_ref(), &mut request, &info).await;
+                        return Err(refused);
+                    }
+                }
             }
         };
+        trail.received(self.auditor.as_ref(), &mut request, &info, &user).await?;
         let user = match impersonation::requested(request.headers(), &info.path) {
             Ok(None) => user,
-            Ok(Some(wanted)) => impersonation::assume(&*self.authorizer, &user, wanted)?,
+            Ok(Some(wanted)) => {
+                let assumed = impersonation::assume(&*self.authorizer, &user, wanted)?;
+                trail.impersonated(&assumed);
+                assumed
+            }
             Err(text) => return Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, text)),
         };
         impersonation::strip(request.headers_mut());
-        self.authorize(&user, &info)?;
+        match self.seats(&user, &info).await {
+            Ok(seats) => {
+                let headers = accepted(request.headers());
+                seats.serve(&self, &info, &headers, self.clone().serve(&user, &info, request, &trail)).await
+            }
+            Err(refused) => Ok(seats::refuse(&refused)),
+        }
+    }
+
+    async fn serve(
+        self: Arc<Self>,
+        user: &User,
+        info: &Info,
+        request: Request<Body>,
+        trail: &Trail,
+    ) -> Result<Response<Body>, Status> {
+        self.authorize(user, info, trail)?;
         if let Target::Resource { .. } = &info.target {
             let endpoints = self.endpoints.clone();
-            return endpoints.handle(&user, &info, request).await;
+            return endpoints.handle(user, info, request).await;
         }
-        if let Some(answer) = self.health.answer(&info).await {
+        if let Some(answer) = self.health.answer(info).await {
             return Ok(answer);
         }
         match &*info.path {
@@ -147,10 +165,10 @@ impl Handler {
             "/metrics/slis" => return Ok(self.health.metrics().await),
             _ => {}
         }
-        self.documents.answer(&self.endpoints.registry, request.method(), &info, request.headers(), &self.health)
+        self.documents.answer(&self.endpoints.registry, request.method(), info, request.headers(), &self.health)
     }
 
-    fn authorize(&self, user: &User, info: &Info) -> Result<(), Status> {
+    fn authorize(&self, user: &User, info: &Info, trail: &Trail) -> Result<(), Status> {
         let attributes = Attributes {
             user: user.clone(),
             verb: info.verb.clone(),
@@ -158,6 +176,7 @@ impl Handler {
             path: info.path.clone(),
         };
         let decision = self.authorizer.authorize(&attributes);
+        trail.decided(&decision);
         if decision.is_allowed() { Ok(()) } else { Err(forbidden(&attributes, &decision)) }
     }
 }
@@ -171,10 +190,12 @@ async fn authenticate(
     authenticator: Arc<dyn Authenticator>,
     headers: HeaderMap,
     peer: Option<Arc<PeerIdentity>>,
+    path: &str,
 ) -> Result<User, Status> {
     match authenticator.authenticate(&headers, peer.as_deref()).await {
         Ok(Some(user)) => Ok(user),
-        Ok(None) => Ok(User::anonymous()),
+        Ok(None) if authenticator.lets_strangers_in(path) => Ok(User::anonymous()),
+        Ok(None) => Err(Status::unauthorized()),
         Err(error) => {
             tracing::debug!(error = %error, "authentication failed");
             Err(Status::unauthorized())

@@ -18,7 +18,9 @@ mod impersonation;
 mod metrics;
 mod openapi;
 mod policies;
+mod seats;
 mod serve;
+mod trail;
 mod version;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,14 +30,18 @@ use std::time::{Duration, Instant};
 use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
 use apiserver_admission::{Admission, all_ordered_plugins};
+use apiserver_audit::Auditor;
 use apiserver_endpoints::{Endpoints, KubeletTransport, Tokens};
+use apiserver_flowcontrol::FlowControl;
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::{Revision, Store};
+use tokio_util::task::TaskTracker;
 
 use crate::chain::Handler;
 use crate::documents::Documents;
 use crate::health::Health;
+use crate::metrics::Metrics;
 
 pub use crate::chain::Service;
 pub use crate::version::{KubernetesVersion, UnsupportedVersion};
@@ -48,6 +54,8 @@ pub enum Error {
     Bootstrap(Status),
     #[error("could not make the key that signs service account tokens")]
     Key(#[source] apiserver_access::KeyError),
+    #[error("could not open the audit log")]
+    Audit(#[source] std::io::Error),
     #[error("could not take connections")]
     Listen(#[source] std::io::Error),
 }
@@ -65,8 +73,23 @@ pub struct Config {
     pub kubelets: Option<Arc<dyn KubeletTransport>>,
     /// Asked before the built-in ones (certificates, service account tokens).
     pub authenticators: Vec<Arc<dyn Authenticator>>,
+    /// Whether Secrets of the type `bootstrap.kubernetes.io/token` are credentials.
+    pub bootstrap_tokens: bool,
     /// How long events stay after the last write to them.
     pub event_lifetime: Duration,
+    /// Which requests are recorded, and where; `None` for none.
+    pub audit: Option<Audit>,
+    /// How many requests that read, and that write, run at once. Priority levels share the sum.
+    pub max_requests_in_flight: u32,
+    pub max_mutating_requests_in_flight: u32,
+}
+
+/// What is recorded of requests.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    pub policy: apiserver_audit::Policy,
+    pub output: apiserver_audit::Output,
+    pub mode: apiserver_audit::Mode,
 }
 
 impl Default for Config {
@@ -78,7 +101,11 @@ impl Default for Config {
             service_account_key: None,
             kubelets: None,
             authenticators: Vec::new(),
+            bootstrap_tokens: false,
             event_lifetime: Duration::from_secs(3600),
+            audit: None,
+            max_requests_in_flight: 400,
+            max_mutating_requests_in_flight: 200,
         }
     }
 }
@@ -125,13 +152,18 @@ impl ApiServer {
             )
             .map_err(Error::Key)?,
         );
+        let mut first = config.authenticators;
+        if config.bootstrap_tokens {
+            first.push(serve::bootstrap_tokens(&registry));
+        }
+        let authenticator = serve::Chain { first, accounts: accounts.clone(), audience: config.issuer };
         let subnet = Subnet::new(config.service_network.0, config.service_network.1);
         let authorizer: Arc<dyn apiserver_access::Authorizer> = rbac.clone();
         let endpoints = Endpoints {
             registry: registry.clone(),
             admission: Arc::new(Admission::new(all_ordered_plugins(rbac.clone(), &authorizer))),
             authorizer: authorizer.clone(),
-            tokens: Arc::new(serve::TokenService(accounts.clone())) as Arc<dyn Tokens>,
+            tokens: Arc::new(serve::TokenService(authenticator.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
             stopping: doors.token().clone(),
@@ -141,6 +173,7 @@ impl ApiServer {
         bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
             .await
             .map_err(Error::Bootstrap)?;
+        bootstrap::ensure_flow_control(&endpoints).await.map_err(Error::Bootstrap)?;
         if born_now {
             // Nobody watched the birth. As with upstream, whose servers know changes from their start on, revisions from
             // before a cluster had its first objects are too old.
@@ -150,15 +183,36 @@ impl ApiServer {
         drain.spawn(follow(drain.token().clone()));
         drain.spawn(policies::run(registry.clone(), drain.token().clone()));
         if let Some(events) = registry.catalog().find("", "v1", "events") {
-            let expiry = Expiry::new(registry, events, config.event_lifetime);
+            let expiry = Expiry::new(registry.clone(), events, config.event_lifetime);
             drain.spawn(expire::run(expiry, config.event_lifetime, drain.token().clone()));
         }
         let health = Arc::new(Health::new(endpoints.registry.mirror().store().clone()));
         let documents = Documents::new(config.version, accounts.open_id_configuration(), accounts.key_set());
-        let authenticator = serve::Chain::new(config.authenticators, accounts);
-        let handler = Handler::new(endpoints, Arc::new(authenticator), rbac, documents, health.clone());
+        let mut metrics = Metrics::default();
+        let seats = u64::from(config.max_requests_in_flight) + u64::from(config.max_mutating_requests_in_flight);
+        let flow_control = FlowControl::new(seats::configuration(&registry), seats, &mut metrics.registry);
+        let auditor = match config.audit {
+            Some(audit) => {
+                let sink = apiserver_audit::Sink::open(audit.output).map_err(Error::Audit)?;
+                Some(Auditor::new(audit.policy, sink, audit.mode, &mut metrics.registry))
+            }
+            None => None,
+        };
+        let handler = Handler {
+            endpoints,
+            authenticator: Arc::new(authenticator),
+            authorizer: rbac,
+            documents,
+            health: health.clone(),
+            metrics,
+            flow_control,
+            auditor,
+            under_way: TaskTracker::new(),
+        };
         health.set_ready();
-        Ok(Running { handler: Arc::new(handler), drain, doors })
+        let handler = Arc::new(handler);
+        drain.spawn(seats::lend(handler.clone(), drain.token().clone()));
+        Ok(Running { handler, drain, doors })
     }
 }
 
@@ -207,5 +261,8 @@ impl Running {
         let _ = tokio::time::timeout(left(), self.handler.under_way.wait()).await;
         let _ = self.doors.drain(left()).await;
         let _ = self.drain.drain(left()).await;
+        if let Some(auditor) = &self.handler.auditor {
+            let _ = tokio::time::timeout(left(), auditor.close()).await;
+        }
     }
 }

@@ -25,7 +25,7 @@ struct VerbLabels {
 }
 
 pub(crate) struct Metrics {
-    registry: Registry,
+    pub(crate) registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<VerbLabels, Histogram>,
 }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_meta::{Object, Status};
-use apiserver_access::{AccountSource, Authenticator, PolicySource, ServiceAccounts, Unauthenticated, User};
+use apiserver_access::{
+    AccountSource, Authenticator, BootstrapTokens, PolicySource, SecretSource, ServiceAccounts, Unauthenticated, User,
+};
 use apiserver_endpoints::Tokens;
 use apiserver_endpoints::token::{Claims, Issued};
 use apiserver_registry::{Registry, Served};
 use async_trait::async_trait;
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,6 +23,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tower::Service as _;
 
 use crate::chain::{Peer, Service};
+use crate::trail::RemoteAddress;
 
 /// How long a client may take to finish its TLS handshake, and to send a request's headers.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -38,9 +42,11 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 let (acceptor, service, owner) = (acceptor.clone(), service.clone(), drain.clone());
-                drain.spawn(async move { connection(stream, acceptor, service, owner).await });
+                drain.spawn(
+                    async move { connection(stream, RemoteAddress(address.ip()), acceptor, service, owner).await },
+                );
             }
             Err(error) => {
                 // Out of descriptors, most likely: wait for some to come back.
@@ -51,7 +57,7 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
     }
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, drain: Drain) {
+async fn connection(stream: TcpStream, address: RemoteAddress, acceptor: TlsAcceptor, service: Service, drain: Drain) {
     // Small answers should not wait for more to come.
     let _ = stream.set_nodelay(true);
     let handshake = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream));
@@ -66,6 +72,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, 
         }
     };
     let handle = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(address);
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.clone());
         }
@@ -94,15 +101,12 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, service: Service, 
 }
 
 /// Asks each authenticator in turn; the first that knows the credential decides.
+#[derive(Clone)]
 pub(crate) struct Chain {
-    first: Vec<Arc<dyn Authenticator>>,
-    accounts: Arc<ServiceAccounts>,
-}
-
-impl Chain {
-    pub(crate) fn new(first: Vec<Arc<dyn Authenticator>>, accounts: Arc<ServiceAccounts>) -> Self {
-        Self { first, accounts }
-    }
+    pub(crate) first: Vec<Arc<dyn Authenticator>>,
+    pub(crate) accounts: Arc<ServiceAccounts>,
+    /// Who this server is to tokens that do not come from it.
+    pub(crate) audience: String,
 }
 
 #[async_trait]
@@ -121,6 +125,10 @@ impl Authenticator for Chain {
             }
         }
         self.accounts.authenticate(headers, peer).await
+    }
+
+    fn lets_strangers_in(&self, path: &str) -> bool {
+        self.first.iter().all(|authenticator| authenticator.lets_strangers_in(path))
     }
 }
 
@@ -146,6 +154,18 @@ impl PolicySource for Policy {
     }
 }
 
+/// Bootstrap tokens, read from the mirror.
+pub(crate) fn bootstrap_tokens(registry: &Registry) -> Arc<dyn Authenticator> {
+    Arc::new(BootstrapTokens::new(Arc::new(Accounts(registry.clone()))))
+}
+
+impl SecretSource for Accounts {
+    fn secret(&self, namespace: &str, name: &str) -> Option<Object> {
+        let served = self.0.catalog().find("", "v1", "secrets")?;
+        self.0.get_cached(&served, namespace, name).ok().map(|current| current.object)
+    }
+}
+
 /// Service accounts and what tokens may be bound to, read from the mirror.
 struct Accounts(Registry);
 
@@ -161,13 +181,14 @@ impl AccountSource for Accounts {
     }
 }
 
-pub(crate) struct TokenService(pub(crate) Arc<ServiceAccounts>);
+pub(crate) struct TokenService(pub(crate) Chain);
 
 #[async_trait]
 impl Tokens for TokenService {
     fn issue(&self, claims: &Claims) -> Result<Issued, Status> {
         let issued = self
             .0
+            .accounts
             .issue(
                 &claims.namespace,
                 &claims.account,
@@ -181,6 +202,21 @@ impl Tokens for TokenService {
     }
 
     async fn review(&self, token: &str, audiences: &[String]) -> Option<(User, Vec<String>)> {
-        self.0.verify(token, audiences).ok()
+        if let Ok(found) = self.0.accounts.verify(token, audiences) {
+            return Some(found);
+        }
+        // Other tokens know nothing of audiences of ours: they are for this server, or for nobody.
+        let own = &self.0.audience;
+        if !audiences.is_empty() && !audiences.contains(own) {
+            return None;
+        }
+        let value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        for authenticator in &self.0.first {
+            if let Ok(Some(user)) = authenticator.authenticate(&headers, None).await {
+                return Some((user, vec![own.clone()]));
+            }
+        }
+        None
     }
 }

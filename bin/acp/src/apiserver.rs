@@ -1,11 +1,15 @@
 //! `acp apiserver`: a cluster's API on one machine.
 
+mod access;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use apiserver_server::KubernetesVersion;
 use clap::{Args, Subcommand};
+use lib_drain::Drain;
 
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::snapshot::SnapshotCommand;
@@ -31,6 +35,8 @@ pub(crate) struct Apiserver {
     nodes: usize,
     #[command(flatten)]
     etcd: EtcdFlags,
+    #[command(flatten)]
+    access: access::Access,
 }
 
 #[derive(Subcommand)]
@@ -46,6 +52,7 @@ impl Apiserver {
             return command.run().await;
         }
         let data_dir = self.data_dir.context("--data-dir is missing")?;
+        let (api, followed) = self.access.config()?;
         // The port first: when it is taken, nothing is left behind.
         let listener = listen(self.listen).await?;
         let server = programs::Member::new(None);
@@ -55,6 +62,7 @@ impl Apiserver {
             version: self.kubernetes_version,
             nodes: self.nodes,
             etcd: self.etcd.clone(),
+            api,
             programs: Some(programs::agent_program(&server)),
         })
         .await?;
@@ -70,8 +78,13 @@ impl Apiserver {
             println!("etcd        {}", self.etcd.describe());
         }
         println!("kubeconfig  {}", path.display());
+        let drain = Drain::new();
+        if let Some(followed) = followed {
+            drain.spawn(followed.follow(drain.token().clone()));
+        }
         asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
+        let _ = drain.drain(Duration::from_secs(1)).await;
         cluster.stop().await;
         Ok(())
     }

@@ -13,9 +13,7 @@ use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
 use lib_tls::{Authority, ClientVerification, create_private_dir, renewing_server_config, write_private};
-use sandbox::{
-    CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig, SigningRequest,
-};
+use sandbox::{CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig};
 use store_core::Store;
 use tokio::net::TcpListener;
 
@@ -31,6 +29,8 @@ pub(crate) struct EmbeddedConfig {
     pub(crate) nodes: usize,
     /// Where objects are kept, if not in the data directory.
     pub(crate) etcd: EtcdFlags,
+    /// What else the API server is told.
+    pub(crate) api: Config,
     /// What the simulated kubelets really run.
     pub(crate) programs: Option<Arc<dyn Programs>>,
 }
@@ -58,7 +58,7 @@ impl Embedded {
                 service_account_key: Some(service_account_key(&dir.join("pki").join("service-account.key"))?),
                 kubelets: (config.nodes > 0)
                     .then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
-                ..Config::default()
+                ..config.api
             },
         )
         .start()
@@ -155,25 +155,11 @@ impl KubeletTransport for SimulatedKubelets {
     }
 }
 
-/// Signs what the cluster's approvers have approved.
+/// The cluster's own authority, for what its approvers have approved.
 struct ClusterSigner(Arc<Authority>);
 
 impl CertificateSigner for ClusterSigner {
-    fn sign(&self, request: &SigningRequest) -> Result<Vec<u8>, String> {
-        if !["kubernetes.io/kube-apiserver-client", "kubernetes.io/kube-apiserver-client-kubelet"]
-            .contains(&&*request.signer_name)
-        {
-            return Err(format!("this cluster does not sign for {}", request.signer_name));
-        }
-        let pem = std::str::from_utf8(&request.pem).map_err(|_| "the request is not PEM".to_owned())?;
-        let parsed = lib_tls::SigningRequest::from_pem(pem).map_err(|e| e.to_string())?;
-        let subject = parsed.claimed().clone();
-        if subject.groups.iter().any(|g| g == MASTERS) {
-            return Err("a certificate for system:masters is not signed".into());
-        }
-        self.0
-            .sign_client(&parsed, &subject, SystemTime::now())
-            .map(String::into_bytes)
-            .map_err(|error| error.to_string())
+    fn sign(&self, request: &lib_tls::SigningRequest, terms: &lib_tls::Terms) -> Result<String, String> {
+        self.0.sign(request, terms, SystemTime::now()).map_err(|error| error.to_string())
     }
 }

@@ -217,6 +217,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
         version: KubernetesVersion::default(),
         nodes: 0,
         etcd: config.etcd.clone(),
+        api: apiserver_server::Config::default(),
         programs: None,
     })
     .await?;

@@ -11,7 +11,7 @@ use crate::certificate::{
     Purpose, Signer, Statement, Validity, encode_name, first_certificate, may_sign, parse, to_pem,
 };
 use crate::files::{create_private_dir, read_if_there, write_private};
-use crate::{Credential, Error, SigningRequest, SpkiPin};
+use crate::{Credential, Error, SigningRequest, SpkiPin, Terms};
 
 const AUTHORITY_DAYS: u64 = 3652;
 const LEAF_DAYS: u64 = 365;
@@ -158,6 +158,23 @@ impl Authority {
         Ok(self.chain(&certificate))
     }
 
+    /// Signs a request on these terms, and returns the certificate as PEM, alone.
+    ///
+    /// Whether the request may be signed so is for the caller to decide.
+    pub fn sign(&self, request: &SigningRequest, terms: &Terms, now: SystemTime) -> Result<String, Error> {
+        for name in &terms.dns_names {
+            check_host(name)?;
+        }
+        let own = Validity::of(&parse(&self.certificate)?)?;
+        let mut validity = Validity::lasting(now, terms.lifetime);
+        validity.not_after = validity.not_after.min(own.not_after);
+        let Subject { user, groups } = &terms.subject;
+        let (spki, purpose) = (request.spki(), Purpose::Agreed(terms));
+        let statement = Statement { common_name: user, organizations: groups, spki, validity, purpose };
+        let certificate = statement.sign(&Signer { name: &self.name, key: &self.key })?;
+        Ok(to_pem("CERTIFICATE", &certificate))
+    }
+
     /// The leaf, then the authority: a client that pins the authority's key must find it in the handshake.
     fn chain(&self, certificate: &CertificateDer<'_>) -> String {
         to_pem("CERTIFICATE", certificate) + &self.pem
@@ -195,11 +212,15 @@ fn split_server_names(names: &[String]) -> Result<(Vec<String>, Vec<IpAddr>), Er
             addresses.push(address);
             continue;
         }
-        let plain = name.strip_prefix("*.").unwrap_or(name);
-        DnsName::try_from(plain).map_err(|_| Error::BadServerName(name.clone()))?;
+        check_host(name)?;
         dns.push(name.clone());
     }
     Ok((dns, addresses))
+}
+
+fn check_host(name: &str) -> Result<(), Error> {
+    let plain = name.strip_prefix("*.").unwrap_or(name);
+    DnsName::try_from(plain).map(|_| ()).map_err(|_| Error::BadServerName(name.to_owned()))
 }
 
 #[cfg(test)]

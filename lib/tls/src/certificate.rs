@@ -14,7 +14,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use yasna::models::{GeneralizedTime, ObjectIdentifier, UTCTime};
 use yasna::{DERWriter, DERWriterSeq, Tag};
 
-use crate::Error;
+use crate::{Error, Terms};
 
 const COMMON_NAME: &[u64] = &[2, 5, 4, 3];
 const ORGANIZATION: &[u64] = &[2, 5, 4, 10];
@@ -24,8 +24,7 @@ const SUBJECT_ALT_NAME: &[u64] = &[2, 5, 29, 17];
 const BASIC_CONSTRAINTS: &[u64] = &[2, 5, 29, 19];
 const AUTHORITY_KEY_ID: &[u64] = &[2, 5, 29, 35];
 const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
-const SERVER_AUTH: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 1];
-const CLIENT_AUTH: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3, 2];
+const KEY_PURPOSES: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 3];
 const ECDSA_WITH_SHA256: &[u64] = &[1, 2, 840, 10045, 4, 3, 2];
 
 /// Clocks differ; a certificate made just now must already be valid elsewhere.
@@ -42,7 +41,11 @@ pub struct Validity {
 
 impl Validity {
     pub(crate) fn starting(now: SystemTime, days: u64) -> Self {
-        Self { not_before: now - BACKDATED, not_after: now + Duration::from_secs(days * 24 * 60 * 60) }
+        Self::lasting(now, Duration::from_secs(days * 24 * 60 * 60))
+    }
+
+    pub(crate) fn lasting(now: SystemTime, lifetime: Duration) -> Self {
+        Self { not_before: now - BACKDATED, not_after: now + lifetime }
     }
 
     /// When a holder should get the next certificate: two thirds of the way.
@@ -70,6 +73,8 @@ pub(crate) enum Purpose<'a> {
         addresses: &'a [IpAddr],
     },
     Client,
+    /// What a signer agreed to.
+    Agreed(&'a Terms),
 }
 
 /// Everything a certificate says.
@@ -130,12 +135,16 @@ impl Statement<'_> {
                 }
             });
         });
-        write_extension(writer, KEY_USAGE, true, |writer| match is_authority {
+        let (bits, count) = match &self.purpose {
             // digitalSignature, keyCertSign, cRLSign
-            true => writer.write_bitvec_bytes(&[0b1000_0110], 7),
+            Purpose::Authority => (0b1000_0110, 7),
+            Purpose::Agreed(terms) => key_usage(terms),
             // digitalSignature
-            false => writer.write_bitvec_bytes(&[0b1000_0000], 1),
-        });
+            Purpose::Client | Purpose::Server { .. } => (0b1000_0000, 1),
+        };
+        if count > 0 {
+            write_extension(writer, KEY_USAGE, true, |writer| writer.write_bitvec_bytes(&[bits], count));
+        }
         write_extension(writer, SUBJECT_KEY_ID, false, |writer| writer.write_bytes(&key_id(self.spki)));
         if !is_authority {
             let authority = key_id(&signer.key.subject_public_key_info());
@@ -147,9 +156,21 @@ impl Statement<'_> {
         }
         match self.purpose {
             Purpose::Authority => {}
-            Purpose::Client => write_usage(writer, CLIENT_AUTH),
+            Purpose::Client => write_usages(writer, &[2]),
+            Purpose::Agreed(terms) => {
+                let usages: Vec<u64> = terms.uses.iter().filter_map(|purpose| purpose.extended()).collect();
+                if !usages.is_empty() {
+                    write_usages(writer, &usages);
+                }
+                let Terms { dns_names, addresses, .. } = terms;
+                if !dns_names.is_empty() || !addresses.is_empty() {
+                    write_extension(writer, SUBJECT_ALT_NAME, false, |writer| {
+                        write_alt_names(writer, dns_names, addresses);
+                    });
+                }
+            }
             Purpose::Server { dns, addresses } => {
-                write_usage(writer, SERVER_AUTH);
+                write_usages(writer, &[1]);
                 write_extension(writer, SUBJECT_ALT_NAME, false, |writer| write_alt_names(writer, dns, addresses));
             }
         }
@@ -255,9 +276,21 @@ fn write_algorithm(writer: DERWriter<'_>) {
     writer.write_sequence(|writer| writer.next().write_oid(&ObjectIdentifier::from_slice(ECDSA_WITH_SHA256)));
 }
 
-fn write_usage(writer: &mut DERWriterSeq<'_>, usage: &[u64]) {
+/// The bits of the key usage extension, and how many there are up to the last that is set.
+fn key_usage(terms: &Terms) -> (u8, usize) {
+    let bits = terms.uses.iter().filter_map(|purpose| purpose.key_usage());
+    bits.fold((0, 0), |(bits, count), bit| (bits | 0b1000_0000 >> bit, count.max(usize::from(bit) + 1)))
+}
+
+/// Extended usages, by the last numbers of their identifiers.
+fn write_usages(writer: &mut DERWriterSeq<'_>, usages: &[u64]) {
     write_extension(writer, EXTENDED_KEY_USAGE, false, |writer| {
-        writer.write_sequence(|writer| writer.next().write_oid(&ObjectIdentifier::from_slice(usage)));
+        writer.write_sequence(|writer| {
+            for usage in usages {
+                let id = [KEY_PURPOSES, &[*usage]].concat();
+                writer.next().write_oid(&ObjectIdentifier::from_slice(&id));
+            }
+        });
     });
 }
 

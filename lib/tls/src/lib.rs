@@ -16,6 +16,7 @@ mod peer;
 mod pin;
 mod renewing;
 mod request;
+mod terms;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub use peer::PeerIdentity;
 pub use pin::SpkiPin;
 pub use renewing::renewing_server_config;
 pub use request::SigningRequest;
+pub use terms::{Terms, Use};
 
 /// The one crypto provider of the whole tree.
 pub fn provider() -> Arc<CryptoProvider> {

@@ -77,7 +77,7 @@ fn read_alt_names(certificate: &X509Certificate<'_>) -> Result<(Vec<String>, Vec
     Ok((dns, addresses))
 }
 
-fn read_address(octets: &[u8]) -> Result<IpAddr, Error> {
+pub(crate) fn read_address(octets: &[u8]) -> Result<IpAddr, Error> {
     if let Ok(octets) = <[u8; 4]>::try_from(octets) {
         return Ok(octets.into());
     }

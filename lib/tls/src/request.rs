@@ -1,14 +1,16 @@
 //! Signing requests: how a key gets a certificate without leaving its machine.
 
+use std::net::IpAddr;
+
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls_pki_types::CertificateSigningRequestDer;
 use rustls_pki_types::pem::PemObject;
 use x509_parser::certification_request::X509CertificationRequest;
-use x509_parser::extensions::ParsedExtension;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
 
 use crate::authority::generate_key;
-use crate::peer::read_subject;
+use crate::peer::{read_address, read_subject};
 use crate::{Credential, Error, SpkiPin, Subject};
 
 /// A request whose signature is right: its sender holds the key.
@@ -16,8 +18,36 @@ use crate::{Credential, Error, SpkiPin, Subject};
 pub struct SigningRequest {
     subject: Subject,
     spki: Vec<u8>,
-    /// What it asks for beyond a plain client certificate.
-    extras: Vec<String>,
+    dns_names: Vec<String>,
+    addresses: Vec<IpAddr>,
+    /// What it asks for beyond its name, and beyond what any leaf may do.
+    extras: Vec<Extra>,
+}
+
+/// One thing more than a plain client certificate has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extra {
+    /// In the name.
+    Attributes,
+    /// Names and addresses of a server.
+    ServerNames,
+    /// Alternative names of other kinds.
+    OtherNames,
+    Uses,
+    Authority,
+    Unknown,
+}
+
+impl Extra {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Attributes => "further attributes in the name",
+            Self::ServerNames | Self::OtherNames => "alternative names",
+            Self::Uses => "further uses of the key",
+            Self::Authority => "the rights of an authority",
+            Self::Unknown => "unknown extensions",
+        }
+    }
 }
 
 impl SigningRequest {
@@ -54,15 +84,45 @@ impl SigningRequest {
         let known = 1 + groups.len();
         let mut extras = Vec::new();
         if info.subject.iter_attributes().count() != known {
-            extras.push("further attributes in the name".to_owned());
+            extras.push(Extra::Attributes);
         }
-        extras.extend(request.requested_extensions().into_iter().flatten().filter_map(excess));
-        Ok(Self { subject: Subject { user, groups }, spki: info.subject_pki.raw.to_vec(), extras })
+        let (mut dns_names, mut addresses) = (Vec::new(), Vec::new());
+        for extension in request.requested_extensions().into_iter().flatten() {
+            if let ParsedExtension::SubjectAlternativeName(names) = extension {
+                for name in &names.general_names {
+                    match name {
+                        GeneralName::DNSName(name) => dns_names.push((*name).to_owned()),
+                        GeneralName::IPAddress(octets) => addresses.push(read_address(octets)?),
+                        _ => extras.push(Extra::OtherNames),
+                    }
+                }
+            }
+            extras.extend(excess(extension));
+        }
+        let spki = info.subject_pki.raw.to_vec();
+        Ok(Self { subject: Subject { user, groups }, spki, dns_names, addresses, extras })
     }
 
     /// Who the sender says it is. Nobody has checked that.
     pub fn claimed(&self) -> &Subject {
         &self.subject
+    }
+
+    /// The DNS names that it asks for.
+    pub fn dns_names(&self) -> &[String] {
+        &self.dns_names
+    }
+
+    /// The addresses that it asks for.
+    pub fn addresses(&self) -> &[IpAddr] {
+        &self.addresses
+    }
+
+    /// What no certificate of a cluster's signers can have: more in its name than a user and groups, alternative names
+    /// other than a server's, the rights of an authority.
+    pub fn beyond_a_leaf(&self) -> Option<&'static str> {
+        let beyond = [Extra::Attributes, Extra::OtherNames, Extra::Authority];
+        self.extras.iter().find(|extra| beyond.contains(extra)).map(|extra| extra.words())
     }
 
     /// The pin of the sender's key.
@@ -82,7 +142,7 @@ impl SigningRequest {
         let mut asked = self.subject.to_string();
         for extra in &self.extras {
             asked.push_str(" and ");
-            asked.push_str(extra);
+            asked.push_str(extra.words());
         }
         Err(Error::RequestDenied { asked, allowed: subject.to_string() })
     }
@@ -103,7 +163,7 @@ fn sign(subject: &Subject, key: &KeyPair) -> Result<String, Error> {
 }
 
 /// What an extension asks for beyond a plain client certificate.
-fn excess(extension: &ParsedExtension<'_>) -> Option<String> {
+fn excess(extension: &ParsedExtension<'_>) -> Option<Extra> {
     match extension {
         ParsedExtension::BasicConstraints(constraints) if !constraints.ca => None,
         ParsedExtension::KeyUsage(usage) if !usage.key_cert_sign() && !usage.crl_sign() => None,
@@ -115,12 +175,10 @@ fn excess(extension: &ParsedExtension<'_>) -> Option<String> {
                 || usage.time_stamping
                 || usage.ocsp_signing
                 || !usage.other.is_empty();
-            more.then(|| "further uses of the key".to_owned())
+            more.then_some(Extra::Uses)
         }
-        ParsedExtension::SubjectAlternativeName(_) => Some("alternative names".to_owned()),
-        ParsedExtension::BasicConstraints(_) | ParsedExtension::KeyUsage(_) => {
-            Some("the rights of an authority".to_owned())
-        }
-        _ => Some("unknown extensions".to_owned()),
+        ParsedExtension::SubjectAlternativeName(_) => Some(Extra::ServerNames),
+        ParsedExtension::BasicConstraints(_) | ParsedExtension::KeyUsage(_) => Some(Extra::Authority),
+        _ => Some(Extra::Unknown),
     }
 }

@@ -57,7 +57,8 @@ impl<K: Kind> Informer<K> {
         Self::selecting(client, watcher::Config::default().fields(&format!("metadata.name={name}")))
     }
 
-    fn selecting(client: Client, selection: watcher::Config) -> Self {
+    /// Of some of the objects only.
+    pub(crate) fn selecting(client: Client, selection: watcher::Config) -> Self {
         Self {
             client,
             selection,

@@ -1,6 +1,9 @@
 //! A whole server, by its requests and answers.
 
+mod audit;
+mod credentials;
 mod expiry;
+mod fairness;
 mod foreign_bytes;
 mod hostile_bodies;
 mod kubelet;

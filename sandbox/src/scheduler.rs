@@ -7,7 +7,7 @@ mod affinity;
 mod decide;
 mod resources;
 
-pub(crate) use affinity::{matches_node, tolerates};
+pub(crate) use affinity::{matches_node, tolerates, toleration};
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

@@ -5,6 +5,7 @@
 
 mod commands;
 mod parse;
+mod tar;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,8 +22,20 @@ pub(crate) struct Environment {
     pub(crate) directory: String,
     /// Files by path: what is mounted from ConfigMaps, Secrets and the pod itself.
     pub(crate) files: BTreeMap<String, Bytes>,
+    /// Files by path that commands have written.
+    pub(crate) written: BTreeMap<String, Bytes>,
     /// Whether `sleep` takes time. It takes none where output is worked out after the fact; see [`Output::Pause`].
     pub(crate) sleeps: bool,
+}
+
+impl Environment {
+    fn file(&self, path: &str) -> Option<&Bytes> {
+        self.written.get(path).or_else(|| self.files.get(path))
+    }
+
+    fn all_files(&self) -> impl Iterator<Item = (&String, &Bytes)> {
+        self.files.iter().chain(&self.written)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod replica_set;
 mod revisions;
 mod schedule;
 mod stateful_set;
+mod taint_eviction;
 
 use crate::cluster::Cluster;
 
@@ -26,4 +27,5 @@ pub(crate) fn start(cluster: &Cluster) {
     cron_job::start(cluster);
     endpoints::start(cluster);
     disruption::start(cluster);
+    taint_eviction::start(cluster);
 }

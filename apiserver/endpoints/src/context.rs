@@ -16,7 +16,7 @@ use crate::body::Body;
 use crate::kubelet::KubeletTransport;
 use crate::request::{Info, Query, Target};
 use crate::{
-    binding, create, delete, eviction, get, kubelet, list, patch, respond, reviews, scale, token, update, watch,
+    binding, create, delete, eviction, get, kubelet, list, patch, proxy, respond, reviews, scale, token, update, watch,
 };
 
 /// Issues and reads tokens; implemented by the server's authentication.
@@ -161,7 +161,7 @@ impl Endpoints {
             main_resource(&call, &method, info, body).await
         } else {
             let request = Request::from_parts(parts.clone(), body);
-            subresource(&call, &method, rest, request).await
+            subresource(&call, &method, request).await
         };
         let (warnings, annotations) = call.findings.take();
         if let Some(record) = call.record {
@@ -254,14 +254,10 @@ async fn virtual_resource(call: &Call<'_>, verb: Verb, body: Body) -> Result<Res
     }
 }
 
-async fn subresource(
-    call: &Call<'_>,
-    method: &Method,
-    rest: &[String],
-    request: Request<Body>,
-) -> Result<Response<Body>, Status> {
+async fn subresource(call: &Call<'_>, method: &Method, request: Request<Body>) -> Result<Response<Body>, Status> {
     let verb = match method.as_str() {
         "GET" => Verb::Get,
+        "HEAD" if call.target.subresource == "proxy" => Verb::Get,
         "POST" => Verb::Create,
         "PUT" => Verb::Update,
         "PATCH" => Verb::Patch,
@@ -273,7 +269,8 @@ async fn subresource(
         return Err(Status::method_not_allowed());
     }
     match (&*call.target.subresource, verb) {
-        ("log" | "exec" | "attach" | "portforward" | "proxy", _) => kubelet::stream(call, rest, request).await,
+        ("log" | "exec" | "attach" | "portforward", _) => kubelet::stream(call, request).await,
+        ("proxy", _) => proxy::proxy(call, request).await,
         ("scale", _) => scale::scale(call, verb, request.into_body()).await,
         ("binding", Verb::Create) => binding::create(call, request.into_body()).await,
         ("eviction", Verb::Create) => eviction::create(call, request.into_body()).await,

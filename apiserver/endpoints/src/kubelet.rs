@@ -1,4 +1,4 @@
-//! `pods/log`, `exec`, `attach`, `portforward` and `proxy`: requests that a Pod's node answers.
+//! `pods/log`, `exec`, `attach` and `portforward`: requests that a Pod's node answers.
 //!
 //! The request goes on to the kubelet in the kubelet's own URL form. Upgrades
 //! travel inside the request: whoever answers 101 takes over the connection.
@@ -23,14 +23,7 @@ pub trait KubeletTransport: Send + Sync + 'static {
     async fn send(&self, node: &str, request: Request<Body>) -> Result<Response<Body>, Status>;
 }
 
-pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Body>) -> Result<Response<Body>, Status> {
-    if call.served.info().kind != "Pod" {
-        return Err(Status::service_unavailable(format!(
-            "{} of {} is not available on this server",
-            call.target.subresource,
-            call.served.info().plural
-        )));
-    }
+pub(crate) async fn stream(call: &Call<'_>, request: Request<Body>) -> Result<Response<Body>, Status> {
     let pod = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?.object;
     let node = pod.str_at(&["spec", "nodeName"]).unwrap_or_default();
     if node.is_empty() {
@@ -41,9 +34,25 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
         return Err(Status::bad_request("Upgrade request required"));
     }
     if subresource != "log" {
-        connect(call, rest).await?;
+        admit_connection(call, "").await?;
     }
-    let uri = kubelet_uri(call, &pod, rest)?;
+    let response = forward(call, node, kubelet_uri(call, &pod)?, request).await?;
+    let response = checked(call, response).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(response);
+    }
+    // A log that is followed has no other end than its Pod's.
+    let stopping = call.endpoints.stopping.clone().cancelled_owned();
+    Ok(response.map(|body| boxed(StreamBody::new(BodyStream::new(body).take_until(stopping)))))
+}
+
+/// Sends a request on to a node's kubelet, as `uri`.
+pub(crate) async fn forward(
+    call: &Call<'_>,
+    node: &str,
+    uri: Uri,
+    request: Request<Body>,
+) -> Result<Response<Body>, Status> {
     let transport = call.endpoints.kubelets.as_ref().ok_or_else(|| {
         Status::service_unavailable(format!("no kubelet can be reached from this server (node {node:?})"))
     })?;
@@ -57,19 +66,12 @@ pub(crate) async fn stream(call: &Call<'_>, rest: &[String], request: Request<Bo
     for name in names {
         parts.headers.remove(name);
     }
-    let response = transport.send(node, Request::from_parts(parts, body)).await?;
-    // What a Pod itself answers is its own affair.
-    let response = if subresource == "proxy" { response } else { checked(call, response).await? };
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(response);
-    }
-    // A log that is followed has no other end than its Pod's.
-    let stopping = call.endpoints.stopping.clone().cancelled_owned();
-    Ok(response.map(|body| boxed(StreamBody::new(BodyStream::new(body).take_until(stopping)))))
+    transport.send(node, Request::from_parts(parts, body)).await
 }
 
 /// Rules see a stream as its options, such as `PodExecOptions`.
-async fn connect(call: &Call<'_>, rest: &[String]) -> Result<(), Status> {
+/// `path` is what a proxied request asks for.
+pub(crate) async fn admit_connection(call: &Call<'_>, path: &str) -> Result<(), Status> {
     let none = Value::Null;
     let write = call.attributes(Operation::Connect, &call.target.name, None, (&none, false));
     let mut options = Object::default();
@@ -96,7 +98,7 @@ async fn connect(call: &Call<'_>, rest: &[String]) -> Result<(), Status> {
             }
         }
         _ => {
-            set("path", format!("/{}", rest.join("/")).into());
+            set("path", format!("/{path}").into());
         }
     }
     call.admit(&write, &mut options).await
@@ -152,15 +154,17 @@ fn complained(code: StatusCode, resource: &GroupResource, name: &str, text: &str
     Status::failure(code.as_u16(), reason, format!("{message} ( {resource} {name})")).with_details(details)
 }
 
-fn kubelet_uri(call: &Call<'_>, pod: &Object, rest: &[String]) -> Result<Uri, Status> {
-    let escape = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+pub(crate) fn escape(text: &str) -> String {
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+}
+
+fn kubelet_uri(call: &Call<'_>, pod: &Object) -> Result<Uri, Status> {
     let place = format!("{}/{}", escape(pod.namespace()), escape(pod.name()));
     let path = match &*call.target.subresource {
         "log" => format!("/containerLogs/{place}/{}", escape(&container(call, pod)?)),
         "exec" => format!("/exec/{place}/{}", escape(&container(call, pod)?)),
         "attach" => format!("/attach/{place}/{}", escape(&container(call, pod)?)),
-        "portforward" => format!("/portForward/{place}"),
-        _ => format!("/proxy/{place}/{}", rest.iter().map(|s| escape(s)).collect::<Vec<_>>().join("/")),
+        _ => format!("/portForward/{place}"),
     };
     let query: Vec<String> = call
         .query

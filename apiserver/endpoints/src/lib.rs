@@ -22,6 +22,7 @@ mod list_body;
 pub mod negotiate;
 mod options;
 mod patch;
+mod proxy;
 pub mod request;
 mod respond;
 mod reviews;

@@ -101,15 +101,8 @@ impl Patch {
         let (value, why) = match self {
             // Upstream reads these without going through text, and has other words for the same.
             Self::Strategic(patch) => {
-                let why = match error.why() {
-                    why if why.starts_with("json: cannot unmarshal array into") => {
-                        "cannot restore map from slice".into()
-                    }
-                    why if why.starts_with("json: cannot unmarshal object into") => {
-                        "cannot restore slice from map".into()
-                    }
-                    why => why,
-                };
+                let why = error.why();
+                let why = unrestorable(&why).unwrap_or(why);
                 (go::format(&Value::Object(patch.clone())), why)
             }
             _ => (go_text(&patched.to_value()), error.why()),
@@ -118,6 +111,33 @@ impl Patch {
         errors.invalid(&FieldPath::new("patch"), value, why);
         Status::invalid(&GroupKind { group: String::new(), kind: String::new() }, "", &errors)
     }
+}
+
+/// What upstream's converter from maps says (`runtime.fromUnstructured`) where its JSON decoder would say `why`.
+///
+/// Of a type with a name it is not told whether that is a string or a structure; where both could be, it is taken for a
+/// structure, as most are.
+fn unrestorable(why: &str) -> Option<String> {
+    let (value, rest) = why.strip_prefix("json: cannot unmarshal ")?.split_once(" into Go ")?;
+    let (_, wanted) = rest.rsplit_once(" of type ")?;
+    let found = match value.split(' ').next()? {
+        "array" => "slice",
+        "object" => "map",
+        // The JSON decoder adds the number itself where a whole one was wanted.
+        "number" if value.contains('.') => "float64",
+        "number" => "int64",
+        other => other,
+    };
+    Some(match wanted {
+        map if map.starts_with("map[") => format!("cannot restore map from {found}"),
+        slice if slice.starts_with("[]") => format!("cannot restore slice from {found}"),
+        "string" if found == "int64" => "cannot convert int64 to string".to_owned(),
+        "int32" | "int64" if found == "float64" => format!("cannot convert float64 to {wanted}"),
+        "string" | "bool" | "int32" | "int64" | "float64" => format!("unrecognized type: {wanted}"),
+        // A map is what a structure is made from.
+        _ if found == "map" => "unrecognized type: string".to_owned(),
+        _ => format!("cannot restore struct from: {found}"),
+    })
 }
 
 /// As Go writes an object whose metadata the patch did not touch: fields of metadata in the order of its type.
@@ -244,4 +264,30 @@ async fn create_applied(
     }
     let stored = create::store(call, new, options).await?;
     respond::object(call.served, &kind, stored, form, call.query, StatusCode::CREATED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(value: &str, wanted: &str, expect: &str) {
+        let why = format!("json: cannot unmarshal {value} into Go struct field ConfigMap.data of type {wanted}");
+        assert_eq!(unrestorable(&why).as_deref(), Some(expect));
+    }
+
+    #[test]
+    fn a_strategic_patch_of_another_form() {
+        check("array", "map[string]string", "cannot restore map from slice");
+        check("object", "[]v1.Container", "cannot restore slice from map");
+        check("string", "[]v1.Container", "cannot restore slice from string");
+        check("number", "string", "cannot convert int64 to string");
+        check("bool", "string", "unrecognized type: string");
+        check("string", "int32", "unrecognized type: int32");
+        check("number 1.5", "int32", "cannot convert float64 to int32");
+        check("number", "bool", "unrecognized type: bool");
+        check("string", "v1.PodSpec", "cannot restore struct from: string");
+        check("object", "v1.PullPolicy", "unrecognized type: string");
+        assert_eq!(unrestorable("quantities must match the regular expression"), None);
+    }
 }

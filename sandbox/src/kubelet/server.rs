@@ -1,4 +1,5 @@
-//! The kubelet's HTTP endpoints: `containerLogs`, `exec`, `attach`, `portForward`, in the real kubelet's URL form.
+//! The kubelet's HTTP endpoints: `containerLogs`, `exec`, `attach`, `portForward`, in the real kubelet's URL form; and
+//! `proxy/NAMESPACE/POD/PORT/...`, which here is the way to what listens in a pod: its address leads nowhere.
 //!
 //! # Flow
 //!
@@ -20,7 +21,7 @@ use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 
-use super::{Kubelets, behaviour};
+use super::{Kubelets, behaviour, http_service};
 
 /// What may go wrong while an answer is read.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -104,9 +105,27 @@ impl Kubelets {
             (&Method::GET | &Method::POST, ["portForward", namespace, pod, ..]) => {
                 self.pod(node, namespace, pod).and_then(|pod| self.port_forward(pod, &query, &mut request))
             }
+            (_, ["proxy", namespace, pod, port, _, ..]) => {
+                self.pod(node, namespace, pod).and_then(|pod| self.proxy(&pod, port, &request))
+            }
             _ => Err((StatusCode::NOT_FOUND, "404 page not found\n".to_owned())),
         };
         answer.unwrap_or_else(|(code, message)| text(code, message))
+    }
+
+    fn proxy<B>(&self, pod: &Pod, port: &str, request: &Request<B>) -> Result<Response<Body>, Refusal> {
+        let port = port.parse().map_err(|_| (StatusCode::BAD_REQUEST, format!("{port:?} is no port")))?;
+        if crate::pods::phase(pod) != "Running" {
+            let message = format!("error trying to reach service: pod {:?} is not running", crate::meta::name(pod));
+            return Err((StatusCode::SERVICE_UNAVAILABLE, message));
+        }
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        // Behind the slash and the four parts that say which pod.
+        let below = target.splitn(6, '/').nth(5).unwrap_or_default();
+        let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map_or("", |c| c.name.as_str());
+        let log = self.logs.writer(crate::meta::uid(pod), container);
+        let answer = http_service::respond(pod, port, request.method(), &format!("/{below}"), request.headers(), &log);
+        Ok(answer.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
     }
 
     fn pod(&self, node: &str, namespace: &str, name: &str) -> Result<Arc<Pod>, Refusal> {

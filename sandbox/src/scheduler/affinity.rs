@@ -62,7 +62,12 @@ fn meets(wanted: &NodeSelectorRequirement, value: Option<&str>) -> bool {
 
 /// Whether any of the tolerations accepts the taint.
 pub(crate) fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
-    tolerations.iter().any(|toleration| {
+    toleration(tolerations, taint).is_some()
+}
+
+/// The first of the tolerations that accepts the taint.
+pub(crate) fn toleration<'a>(tolerations: &'a [Toleration], taint: &Taint) -> Option<&'a Toleration> {
+    tolerations.iter().find(|toleration| {
         let effect = toleration.effect.as_deref().unwrap_or_default();
         let key = toleration.key.as_deref().unwrap_or_default();
         let exists = toleration.operator.as_deref() == Some("Exists");

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Environment, Io, Output};
+use super::{Environment, Io, Output, tar};
 
 /// No single sleep lasts longer; the session's own limits end it earlier.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -27,7 +27,8 @@ pub(super) async fn run(name: &str, args: &[String], environment: &mut Environme
         "uname" => uname(args, environment, io).await,
         "date" => line(io, Timestamp::now().strftime("%a %b %e %H:%M:%S UTC %Y").to_string()).await,
         "sleep" => sleep(args, environment, io).await,
-        "test" | "[" => i32::from(!holds(args)),
+        "test" | "[" => i32::from(!holds(args, environment)),
+        "tar" => tar::run(args, environment, io).await,
         "set" | "trap" | "umask" => 0,
         _ => {
             io.complain(format!("sh: {name}: not found (this is a simulated container)\n")).await;
@@ -87,7 +88,7 @@ async fn cat(args: &[String], environment: &Environment, io: &mut Io) -> i32 {
     }
     let mut code = 0;
     for path in args.iter().filter(|arg| !arg.starts_with('-')) {
-        match environment.files.get(&absolute(path, environment)) {
+        match environment.file(&absolute(path, environment)) {
             Some(bytes) => io.write(bytes.clone()).await,
             None => {
                 io.complain(format!("cat: can't open '{path}': No such file or directory\n")).await;
@@ -98,7 +99,7 @@ async fn cat(args: &[String], environment: &Environment, io: &mut Io) -> i32 {
     code
 }
 
-fn absolute(path: &str, environment: &Environment) -> String {
+pub(super) fn absolute(path: &str, environment: &Environment) -> String {
     let mut parts: Vec<&str> = Vec::new();
     let joined = if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", environment.directory) };
     for part in joined.split('/') {
@@ -116,7 +117,7 @@ fn absolute(path: &str, environment: &Environment) -> String {
 /// The names directly below a directory; the usual top-level ones are always there.
 fn below(directory: &str, environment: &Environment) -> std::collections::BTreeSet<String> {
     let prefix = if directory == "/" { "/".to_owned() } else { format!("{directory}/") };
-    let children = environment.files.keys().filter_map(|path| path.strip_prefix(&prefix));
+    let children = environment.all_files().filter_map(|(path, _)| path.strip_prefix(&prefix));
     let mut names: std::collections::BTreeSet<String> =
         children.filter_map(|rest| rest.split('/').next()).map(str::to_owned).collect();
     if directory == "/" {
@@ -139,7 +140,7 @@ async fn list(args: &[String], environment: &Environment, io: &Io) -> i32 {
     let mut code = 0;
     for path in paths {
         let full = absolute(path, environment);
-        if environment.files.contains_key(&full) {
+        if environment.file(&full).is_some() {
             line(io, path).await;
         } else if is_directory(&full, environment) {
             let mut text = String::new();
@@ -231,11 +232,17 @@ async fn sleep(args: &[String], environment: &Environment, io: &Io) -> i32 {
     0
 }
 
-fn holds(args: &[String]) -> bool {
+fn holds(args: &[String], environment: &Environment) -> bool {
     let args: Vec<&str> = args.iter().map(String::as_str).filter(|arg| *arg != "]").collect();
     match args.as_slice() {
         ["-n", text] | [text] => !text.is_empty(),
         ["-z", text] => text.is_empty(),
+        ["-d", path] => is_directory(&absolute(path, environment), environment),
+        ["-f", path] => environment.file(&absolute(path, environment)).is_some(),
+        ["-e", path] => {
+            let path = absolute(path, environment);
+            environment.file(&path).is_some() || is_directory(&path, environment)
+        }
         [a, "=" | "==", b] => a == b,
         [a, "!=", b] => a != b,
         [a, "-eq", b] => a == b,

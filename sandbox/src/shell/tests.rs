@@ -11,6 +11,7 @@ fn environment() -> Environment {
         directory: "/".to_owned(),
         files: [("/etc/config/key".to_owned(), Bytes::from_static(b"value"))].into(),
         sleeps: true,
+        ..Environment::default()
     }
 }
 
@@ -30,6 +31,11 @@ fn plain_commands() {
     check(&["/bin/false"], (1, ""));
     check(&["cat", "/etc/config/key"], (0, "value"));
     check(&["ls", "/etc/config"], (0, "key\n"));
+    check(&["test", "-d", "/etc/config"], (0, ""));
+    check(&["test", "-d", "/etc/config/key"], (1, ""));
+    check(&["test", "-f", "/etc/config/key"], (0, ""));
+    check(&["test", "-e", "/etc/other"], (1, ""));
+    check(&["tar", "cf", "-", "/nowhere"], (1, "tar: /nowhere: No such file or directory\n"));
     check(&["nope"], (127, "sh: nope: not found (this is a simulated container)\n"));
 }
 

@@ -10,11 +10,7 @@ use std::path::PathBuf;
 pub fn binary(name: &str) -> PathBuf {
     let candidates: Vec<PathBuf> = match env::var_os("ACP_TEST_BINARIES") {
         Some(folder) => vec![folder.into()],
-        None => {
-            let test = env::current_exe().expect("a test knows its own path");
-            let target = test.ancestors().nth(3).expect("tests lie in TARGET/PROFILE/deps").to_owned();
-            vec![target.join("release"), target.join("debug")]
-        }
+        None => vec![target().join("release"), target().join("debug")],
     };
     let found = candidates.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| {
@@ -37,6 +33,23 @@ pub fn kubectls() -> Vec<PathBuf> {
     }
     assert!(!found.is_empty(), "there is no kubectl; `cargo xtask test` fetches one");
     found
+}
+
+/// The folder of a client by the name that `xtask/src/tools/clients.rs` gives it: below `ACP_TEST_TOOLS`, or below the
+/// target folder, where `cargo xtask tools` puts them.
+///
+/// # Panics
+/// When it is not there.
+pub fn tool(name: &str) -> PathBuf {
+    let tools = env::var_os("ACP_TEST_TOOLS").map_or_else(|| target().join("tools"), PathBuf::from);
+    let folder = tools.join(name);
+    assert!(folder.is_dir(), "there is no {}; `cargo xtask tools` fetches it", folder.display());
+    folder
+}
+
+fn target() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own path");
+    test.ancestors().nth(3).expect("tests lie in TARGET/PROFILE/deps").to_owned()
 }
 
 /// A folder for what a test leaves for people: screenshots, logs.

@@ -11,18 +11,20 @@ mod old_api;
 mod platform;
 mod server;
 mod terminal;
+mod transcript;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use binaries::{binary, kubectls, results};
+pub use binaries::{binary, kubectls, results, tool};
 pub use door::{Answer, Door};
 pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
 pub use old_api::OldApi;
 pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Platform};
 pub use server::{Exited, Server};
 pub use terminal::Terminal;
+pub use transcript::Session;
 
 /// Long enough for a busy machine with two cores; nothing waits this long when all is well.
 pub const PATIENCE: Duration = Duration::from_secs(60);

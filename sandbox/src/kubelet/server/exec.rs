@@ -1,6 +1,6 @@
 //! `exec` and `attach`: the built-in shell, or a container's log, behind remote-command streams.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};
@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
+    cache::Key,
     kubelet::{
         Kubelets,
         behaviour::{self, Behaviour},
-        hostname, logs, volumes,
+        hostname, lock, logs, volumes,
     },
     meta::uid,
     shell::{self, Environment, Io, Output, Route, for_terminal},
@@ -73,20 +74,36 @@ impl Wanted {
 
 /// What runs behind the streams.
 enum Work {
-    Command(Vec<String>, Box<Environment>),
+    Command(Vec<String>, Box<Environment>, Scene),
     /// A container that serves, and reads no input.
     Attach(logs::LogWriter),
     /// A container that runs a command to its end.
     Watch(Box<Reader>),
     /// A container that is nothing but this session.
-    Main(Vec<String>, Box<Environment>, Ending),
+    Main(Vec<String>, Box<Environment>, Scene),
 }
 
-/// The container that ends with a session.
-struct Ending {
+/// The container that a command runs in.
+struct Scene {
     kubelets: Arc<Kubelets>,
     pod: Arc<Pod>,
     container: String,
+}
+
+impl Scene {
+    /// Keeps the files that a command has written for those that come after it.
+    fn keep(&self, before: &BTreeMap<String, Bytes>, written: BTreeMap<String, Bytes>) {
+        if *before == written {
+            return;
+        }
+        let container = (uid(&*self.pod).to_owned(), self.container.clone());
+        lock(&self.kubelets.written).insert(container.clone(), written);
+        // Looked at last: a pod that goes from now on takes its files along.
+        let present = self.kubelets.cluster.pods.get(&Key::of(&*self.pod));
+        if present.is_none_or(|present| uid(&*present) != container.0) {
+            lock(&self.kubelets.written).remove(&container);
+        }
+    }
 }
 
 impl Kubelets {
@@ -107,8 +124,9 @@ impl Kubelets {
         let token = self.cluster.token.clone();
         self.cluster.tasks.spawn(async move {
             let work = async {
-                let environment = this.environment(&found).await;
-                talk(upgrade, protocol, wanted, Work::Command(argv, Box::new(environment))).await;
+                let environment = Box::new(this.environment(&found).await);
+                let scene = Scene { kubelets: this, pod: found.pod, container: found.container.name };
+                talk(upgrade, protocol, wanted, Work::Command(argv, environment, scene)).await;
             };
             tokio::select! {
                 () = token.cancelled() => {}
@@ -155,8 +173,8 @@ impl Kubelets {
                 None => Work::Attach(self.logs.writer(uid(&*found.pod), &found.container.name)),
                 Some(argv) => {
                     let environment = self.environment(&found).await;
-                    let ending = Ending { kubelets: self.clone(), pod: found.pod, container: found.container.name };
-                    Work::Main(argv, Box::new(environment), ending)
+                    let scene = Scene { kubelets: self.clone(), pod: found.pod, container: found.container.name };
+                    Work::Main(argv, Box::new(environment), scene)
                 }
             },
         }
@@ -167,14 +185,23 @@ impl Kubelets {
         let (variables, mut files) = match resolved {
             Ok(resolved) => (resolved.env, resolved.files),
             // A missing Secret keeps no one from looking around.
-            Err(_) => (volumes::plain_environment(&found.pod, &found.container), std::collections::BTreeMap::new()),
+            Err(_) => (volumes::plain_environment(&found.pod, &found.container), BTreeMap::new()),
         };
         let hostname = hostname(&found.pod);
         files.insert("/etc/hostname".to_owned(), format!("{hostname}\n").into());
         let motd = "This container is simulated: no process runs in it.\n";
         files.insert("/etc/motd".to_owned(), motd.into());
         let directory = found.container.working_dir.clone().filter(|path| !path.is_empty());
-        Environment { variables, hostname, files, directory: directory.unwrap_or_else(|| "/".to_owned()), sleeps: true }
+        let container = (uid(&*found.pod).to_owned(), found.container.name.clone());
+        let written = lock(&self.written).get(&container).cloned().unwrap_or_default();
+        Environment {
+            variables,
+            hostname,
+            files,
+            written,
+            directory: directory.unwrap_or_else(|| "/".to_owned()),
+            sleeps: true,
+        }
     }
 }
 
@@ -199,10 +226,12 @@ async fn talk(upgrade: OnUpgrade, protocol: Protocol, wanted: Wanted, work: Work
 /// Runs the work to the status object of the error channel.
 async fn perform(work: Work, wanted: Wanted, stdin: mpsc::Receiver<Bytes>, output: mpsc::Sender<Output>) -> Value {
     match work {
-        Work::Command(argv, mut environment) => {
+        Work::Command(argv, mut environment, scene) => {
             let stdin = wanted.stdin.then_some(stdin);
             let mut io = Io { stdin, output, tty: wanted.tty, route: Route::Stdout };
+            let before = environment.written.clone();
             let code = shell::run(&argv, &mut environment, &mut io).await;
+            scene.keep(&before, environment.written);
             exit_status(&argv, code)
         }
         Work::Attach(log) => {
@@ -217,11 +246,11 @@ async fn perform(work: Work, wanted: Wanted, stdin: mpsc::Receiver<Bytes>, outpu
             }
             success()
         }
-        Work::Main(argv, mut environment, ending) => {
+        Work::Main(argv, mut environment, scene) => {
             let stdin = wanted.stdin.then_some(stdin);
             let mut io = Io { stdin, output, tty: wanted.tty, route: Route::Stdout };
             let code = shell::run(&argv, &mut environment, &mut io).await;
-            ending.kubelets.end(&ending.pod, &ending.container, code);
+            scene.kubelets.end(&scene.pod, &scene.container, code);
             success()
         }
     }

@@ -38,7 +38,7 @@ enum Command {
     /// Runs the agent of a member cluster.
     Agent(agent::Agent),
     /// Runs the embedded Kubernetes-compatible API server.
-    Apiserver(apiserver::Apiserver),
+    Apiserver(Box<apiserver::Apiserver>),
 }
 
 fn main() -> ExitCode {

@@ -11,6 +11,9 @@
 //!   always: name resources                        fields without `omitempty`; `*` before pointers
 //!   pointer: lifecycle livenessProbe              optional fields that are pointers
 //! ```
+//!
+//! One is not as in Go: `dependencies` of a JSON schema is listed as a pointer, so that an empty one is kept until
+//! validation, which refuses it even then, has seen it.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-mod admission;
+mod authorizer;
 mod compiling;
 mod costs;
 mod evaluation;

@@ -34,7 +34,6 @@
 //! reads nearly what Go's RE2 does. After a syntax error nothing more is told.
 //! Libraries are upstream's: there is no `cel.bind` and no `math`, as there.
 
-pub mod admission;
 mod check;
 mod cost;
 mod error;

@@ -1,4 +1,5 @@
-mod admission;
+mod authorizer;
 mod compiling;
+mod costs;
 mod evaluation;
 mod hostile;

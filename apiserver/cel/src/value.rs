@@ -184,7 +184,8 @@ impl Val {
         Self::Optional(value.map(Arc::new))
     }
 
-    pub(crate) fn type_(&self) -> Type {
+    /// The type as far as the value itself tells it: a list is one of anything.
+    pub fn type_(&self) -> Type {
         match self {
             Self::Null => Type::Null,
             Self::Bool(_) => Type::Bool,

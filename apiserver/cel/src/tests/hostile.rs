@@ -134,6 +134,12 @@ proptest! {
     }
 
     #[test]
+    fn any_pattern(pattern in "[\\PC\\\\\\[\\]{}&~QE^-]{0,30}", text in "\\PC{0,20}") {
+        let literal = |text: &str| text.replace('\\', "\\\\").replace('\'', "\\'");
+        run(&format!("'{}'.matches('{}') || true", literal(&text), literal(&pattern)));
+    }
+
+    #[test]
     fn any_arithmetic(a in any::<i64>(), b in any::<i64>(), op in prop::sample::select(vec!["+", "-", "*", "/", "%"])) {
         let exact = match op {
             "+" => a.checked_add(b),

@@ -10,6 +10,7 @@ mod kubelet;
 mod pages;
 mod paths;
 mod policies;
+mod rules;
 mod services;
 mod slow_watchers;
 mod stop;

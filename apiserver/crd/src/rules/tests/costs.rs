@@ -267,3 +267,75 @@ fn lists_with_keys_are_counted() {
         ",
     );
 }
+
+/// Every line is a rule over an object with such properties, and after the last `=>` what it may cost.
+#[track_caller]
+fn check_object(properties: Value, lines: &str) {
+    let schema = json!({"type": "object", "properties": properties});
+    for line in lines.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (rule, cost) = line.rsplit_once(" => ").unwrap();
+        check_estimate(schema.clone(), rule, cost.parse().unwrap());
+    }
+}
+
+#[test]
+fn objects_are_estimated() {
+    let list =
+        |items: Value, list_type: &str| json!({"type": "array", "items": items, "x-kubernetes-list-type": list_type});
+    check_object(
+        json!({"val1": array(scalar("integer"))(None), "val2": array(scalar("integer"))(None)}),
+        "
+        1 in self.val1 => 1572865
+        self.val2[0] in self.val1 => 1572868
+        !(0 in self.val1) => 1572866
+        self.val1 + self.val2 == [1, 2, 3, 1, 2, 3] => 16
+        self.val1 + [4, 5] == [1, 2, 3, 4, 5] => 24
+        has(self.val1) && has(self.val2) => 2
+        self.val1.all(k, size(self.val1) > 0) => 11010044
+        self.val1.exists_one(k, self.val1 == [2]) => 23592949
+        !self.val1.exists_one(k, size(self.val1) > 0) => 9437183
+        size(self.val1) == 2 => 4
+        size(self.val1.filter(k, size(self.val1) > 1)) == 1 => 26738686
+        ",
+    );
+    check_object(
+        json!({"val1": list(scalar("string"), "set"), "val2": list(scalar("string"), "set")}),
+        "
+        self.val1 == ['c', 'b', 'a'] => 13
+        self.val1 == self.val2 => 104862
+        'a' in self.val1 => 1048577
+        self.val1 + ['c', 'd'] == ['a', 'b', 'c', 'd'] => 24
+        self.val1.exists_one(k, self.val1 == ['a']) => 15728629
+        size(self.val1.filter(k, size(self.val1) > 1)) == 1 => 17825790
+        ",
+    );
+    let mut keyed =
+        list(json!({"type": "object", "properties": {"k": scalar("string"), "v": scalar("string")}}), "map");
+    keyed["x-kubernetes-list-map-keys"] = json!(["k"]);
+    check_object(
+        json!({"objs": array(keyed)(None)}),
+        "
+        self.objs[0] == self.objs[1] => 104864
+        self.objs[0] + self.objs[2] == self.objs[2] => 104868
+        self.objs[0] == [self.objs[0][0], self.objs[0][1]] => 22
+        self.objs[2] + [self.objs[0][0], self.objs[0][1]] == self.objs[0] => 104883
+        size(self.objs[0] + [self.objs[3][0]]) == 3 => 20
+        ",
+    );
+    check_object(
+        json!({
+            "i": scalar("integer"), "n": scalar("number"), "s": scalar("string"), "b": scalar("byte"),
+            "t": scalar("date-time"), "e": {"type": "string", "enum": ["Pending", "Available", "Failed"]},
+        }),
+        "
+        int(self.n) == self.i => 5
+        bytes(self.s) == self.b => 629150
+        string(self.i) == self.s => 314578
+        string(self.n) == '10.5' => 4
+        string(self.b) == self.s => 629150
+        timestamp(self.s) == self.t => 6
+        self.e == 'Pending' => 3
+        self.e in ['Pending', 'Available'] => 14
+        ",
+    );
+}

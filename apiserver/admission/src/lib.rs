@@ -26,6 +26,7 @@ mod limit_ranger;
 mod matching;
 mod mutating_webhook;
 mod namespace_lifecycle;
+mod node_restriction;
 mod persistent_volume_claim_resize;
 mod plugin;
 mod plugins;

@@ -30,6 +30,7 @@ mod node_restriction;
 mod persistent_volume_claim_resize;
 mod plugin;
 mod plugins;
+mod pod_references;
 mod pod_security;
 mod priority;
 mod reinvocation;

@@ -84,6 +84,18 @@ async fn creations_at_once_do_not_exceed_a_quota() {
 }
 
 #[tokio::test]
+async fn what_is_there_already_is_not_paid_for_again() {
+    let (_server, admin) = server().await;
+    quota(&admin, json!({"count/configmaps": "2"}), json!({"count/configmaps": "0"})).await;
+    created(&post(&admin, "configmaps", json!({"metadata": {"name": "a"}})).await);
+    for _ in 0..3 {
+        let again = post(&admin, "configmaps", json!({"metadata": {"name": "a"}})).await;
+        assert_eq!(again.failure(), (409, "AlreadyExists".to_owned()));
+    }
+    assert_eq!(used(&admin).await, json!({"count/configmaps": "1"}));
+}
+
+#[tokio::test]
 async fn a_dry_run_is_checked_and_not_charged() {
     let (_server, admin) = server().await;
     quota(&admin, json!({"count/configmaps": "1"}), json!({"count/configmaps": "0"})).await;

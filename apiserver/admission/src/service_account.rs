@@ -26,7 +26,9 @@ impl Plugin for ServiceAccount {
             return Ok(());
         }
         match reached(pod) {
-            Some("a service account") => Err(attributes.forbidden(pod, "a mirror pod may not reference service accounts")),
+            Some("a service account") => {
+                Err(attributes.forbidden(pod, "a mirror pod may not reference service accounts"))
+            }
             Some("secrets") => Err(attributes.forbidden(pod, "a mirror pod may not reference secrets")),
             _ if projects_token(pod) => {
                 Err(attributes.forbidden(pod, "a mirror pod may not use service account token volume projections"))

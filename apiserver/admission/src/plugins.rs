@@ -12,6 +12,7 @@ use crate::default_toleration_seconds::DefaultTolerationSeconds;
 use crate::limit_ranger::LimitRanger;
 use crate::mutating_webhook::MutatingAdmissionWebhook;
 use crate::namespace_lifecycle::NamespaceLifecycle;
+use crate::node_restriction::NodeRestriction;
 use crate::persistent_volume_claim_resize::PersistentVolumeClaimResize;
 use crate::plugin::Plugin;
 use crate::pod_security::PodSecurity;
@@ -32,6 +33,8 @@ pub fn all_ordered_plugins(rbac: Arc<Rbac>, authorizer: &Arc<dyn Authorizer>) ->
         Box::new(NamespaceLifecycle),
         Box::new(LimitRanger),
         Box::new(ServiceAccount),
+        // Off by default upstream, on wherever there are kubelets.
+        Box::new(NodeRestriction),
         Box::new(TaintNodesByCondition),
         Box::new(PodSecurity),
         Box::new(Priority),

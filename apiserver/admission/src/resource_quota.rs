@@ -102,7 +102,7 @@ async fn settle(attributes: &Attributes<'_>, quotas: &Arc<Served>, charge: &Char
     for _ in 0..RACES {
         let objects: Vec<&Object> = open.iter().map(|current| &current.object).collect();
         let charged = check(&objects, charge).map_err(|why| attributes.forbidden(charge.object, why))?;
-        if attributes.dry_run {
+        if attributes.dry_run || is_taken(attributes, charge.object) {
             return Ok(());
         }
         let mut lost = Vec::new();
@@ -120,6 +120,14 @@ async fn settle(attributes: &Attributes<'_>, quotas: &Arc<Served>, charge: &Char
     }
     let name = open.first().map(|current| current.object.name().to_owned()).unwrap_or_default();
     Err(Status::modified(&quotas.group_resource(), &name))
+}
+
+/// A creation of what is there already will be refused: it must cost nothing.
+fn is_taken(attributes: &Attributes<'_>, object: &Object) -> bool {
+    let collection = attributes.served.collection.as_ref();
+    attributes.operation == Operation::Create
+        && attributes.subresource.is_empty()
+        && collection.is_some_and(|c| c.get(attributes.namespace, object.name()).is_some())
 }
 
 fn current(attributes: &Attributes<'_>, quotas: &Arc<Served>) -> Result<Vec<Current>, Status> {

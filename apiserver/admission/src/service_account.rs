@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::attributes::Attributes;
 use crate::plugin::Plugin;
+use crate::pod_references::{projects_token, reached};
 
 pub(crate) struct ServiceAccount;
 
@@ -17,6 +18,23 @@ impl Plugin for ServiceAccount {
 
     fn handles(&self, attributes: &Attributes<'_>) -> bool {
         attributes.creates("", "pods")
+    }
+
+    /// A mirror Pod shows what a node runs by itself: it gets nothing from the cluster.
+    async fn validate(&self, attributes: &Attributes<'_>, pod: &Object) -> Result<(), Status> {
+        if pod.annotation("kubernetes.io/config.mirror").is_none() {
+            return Ok(());
+        }
+        match reached(pod) {
+            Some("a service account") => {
+                Err(attributes.forbidden(pod, "a mirror pod may not reference service accounts"))
+            }
+            Some("secrets") => Err(attributes.forbidden(pod, "a mirror pod may not reference secrets")),
+            _ if projects_token(pod) => {
+                Err(attributes.forbidden(pod, "a mirror pod may not use service account token volume projections"))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn mutate(&self, attributes: &Attributes<'_>, object: &mut Object) -> Result<(), Status> {

@@ -26,7 +26,8 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
         errors.required(&FieldPath::new("target").child("name"), "");
         return Err(unclassified(errors.to_string()));
     }
-    let write = call.attributes(Operation::Create, name, None, options.sent());
+    let sent = options.sent_as("CreateOptions");
+    let write = call.attributes(Operation::Create, name, None, (&sent, options.dry_run));
     call.admit(&write, &mut binding).await?;
     let target = binding.str_at(&["target", "name"]).unwrap_or_default();
     let pods = call.registry().catalog().find("", "v1", "pods").ok_or_else(Status::no_such_resource)?;

@@ -48,8 +48,11 @@ pub(crate) async fn store(call: &Call<'_>, mut object: Object, options: &WriteOp
     let strategy = &call.served.resource.strategy;
     let registry = call.registry();
     let name = object.name().to_owned();
-    let write = call.attributes(Admitted::Create, &name, None, options.sent());
+    let sent = options.sent_as("CreateOptions");
+    let write = call.attributes(Admitted::Create, &name, None, (&sent, options.dry_run));
     call.admission().mutate(&write, &mut object).await?;
+    // What was authorised is the namespace of the path, whatever rules made of the object.
+    place(call, &mut object)?;
     registry.stamp(call.served, &mut object);
     strategy.prepare_for_create(&mut object);
     let mut errors = object_meta(&object, call.served.info().namespaced(), strategy.name_rule());

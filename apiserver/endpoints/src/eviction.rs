@@ -18,7 +18,8 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     if !eviction.name().is_empty() && eviction.name() != call.target.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
     }
-    let write = call.attributes(Operation::Create, &call.target.name, None, options.sent());
+    let sent = options.sent_as("CreateOptions");
+    let write = call.attributes(Operation::Create, &call.target.name, None, (&sent, options.dry_run));
     call.admit(&write, &mut eviction).await?;
     let pod = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
     let wanted = delete_options(&eviction, options.dry_run);

@@ -24,7 +24,7 @@ pub(crate) struct WriteOptions {
     pub(crate) field_manager: String,
     pub(crate) validation: Validation,
     pub(crate) force: bool,
-    /// As the client sent them, for rules that are told.
+    /// As the client sent them, for rules that are told. Of a patch, too, rules see what it does: an update or a creation.
     sent: Value,
 }
 
@@ -45,7 +45,7 @@ impl WriteOptions {
         };
         invalid_options(kind, &errors)?;
         let field_manager = if manager.is_empty() { manager_of(user_agent) } else { manager.to_owned() };
-        let mut sent = json!({"apiVersion": "meta.k8s.io/v1", "kind": kind});
+        let mut sent = json!({"apiVersion": "meta.k8s.io/v1"});
         if dry_run {
             sent["dryRun"] = json!(["All"]);
         }
@@ -54,15 +54,14 @@ impl WriteOptions {
                 sent[name] = value.into();
             }
         }
-        if let Some(force) = query.get("force").map(|_| query.flag("force")) {
-            sent["force"] = force.into();
-        }
         Ok(Self { dry_run, field_manager, validation, force: query.flag("force"), sent })
     }
 
-    /// What the client sent, and whether nothing is to be kept.
-    pub(crate) fn sent(&self) -> (&Value, bool) {
-        (&self.sent, self.dry_run)
+    /// What the client sent, as options of this kind.
+    pub(crate) fn sent_as(&self, kind: &str) -> Value {
+        let mut sent = self.sent.clone();
+        sent["kind"] = kind.into();
+        sent
     }
 
     fn check_manager(query: &Query, errors: &mut FieldErrors) {

@@ -42,7 +42,8 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let mut request =
         fields::read_kind(call, body, "authentication.k8s.io", "v1", "TokenRequest", Validation::Warn).await?;
     let account = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?.object;
-    let write = call.attributes(Operation::Create, &call.target.name, None, options.sent());
+    let sent = options.sent_as("CreateOptions");
+    let write = call.attributes(Operation::Create, &call.target.name, None, (&sent, options.dry_run));
     call.admit(&write, &mut request).await?;
     let seconds = request.at(&["spec", "expirationSeconds"]).and_then(Value::as_i64).unwrap_or(DEFAULT);
     check_expiration(seconds)?;

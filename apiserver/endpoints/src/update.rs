@@ -121,7 +121,8 @@ pub(crate) async fn commit(
     let shown = |object: &Object| (subresource == "scale").then(|| strategy.scale(object)).flatten();
     let old_scale = shown(old);
     let seen = Some(old_scale.as_ref().unwrap_or(old));
-    let write = call.attributes(Admitted::Update, &call.target.name, seen, options.sent());
+    let sent = options.sent_as("UpdateOptions");
+    let write = call.attributes(Admitted::Update, &call.target.name, seen, (&sent, options.dry_run));
     match shown(&new) {
         Some(mut scale) => {
             call.admission().mutate(&write, &mut scale).await?;

@@ -221,3 +221,23 @@ async fn without_a_policy_requests_have_names_all_the_same() {
     assert!(watch.headers().contains_key("audit-id"));
     drop(watch.into_body().frame());
 }
+
+#[tokio::test]
+async fn what_admission_notes_is_recorded_also_when_it_refuses() {
+    let log = audited("[{level: Metadata, resources: [{group: '', resources: [pods]}]}]").await;
+    let admin = admin(&log.server);
+    let account = json!({"metadata": {"name": "default"}}).to_string();
+    ask(&admin, "POST", "/api/v1/namespaces/default/serviceaccounts", JSON, account).await;
+    let labels =
+        json!({"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/audit": "restricted"});
+    let labelled = json!({"metadata": {"labels": labels}}).to_string();
+    ask(&admin, "PATCH", "/api/v1/namespaces/default", "application/merge-patch+json", labelled).await;
+    let container = json!({"name": "c", "image": "i", "securityContext": {"privileged": true}});
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [container]}}).to_string();
+    let refused = ask(&admin, "POST", "/api/v1/namespaces/default/pods", JSON, pod).await;
+    assert_eq!(refused.code, 403, "{}", refused.text());
+    let notes = events(&log.path).pop().unwrap()["annotations"].clone();
+    assert_eq!(notes["pod-security.kubernetes.io/enforce-policy"], "baseline:latest");
+    let violations = notes["pod-security.kubernetes.io/audit-violations"].as_str().unwrap();
+    assert!(violations.starts_with("would violate PodSecurity \"restricted:latest\": "), "{violations}");
+}

@@ -1,5 +1,6 @@
 //! A whole server, by its requests and answers.
 
+mod admission;
 mod audit;
 mod credentials;
 mod expiry;

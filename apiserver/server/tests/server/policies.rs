@@ -1,5 +1,7 @@
 //! Policies that are written as expressions, and what a cluster does for whom they are.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its set-up does")]
+
 use apiserver_server::{Config, Running, Service};
 use serde_json::{Value, json};
 

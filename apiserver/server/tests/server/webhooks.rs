@@ -1,5 +1,7 @@
 //! Webhooks over real TLS: what they change, what they refuse, and what happens when they cannot be asked.
 
+#![expect(clippy::unwrap_used, reason = "a test fails where its set-up does")]
+
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::configuration::{Configuration, LevelSpec};
 use crate::lending::{self, Claim};
 use crate::matching::Digest;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{self, FlowMetrics, Metrics};
 use crate::queues::{Limits, Queues, Ticket, Why};
 use crate::retry_after::RetryAfter;
 
@@ -53,6 +53,15 @@ struct Compiled {
     version: u64,
     configuration: Configuration,
     levels: HashMap<String, Arc<Level>>,
+    /// For each schema, in their order.
+    routes: Vec<Route>,
+}
+
+/// Where requests of one schema go.
+struct Route {
+    level: Arc<Level>,
+    level_uid: String,
+    metrics: Arc<FlowMetrics>,
 }
 
 /// Gives seats to requests.
@@ -85,7 +94,8 @@ pub struct Permit {
 impl FlowControl {
     /// With `seats` for all requests together.
     pub fn new(source: Arc<dyn ConfigurationSource>, seats: u64, registry: &mut Registry) -> Self {
-        let empty = Compiled { version: u64::MAX, configuration: Configuration::default(), levels: HashMap::new() };
+        let configuration = Configuration::default();
+        let empty = Compiled { version: u64::MAX, configuration, levels: HashMap::new(), routes: Vec::new() };
         Self {
             source,
             seats,
@@ -110,8 +120,16 @@ impl FlowControl {
         let configuration =
             Configuration::compile(&self.source.flow_schemas(), &self.source.priority_levels(), self.seats);
         let levels = configuration.levels.iter().map(|spec| (spec.name.clone(), self.level(&slot.levels, spec)));
-        let levels = levels.collect();
-        *slot = Arc::new(Compiled { version, configuration, levels });
+        let levels: HashMap<_, _> = levels.collect();
+        // Schemas without their level are left out of the configuration, so there are as many routes as schemas.
+        let routes = configuration.schemas.iter().filter_map(|schema| {
+            let spec = configuration.levels.iter().find(|spec| spec.name == schema.level)?;
+            let level = levels.get(&schema.level)?.clone();
+            let metrics = Arc::new(self.metrics.of(&schema.level, &schema.name));
+            Some(Route { level, level_uid: spec.uid.clone(), metrics })
+        });
+        let routes = routes.collect();
+        *slot = Arc::new(Compiled { version, configuration, levels, routes });
         slot.clone()
     }
 
@@ -177,15 +195,13 @@ impl FlowControl {
     ) -> Result<Permit, Refused> {
         let compiled = self.compiled();
         // `catch-all` and its level are always there.
-        let schema = compiled.configuration.schema_of(digest);
-        let level = schema.and_then(|s| compiled.levels.get(&s.level));
-        let (Some(schema), Some(level)) = (schema, level) else {
+        let found = compiled.configuration.schema_of(digest);
+        let found = found.and_then(|at| Some((compiled.configuration.schemas.get(at)?, compiled.routes.get(at)?)));
+        let Some((schema, route)) = found else {
             let none = String::new;
             return Err(Refused { retry_after_seconds: 1, flow_schema_uid: none(), priority_level_uid: none() });
         };
-        let labels = metrics::Flow { priority_level: level.name.clone(), flow_schema: schema.name.clone() };
-        let uid = compiled.configuration.levels.iter().find(|l| l.name == level.name).map(|l| l.uid.clone());
-        let (flow_schema_uid, priority_level_uid) = (schema.uid.clone(), uid.unwrap_or_default());
+        let (level, flow_schema_uid, priority_level_uid) = (&route.level, schema.uid.clone(), route.level_uid.clone());
         let wanted = match &level.queues {
             None => Wanted { flow: 0, width: 1 },
             Some(queues) => {
@@ -194,10 +210,10 @@ impl FlowControl {
                 Wanted { flow, width: width().clamp(1, most) }
             }
         };
-        match self.run(level.clone(), labels.clone(), wanted, patience).await {
+        match self.run(route, wanted, patience).await {
             Ok(held) => Ok(Permit { flow_schema_uid, priority_level_uid, _held: held }),
             Err(why) => {
-                let metrics::Flow { priority_level, flow_schema } = labels;
+                let metrics::Flow { priority_level, flow_schema } = route.metrics.labels.clone();
                 let rejection = metrics::Rejection { priority_level, flow_schema, reason: why.label() };
                 self.metrics.rejected.get_or_create(&rejection).inc();
                 let retry_after_seconds = lock(&level.retry_after).refuse(self.born.elapsed().as_secs());
@@ -206,42 +222,30 @@ impl FlowControl {
         }
     }
 
-    async fn run(
-        &self,
-        level: Arc<Level>,
-        labels: metrics::Flow,
-        wanted: Wanted,
-        patience: Duration,
-    ) -> Result<Running, Why> {
+    async fn run(&self, route: &Route, wanted: Wanted, patience: Duration) -> Result<Running, Why> {
+        let Route { level, metrics, .. } = route;
         let begun = Instant::now();
         let Some(queues) = &level.queues else {
-            return Ok(Running::new(self, None, labels, wanted.width));
+            return Ok(Running::new(metrics.clone(), None, wanted.width));
         };
         let (wake_up, woken) = oneshot::channel();
         let (ticket, started) = lock(queues).arrive(self.born.elapsed(), wanted.flow, wanted.width, wake_up)?;
         // From here on whatever ends this future gives the place back.
         let place = Place { level: level.clone(), ticket, born: self.born };
         if started.is_none() {
-            let waiting = Counted::up(self.metrics.waiting.get_or_create(&labels).clone(), 1);
+            let waiting = Counted::up(metrics.waiting.clone(), 1);
             let in_time = tokio::time::timeout(patience, woken).await;
             drop(waiting);
             // It may have been given its seats at the last moment.
             let runs = matches!(in_time, Ok(Ok(()))) || lock(queues).is_running(ticket);
-            self.waited(&labels, runs, begun.elapsed());
+            metrics.waits[usize::from(!runs)].observe(begun.elapsed().as_secs_f64());
             if !runs {
                 return Err(Why::TimeOut);
             }
         } else {
-            self.waited(&labels, true, Duration::ZERO);
+            metrics.waits[0].observe(0.0);
         }
-        Ok(Running::new(self, Some(place), labels, wanted.width))
-    }
-
-    fn waited(&self, labels: &metrics::Flow, runs: bool, time: Duration) {
-        let metrics::Flow { priority_level, flow_schema } = labels.clone();
-        let execute = if runs { "true" } else { "false" };
-        let label = metrics::Wait { priority_level, flow_schema, execute };
-        self.metrics.waits.get_or_create(&label).observe(time.as_secs_f64());
+        Ok(Running::new(metrics.clone(), Some(place), wanted.width))
     }
 }
 
@@ -293,28 +297,26 @@ impl Drop for Counted {
 }
 
 struct Running {
-    metrics: Arc<Metrics>,
-    labels: metrics::Flow,
+    metrics: Arc<FlowMetrics>,
     since: Instant,
     _counted: [Counted; 2],
     _place: Option<Place>,
 }
 
 impl Running {
-    fn new(control: &FlowControl, place: Option<Place>, labels: metrics::Flow, width: u64) -> Self {
-        let metrics = control.metrics.clone();
-        metrics.dispatched.get_or_create(&labels).inc();
+    fn new(metrics: Arc<FlowMetrics>, place: Option<Place>, width: u64) -> Self {
+        metrics.dispatched.inc();
         let counted = [
-            Counted::up(metrics.executing.get_or_create(&labels).clone(), 1),
-            Counted::up(metrics.executing_seats.get_or_create(&labels).clone(), width.try_into().unwrap_or(i64::MAX)),
+            Counted::up(metrics.executing.clone(), 1),
+            Counted::up(metrics.executing_seats.clone(), width.try_into().unwrap_or(i64::MAX)),
         ];
-        Self { metrics, labels, since: Instant::now(), _counted: counted, _place: place }
+        Self { metrics, since: Instant::now(), _counted: counted, _place: place }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.metrics.executions.get_or_create(&self.labels).observe(self.since.elapsed().as_secs_f64());
+        self.metrics.executions.observe(self.since.elapsed().as_secs_f64());
     }
 }
 

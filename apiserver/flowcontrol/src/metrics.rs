@@ -45,6 +45,38 @@ pub(crate) struct Metrics {
     pub(crate) executions: Family<Flow, Histogram>,
 }
 
+/// What is counted of one schema's requests at one level; looked up once for all of them.
+#[derive(Clone)]
+pub(crate) struct FlowMetrics {
+    pub(crate) labels: Flow,
+    pub(crate) dispatched: Counter,
+    pub(crate) waiting: Gauge,
+    pub(crate) executing: Gauge,
+    pub(crate) executing_seats: Gauge,
+    /// Of those that ran in the end, and of those that did not.
+    pub(crate) waits: [Histogram; 2],
+    pub(crate) executions: Histogram,
+}
+
+impl Metrics {
+    pub(crate) fn of(&self, priority_level: &str, flow_schema: &str) -> FlowMetrics {
+        let labels = Flow { priority_level: priority_level.to_owned(), flow_schema: flow_schema.to_owned() };
+        let waits = |execute| {
+            let Flow { priority_level, flow_schema } = labels.clone();
+            self.waits.get_or_create(&Wait { priority_level, flow_schema, execute }).clone()
+        };
+        FlowMetrics {
+            dispatched: self.dispatched.get_or_create(&labels).clone(),
+            waiting: self.waiting.get_or_create(&labels).clone(),
+            executing: self.executing.get_or_create(&labels).clone(),
+            executing_seats: self.executing_seats.get_or_create(&labels).clone(),
+            waits: [waits("true"), waits("false")],
+            executions: self.executions.get_or_create(&labels).clone(),
+            labels,
+        }
+    }
+}
+
 fn seconds() -> Histogram {
     Histogram::new([0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0])
 }

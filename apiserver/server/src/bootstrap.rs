@@ -1,12 +1,14 @@
 //! What a fresh cluster has before anyone writes to it, and what a restarted one must still have.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use api_meta::{Object, Status, Value, json};
 use apiserver_access::User;
 use apiserver_builtin::flow_control::{Maintained, maintained_objects};
 use apiserver_endpoints::{Endpoints, Info, body};
 use http::{Method, Request};
+use tokio_util::sync::CancellationToken;
 
 /// The name under which the server writes its own objects.
 const MANAGER: &str = "kube-apiserver";
@@ -72,6 +74,18 @@ pub(crate) async fn ensure_flow_control(endpoints: &Endpoints) -> Result<(), Sta
         }
     }
     Ok(())
+}
+
+/// How often the objects of priority and fairness are looked after.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Puts them right again until the server stops: a mandatory one may be deleted.
+pub(crate) async fn maintain_flow_control(endpoints: Endpoints, stopping: CancellationToken) {
+    while stopping.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_some() {
+        if let Err(status) = ensure_flow_control(&endpoints).await {
+            tracing::warn!(error = %status, "could not look after the objects of priority and fairness");
+        }
+    }
 }
 
 fn policy_path(object: &Object) -> String {

@@ -212,6 +212,7 @@ impl ApiServer {
         health.set_ready();
         let handler = Arc::new(handler);
         drain.spawn(seats::lend(handler.clone(), drain.token().clone()));
+        drain.spawn(bootstrap::maintain_flow_control(handler.endpoints.clone(), drain.token().clone()));
         Ok(Running { handler, drain, doors })
     }
 }

@@ -48,7 +48,9 @@ async fn served(admin: &Service) {
 fn causes(answer: &Answer) -> Vec<String> {
     let status = answer.json();
     let causes = status["details"]["causes"].as_array().cloned().unwrap_or_default();
-    let told = |cause: &Value| format!("{}: {}", cause["field"].as_str().unwrap(), cause["message"].as_str().unwrap());
+    let told = |cause: &Value| {
+        format!("{}: {}", cause["field"].as_str().unwrap_or_default(), cause["message"].as_str().unwrap_or_default())
+    };
     causes.iter().map(told).collect()
 }
 

@@ -263,3 +263,73 @@ async fn certificates_are_approved_by_who_may_and_for_nobody_who_rules() {
     forbidden(&approve(half).await, &format!("{resource}: {why}"));
     assert_eq!(approve(admin).await.code, 200);
 }
+
+#[tokio::test]
+async fn a_pod_has_the_priority_of_its_class_and_one_class_is_the_default() {
+    let (_server, admin) = server().await;
+    let class = |name: &str, default: bool| {
+        json!({"metadata": {"name": name}, "value": 7, "globalDefault": default, "preemptionPolicy": "Never"})
+            .to_string()
+    };
+    let classes = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    created(&ask(&admin, "POST", classes, JSON, class("first", true)).await);
+    let second = ask(&admin, "POST", classes, JSON, class("second", true)).await;
+    let why = "is already marked as default. Only one default can exist";
+    let refused = format!("priorityclasses.scheduling.k8s.io \"second\" is forbidden: PriorityClass first {why}");
+    forbidden(&second, &refused);
+    created(&ask(&admin, "POST", classes, JSON, class("second", false)).await);
+    let promote = json!({"globalDefault": true}).to_string();
+    forbidden(&ask(&admin, "PATCH", &format!("{classes}/second"), MERGE, promote.clone()).await, &refused);
+    assert_eq!(ask(&admin, "PATCH", &format!("{classes}/first"), MERGE, promote).await.code, 200);
+
+    let mut contrary = pod("contrary", json!({}));
+    contrary["spec"]["preemptionPolicy"] = json!("PreemptLowerPriority");
+    let why = "the string value of PreemptionPolicy (PreemptLowerPriority) must not be provided in pod spec; priority \
+               admission controller computed Never from the given PriorityClass name";
+    forbidden(&post(&admin, "pods", contrary).await, &format!("pods \"contrary\" is forbidden: {why}"));
+
+    let given = post(&admin, "pods", pod("a", json!({}))).await;
+    created(&given);
+    let mut without = given.json();
+    let spec = without["spec"].as_object_mut().unwrap();
+    assert_eq!(spec["priorityClassName"], "first");
+    assert_eq!(spec.remove("priority"), Some(json!(7)));
+    assert_eq!(spec.remove("preemptionPolicy"), Some(json!("Never")));
+    let put = ask(&admin, "PUT", &format!("{NAMESPACE}/pods/a"), JSON, without.to_string()).await;
+    assert_eq!(put.code, 200, "{}", put.text());
+    assert_eq!(put.json()["spec"]["priority"], 7);
+}
+
+#[tokio::test]
+async fn a_pod_runs_where_its_runtime_can_and_costs_what_it_costs() {
+    let (_server, admin) = server().await;
+    let class = json!({
+        "metadata": {"name": "vm"}, "handler": "vm", "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {
+            "nodeSelector": {"vm": "yes"}, "tolerations": [{"key": "vm", "operator": "Exists", "effect": "NoSchedule"}],
+        },
+    });
+    created(&ask(&admin, "POST", "/apis/node.k8s.io/v1/runtimeclasses", JSON, class.to_string()).await);
+    let of = |name: &str, spec: Value| {
+        let mut pod = pod(name, json!({}));
+        pod["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        post(&admin, "pods", pod)
+    };
+    let given = of("a", json!({"runtimeClassName": "vm", "nodeSelector": {"zone": "z"}})).await;
+    created(&given);
+    let spec = &given.json()["spec"];
+    assert_eq!(spec["overhead"], json!({"cpu": "250m"}));
+    assert_eq!(spec["nodeSelector"], json!({"vm": "yes", "zone": "z"}));
+    assert!(spec["tolerations"].as_array().unwrap().iter().any(|toleration| toleration["key"] == "vm"), "{spec}");
+    created(&of("same", json!({"runtimeClassName": "vm", "overhead": {"cpu": "0.25"}})).await);
+
+    let conflict = of("b", json!({"runtimeClassName": "vm", "nodeSelector": {"vm": "no"}})).await;
+    let why = "conflict: runtimeClass.scheduling.nodeSelector[vm] = yes; pod.spec.nodeSelector[vm] = no";
+    forbidden(&conflict, &format!("pods \"b\" is forbidden: {why}"));
+    let dear = of("c", json!({"runtimeClassName": "vm", "overhead": {"cpu": "1"}})).await;
+    let why = "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead";
+    forbidden(&dear, &format!("pods \"c\" is forbidden: {why}"));
+    let without = of("d", json!({"overhead": {"cpu": "1"}})).await;
+    let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+    forbidden(&without, &format!("pods \"d\" is forbidden: {why}"));
+}

@@ -251,6 +251,16 @@ impl Val {
     }
 }
 
+impl Val {
+    /// The items of a list that holds nothing but text.
+    pub fn as_texts(&self) -> Option<Vec<&str>> {
+        match self {
+            Self::List(list) => list.items.iter().map(Val::as_str).collect(),
+            _ => None,
+        }
+    }
+}
+
 impl From<&str> for Val {
     fn from(text: &str) -> Self {
         Self::String(text.into())

@@ -2,8 +2,10 @@
 
 use api_meta::{Map, Value};
 use apiserver_access::{Unauthenticated, User};
+use apiserver_cel::Val;
 
-use crate::configuration::{Claim, Issuer};
+use crate::configuration::{Claim, Issuer, Mapping};
+use crate::expressions::{claims_value, texts};
 
 /// How far clocks may be apart where a token begins (as go-oidc, which upstream verifies with).
 const LEEWAY: f64 = 300.0;
@@ -13,22 +15,43 @@ const SYSTEM: &str = "system:";
 
 const NOTHING: Unauthenticated = Unauthenticated("the token names no user");
 
-/// The user of a token whose signature is right.
-pub(crate) fn user(issuer: &Issuer, claims: &Map<String, Value>, now: i64) -> Result<User, Unauthenticated> {
+/// Whether a token is for us and holds now. This costs next to nothing, so it comes before its signature is checked.
+pub(crate) fn check(issuer: &Issuer, claims: &Map<String, Value>, now: i64) -> Result<(), Unauthenticated> {
     in_time(claims, now as f64)?;
-    for_us(issuer, claims)?;
+    for_us(issuer, claims)
+}
+
+/// The user of a token whose signature is right: expressions cost too much to be evaluated for anybody.
+pub(crate) fn user(issuer: &Issuer, claims: &Map<String, Value>) -> Result<User, Unauthenticated> {
     for (claim, wanted) in &issuer.required_claims {
         if claims.get(claim).and_then(Value::as_str) != Some(wanted) {
             return Err(Unauthenticated("a claim that the configuration requires is missing or another"));
         }
     }
-    let mut user = User::new(username(&issuer.username, claims)?, groups(issuer.groups.as_ref(), claims)?);
-    if let Some(claim) = &issuer.uid {
-        let uid = claims.get(claim).and_then(Value::as_str);
-        uid.ok_or(Unauthenticated("the token's uid claim is missing or no text"))?.clone_into(&mut user.uid);
+    let seen = Seen { claims, value: claims_value(claims) };
+    for rule in &issuer.claim_rules {
+        if !matches!(rule.of_claims(&seen.value)?, Val::Bool(true)) {
+            return Err(Unauthenticated("a rule of the configuration refuses the token's claims"));
+        }
+    }
+    let mut user = User::new(seen.username(&issuer.username)?, seen.groups(issuer.groups.as_ref())?);
+    if let Some(mapping) = &issuer.uid {
+        user.uid = seen.uid(mapping)?;
+    }
+    for (key, expression) in &issuer.extra {
+        let values = texts(&expression.of_claims(&seen.value)?);
+        let values = values.ok_or(Unauthenticated("an extra attribute of the token is no text"))?;
+        if !values.is_empty() {
+            user.extra.insert(key.clone(), values);
+        }
     }
     if let Some(id) = claims.get("jti").and_then(Value::as_str).filter(|id| !id.is_empty()) {
         user.extra.insert("authentication.kubernetes.io/credential-id".into(), vec![format!("JTI={id}")]);
+    }
+    for rule in &issuer.user_rules {
+        if !matches!(rule.of_user(&user)?, Val::Bool(true)) {
+            return Err(Unauthenticated("a rule of the configuration refuses the token's user"));
+        }
     }
     Ok(user)
 }
@@ -63,30 +86,54 @@ fn for_us(issuer: &Issuer, claims: &Map<String, Value>) -> Result<(), Unauthenti
     Ok(())
 }
 
-fn username(mapping: &Claim, claims: &Map<String, Value>) -> Result<String, Unauthenticated> {
-    let name = claims.get(&mapping.claim).and_then(Value::as_str).filter(|name| !name.is_empty()).ok_or(NOTHING)?;
-    // An address that nobody checked is whatever its owner typed.
-    if mapping.claim == "email" && claims.get("email_verified").is_some_and(|v| *v != Value::Bool(true)) {
-        return Err(Unauthenticated("the token's email is not verified"));
-    }
-    let name = format!("{}{name}", mapping.prefix);
-    if name.starts_with(SYSTEM) {
-        return Err(Unauthenticated("the token names a user of the system"));
-    }
-    Ok(name)
+/// Claims as they came, and as expressions see them.
+struct Seen<'a> {
+    claims: &'a Map<String, Value>,
+    value: Val,
 }
 
-fn groups(mapping: Option<&Claim>, claims: &Map<String, Value>) -> Result<Vec<String>, Unauthenticated> {
-    let Some(mapping) = mapping else { return Ok(Vec::new()) };
-    let wrong = || Unauthenticated("the token's groups are no texts");
-    let names: Vec<&str> = match claims.get(&mapping.claim) {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(many)) => many.iter().map(Value::as_str).collect::<Option<_>>().ok_or_else(wrong)?,
-        Some(_) => return Err(wrong()),
-    };
-    let groups = names.into_iter().filter(|name| !name.is_empty()).map(|name| format!("{}{name}", mapping.prefix));
-    Ok(groups.filter(|group| !group.starts_with(SYSTEM)).collect())
+impl Seen<'_> {
+    fn username(&self, mapping: &Mapping) -> Result<String, Unauthenticated> {
+        let name = match mapping {
+            Mapping::Expression(expression) => {
+                expression.of_claims(&self.value)?.as_str().filter(|name| !name.is_empty()).ok_or(NOTHING)?.to_owned()
+            }
+            Mapping::Claim(Claim { claim, prefix }) => {
+                let name = self.claims.get(claim).and_then(Value::as_str).filter(|name| !name.is_empty());
+                // An address that nobody checked is whatever its owner typed.
+                let verified = self.claims.get("email_verified").is_none_or(|v| *v == Value::Bool(true));
+                if claim == "email" && !verified {
+                    return Err(Unauthenticated("the token's email is not verified"));
+                }
+                format!("{prefix}{}", name.ok_or(NOTHING)?)
+            }
+        };
+        if name.starts_with(SYSTEM) {
+            return Err(Unauthenticated("the token names a user of the system"));
+        }
+        Ok(name)
+    }
+
+    fn groups(&self, mapping: Option<&Mapping>) -> Result<Vec<String>, Unauthenticated> {
+        let (value, prefix) = match mapping {
+            None => return Ok(Vec::new()),
+            Some(Mapping::Expression(expression)) => (expression.of_claims(&self.value)?, ""),
+            Some(Mapping::Claim(Claim { claim, prefix })) => {
+                (self.claims.get(claim).map_or(Val::Null, Val::from_json), &**prefix)
+            }
+        };
+        let names = texts(&value).ok_or(Unauthenticated("the token's groups are no texts"))?;
+        let groups = names.into_iter().filter(|name| !name.is_empty()).map(|name| format!("{prefix}{name}"));
+        Ok(groups.filter(|group| !group.starts_with(SYSTEM)).collect())
+    }
+
+    fn uid(&self, mapping: &Mapping) -> Result<String, Unauthenticated> {
+        let uid = match mapping {
+            Mapping::Expression(expression) => expression.of_claims(&self.value)?.as_str().map(str::to_owned),
+            Mapping::Claim(Claim { claim, .. }) => self.claims.get(claim).and_then(Value::as_str).map(str::to_owned),
+        };
+        uid.ok_or(Unauthenticated("the token's uid is missing or no text"))
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +142,12 @@ mod tests {
 
     use super::*;
     use crate::configuration::Configuration;
+
+    /// Both steps, as for a token whose signature is right.
+    fn user(issuer: &Issuer, claims: &Map<String, Value>, now: i64) -> Result<User, Unauthenticated> {
+        check(issuer, claims, now)?;
+        super::user(issuer, claims)
+    }
 
     const NOW: i64 = 1_000_000;
 
@@ -182,6 +235,44 @@ mod tests {
         assert!(user(&half, &with(json!({"sub": "tem:admin"})), NOW).is_err());
         let user = user(&half, &with(json!({"groups": [":masters"]})), NOW).unwrap();
         assert_eq!(user.groups, ["system:authenticated"]);
+    }
+
+    #[test]
+    fn expressions_make_users() {
+        let made = issuer(
+            "\"username\": {\"expression\": \"claims.sub + '@' + claims.realm\"}, \
+             \"groups\": {\"expression\": \"claims.roles.map(r, 'role:' + r) + ['system:masters']\"}, \
+             \"uid\": {\"expression\": \"string(claims.number)\"}, \
+             \"extra\": [{\"key\": \"example.com/team\", \"valueExpression\": \"claims.?team.orValue('')\"}]",
+        );
+        let claims = with(json!({"realm": "staff", "roles": ["a", "b"], "number": 7, "team": "x"}));
+        let user = user(&made, &claims, NOW).unwrap();
+        assert_eq!((&*user.name, &*user.uid), ("ann@staff", "7"));
+        assert_eq!(user.groups, ["role:a", "role:b", "system:authenticated"], "nobody becomes a master");
+        assert_eq!(user.extra["example.com/team"], ["x"]);
+        // What an expression needs and a token lacks makes nobody.
+        assert!(self::user(&made, &with(json!({"roles": []})), NOW).is_err());
+        assert!(self::user(&made, &with(json!({"realm": 5, "roles": [], "number": 7})), NOW).is_err());
+        let system = issuer("\"username\": {\"expression\": \"'system:' + claims.sub\"}");
+        assert!(self::user(&system, &with(json!({})), NOW).is_err());
+    }
+
+    #[test]
+    fn rules_refuse() {
+        let mut ruled = issuer(PLAIN);
+        let path = api_meta::FieldPath::root();
+        let mut errors = api_meta::FieldErrors::new();
+        let rule = "claims.exp - claims.iat <= 3600";
+        ruled.claim_rules.extend(crate::expressions::Expression::claim_rule(rule, &path, &mut errors));
+        let rule = "!user.groups.exists(g, g.startsWith('admin')) && user.username != 'oidc:root'";
+        ruled.user_rules.extend(crate::expressions::Expression::user_rule(rule, &path, &mut errors));
+        assert!(errors.is_empty(), "{errors}");
+        let ask = |changes: Value| user(&ruled, &with(changes), NOW).is_ok();
+        assert!(ask(json!({"iat": NOW})));
+        assert!(!ask(json!({"iat": NOW - 4000})), "too long");
+        assert!(!ask(json!({})), "no claim to judge by");
+        assert!(!ask(json!({"iat": NOW, "groups": ["admins"]})));
+        assert!(!ask(json!({"iat": NOW, "sub": "root"})));
     }
 
     #[test]

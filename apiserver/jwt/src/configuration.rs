@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 
+use api_meta::validation::is_dns1123_subdomain;
 use api_meta::{FieldErrors, FieldPath, Reader, Value};
 use lib_tls::Trust;
 use url::Url;
 
+use crate::expressions::Expression;
 use crate::keys::ALGORITHMS;
 
 /// As many as upstream takes.
@@ -47,6 +49,13 @@ pub(crate) struct Claim {
     pub(crate) prefix: String,
 }
 
+/// How a part of a user comes from claims.
+#[derive(Clone, Debug)]
+pub(crate) enum Mapping {
+    Claim(Claim),
+    Expression(Expression),
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Issuer {
     pub(crate) url: String,
@@ -55,10 +64,13 @@ pub(crate) struct Issuer {
     pub(crate) trust: Trust,
     pub(crate) audiences: Vec<String>,
     pub(crate) algorithms: Vec<String>,
-    pub(crate) username: Claim,
-    pub(crate) groups: Option<Claim>,
-    pub(crate) uid: Option<String>,
+    pub(crate) username: Mapping,
+    pub(crate) groups: Option<Mapping>,
+    pub(crate) uid: Option<Mapping>,
+    pub(crate) extra: Vec<(String, Expression)>,
     pub(crate) required_claims: Vec<(String, String)>,
+    pub(crate) claim_rules: Vec<Expression>,
+    pub(crate) user_rules: Vec<Expression>,
 }
 
 /// The older way to say the same for one issuer.
@@ -139,10 +151,14 @@ impl Configuration {
             trust,
             audiences: vec![flags.client_id.clone()],
             algorithms,
-            username: Claim { claim, prefix },
-            groups: groups.map(|claim| Claim { claim, prefix: flags.groups_prefix.clone().unwrap_or_default() }),
+            username: Mapping::Claim(Claim { claim, prefix }),
+            groups: groups
+                .map(|claim| Mapping::Claim(Claim { claim, prefix: flags.groups_prefix.clone().unwrap_or_default() })),
             uid: None,
+            extra: Vec::new(),
             required_claims: flags.required_claims.clone(),
+            claim_rules: Vec::new(),
+            user_rules: Vec::new(),
         };
         Ok(Self { issuers: vec![issuer], anonymous: Anonymous::Everywhere })
     }
@@ -206,36 +222,54 @@ fn issuer(entry: &Reader<'_>, disallowed: &[&str]) -> Option<Issuer> {
         entry.error(|e| e.required(&entry.path("issuer"), ""));
     }
     let party = said.and_then(|said| party(said, disallowed));
-    let required_claims = entry.children("claimValidationRules").into_iter().filter_map(required_claim).collect();
-    if entry.has("userValidationRules") {
-        no_expressions(entry, "userValidationRules");
-    }
+    let rules: Vec<Rule> = entry.children("claimValidationRules").into_iter().filter_map(claim_rule).collect();
+    let user_rules = entry.children("userValidationRules").into_iter().filter_map(user_rule).collect();
     let mappings = entry.child("claimMappings");
     if mappings.is_none() {
         entry.error(|e| e.required(&entry.path("claimMappings").child("username"), "claim or expression is required"));
     }
     let mappings = mappings?;
-    let username = mappings.child("username").and_then(claim);
+    let username = mappings.child("username").and_then(mapping);
     if username.is_none() && !mappings.has("username") {
         let path = mappings.path("username");
         mappings.error(|e| e.required(&path, "claim or expression is required"));
     }
-    let groups = mappings.child("groups").and_then(claim);
-    let uid = mappings.child("uid").and_then(|uid| {
-        if uid.has("expression") {
-            no_expressions(&uid, "expression");
+    let groups = mappings.child("groups").and_then(mapping);
+    let uid = mappings.child("uid").and_then(uid);
+    let extra = extra(&mappings);
+    let (mut required_claims, mut claim_rules) = (Vec::new(), Vec::new());
+    for rule in rules {
+        match rule {
+            Rule::Value(claim, value) => required_claims.push((claim, value)),
+            Rule::Expression(expression) => claim_rules.push(expression),
         }
-        let claim = uid.text("claim").filter(|c| !c.is_empty()).map(str::to_owned);
-        uid.done();
-        claim
-    });
-    if mappings.has("extra") {
-        no_expressions(&mappings, "extra");
+    }
+    if let Some(Mapping::Expression(name)) = &username
+        && name.reads("email")
+        && !extra.iter().map(|(_, e)| e).chain(&claim_rules).chain([name]).any(|e| e.reads("email_verified"))
+    {
+        let why = "claims.email_verified must be used in claimMappings.username.expression or \
+                   claimMappings.extra[*].valueExpression or claimValidationRules[*].expression when claims.email is \
+                   used in claimMappings.username.expression";
+        mappings.error(|e| e.invalid(&mappings.path("username").child("expression"), name.text.as_str(), why));
     }
     mappings.done();
     let Party { url, discovery, trust, audiences } = party?;
     let algorithms = ALGORITHMS.map(str::to_owned).to_vec();
-    Some(Issuer { url, discovery, trust, audiences, algorithms, username: username?, groups, uid, required_claims })
+    Some(Issuer {
+        url,
+        discovery,
+        trust,
+        audiences,
+        algorithms,
+        username: username?,
+        groups,
+        uid,
+        extra,
+        required_claims,
+        claim_rules,
+        user_rules,
+    })
 }
 
 struct Party {
@@ -342,41 +376,141 @@ fn trust(pem: &str, path: &FieldPath, errors: &mut FieldErrors) -> Option<Trust>
     }
 }
 
-fn no_expressions(reader: &Reader<'_>, field: &str) {
-    let why = "expressions are not supported by this server; map a claim instead, or leave the field out";
-    reader.error(|e| e.forbidden(&reader.path(field), why));
+enum Rule {
+    Value(String, String),
+    Expression(Expression),
 }
 
-fn required_claim(rule: Reader<'_>) -> Option<(String, String)> {
-    if rule.has("expression") || rule.has("message") {
-        no_expressions(&rule, "expression");
-        rule.has("claim");
-        rule.has("requiredValue");
-        rule.done();
-        return None;
-    }
-    let read = (rule.required("claim").to_owned(), rule.text("requiredValue").unwrap_or_default().to_owned());
+fn claim_rule(rule: Reader<'_>) -> Option<Rule> {
+    let (claim, expression) = (rule.text("claim").unwrap_or_default(), rule.text("expression").unwrap_or_default());
+    let (value, message) = (rule.text("requiredValue").unwrap_or_default(), rule.text("message").unwrap_or_default());
+    let mut errors = FieldErrors::new();
+    let read = match (claim, expression) {
+        ("", "") => {
+            errors.required(&rule.path("claim"), "claim or expression is required");
+            None
+        }
+        ("", text) => {
+            if !value.is_empty() {
+                errors.invalid(&rule.path("requiredValue"), value, "may not be specified when expression is set");
+            }
+            Expression::claim_rule(text, &rule.path("expression"), &mut errors).map(Rule::Expression)
+        }
+        (claim, "") => {
+            if !message.is_empty() {
+                errors.invalid(&rule.path("message"), message, "may not be specified when claim is set");
+            }
+            Some(Rule::Value(claim.to_owned(), value.to_owned()))
+        }
+        (claim, _) => {
+            errors.invalid(&rule.path("claim"), claim, "claim and expression can't both be set");
+            None
+        }
+    };
+    rule.error(|all| all.extend(errors));
     rule.done();
-    Some(read)
+    read
 }
 
-fn claim(mapping: Reader<'_>) -> Option<Claim> {
-    if mapping.has("expression") {
-        no_expressions(&mapping, "expression");
-    }
-    let name = mapping.text("claim").unwrap_or_default();
-    let prefix = mapping.text("prefix");
-    if !name.is_empty() && prefix.is_none() {
-        let why = "prefix is required when claim is set. It can be set to an empty string to disable prefixing";
-        mapping.error(|e| e.required(&mapping.path("prefix"), why));
-    }
-    if name.is_empty() && !mapping.has("expression") {
-        mapping.error(|e| e.required(&mapping.path("claim"), ""));
-    }
-    let read =
-        (!name.is_empty()).then(|| Claim { claim: name.to_owned(), prefix: prefix.unwrap_or_default().to_owned() });
-    mapping.done();
+fn user_rule(rule: Reader<'_>) -> Option<Expression> {
+    let text = rule.required("expression");
+    rule.text("message");
+    let mut errors = FieldErrors::new();
+    let path = rule.path("expression");
+    let read = (!text.is_empty()).then(|| Expression::user_rule(text, &path, &mut errors)).flatten();
+    rule.error(|all| all.extend(errors));
+    rule.done();
     read
+}
+
+/// A user's name or groups.
+fn mapping(reader: Reader<'_>) -> Option<Mapping> {
+    let (claim, expression) = (reader.text("claim").unwrap_or_default(), reader.text("expression").unwrap_or_default());
+    let prefix = reader.text("prefix");
+    let mut errors = FieldErrors::new();
+    let read = match (claim, expression) {
+        ("", "") => {
+            errors.required(&reader.path("claim"), "claim or expression is required");
+            None
+        }
+        ("", text) => {
+            if let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) {
+                errors.invalid(&reader.path("prefix"), prefix, "prefix can't be set when expression is set");
+            }
+            Expression::mapping(text, &reader.path("expression"), &mut errors).map(Mapping::Expression)
+        }
+        (claim, "") => {
+            if prefix.is_none() {
+                let why = "prefix is required when claim is set. It can be set to an empty string to disable prefixing";
+                errors.required(&reader.path("prefix"), why);
+            }
+            let prefix = prefix.unwrap_or_default().to_owned();
+            Some(Mapping::Claim(Claim { claim: claim.to_owned(), prefix }))
+        }
+        (claim, _) => {
+            errors.invalid(&reader.path("claim"), claim, "claim and expression can't both be set");
+            None
+        }
+    };
+    reader.error(|all| all.extend(errors));
+    reader.done();
+    read
+}
+
+fn uid(reader: Reader<'_>) -> Option<Mapping> {
+    let (claim, expression) = (reader.text("claim").unwrap_or_default(), reader.text("expression").unwrap_or_default());
+    let mut errors = FieldErrors::new();
+    let read = match (claim, expression) {
+        ("", "") => None,
+        ("", text) => Expression::mapping(text, &reader.path("expression"), &mut errors).map(Mapping::Expression),
+        (claim, "") => Some(Mapping::Claim(Claim { claim: claim.to_owned(), prefix: String::new() })),
+        (claim, _) => {
+            errors.invalid(&reader.path("claim"), claim, "claim and expression can't both be set");
+            None
+        }
+    };
+    reader.error(|all| all.extend(errors));
+    reader.done();
+    read
+}
+
+fn extra(mappings: &Reader<'_>) -> Vec<(String, Expression)> {
+    let mut read: Vec<(String, Expression)> = Vec::new();
+    for entry in mappings.children("extra") {
+        let (key, text) = (entry.required("key"), entry.required("valueExpression"));
+        let mut errors = FieldErrors::new();
+        let path = entry.path("key");
+        extra_key(key, &path, &mut errors);
+        if read.iter().any(|(known, _)| known == key) {
+            errors.duplicate(&path, key);
+        }
+        let field = entry.path("valueExpression");
+        let value = (!text.is_empty()).then(|| Expression::mapping(text, &field, &mut errors)).flatten();
+        read.extend(value.map(|value| (key.to_owned(), value)));
+        entry.error(|all| all.extend(errors));
+        entry.done();
+    }
+    read
+}
+
+/// `example.com/team`: of a domain that is not Kubernetes' own.
+fn extra_key(key: &str, path: &FieldPath, errors: &mut FieldErrors) {
+    let (domain, name) = key.split_once('/').unwrap_or(("", key));
+    if domain.is_empty() || name.is_empty() {
+        errors.invalid(path, key, "must be a domain-prefixed path (such as \"acme.io/foo\")");
+    } else {
+        for why in is_dns1123_subdomain(domain) {
+            errors.invalid(path, key, why);
+        }
+    }
+    if key != key.to_lowercase() {
+        errors.invalid(path, key, "must be lowercase");
+    }
+    let own = ["kubernetes.io", "k8s.io"];
+    if own.iter().any(|own| domain == *own || domain.strip_suffix(own).is_some_and(|rest| rest.ends_with('.'))) {
+        let why = "k8s.io, kubernetes.io and their subdomains are reserved for Kubernetes use";
+        errors.invalid(path, key, why);
+    }
 }
 
 #[cfg(test)]

@@ -37,18 +37,23 @@ impl LiveIssuer {
     pub(crate) async fn verify(&self, token: &Token<'_>, now: i64) -> Result<User, Unauthenticated> {
         // All that costs nothing first: nobody makes us fetch keys for a token that is refused anyway.
         let algorithm = token.algorithm(&self.issuer.algorithms)?;
-        let user = claims::user(&self.issuer, &token.claims, now)?;
+        claims::check(&self.issuer, &token.claims, now)?;
+        self.check_signature(token, algorithm).await?;
+        claims::user(&self.issuer, &token.claims)
+    }
+
+    async fn check_signature(&self, token: &Token<'_>, algorithm: &str) -> Result<(), Unauthenticated> {
         let signed = |keys: &KeySet| keys.check(algorithm, token.key_id(), token.signed.as_bytes(), &token.signature);
         let known = self.known();
         let fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < OLDEST);
         let verdict = known.as_ref().map_or(Signed::UnknownKey, |(_, keys)| signed(keys));
         let verdict = match verdict {
-            Signed::Yes if fresh => return Ok(user),
+            Signed::Yes if fresh => return Ok(()),
             // Perhaps there are new keys, also under a name that is known. Keys that are old but stay are better than none while the issuer is away.
             verdict => self.refreshed(known).await.map_or(verdict, |keys| signed(&keys)),
         };
         match verdict {
-            Signed::Yes => Ok(user),
+            Signed::Yes => Ok(()),
             Signed::No => Err(Unauthenticated("the token's signature is wrong")),
             Signed::UnknownKey => Err(Unauthenticated("the token's key is not one of its issuer's")),
         }

@@ -19,12 +19,13 @@
 //!
 //! # Caveats
 //!
-//! Expressions (CEL) are refused, with the field that holds one. An issuer needs
-//! `certificateAuthority`: the roots of the machine are not trusted.
+//! An issuer needs `certificateAuthority`: the roots of the machine are not
+//! trusted.
 
 mod authentication;
 mod claims;
 mod configuration;
+mod expressions;
 mod fetch;
 mod issuer;
 mod keys;

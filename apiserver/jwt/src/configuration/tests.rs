@@ -46,7 +46,8 @@ fn a_configuration_is_read() {
     let issuer = &Configuration::parse(&text, &[]).unwrap().issuers[0];
     assert_eq!(issuer.discovery.as_str(), "https://issuer.example.com/realm/.well-known/openid-configuration");
     assert_eq!(issuer.audiences, ["a", "b"]);
-    assert_eq!(issuer.groups, Some(Claim { claim: "roles".into(), prefix: "g:".into() }));
+    let is = |mapping: &Mapping, name: &str, before: &str| matches!(mapping, Mapping::Claim(Claim { claim, prefix }) if claim == name && prefix == before);
+    assert!(is(issuer.groups.as_ref().unwrap(), "roles", "g:"));
     assert_eq!(issuer.required_claims, [("hd".to_owned(), "x".to_owned())]);
     let elsewhere = document(json!({"issuer": {"discoveryURL": "https://inside/d"}}));
     assert_eq!(Configuration::parse(&elsewhere, &[]).unwrap().issuers[0].discovery.as_str(), "https://inside/d");
@@ -90,19 +91,54 @@ fn mistakes_name_their_field() {
 }
 
 #[test]
-fn expressions_are_refused_where_they_stand() {
-    for (changes, field) in [
+fn expressions_are_compiled_where_they_stand() {
+    let text = document(json!({
+        "claimMappings": {
+            "username": {"claim": null, "prefix": null, "expression": "claims.email_verified ? claims.email : ''"},
+            "groups": {"expression": "claims.groups"}, "uid": {"expression": "claims.id"},
+            "extra": [{"key": "example.com/team", "valueExpression": "claims.team"}],
+        },
+        "claimValidationRules": [{"expression": "claims.hd == 'x'", "message": "no"}],
+        "userValidationRules": [{"expression": "user.username != 'root'"}],
+    }));
+    let issuer = &Configuration::parse(&text, &[]).unwrap_or_else(|error| panic!("{error}")).issuers[0];
+    assert_eq!((issuer.extra.len(), issuer.claim_rules.len(), issuer.user_rules.len()), (1, 1, 1));
+    for (changes, expect) in [
         (
-            json!({"claimMappings": {"username": {"claim": null, "expression": "claims.sub"}}}),
-            "claimMappings.username.expression",
+            json!({"claimMappings": {"groups": {"expression": "claims."}}}),
+            "claimMappings.groups.expression: Invalid value: \"claims.\": compilation failed",
         ),
-        (json!({"claimMappings": {"groups": {"expression": "claims.groups"}}}), "claimMappings.groups.expression"),
-        (json!({"claimMappings": {"uid": {"expression": "claims.id"}}}), "claimMappings.uid.expression"),
-        (json!({"claimMappings": {"extra": [{"key": "a/b", "valueExpression": "1"}]}}), "claimMappings.extra"),
-        (json!({"claimValidationRules": [{"expression": "true"}]}), "claimValidationRules[0].expression"),
-        (json!({"userValidationRules": [{"expression": "true"}]}), "userValidationRules"),
+        (
+            json!({"claimMappings": {"groups": {"claim": "a", "prefix": "", "expression": "claims.a"}}}),
+            "claimMappings.groups.claim: Invalid value",
+        ),
+        (json!({"claimMappings": {"uid": {"expression": "user.uid"}}}), "claimMappings.uid.expression: Invalid value"),
+        (
+            json!({"claimMappings": {"extra": [{"key": "team", "valueExpression": "claims.a"}]}}),
+            "claimMappings.extra[0].key: Invalid value",
+        ),
+        (
+            json!({"claimMappings": {"extra": [{"key": "x.k8s.io/a", "valueExpression": "claims.a"}]}}),
+            "reserved for Kubernetes use",
+        ),
+        (
+            json!({"claimValidationRules": [{"expression": "'yes'"}]}),
+            "claimValidationRules[0].expression: Invalid value: \"'yes'\": must evaluate to bool",
+        ),
+        (
+            json!({"userValidationRules": [{"expression": "claims.a"}]}),
+            "userValidationRules[0].expression: Invalid value",
+        ),
+        (
+            json!({"userValidationRules": [{"expression": "user.usernam == ''"}]}),
+            "userValidationRules[0].expression: Invalid value",
+        ),
+        (
+            json!({"claimMappings": {"username": {"claim": null, "prefix": null, "expression": "claims.email"}}}),
+            "claims.email_verified must be used",
+        ),
     ] {
-        wrong(changes, &format!("jwt[0].{field}: Forbidden: expressions are not supported by this server"));
+        wrong(changes, expect);
     }
 }
 
@@ -155,15 +191,19 @@ fn flags_say_the_same() {
     };
     let of = |flags: &OidcFlags| Configuration::from_flags(flags, &[]).map(|c| c.issuers[0].clone());
     let issuer = of(&flags).unwrap();
-    assert_eq!(issuer.username, Claim { claim: "sub".into(), prefix: "https://issuer#".into() });
-    assert_eq!((issuer.algorithms, issuer.groups), (vec!["RS256".to_owned()], None));
-    let prefix = |claim: &str, prefix: Option<&str>| {
+    let claim = |mapping: Mapping| match mapping {
+        Mapping::Claim(Claim { claim, prefix }) => (claim, prefix),
+        Mapping::Expression(expression) => panic!("{expression:?}"),
+    };
+    assert_eq!(claim(issuer.username), ("sub".to_owned(), "https://issuer#".to_owned()));
+    assert!(issuer.algorithms == ["RS256"] && issuer.groups.is_none());
+    let prefix = |name: &str, prefix: Option<&str>| {
         let flags = OidcFlags {
-            username_claim: Some(claim.into()),
+            username_claim: Some(name.into()),
             username_prefix: prefix.map(str::to_owned),
             ..flags.clone()
         };
-        of(&flags).unwrap().username.prefix
+        claim(of(&flags).unwrap().username).1
     };
     assert_eq!(prefix("email", None), "");
     assert_eq!(prefix("name", Some("-")), "");

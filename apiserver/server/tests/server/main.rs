@@ -7,6 +7,8 @@ mod expiry;
 mod fairness;
 mod foreign_bytes;
 mod hostile_bodies;
+mod hostile_connections;
+mod idle_watches;
 mod kubelet;
 mod pages;
 mod paths;

@@ -2,6 +2,7 @@
 
 use api_meta::{GroupVersionKind, Object, Status, Value, json, now_seconds};
 use apiserver_access::{Attributes, Decision, ResourceAttributes, RulesReview, User};
+use apiserver_admission::Operation;
 use http::{Response, StatusCode};
 use serde::Serialize;
 
@@ -14,7 +15,10 @@ use crate::{fields, negotiate, respond};
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let form = negotiate::accept(call.headers)?;
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
-    let object = fields::read(call, body, options.validation).await?;
+    let mut object = fields::read(call, body, options.validation).await?;
+    let (name, sent) = (object.name().to_owned(), options.sent_as("CreateOptions"));
+    let write = call.attributes(Operation::Create, &name, None, (&sent, options.dry_run));
+    call.admit(&write, &mut object).await?;
     let mut object = fields::created(call, object, &options);
     let status = match &*call.target.resource {
         "subjectaccessreviews" | "localsubjectaccessreviews" => {

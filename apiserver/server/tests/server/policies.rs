@@ -191,3 +191,13 @@ async fn conditions_spare_a_webhook_the_question() {
     created(&map(&admin, "spared", json!({})).await);
     assert_eq!(map(&admin, "asked", json!({})).await.code, 500);
 }
+
+#[tokio::test]
+async fn reviews_are_no_business_of_policies() {
+    let everything = json!([{"apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*"], "operations": ["*"]}]);
+    let spec = json!({"matchConstraints": {"resourceRules": everything}, "validations": [{"expression": "false"}]});
+    let (_server, admin) = server(spec, json!({})).await;
+    denied(&map(&admin, "a", json!({})).await, 422, "failed expression: false");
+    let review = json!({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}});
+    created(&post(&admin, "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review).await);
+}

@@ -171,6 +171,28 @@ async fn a_webhook_is_told_of_the_write_and_may_refuse_it() {
 }
 
 #[tokio::test]
+async fn reviews_are_told_too() {
+    let server = start(Config::default()).await;
+    let admin = admin(&server);
+    let hook = Webhook::start(|request| {
+        let allowed = request["object"]["spec"]["user"] != "eve";
+        Said::Response(json!({"allowed": allowed, "status": {"message": "no"}}))
+    })
+    .await;
+    let rules = json!([{
+        "apiGroups": ["authorization.k8s.io"], "apiVersions": ["v1"], "resources": ["subjectaccessreviews"],
+        "operations": ["CREATE"],
+    }]);
+    register(&admin, false, "reviews", hook.client(), json!({"rules": rules})).await;
+    let about = |user: &str| json!({"spec": {"user": user, "nonResourceAttributes": {"path": "/", "verb": "get"}}});
+    let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    let fine = ask(&admin, "POST", reviews, JSON, about("ann").to_string()).await;
+    assert_eq!(fine.code, 201, "{}", fine.text());
+    let refused = ask(&admin, "POST", reviews, JSON, about("eve").to_string()).await;
+    assert_eq!(message(&refused), "admission webhook \"reviews.example.com\" denied the request: no");
+}
+
+#[tokio::test]
 async fn patches_change_what_is_stored() {
     let server = start(Config::default()).await;
     let admin = admin(&server);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::types::RESERVED_FIELDS;
+use crate::syntax::words;
 
 const ESCAPES: [(&str, &str); 4] = [("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")];
 
@@ -11,7 +11,7 @@ pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.as_bytes()[0].is_ascii_digit() {
         return None;
     }
-    if RESERVED_FIELDS.contains(&name) {
+    if words::is_own(name) {
         return Some(format!("__{name}__"));
     }
     let mut out = String::with_capacity(name.len());
@@ -49,7 +49,7 @@ pub fn unescape(identifier: &str) -> Option<Cow<'_, str>> {
         }
         match ESCAPES.iter().find(|(_, escaped)| escaped[2..escaped.len() - 2] == *inner) {
             Some((plain, _)) => out.push_str(plain),
-            None if RESERVED_FIELDS.contains(&inner) && whole - start == identifier.len() => out.push_str(inner),
+            None if words::is_own(inner) && whole - start == identifier.len() => out.push_str(inner),
             None => return None,
         }
         rest = &rest[whole..];

@@ -53,6 +53,7 @@ pub use library::{AuthorizationCheck, Authorizer, Decision};
 pub use program::{CompileError, Environment, Expressions, Program};
 pub use schema::{DeclType, MAX_REQUEST_SIZE};
 pub use syntax::issues::{Issue, Issues};
+pub use syntax::words::is_identifier;
 pub use types::{ObjectType, Type};
 pub use value::{Outcome, Val};
 

@@ -6,5 +6,6 @@ mod lexer;
 mod literal;
 mod macros;
 mod parser;
+pub(crate) mod words;
 
 pub(crate) use parser::parse;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::schema::DeclType;
+use crate::syntax::words;
 
 /// The type of an expression.
 #[derive(Clone, Debug)]
@@ -42,35 +43,11 @@ pub struct ObjectType {
     pub fields: BTreeMap<String, Arc<DeclType>>,
 }
 
-pub(crate) const RESERVED_FIELDS: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 impl ObjectType {
     /// A field by its name; words of the language need no escaping after a dot.
     pub fn field(&self, name: &str) -> Option<&Arc<DeclType>> {
         self.fields.get(name).or_else(|| {
-            let escaped = RESERVED_FIELDS.contains(&name).then(|| format!("__{name}__"))?;
+            let escaped = words::is_own(name).then(|| format!("__{name}__"))?;
             self.fields.get(&escaped)
         })
     }

@@ -196,40 +196,11 @@ fn resource_names(errors: &mut FieldErrors, rule: &Fields, path: &FieldPath) {
     }
 }
 
-/// A word of the expression language that is not one of its own.
-fn is_identifier(name: &str) -> bool {
-    const RESERVED: [&str; 20] = [
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-    ];
-    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let goes_on = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    starts && goes_on && !RESERVED.contains(&name) && name != "while"
-}
-
 fn validate_variable(errors: &mut FieldErrors, names: &mut Names, variable: &Fields, path: &FieldPath) {
     let name = variable.text("name");
     if name.trim().is_empty() {
         errors.required(&path.child("name"), "name is not specified");
-    } else if !is_identifier(name) {
+    } else if !apiserver_cel::is_identifier(name) {
         errors.invalid(&path.child("name"), name, "name is not a valid CEL identifier");
     }
     match variable.text("expression").trim() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::ast::{Call, Entry, Expr, Id, Kind};
 use super::issues::{Issue, Issues};
 use super::lexer::{Token, TokenKind, tokens};
-use super::{literal, macros};
+use super::{literal, macros, words};
 use crate::value::Val;
 
 /// cel-go's limit, in characters.
@@ -25,25 +25,6 @@ const STARTS: &str = "'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STR
 const PLAIN: &str = "'[', '{', '(', '.', '-', '!'";
 /// How tightly `&&` binds.
 const LOGIC: usize = 1;
-const RESERVED: [&str; 17] = [
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// How many nodes a tree may have: macros copy, and copies of copies double.
 const MAX_NODES: usize = 400_000;
@@ -393,7 +374,7 @@ impl<'a> Parser<'a> {
             return self.message(dot, count);
         }
         self.take();
-        if RESERVED.contains(&token.text) {
+        if words::RESERVED.contains(&token.text) {
             return self.builder.fail(Some(token.offset), format!("reserved identifier: {}", token.text));
         }
         if let Some(open) = self.take_if("(") {

@@ -45,7 +45,17 @@ fn objects() {
     let expect = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}});
     check("ConfigMap", r#"{"metadata": {"name": "a"}, "data": {"k": "v"}}"#, expect.clone());
     check("ConfigMap", r#"{"metadata": {"name": "a", "labels": null}, "data": {"k": "v"}, "x": 1}"#, expect);
-    check("ConfigMap", "null", json!({"apiVersion": "v1", "kind": "ConfigMap"}));
+}
+
+/// To Go, `null` in the place of an object says as much as `{}`.
+#[test]
+fn null_is_an_empty_object() {
+    let empty = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": null}, "status": {}});
+    for body in ["null", "{}"] {
+        check("Pod", body, empty.clone());
+    }
+    let yaml = read("Pod", "# nothing\n", Format::Yaml, FieldValidation::Strict);
+    assert_eq!(yaml.map(|decoded| decoded.object.to_value()), Ok(empty));
 }
 
 #[test]

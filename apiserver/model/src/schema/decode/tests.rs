@@ -58,6 +58,18 @@ fn null_is_an_empty_object() {
     assert_eq!(yaml.map(|decoded| decoded.object.to_value()), Ok(empty));
 }
 
+/// Or else every write of an object that was read would change it a little.
+#[test]
+fn fractions_are_read_as_they_were_written() {
+    let any = Schema::any();
+    let gvk = gvk("example.com", "v1", "Thing");
+    for fraction in [1.000_000_001e20, 0.1 + 0.2, 5e-324, f64::MAX] {
+        let body = json!({"spec": {"fraction": fraction}}).to_string();
+        let read = decode(body.as_bytes(), Format::Json, &gvk, &any, FieldValidation::Strict).unwrap();
+        assert_eq!(read.object["spec"]["fraction"], json!(fraction));
+    }
+}
+
 #[test]
 fn yaml_objects() {
     let body = "metadata:\n  name: a\ndata: {k: 'y', empty: }\n";

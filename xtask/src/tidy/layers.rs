@@ -57,6 +57,7 @@ const ORDER: &[&str] = &[
     "harness",
     "e2e",
     "bench",
+    "fuzz",
     "codegen",
     "xtask",
 ];

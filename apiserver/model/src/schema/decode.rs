@@ -22,7 +22,7 @@ mod syntax;
 mod walk;
 mod yaml;
 
-use api_meta::{GroupVersion, GroupVersionKind, Object, Status, Value};
+use api_meta::{GroupVersion, GroupVersionKind, Map, Object, Status, Value};
 use serde::de::DeserializeSeed;
 
 use self::walk::{Node, Walk};
@@ -155,7 +155,12 @@ fn finish(
     }
     let mut object = match value {
         Value::Object(fields) => Object::from(fields),
-        _ => Object::default(),
+        // Go leaves the struct as it is, with all that it writes even when empty.
+        _ => {
+            let mut empty = Value::Object(Map::new());
+            schema.tidy(&mut empty);
+            Object::try_from(empty).unwrap_or_default()
+        }
     };
     let found = type_of(&object, gvk).map_err(|error| unrecognized(error.to_string()))?;
     let unhandled = |why: String| DecodeError::Unhandled {

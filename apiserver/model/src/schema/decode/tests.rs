@@ -45,7 +45,29 @@ fn objects() {
     let expect = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}});
     check("ConfigMap", r#"{"metadata": {"name": "a"}, "data": {"k": "v"}}"#, expect.clone());
     check("ConfigMap", r#"{"metadata": {"name": "a", "labels": null}, "data": {"k": "v"}, "x": 1}"#, expect);
-    check("ConfigMap", "null", json!({"apiVersion": "v1", "kind": "ConfigMap"}));
+}
+
+/// To Go, `null` in the place of an object says as much as `{}`.
+#[test]
+fn null_is_an_empty_object() {
+    let empty = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": null}, "status": {}});
+    for body in ["null", "{}"] {
+        check("Pod", body, empty.clone());
+    }
+    let yaml = read("Pod", "# nothing\n", Format::Yaml, FieldValidation::Strict);
+    assert_eq!(yaml.map(|decoded| decoded.object.to_value()), Ok(empty));
+}
+
+/// Or else every write of an object that was read would change it a little.
+#[test]
+fn fractions_are_read_as_they_were_written() {
+    let any = Schema::any();
+    let gvk = gvk("example.com", "v1", "Thing");
+    for fraction in [1.000_000_001e20, 0.1 + 0.2, 5e-324, f64::MAX] {
+        let body = json!({"spec": {"fraction": fraction}}).to_string();
+        let read = decode(body.as_bytes(), Format::Json, &gvk, &any, FieldValidation::Strict).unwrap();
+        assert_eq!(read.object["spec"]["fraction"], json!(fraction));
+    }
 }
 
 #[test]

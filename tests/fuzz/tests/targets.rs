@@ -1,0 +1,39 @@
+//! Each target over its corpus and over mutations of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use fuzz::{Options, TARGETS};
+
+fn run(name: &str) {
+    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    fuzz::run(target, Options::from_env(), Path::new(env!("CARGO_TARGET_TMPDIR")));
+}
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        const TESTED: &[&str] = &[$(stringify!($name)),*];
+        $(
+            #[test]
+            fn $name() {
+                run(stringify!($name));
+            }
+        )*
+    };
+}
+
+targets! {
+    apply builtin cel custom decode_json decode_yaml field_selector field_set json_patch label_selector merge_patch
+    protobuf quantity request strategic_patch
+}
+
+#[test]
+fn every_target_has_a_test_and_a_corpus() {
+    let targets: BTreeSet<String> = TARGETS.iter().map(|target| target.name.to_owned()).collect();
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")).unwrap();
+    let folders: BTreeSet<String> =
+        folders.map(|folder| folder.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(targets, folders);
+    assert_eq!(targets, TESTED.iter().map(|&name| name.to_owned()).collect());
+}

@@ -1,5 +1,7 @@
 //! Makes inputs of inputs.
 
+mod json;
+
 use fastrand::Rng;
 
 /// Larger inputs only take longer.
@@ -52,8 +54,11 @@ const TOKENS: &[&[u8]] = &[
 /// One of the inputs after a few steps; `tokens` are words of its language.
 pub(crate) fn mutated(inputs: &[&[u8]], tokens: &[&str], rng: &mut Rng) -> Vec<u8> {
     let mut input = choice(inputs, rng).to_vec();
-    for _ in 0..rng.usize(1..=4) {
-        step(&mut input, inputs, tokens, rng);
+    for _ in 0..rng.usize(1..=6) {
+        match rng.bool().then(|| json::mutated(&input, inputs, rng)).flatten() {
+            Some(changed) => input = changed,
+            None => step(&mut input, inputs, tokens, rng),
+        }
         input.truncate(LONGEST);
     }
     input

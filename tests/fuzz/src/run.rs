@@ -26,7 +26,7 @@ pub struct Options {
 impl Options {
     /// As `ACP_TEST_FUZZ_RUNS` and `ACP_TEST_FUZZ_SEED` say.
     pub fn from_env() -> Self {
-        Self { runs: number("ACP_TEST_FUZZ_RUNS").unwrap_or(200), seed: number("ACP_TEST_FUZZ_SEED").unwrap_or(0) }
+        Self { runs: number("ACP_TEST_FUZZ_RUNS").unwrap_or(1000), seed: number("ACP_TEST_FUZZ_SEED").unwrap_or(0) }
     }
 }
 

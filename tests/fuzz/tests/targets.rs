@@ -7,7 +7,7 @@ use std::path::Path;
 use fuzz::{Options, TARGETS};
 
 fn run(name: &str) {
-    let target = TARGETS.iter().find(|target| target.name == name).unwrap();
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
     fuzz::run(target, Options::from_env(), Path::new(env!("CARGO_TARGET_TMPDIR")));
 }
 

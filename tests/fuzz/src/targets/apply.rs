@@ -81,6 +81,10 @@ pub(super) fn apply(data: &[u8]) {
     let now = Timestamp::UNIX_EPOCH;
     drop(manager.apply(&live, configuration.clone(), "kubectl", false, now));
     let Ok(once) = manager.apply(&live, configuration.clone(), "fuzz", true, now) else { return };
+    if once.metadata().is_none_or(|metadata| !metadata.contains_key("managedFields")) {
+        // Only empty lists were said, and nobody owns those: to the next apply this is an object from before the first.
+        return;
+    }
     assert_eq!(manager.apply(&once, configuration, "fuzz", false, now), Ok(once.clone()));
     let mut same = once.clone();
     manager.update(&once, &mut same, "other", now).expect("an object is comparable with itself");

@@ -92,8 +92,9 @@ fn update(resource: &Resource, old: &Object) {
     let mut new = old.clone();
     strategy.prepare_for_status_update(&mut new, old);
     drop(strategy.validate_status_update(&new, old));
-    if let Some(scale) = strategy.scale(old) {
-        strategy.set_scale(&mut new, scale.generation());
+    if strategy.scale(old).is_some() {
+        strategy.set_scale(&mut new, 3);
+        assert_eq!(strategy.scale(&new).and_then(|scale| scale.at(&["spec", "replicas"]).cloned()), Some(3.into()));
     }
     strategy.prepare_for_delete(&mut new);
 }

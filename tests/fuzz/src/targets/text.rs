@@ -92,7 +92,7 @@ pub(super) fn quantity(data: &[u8]) {
     assert_eq!(again, amount, "{written:?}");
     assert_eq!(again.to_string(), written);
     assert!(written.len() < 40, "{written:?}");
-    assert_eq!(amount - amount, Quantity::default());
+    assert_eq!(amount - again, Quantity::default());
     assert_eq!(amount + Quantity::default(), amount);
     let away = |rounded: Quantity| if amount.is_negative() { rounded <= amount } else { rounded >= amount };
     let (whole, milli) = (amount.rounded_to_whole(), amount.rounded_to_milli());

@@ -243,3 +243,49 @@ fn decode_token(text: &str) -> Result<Token, Status> {
     }
     Ok(token)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, why: &str) {
+        let Err(status) = decode_token(text) else { panic!("{text:?} was taken") };
+        assert_eq!(status.code, 400, "{text:?}");
+        assert!(status.message.contains(why), "{text:?}: {}", status.message);
+    }
+
+    fn forged(json: &str) -> String {
+        URL_SAFE_NO_PAD.encode(json)
+    }
+
+    #[test]
+    fn broken_tokens_are_refused_and_say_why() {
+        refused("???", "continue key is not valid");
+        refused(&forged("no json"), "continue key is not valid");
+        refused(&forged(r#"{"v":"v9","rv":1,"start":"a"}"#), "does not recognize this encoded version v9");
+        refused(&forged(r#"{"v":"meta.k8s.io/v1","rv":1,"start":""}"#), "continue key is not valid");
+        refused(&forged(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"a/../../secrets/b"}"#), "a/../../secrets/b");
+        refused(&forged(&"[".repeat(100_000)), "continue key is not valid");
+    }
+
+    proptest! {
+        #[test]
+        fn a_token_comes_back_as_it_was_made(rv in any::<i64>(), start in "[a-z][a-z0-9./-]{0,20}") {
+            let clean = !start.split('/').any(|part| part == ".." || part == ".");
+            let read = decode_token(&encode_token(rv, start.clone()));
+            prop_assert_eq!(read.ok().map(|token| (token.rv, token.start)), clean.then_some((rv, start)));
+        }
+
+        #[test]
+        fn any_text_is_a_token_or_is_refused(text in ".{0,60}", bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            for text in [text, URL_SAFE_NO_PAD.encode(bytes)] {
+                if let Err(status) = decode_token(&text) {
+                    prop_assert_eq!(status.code, 400);
+                }
+            }
+        }
+    }
+}

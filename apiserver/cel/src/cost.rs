@@ -24,6 +24,52 @@ pub(crate) const MAP_COST: u64 = 30;
 pub(crate) const MESSAGE_COST: u64 = 40;
 pub(crate) const CHECK_COST: u64 = 350_000;
 
+/// Functions of Kubernetes' libraries that read a part of a value or compare small ones, and cost one, whatever they are
+/// given.
+pub(crate) fn takes_one(function: &str) -> bool {
+    matches!(
+        function,
+        "serviceAccount"
+            | "path"
+            | "group"
+            | "resource"
+            | "subresource"
+            | "namespace"
+            | "name"
+            | "allowed"
+            | "reason"
+            | "error"
+            | "errored"
+            | "masked"
+            | "prefixLength"
+            | "family"
+            | "isUnspecified"
+            | "isLoopback"
+            | "isLinkLocalMulticast"
+            | "isLinkLocalUnicast"
+            | "isGlobalUnicast"
+            | "format.named"
+            | "sign"
+            | "asInteger"
+            | "isInteger"
+            | "asApproximateFloat"
+            | "isGreaterThan"
+            | "isLessThan"
+            | "compareTo"
+            | "add"
+            | "sub"
+            | "major"
+            | "minor"
+            | "patch"
+            | "getScheme"
+            | "getHostname"
+            | "getHost"
+            | "getPort"
+            | "getEscapedPath"
+            | "getQuery"
+    )
+}
+
 /// Where a value comes from, as far as that tells its size.
 #[derive(Clone, Debug, Default)]
 enum Path {

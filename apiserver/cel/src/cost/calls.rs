@@ -143,12 +143,6 @@ impl<'a> Coster<'a> {
         let only = |cost: Range| Some((cost, None));
         match (function, target, args) {
             ("check", _, _) => only(Range::fixed(CHECK_COST)),
-            (
-                "serviceAccount" | "path" | "group" | "resource" | "subresource" | "namespace" | "name" | "allowed"
-                | "reason" | "error" | "errored",
-                _,
-                _,
-            ) => only(ONE),
             ("fieldSelector" | "labelSelector", _, [selector]) => only(selector_cost(self.any_size(selector))),
             ("isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf", Some(target), _) => {
                 let size = self.any_size(target);
@@ -216,37 +210,7 @@ impl<'a> Coster<'a> {
                 only(cost)
             }
             ("validate", _, [text, ..]) => only(text_cost(self.any_size(text)).scaled(MAX_REGEX_SIZE * REGEX_FACTOR)),
-            (
-                "masked"
-                | "prefixLength"
-                | "family"
-                | "isUnspecified"
-                | "isLoopback"
-                | "isLinkLocalMulticast"
-                | "isLinkLocalUnicast"
-                | "isGlobalUnicast"
-                | "format.named"
-                | "sign"
-                | "asInteger"
-                | "isInteger"
-                | "asApproximateFloat"
-                | "isGreaterThan"
-                | "isLessThan"
-                | "compareTo"
-                | "add"
-                | "sub"
-                | "major"
-                | "minor"
-                | "patch"
-                | "getScheme"
-                | "getHostname"
-                | "getHost"
-                | "getPort"
-                | "getEscapedPath"
-                | "getQuery",
-                _,
-                _,
-            ) => only(ONE),
+            _ if super::takes_one(function) => only(ONE),
             ("_==_", _, [a, b]) if a.type_ == b.type_ => match a.type_.name() {
                 "net.IP" | "net.CIDR" => only(ONE),
                 "kubernetes.NamedFormat" => only(text_cost(Range { min: 1, max: MAX_FORMAT_SIZE })),

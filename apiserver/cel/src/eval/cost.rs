@@ -1,6 +1,6 @@
 //! What a call did cost (cel-go: `interpreter/runtimecost.go`; upstream: `library/cost.go`).
 
-use crate::cost::{CHECK_COST, LIST_COST, MESSAGE_COST, REGEX_FACTOR, STRING_FACTOR, scaled};
+use crate::cost::{CHECK_COST, LIST_COST, MESSAGE_COST, REGEX_FACTOR, STRING_FACTOR, scaled, takes_one};
 use crate::library::opaque::Opaque;
 use crate::value::Val;
 
@@ -95,47 +95,7 @@ fn kubernetes(
             Val::Opaque(Opaque::Format(format)) => pattern_cost(size(1), format.regex_size),
             _ => return None,
         },
-        (
-            "serviceAccount"
-            | "path"
-            | "group"
-            | "resource"
-            | "subresource"
-            | "namespace"
-            | "name"
-            | "allowed"
-            | "reason"
-            | "error"
-            | "errored"
-            | "masked"
-            | "prefixLength"
-            | "family"
-            | "isUnspecified"
-            | "isLoopback"
-            | "isLinkLocalMulticast"
-            | "isLinkLocalUnicast"
-            | "isGlobalUnicast"
-            | "format.named"
-            | "sign"
-            | "asInteger"
-            | "isInteger"
-            | "asApproximateFloat"
-            | "isGreaterThan"
-            | "isLessThan"
-            | "compareTo"
-            | "add"
-            | "sub"
-            | "major"
-            | "minor"
-            | "patch"
-            | "getScheme"
-            | "getHostname"
-            | "getHost"
-            | "getPort"
-            | "getEscapedPath"
-            | "getQuery",
-            _,
-        ) => 1,
+        (function, _) if takes_one(function) => 1,
         ("_==_", 2) if matches!(args[0], Val::Opaque(_)) => 1,
         _ => return None,
     })

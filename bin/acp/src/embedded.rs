@@ -12,11 +12,12 @@ use apiserver_endpoints::{Body, KubeletTransport, body};
 use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
-use lib_tls::{Authority, ClientVerification, create_private_dir, renewing_server_config, write_private};
+use lib_tls::{Authority, ClientVerification, renewing_server_config, write_private};
 use sandbox::{CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig};
 use store_core::Store;
 use tokio::net::TcpListener;
 
+use crate::data_dir::DataDir;
 use crate::storage::{self, EtcdFlags};
 
 /// How long parts may take to finish when the process stops.
@@ -45,8 +46,9 @@ pub(crate) struct Embedded {
 impl Embedded {
     pub(crate) async fn start(config: EmbeddedConfig) -> anyhow::Result<Self> {
         let dir = &config.data_dir;
-        create_private_dir(dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
+        let made = DataDir::open(dir)?;
         let store = storage::open(dir, &config.etcd).await?;
+        made.keep();
         let authority = Authority::load_or_create(&dir.join("pki"), &format!("acp {} authority", config.name))
             .context("could not load the certificate authority")?;
         let authority = Arc::new(authority);

@@ -13,11 +13,12 @@ use clap::Args;
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
 use identity::Identity;
 use lib_drain::Drain;
-use lib_tls::{Authority, create_private_dir, write_private};
+use lib_tls::{Authority, write_private};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tunnel_hub::Sessions;
 
+use crate::data_dir::DataDir;
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::storage::EtcdFlags;
 use crate::{asked_to_stop, assets, kubeconfig, programs};
@@ -113,17 +114,18 @@ impl Hub {
             None => None,
         };
         let dir = config.data_dir.clone();
-        create_private_dir(&dir).with_context(|| format!("could not use the data directory {}", dir.display()))?;
+        let made = DataDir::open(&dir)?;
+        let ground = match foreign {
+            Some(ground) => ground,
+            None => embedded(&config).await?,
+        };
+        made.keep();
         let local = config.listener.local_addr()?;
         let address = config.public_address.clone().unwrap_or_else(|| reachable(local).to_string());
         let authority = Arc::new(
             Authority::load_or_create(&dir.join("pki"), "acp hub authority")
                 .context("could not load the hub's certificate authority")?,
         );
-        let ground = match foreign {
-            Some(ground) => ground,
-            None => embedded(&config).await?,
-        };
         let drain = Drain::new();
         let controllers = Caller::controllers().client_of(&ground.api);
         let identity = Identity::start(controllers, identity::Config::default(), &drain)

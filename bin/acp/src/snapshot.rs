@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use lib_tls::create_private_dir;
 use store_embedded::{Contents, restore_snapshot, save_snapshot};
 
+use crate::data_dir::DataDir;
 use crate::storage;
 
 #[derive(Subcommand)]
@@ -47,8 +47,9 @@ fn save(Snapshot { data_dir, file }: &Snapshot) -> anyhow::Result<()> {
 }
 
 fn restore(Snapshot { data_dir, file }: &Snapshot) -> anyhow::Result<()> {
-    create_private_dir(data_dir).with_context(|| format!("could not use the data directory {}", data_dir.display()))?;
+    let made = DataDir::open(data_dir)?;
     let contents = restore_snapshot(&storage::directory(data_dir), file, SystemTime::now())?;
+    made.keep();
     println!("restored  {}  ({})", data_dir.display(), describe(&contents));
     Ok(())
 }

@@ -87,3 +87,23 @@ async fn a_snapshot_of_a_running_server_makes_another() {
     let next = kubectl.ok(&["create", "configmap", "next", "-o", "jsonpath={.metadata.resourceVersion}"]).await;
     assert!(next.parse::<u64>().unwrap() > later.parse::<u64>().unwrap());
 }
+
+#[tokio::test]
+async fn what_fails_leaves_no_directory_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (data, file) = (path("data"), path("no-snapshot"));
+    std::fs::write(&file, "not a snapshot, and long enough to look like one".repeat(10)).unwrap();
+    let etcd = ["--listen", "127.0.0.1:0", "--etcd-servers", "http://127.0.0.1:1"];
+    let failing: [(&[&str], &str); 3] = [
+        (&["apiserver", "snapshot", "restore", "--data-dir", &data, &file], "is not a whole snapshot"),
+        (&[&["apiserver", "--data-dir", &data], &etcd[..]].concat(), "no etcd endpoint can be reached"),
+        (&[&["hub", "--data-dir", &data], &etcd[..]].concat(), "no etcd endpoint can be reached"),
+    ];
+    for (arguments, words) in failing {
+        let refused = acp(arguments).await;
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(!refused.status.success() && told.contains(words), "{arguments:?}: {told}");
+        assert!(!folder.path().join("data").exists(), "{arguments:?} leaves a directory");
+    }
+}

@@ -9,6 +9,7 @@
 //!
 //! - A member that is lost is `Unknown` within 40 s; one that comes back is looked at at once, or within 2 s if the hub
 //!   dials it.
+//! - A cluster that becomes ready has let the platform's administrators in before it says so, unless it refuses.
 //! - Nothing is written when nothing is new, except a heartbeat every ten seconds.
 //! - Removal asks the member for nothing, so it does not wait for one that is away. The member keeps what it has.
 
@@ -186,6 +187,11 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
     let old = cluster.status.clone().unwrap_or_default();
     let next = plan(&old, cluster.metadata.generation, &observed, Timestamp::now());
     let ready = is_ready(&next);
+    // Before it is called ready: who sees that goes in. Ready may also be what was last known, and only a cluster that
+    // answers now can be given something.
+    if ready && matches!(observed, Observed::Well { .. }) {
+        inner.grant_admins(&cluster).await;
+    }
     if is_due(&old, &next) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
@@ -195,10 +201,6 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
             Err(error) => return Err(Error::hub("report a cluster's status")(error)),
             Ok(_) => {}
         }
-    }
-    // Ready may be what was last known; only a cluster that answers now can be given something.
-    if ready && matches!(observed, Observed::Well { .. }) {
-        inner.grant_admins(&cluster).await;
     }
     Ok(ready)
 }

@@ -4,6 +4,7 @@
 //! that was imported has given the hub a credential and no role, so the role is laid first, with that credential.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use api_types::PLATFORM_ADMINS;
 use api_types::cluster::{Cluster, Connection};
@@ -14,11 +15,15 @@ use kube::{Client, ResourceExt};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tunnel_protocol::Target;
 
 use crate::manifest::member_objects;
 use crate::{ADMINS_BINDING, Caller, FLEET_USER, Inner, MANAGER};
 use lib_kubernetes::{BoxError, ClusterApi};
+
+/// How long it may take; the cluster may vanish in the middle of it.
+const DEADLINE: Duration = Duration::from_secs(4);
 
 impl Inner {
     /// Once per cluster and process; a failure is tried again with the next look.
@@ -27,7 +32,8 @@ impl Inner {
         if self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid) {
             return;
         }
-        match self.try_grant(cluster).await {
+        let granted = timeout(DEADLINE, self.try_grant(cluster)).await;
+        match granted.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
             Ok(()) => drop(self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid)),
             Err(error) => {
                 tracing::warn!(cluster = %cluster.name_any(), error = %chain(&error), "could not bind the administrators");

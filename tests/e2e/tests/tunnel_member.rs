@@ -142,6 +142,8 @@ async fn a_member_whose_link_is_cut_is_unknown_and_comes_back() {
     assert_ne!(manifest, registration.manifest);
     member.kubectl().ok_with(&["apply", "-f", "-"], &manifest).await;
     fleet.condition("member", "Ready", "True", PATIENCE).await;
+    // Whoever sees that it is ready may go in, and at once.
+    assert_eq!(fleet.admin.get("/kubernetes/member/api/v1/namespaces").await.status, StatusCode::OK);
 
     // Nothing is closed: neither end is told that the other one is away.
     link.cut.send_replace(true);

@@ -22,6 +22,10 @@ fn selector() -> serde_json::Value {
     json!({"matchLabels": {"app": "demo"}})
 }
 
+fn pod_runs(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_rolls_out_scales_restarts_rolls_back_and_goes() {
     let cluster = start().await;
@@ -80,18 +84,22 @@ async fn a_deployment_rolls_out_scales_restarts_rolls_back_and_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_set_adopts_and_releases() {
     let cluster = start().await;
-    let pod = json!({"metadata": {"name": "orphan", "labels": {"app": "demo"}},
-        "spec": template(json!({"schedulerName": "none"}))["spec"]});
-    cluster.create::<Pod>(pod).await;
-    let spec = json!({"replicas": 2, "selector": selector(), "template": template(json!({"schedulerName": "none"}))});
-    cluster.create::<ReplicaSet>(json!({"metadata": {"name": "r"}, "spec": spec})).await;
+    let orphan =
+        json!({"metadata": {"name": "orphan", "labels": {"app": "demo"}}, "spec": template(json!({}))["spec"]});
+    cluster.create::<Pod>(orphan).await;
     let pods = cluster.api::<Pod>();
+    // Controllers hear of each kind by itself: a set that is heard of before the pod would make two of its own, and
+    // then have one too many. A pod that was scheduled was heard of.
+    eventually(&pods, "orphan", pod_runs).await;
+    let spec = json!({"replicas": 2, "selector": selector(), "template": template(json!({}))});
+    cluster.create::<ReplicaSet>(json!({"metadata": {"name": "r"}, "spec": spec})).await;
     eventually(&pods, "orphan", |pod| !pod.owner_references().is_empty()).await;
     let sets = cluster.api::<ReplicaSet>();
-    let set = eventually(&sets, "r", |set| set.status.as_ref().is_some_and(|status| status.replicas == 2)).await;
+    let ready = |set: &ReplicaSet| set.status.as_ref().is_some_and(|status| status.available_replicas == Some(2));
+    let set = eventually(&sets, "r", ready).await;
     assert_eq!(
         serde_json::to_value(set.status).unwrap(),
-        json!({"replicas": 2, "fullyLabeledReplicas": 2, "observedGeneration": 1})
+        json!({"replicas": 2, "fullyLabeledReplicas": 2, "readyReplicas": 2, "availableReplicas": 2, "observedGeneration": 1})
     );
     let other = Patch::Merge(json!({"metadata": {"labels": {"app": "other"}}}));
     pods.patch("orphan", &PatchParams::default(), &other).await.unwrap();
@@ -198,8 +206,7 @@ async fn pods_run_and_leave_and_wait_for_a_node() {
     let mut spec = template(json!({}))["spec"].clone();
     spec["terminationGracePeriodSeconds"] = json!(1);
     cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
-    let running =
-        eventually(&pods, "p", |pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")).await;
+    let running = eventually(&pods, "p", pod_runs).await;
     assert!(running.status.unwrap().pod_ip.unwrap().starts_with("10.244."));
     pods.delete("p", &DeleteParams::default()).await.unwrap();
     gone(&pods, "p").await;
@@ -215,7 +222,7 @@ async fn pods_run_and_leave_and_wait_for_a_node() {
     let nodes: Api<Node> = Api::all(cluster.client.clone());
     let label = Patch::Merge(json!({"metadata": {"labels": {"no": "node"}}}));
     nodes.patch("node-2", &PatchParams::default(), &label).await.unwrap();
-    eventually(&pods, "u", |pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running")).await;
+    eventually(&pods, "u", pod_runs).await;
     let all = nodes.list(&ListParams::default().labels("type=simulated")).await.unwrap();
     assert_eq!(all.items.len(), 2);
 }

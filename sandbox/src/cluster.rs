@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cache::{Informer, Kind},
+    clock::Clock,
     control_plane::ROOT_CA,
     events::Recorder,
 };
@@ -22,6 +23,7 @@ use crate::{
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
+    pub(crate) clock: Clock,
     pub(crate) events: Recorder,
     pub(crate) tasks: TaskTracker,
     pub(crate) token: CancellationToken,
@@ -44,12 +46,19 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(client: &Client, events: Recorder, tasks: TaskTracker, token: CancellationToken) -> Self {
+    pub(crate) fn new(
+        client: &Client,
+        clock: Clock,
+        events: Recorder,
+        tasks: TaskTracker,
+        token: CancellationToken,
+    ) -> Self {
         fn informer<K: Kind>(client: &Client) -> Arc<Informer<K>> {
             Arc::new(Informer::new(client.clone()))
         }
         Self {
             client: client.clone(),
+            clock,
             events,
             tasks,
             token,

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use crate::clock::Clock;
+
 /// The simulated part of a sandbox member.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
@@ -15,6 +17,8 @@ pub struct SandboxConfig {
     pub seed: u64,
     /// How long things take.
     pub timings: Timings,
+    /// The time that workloads and nodes live in.
+    pub clock: Clock,
 }
 
 impl Default for SandboxConfig {
@@ -25,6 +29,7 @@ impl Default for SandboxConfig {
             kubernetes_version: "v1.34.1".to_owned(),
             seed: 1,
             timings: Timings::default(),
+            clock: Clock::default(),
         }
     }
 }

@@ -8,7 +8,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use k8s_openapi::api::core::v1::{Event, ObjectReference};
+use k8s_openapi::{
+    api::core::v1::{Event, ObjectReference},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use kube::{
     Client,
     api::{Api, Patch, PatchParams, PostParams},
@@ -19,8 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::Kind,
+    clock::Clock,
     error::chain,
-    meta::{name, namespace, now, uid},
+    meta::{name, namespace, uid},
 };
 
 const QUEUE: usize = 4096;
@@ -37,11 +41,13 @@ pub(crate) enum Severity {
 #[derive(Clone)]
 pub(crate) struct Recorder {
     to: mpsc::Sender<Record>,
+    clock: Clock,
     component: &'static str,
     host: Option<String>,
 }
 
 struct Record {
+    at: Time,
     about: ObjectReference,
     component: &'static str,
     host: Option<String>,
@@ -68,7 +74,8 @@ impl Recorder {
     }
 
     pub(crate) fn record(&self, about: ObjectReference, severity: Severity, reason: &'static str, message: String) {
-        let record = Record { about, component: self.component, host: self.host.clone(), severity, reason, message };
+        let (at, host) = (self.clock.time(), self.host.clone());
+        let record = Record { at, about, component: self.component, host, severity, reason, message };
         if self.to.try_send(record).is_err() {
             tracing::debug!(reason, "event dropped: the queue is full");
         }
@@ -94,9 +101,10 @@ pub(crate) fn namespace_of(about: &ObjectReference) -> &str {
 }
 
 /// A recorder and the loop that writes what it records.
-pub(crate) fn channel() -> (Recorder, Writer) {
+pub(crate) fn channel(clock: &Clock) -> (Recorder, Writer) {
     let (to, from) = mpsc::channel(QUEUE);
-    (Recorder { to, component: "", host: None }, Writer { from, seen: HashMap::new(), order: VecDeque::new() })
+    let recorder = Recorder { to, clock: clock.clone(), component: "", host: None };
+    (recorder, Writer { from, seen: HashMap::new(), order: VecDeque::new() })
 }
 
 pub(crate) struct Writer {
@@ -133,7 +141,7 @@ impl Writer {
         if let Some(seen) = self.seen.get_mut(&print) {
             seen.count += 1;
             let api: Api<Event> = Api::namespaced(client.clone(), &seen.namespace);
-            let patch = json!({"count": seen.count, "lastTimestamp": now()});
+            let patch = json!({"count": seen.count, "lastTimestamp": record.at});
             let manager = PatchParams { field_manager: Some(record.component.to_owned()), ..PatchParams::default() };
             match api.patch(&seen.name, &manager, &Patch::Merge(&patch)).await {
                 Ok(_) => return Ok(()),
@@ -162,7 +170,6 @@ impl Writer {
 fn event(record: &Record) -> Event {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
     let namespace = namespace_of(&record.about).to_owned();
-    let at = now();
     // Upstream appends the nanoseconds; the serial keeps two events of one nanosecond apart.
     let nanoseconds = jiff::Timestamp::now().as_nanosecond();
     let serial = i128::from(SERIAL.fetch_add(1, Ordering::Relaxed) % 1024);
@@ -176,8 +183,8 @@ fn event(record: &Record) -> Event {
             Severity::Warning => "Warning".to_owned(),
         }),
         count: Some(1),
-        first_timestamp: Some(at.clone()),
-        last_timestamp: Some(at),
+        first_timestamp: Some(record.at.clone()),
+        last_timestamp: Some(record.at.clone()),
         reporting_component: Some(record.component.to_owned()),
         reporting_instance: Some(record.host.clone().unwrap_or_default()),
         source: Some(k8s_openapi::api::core::v1::EventSource {

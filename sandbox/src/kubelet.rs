@@ -23,7 +23,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
 
 use crate::{
@@ -78,11 +77,11 @@ impl Kubelets {
             memory: Mutex::new(HashMap::new()),
             reporting: Mutex::new(HashMap::new()),
             addresses: Mutex::new(Addresses::default()),
-            logs: Logs::default(),
+            logs: Logs::new(&cluster.clock),
             programs,
             running: Mutex::new(HashMap::new()),
             written: Mutex::new(HashMap::new()),
-            queue: Arc::new(Queue::new()),
+            queue: Arc::new(Queue::new(&cluster.clock)),
         });
         kubelets.follow_pods();
         nodes::start(cluster, kubelets.nodes.values().cloned().collect(), config);
@@ -134,7 +133,7 @@ impl Kubelets {
         let is_program = |image: &str| self.programs.as_ref().is_some_and(|programs| programs.knows(image));
         let step = {
             let world = World {
-                now: Timestamp::now(),
+                now: self.cluster.clock.now(),
                 timings: &self.timings,
                 host_ip: &node.address,
                 pod_ip: pod_ip.as_deref(),

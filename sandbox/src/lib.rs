@@ -15,6 +15,7 @@
 //! in `kubelet/behaviour.rs`; programs of the caller's own run for images registered through [`Programs`].
 
 mod cache;
+mod clock;
 mod cluster;
 mod config;
 mod control_plane;
@@ -36,6 +37,7 @@ use std::sync::{Arc, OnceLock};
 use kube::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use clock::Clock;
 pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, Timings};
 pub use error::Error;
 pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs};
@@ -48,7 +50,7 @@ pub struct ControlPlane;
 impl ControlPlane {
     /// Starts the control plane's controllers. The client must act as an administrator.
     pub fn start(client: &Client, config: ControlPlaneConfig) -> Running {
-        let (cluster, running) = Running::new(client);
+        let (cluster, running) = Running::new(client, Clock::default());
         control_plane::start(&cluster, config);
         cluster.watch_control_plane();
         running
@@ -67,7 +69,7 @@ impl Sandbox {
         config: &SandboxConfig,
         programs: Option<Arc<dyn Programs>>,
     ) -> Running {
-        let (cluster, mut running) = Running::new(client);
+        let (cluster, mut running) = Running::new(client, config.clock.clone());
         control_plane::start(&cluster, control_plane);
         workloads::start(&cluster);
         scheduler::start(&cluster);
@@ -105,11 +107,11 @@ pub struct Running {
 }
 
 impl Running {
-    fn new(client: &Client) -> (Cluster, Self) {
+    fn new(client: &Client, clock: Clock) -> (Cluster, Self) {
         let (tasks, token) = (TaskTracker::new(), CancellationToken::new());
-        let (recorder, writer) = events::channel();
+        let (recorder, writer) = events::channel(&clock);
         tasks.spawn(writer.run(client.clone(), token.clone()));
-        let cluster = Cluster::new(client, recorder, tasks.clone(), token.clone());
+        let cluster = Cluster::new(client, clock, recorder, tasks.clone(), token.clone());
         (cluster, Self { tasks, token, kubelets: None })
     }
 

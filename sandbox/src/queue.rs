@@ -14,6 +14,8 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
+use crate::clock::Clock;
+
 /// The first wait after a failure; each further one doubles it.
 const BACKOFF_START: Duration = Duration::from_millis(20);
 /// No failure waits longer.
@@ -22,6 +24,7 @@ const BACKOFF_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Notify,
+    clock: Clock,
 }
 
 struct State<T> {
@@ -36,7 +39,8 @@ struct State<T> {
 }
 
 impl<T: Clone + Eq + Hash> Queue<T> {
-    pub(crate) fn new() -> Self {
+    /// A queue whose delays are in the time of `clock`.
+    pub(crate) fn new(clock: &Clock) -> Self {
         Self {
             state: Mutex::new(State {
                 ready: VecDeque::new(),
@@ -49,6 +53,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
                 tickets: 0,
             }),
             changed: Notify::new(),
+            clock: clock.clone(),
         }
     }
 
@@ -68,7 +73,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     /// Asks for `key` to be worked on after `delay`; an earlier wish for the same key stands.
     pub(crate) fn add_after(&self, key: T, delay: Duration) {
         let mut state = self.lock();
-        state.postpone(key, Instant::now() + delay);
+        state.postpone(key, Instant::now() + self.clock.real(delay));
         drop(state);
         self.changed.notify_one();
     }
@@ -104,7 +109,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
             }
             Outcome::After(delay) => {
                 state.failures.remove(key);
-                state.postpone(key.clone(), Instant::now() + delay);
+                state.postpone(key.clone(), Instant::now() + self.clock.real(delay));
             }
             Outcome::Failed => {
                 let failures = state.failures.entry(key.clone()).or_insert(0);
@@ -183,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_queued_once() {
-        let queue = Queue::new();
+        let queue = Queue::new(&Clock::default());
         queue.add("a");
         queue.add("a");
         queue.add("b");
@@ -194,7 +199,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_added_while_worked_on_comes_back_after_it() {
-        let queue = Queue::new();
+        let queue = Queue::new(&Clock::default());
         queue.add("a");
         let key = queue.next().await;
         queue.add("a");
@@ -205,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn failures_wait_longer_each_time() {
-        let queue = Queue::new();
+        let queue = Queue::new(&Clock::default());
         queue.add("a");
         let start = Instant::now();
         let mut waits = Vec::new();
@@ -219,7 +224,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_earlier_of_two_wishes_stands() {
-        let queue = Queue::new();
+        let queue = Queue::new(&Clock::default());
         queue.add_after("a", Duration::from_secs(9));
         queue.add_after("a", Duration::from_secs(2));
         queue.add_after("a", Duration::from_secs(5));

@@ -26,7 +26,7 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::Recorder,
-    meta::{is_deleting, name, namespace, now, uid},
+    meta::{is_deleting, name, namespace, uid},
     pods,
     queue::Queue,
 };
@@ -83,7 +83,7 @@ fn lock(usage: &Mutex<Usage>) -> std::sync::MutexGuard<'_, Usage> {
 }
 
 pub(crate) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     let usage = Arc::new(Mutex::new(Usage::default()));
     follow_pods(&cluster.pods, &usage, &queue);
     follow_nodes(&cluster.nodes, &usage, &queue);
@@ -203,7 +203,7 @@ impl Scheduler {
             status: "False".to_owned(),
             reason: Some("Unschedulable".to_owned()),
             message: Some(message.to_owned()),
-            last_transition_time: Some(since.unwrap_or_else(now)),
+            last_transition_time: Some(since.unwrap_or_else(|| self.cluster.clock.time())),
             ..PodCondition::default()
         };
         let mut reported = pod.clone();

@@ -15,8 +15,9 @@ use kube::{
     Api, ResourceExt,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
 };
+use sandbox::{Clock, SandboxConfig};
 use serde_json::json;
-use support::{eventually, gone, start, template, until};
+use support::{eventually, gone, start, start_with, template, until};
 
 fn selector() -> serde_json::Value {
     json!({"matchLabels": {"app": "demo"}})
@@ -150,6 +151,13 @@ async fn a_daemon_set_runs_on_every_node() {
     assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["node-1", "node-2"]);
 }
 
+fn has(kind: &str) -> impl Fn(&Job) -> bool {
+    move |job| {
+        let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        conditions.into_iter().any(|condition| condition.type_ == kind && condition.status == "True")
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_completes_and_a_failing_one_fails() {
     let cluster = start().await;
@@ -160,15 +168,28 @@ async fn a_job_completes_and_a_failing_one_fails() {
     cluster.create::<Job>(job("good", "echo done")).await;
     cluster.create::<Job>(job("bad", "exit 1")).await;
     let jobs = cluster.api::<Job>();
-    let has = |kind: &'static str| {
-        move |job: &Job| {
-            let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());
-            conditions.into_iter().any(|condition| condition.type_ == kind && condition.status == "True")
-        }
-    };
     let good = eventually(&jobs, "good", has("Complete")).await.status.unwrap();
     assert_eq!((good.succeeded, good.active), (Some(2), None));
     eventually(&jobs, "bad", has("Failed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hours_pass_in_seconds() {
+    let clock = Clock::accelerated(3600);
+    let cluster = start_with(SandboxConfig { nodes: 1, clock, ..SandboxConfig::default() }, None).await;
+    let job = |name: &str, seconds: u32, deadline: u32| {
+        json!({"metadata": {"name": name}, "spec": {"activeDeadlineSeconds": deadline, "template": {"spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": "a", "command": ["sleep", seconds.to_string()]}]}}}})
+    };
+    let began = std::time::Instant::now();
+    cluster.create::<Job>(job("long", 3600, 7200)).await;
+    cluster.create::<Job>(job("late", 3600, 1200)).await;
+    let jobs = cluster.api::<Job>();
+    let long = eventually(&jobs, "long", has("Complete")).await.status.unwrap();
+    let took = long.completion_time.unwrap().0.duration_since(long.start_time.unwrap().0);
+    assert!(took.as_secs() >= 3600 && u128::try_from(took.as_millis()).unwrap() > began.elapsed().as_millis());
+    eventually(&jobs, "late", has("Failed")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

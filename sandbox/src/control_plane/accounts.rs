@@ -10,6 +10,7 @@ use k8s_openapi::{
 use crate::{
     cache::Informer,
     cache::{Key, Kind},
+    clock::Clock,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -22,7 +23,7 @@ pub(crate) const ROOT_CA: &str = "kube-root-ca.crt";
 const ROOT_CA_FILE: &str = "ca.crt";
 
 pub(super) fn start(cluster: &Cluster, root_ca: Option<String>) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     let wake = queue.clone();
     cluster.namespaces.on_change(move |_, new| {
         if let Some(namespace) = new {

@@ -7,6 +7,7 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::{
     cache::{Informer, Key},
+    clock::Clock,
     cluster::Cluster,
     controller,
     error::Error,
@@ -17,7 +18,7 @@ use crate::{
 
 pub(super) fn start(cluster: &Cluster) {
     let roles: Arc<Informer<ClusterRole>> = Arc::new(Informer::new(cluster.client.clone()));
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     ownership::each(&roles, &queue);
     // Weak: the handler lives inside the informer it looks into.
     let (all, wake) = (Arc::downgrade(&roles), queue.clone());

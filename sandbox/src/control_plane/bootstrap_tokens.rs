@@ -8,6 +8,7 @@ use kube::runtime::watcher;
 
 use crate::{
     cache::{Deletion, Informer},
+    clock::Clock,
     cluster::Cluster,
     controller,
     meta::{is_deleting, namespace},
@@ -22,7 +23,7 @@ pub(super) fn start(cluster: &Cluster) {
     // Other Secrets are none of its business, and do not come into its memory.
     let config = watcher::Config::default().fields(&format!("type={KIND}"));
     let secrets: Arc<Informer<Secret>> = Arc::new(Informer::selecting(cluster.client.clone(), config));
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     ownership::each(&secrets, &queue);
     cluster.watch(&secrets);
     let token = cluster.token.clone();

@@ -7,6 +7,7 @@ use k8s_openapi::api::flowcontrol::v1::{FlowSchema, FlowSchemaCondition, Priorit
 
 use crate::{
     cache::{Informer, Key},
+    clock::Clock,
     cluster::Cluster,
     controller,
     meta::now,
@@ -20,7 +21,7 @@ const WRITER: &str = "api-priority-and-fairness-config-consumer-v1";
 pub(super) fn start(cluster: &Cluster) {
     let schemas: Arc<Informer<FlowSchema>> = Arc::new(Informer::new(cluster.client.clone()));
     let levels: Arc<Informer<PriorityLevelConfiguration>> = Arc::new(Informer::new(cluster.client.clone()));
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     ownership::each(&schemas, &queue);
     let (all, wake) = (schemas.clone(), queue.clone());
     levels.on_change(move |_, _| {

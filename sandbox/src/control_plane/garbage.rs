@@ -21,7 +21,7 @@ use kube::{
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{cache::Informer, cluster::Cluster, controller, error::chain, queue::Queue};
+use crate::{cache::Informer, clock::Clock, cluster::Cluster, controller, error::chain, queue::Queue};
 
 use super::{
     catalog::{Meta, Served, discover},
@@ -52,7 +52,7 @@ pub(super) fn start(cluster: &Cluster, contents: Contents, quotas: Arc<Quotas>) 
         contents,
         quotas,
         graph: Mutex::new(Graph::default()),
-        queue: Arc::new(Queue::new()),
+        queue: Arc::new(Queue::new(&Clock::default())),
         served: Mutex::new(HashMap::new()),
         unlisted: watch::Sender::new(1),
     });

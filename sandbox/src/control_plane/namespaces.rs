@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cache::{Informer, Key},
+    clock::Clock,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -48,7 +49,7 @@ impl Contents {
 }
 
 pub(super) fn start(cluster: &Cluster) -> Contents {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     let contents = Contents { namespaces: cluster.namespaces.clone(), queue: queue.clone() };
     let wake = queue.clone();
     cluster.namespaces.on_change(move |_, new| {

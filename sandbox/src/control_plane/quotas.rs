@@ -23,6 +23,7 @@ use serde::Serialize;
 use super::catalog::{Meta, Served};
 use crate::{
     cache::{Informer, Key},
+    clock::Clock,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -46,7 +47,7 @@ pub(super) struct Quotas {
 
 pub(super) fn start(cluster: &Cluster) -> Arc<Quotas> {
     let informer: Arc<Informer<ResourceQuota>> = Arc::new(Informer::new(cluster.client.clone()));
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     let quotas = Arc::new(Quotas { informer: informer.clone(), queue: queue.clone(), served: Mutex::default() });
     let wake = queue.clone();
     informer.on_change(move |old, new| {

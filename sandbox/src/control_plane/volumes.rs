@@ -7,6 +7,7 @@ use kube::{Api, Resource, ResourceExt, api::ListParams};
 
 use crate::{
     cache::{Informer, Key, Kind},
+    clock::Clock,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -47,7 +48,7 @@ pub(super) fn start(cluster: &Cluster) {
 
 /// The objects that only this finalizer's owner keeps.
 fn leaving<K: Kind>(informer: &Informer<K>, finalizer: &'static str) -> Arc<Queue<Key>> {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     let wake = queue.clone();
     informer.on_change(move |_, new| {
         if let Some(object) = new.filter(|object| is_held(&***object, finalizer)) {

@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use crate::{
+    clock::Clock,
     meta::{name, namespace},
     shell::Environment,
 };
@@ -34,10 +35,12 @@ pub(super) struct Line {
 
 #[derive(Default)]
 pub(super) struct Logs {
+    clock: Clock,
     buffers: Mutex<HashMap<(String, String), Arc<Buffer>>>,
 }
 
 struct Buffer {
+    clock: Clock,
     lines: Mutex<VecDeque<Line>>,
     changed: watch::Sender<u64>,
 }
@@ -51,7 +54,8 @@ impl LogWriter {
         let text: String = text.chars().take(LINE_LENGTH).collect();
         let mut lines = lock(&self.0.lines);
         // Never earlier than the line before, whatever the clock does.
-        let at = lines.back().map_or(Timestamp::now(), |last| last.at.max(Timestamp::now()));
+        let now = self.0.clock.now();
+        let at = lines.back().map_or(now, |last| last.at.max(now));
         lines.extend(text.lines().map(|line| Line { at, text: line.to_owned() }));
         while lines.len() > LINES {
             lines.pop_front();
@@ -70,11 +74,15 @@ impl LogWriter {
 }
 
 impl Logs {
+    pub(super) fn new(clock: &Clock) -> Self {
+        Self { clock: clock.clone(), buffers: Mutex::default() }
+    }
+
     pub(super) fn writer(&self, pod: &str, container: &str) -> LogWriter {
         let mut buffers = lock(&self.buffers);
-        let buffer = buffers
-            .entry((pod.to_owned(), container.to_owned()))
-            .or_insert_with(|| Arc::new(Buffer { lines: Mutex::default(), changed: watch::Sender::new(0) }));
+        let buffer = buffers.entry((pod.to_owned(), container.to_owned())).or_insert_with(|| {
+            Arc::new(Buffer { clock: self.clock.clone(), lines: Mutex::default(), changed: watch::Sender::new(0) })
+        });
         LogWriter(buffer.clone())
     }
 

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::{
     SandboxConfig,
+    clock::Clock,
     cluster::Cluster,
     error::{Error, chain},
     meta::{name, seconds},
@@ -91,28 +92,28 @@ impl Addresses {
 
 /// Registers the nodes and keeps their leases and heartbeats, in one task for all.
 pub(super) fn start(cluster: &Cluster, specs: Vec<Spec>, config: &SandboxConfig) {
-    let client = cluster.client.clone();
+    let (client, clock) = (cluster.client.clone(), cluster.clock.clone());
     let (lease, heartbeat) = (config.timings.lease, config.timings.heartbeat);
     let mut jitter = Jitter(config.seed | 1);
     cluster.spawn(async move {
         for spec in &specs {
-            persist("node not registered, trying again", || register(&client, spec)).await;
+            persist("node not registered, trying again", || register(&client, spec, &clock)).await;
         }
         let mut last_heartbeat = tokio::time::Instant::now();
         loop {
-            let report = last_heartbeat.elapsed() >= heartbeat;
+            let report = last_heartbeat.elapsed() >= clock.real(heartbeat);
             if report {
                 last_heartbeat = tokio::time::Instant::now();
             }
             for spec in &specs {
-                if let Err(error) = renew(&client, spec, lease).await {
+                if let Err(error) = renew(&client, spec, lease, &clock).await {
                     tracing::warn!(node = %spec.name, error = %chain(&error), "node lease not renewed");
                 }
-                if report && let Err(error) = report_status(&client, spec).await {
+                if report && let Err(error) = report_status(&client, spec, &clock).await {
                     tracing::warn!(node = %spec.name, error = %chain(&error), "node status not reported");
                 }
             }
-            tokio::time::sleep(jitter.around(lease)).await;
+            clock.sleep(jitter.around(lease)).await;
         }
     });
 }
@@ -139,7 +140,7 @@ impl Jitter {
     }
 }
 
-async fn register(client: &Client, spec: &Spec) -> Result<(), Error> {
+async fn register(client: &Client, spec: &Spec, clock: &Clock) -> Result<(), Error> {
     let api: Api<Node> = Api::all(client.clone());
     let params = PostParams { field_manager: Some("kubelet".to_owned()), ..PostParams::default() };
     match api.create(&params, &node(spec)?).await {
@@ -147,7 +148,7 @@ async fn register(client: &Client, spec: &Spec) -> Result<(), Error> {
         Err(kube::Error::Api(status)) if status.code == 409 => {}
         Err(error) => return Err(Error::api("register a node", error)),
     }
-    report_status(client, spec).await?;
+    report_status(client, spec, clock).await?;
     welcome(&api, spec).await
 }
 
@@ -192,10 +193,10 @@ fn node(spec: &Spec) -> Result<Node, Error> {
     }))
 }
 
-async fn report_status(client: &Client, spec: &Spec) -> Result<(), Error> {
+async fn report_status(client: &Client, spec: &Spec, clock: &Clock) -> Result<(), Error> {
     let api: Api<Node> = Api::all(client.clone());
     let node = api.get(&spec.name).await.map_err(|error| Error::api("read a node", error))?;
-    let patch = json!({"status": status(spec, &node, Timestamp::now())});
+    let patch = json!({"status": status(spec, &node, clock.now())});
     let params = PatchParams { field_manager: Some("kubelet".to_owned()), ..PatchParams::default() };
     api.patch_status(&spec.name, &params, &Patch::Merge(patch))
         .await
@@ -252,9 +253,9 @@ fn condition(node: &Node, (kind, status, reason, message): (&str, &str, &str, &s
     }
 }
 
-async fn renew(client: &Client, spec: &Spec, period: Duration) -> Result<(), Error> {
+async fn renew(client: &Client, spec: &Spec, period: Duration, clock: &Clock) -> Result<(), Error> {
     let api: Api<Lease> = Api::namespaced(client.clone(), "kube-node-lease");
-    let now = MicroTime(Timestamp::now());
+    let now = MicroTime(clock.now());
     let params = PatchParams { field_manager: Some("kubelet".to_owned()), ..PatchParams::default() };
     let patch = json!({"spec": {"renewTime": now, "holderIdentity": spec.name}});
     match api.patch(&spec.name, &params, &Patch::Merge(patch)).await {

@@ -26,7 +26,7 @@ const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 const MISSED: usize = 100;
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.cron_jobs, &queue);
     ownership::follow(&cluster.jobs, &cluster.cron_jobs, &queue, |_| None);
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
@@ -52,7 +52,7 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
             return Ok(None);
         }
     };
-    let now = Timestamp::now();
+    let now = cluster.clock.now();
     let due = due(&cron, &schedule, &zone, now);
     let jobs = cluster.jobs.owned_by(uid(&*cron));
     let mut last = None;

@@ -4,8 +4,6 @@ mod plan;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use crate::{
     cache::Key,
     cluster::Cluster,
@@ -24,7 +22,7 @@ use super::{
 use plan::{plan, status};
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.daemon_sets, &queue);
     ownership::follow(&cluster.pods, &cluster.daemon_sets, &queue, |set| set.spec.as_ref().map(|spec| &spec.selector));
     let (sets, wake) = (cluster.daemon_sets.clone(), queue.clone());
@@ -57,7 +55,7 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
     let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
     let history = revisions::sync(cluster, &*set, &spec.template, collisions).await?;
     let hash = revisions::hash(&history.update).to_owned();
-    let at = Timestamp::now();
+    let at = cluster.clock.now();
     let plan = plan(&set, &hash, &cluster.nodes.all(), &children, at);
     create_pods(cluster, events, &*set, plan.create).await?;
     delete_pods(cluster, events, &*set, plan.delete).await?;

@@ -10,7 +10,6 @@ mod status;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 
 use crate::{
@@ -28,7 +27,7 @@ use plan::{Observed, Plan, plan};
 pub(super) use rollout::scaled;
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.deployments, &queue);
     ownership::follow(&cluster.replica_sets, &cluster.deployments, &queue, |deployment| {
         deployment.spec.as_ref().map(|spec| &spec.selector)
@@ -64,7 +63,7 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
     let sets = ownership::children(&*deployment, &selector, &cluster.replica_sets).await?;
     let old_pods =
         |set: &str| -> bool { cluster.pods.owned_by(set).iter().any(|pod: &Arc<Pod>| !pods::is_finished(pod)) };
-    let observed = Observed::new(&deployment, sets, Timestamp::now(), old_pods)?;
+    let observed = Observed::new(&deployment, sets, cluster.clock.now(), old_pods)?;
     let plan = plan(&deployment, &observed)?;
     apply(cluster, events, &deployment, plan).await
 }

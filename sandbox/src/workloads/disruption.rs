@@ -4,7 +4,6 @@ mod plan;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::{
     api::{core::v1::Pod, policy::v1::PodDisruptionBudget},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
@@ -24,7 +23,7 @@ use crate::{
 use plan::plan;
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.budgets, &queue);
     let (budgets, wake) = (cluster.budgets.clone(), queue.clone());
     cluster.pods.on_change(move |old, new| {
@@ -51,7 +50,7 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
     let Some(budget) = cluster.budgets.get(&key) else { return Ok(None) };
     let pods: Vec<Arc<Pod>> =
         cluster.pods.in_namespace(&key.namespace).into_iter().filter(|pod| covers(&budget, pod)).collect();
-    let plan = plan(&budget, &pods, &|owner| scale(cluster, &key.namespace, owner), Timestamp::now());
+    let plan = plan(&budget, &pods, &|owner| scale(cluster, &key.namespace, owner), cluster.clock.now());
     let mut reported = (*budget).clone();
     reported.status = Some(plan.status);
     cluster.budgets.update_status(&budget, &reported).await?;

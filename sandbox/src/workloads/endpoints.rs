@@ -21,7 +21,7 @@ use crate::{
 use plan::{SERVICE_LABEL, backends, endpoints, selects, slice};
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.services, &queue);
     ownership::each(&cluster.endpoints, &queue);
     let wake = queue.clone();

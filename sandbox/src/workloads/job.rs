@@ -4,8 +4,6 @@ mod plan;
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-
 use crate::{
     cache::{Deletion, Key},
     cluster::Cluster,
@@ -21,7 +19,7 @@ use super::apply::{create_pods, delete_pods};
 use plan::{Severity, plan};
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.jobs, &queue);
     ownership::follow(&cluster.pods, &cluster.jobs, &queue, |job| job.spec.as_ref()?.selector.as_ref());
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
@@ -37,7 +35,7 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
     let Some(job) = cluster.jobs.get(&key).filter(|job| !is_deleting(&**job)) else { return Ok(None) };
     let Some(given) = job.spec.as_ref().and_then(|spec| spec.selector.as_ref()) else { return Ok(None) };
     let Some(selector) = selector(given)? else { return Ok(None) };
-    let now = Timestamp::now();
+    let now = cluster.clock.now();
     if let Some(wait) = plan::expires_in(&job, now) {
         if wait.is_zero() {
             cluster.jobs.delete(&job, Deletion::background()).await?;

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
-    core::v1::Pod,
+use k8s_openapi::{
+    api::{
+        apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
+        core::v1::Pod,
+    },
+    apimachinery::pkg::apis::meta::v1::Time,
 };
 
 use crate::{
@@ -14,7 +17,7 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::Recorder,
-    meta::{controller_reference, count, is_deleting, labels, name, namespace, nonzero, now, selector},
+    meta::{controller_reference, count, is_deleting, labels, name, namespace, nonzero, seconds, selector},
     ownership, pods,
     queue::Queue,
 };
@@ -25,7 +28,7 @@ use super::apply::{create_pods, delete_pods};
 const BURST: usize = 500;
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.replica_sets, &queue);
     ownership::follow(&cluster.pods, &cluster.replica_sets, &queue, |set| set.spec.as_ref().map(|spec| &spec.selector));
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
@@ -56,7 +59,7 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
     let current: Vec<Arc<Pod>> =
         cluster.pods.owned_by(crate::meta::uid(&*set)).into_iter().filter(|pod| pods::is_active(pod)).collect();
     let problem = failure.as_ref().err().map(|(reason, error)| (*reason, error.message()));
-    let at = Timestamp::now();
+    let at = cluster.clock.now();
     let mut reported = (*set).clone();
     reported.status = Some(status(&set, &current, problem, at));
     cluster.replica_sets.update_status(&set, &reported).await?;
@@ -115,7 +118,7 @@ pub(super) fn status(
         ready_replicas: nonzero(count(ready)),
         available_replicas: nonzero(count(available)),
         observed_generation: set.metadata.generation,
-        conditions: conditions(old.conditions, problem),
+        conditions: conditions(old.conditions, problem, at),
         terminating_replicas: None,
     }
 }
@@ -123,6 +126,7 @@ pub(super) fn status(
 fn conditions(
     old: Option<Vec<ReplicaSetCondition>>,
     problem: Option<(&str, String)>,
+    at: Timestamp,
 ) -> Option<Vec<ReplicaSetCondition>> {
     let mut kept: Vec<_> = old.into_iter().flatten().collect();
     let before = kept.iter().position(|condition| condition.type_ == "ReplicaFailure").map(|at| kept.remove(at));
@@ -133,7 +137,7 @@ fn conditions(
             status: "True".to_owned(),
             reason: Some(reason.to_owned()),
             message: Some(message),
-            last_transition_time: Some(now()),
+            last_transition_time: Some(Time(seconds(at))),
         }));
     }
     (!kept.is_empty()).then_some(kept)
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn a_set_that_goes_away_is_left_alone() {
         let mut leaving = set(3);
-        leaving.metadata.deletion_timestamp = Some(now());
+        leaving.metadata.deletion_timestamp = Some(crate::meta::now());
         assert!(plan(&leaving, Vec::new()).create.is_empty());
     }
 

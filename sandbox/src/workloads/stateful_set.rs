@@ -4,7 +4,6 @@ mod plan;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{PersistentVolumeClaim, Pod},
@@ -26,7 +25,7 @@ use super::revisions;
 use plan::{Revisions, plan, status};
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.stateful_sets, &queue);
     ownership::follow(&cluster.pods, &cluster.stateful_sets, &queue, |set| {
         set.spec.as_ref().map(|spec| &spec.selector)
@@ -58,7 +57,7 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
         current_template: current.and_then(|revision| revisions::template(revision)),
         update: name(&*history.update).to_owned(),
     };
-    let at = Timestamp::now();
+    let at = cluster.clock.now();
     let plan = plan(&set, &known, &children, at);
     for pod in plan.create {
         create(cluster, events, &set, &pod).await?;

@@ -7,7 +7,10 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, Pod, PodCondition, Taint, Toleration};
+use k8s_openapi::{
+    api::core::v1::{Node, Pod, PodCondition, Taint, Toleration},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 
 use crate::{
     cache::{Deletion, Key},
@@ -15,7 +18,7 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::Recorder,
-    meta::{is_deleting, name, namespace, now},
+    meta::{is_deleting, name, namespace},
     pods,
     queue::Queue,
     scheduler,
@@ -29,7 +32,7 @@ struct TaintEviction {
 }
 
 pub(super) fn start(cluster: &Cluster) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&cluster.clock));
     let wake = queue.clone();
     cluster.pods.on_change(move |old, new| {
         let says = |pod: &Arc<Pod>| {
@@ -78,7 +81,7 @@ impl TaintEviction {
             }
             return Ok(None);
         };
-        let left = self.left(&key, time, Timestamp::now());
+        let left = self.left(&key, time, self.cluster.clock.now());
         if !left.is_zero() {
             return Ok(Some(left));
         }
@@ -106,13 +109,13 @@ impl TaintEviction {
     }
 
     async fn evict(&self, pod: &Pod) -> Result<(), Error> {
-        let told = self.cluster.pods.update_status(pod, &disrupted(pod)).await?;
+        let told = self.cluster.pods.update_status(pod, &disrupted(pod, self.cluster.clock.time())).await?;
         self.cluster.pods.delete(told.as_deref().unwrap_or(pod), Deletion::graceful()).await
     }
 }
 
 /// The pod with word of why it goes.
-fn disrupted(pod: &Pod) -> Pod {
+fn disrupted(pod: &Pod, at: Time) -> Pod {
     let mut told = pod.clone();
     if pods::condition(pod, "DisruptionTarget").is_some_and(|condition| condition.status == "True") {
         return told;
@@ -124,7 +127,7 @@ fn disrupted(pod: &Pod) -> Pod {
         status: "True".to_owned(),
         reason: Some("DeletionByTaintManager".to_owned()),
         message: Some("Taint manager: deleting due to NoExecute taint".to_owned()),
-        last_transition_time: Some(now()),
+        last_transition_time: Some(at),
         ..PodCondition::default()
     });
     told

@@ -11,6 +11,7 @@ use kube::{Api, Client, api::PostParams};
 use super::{certificate, has, parsed, rules};
 use crate::{
     cache::Informer,
+    clock::Clock,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -29,7 +30,7 @@ const SELF: Way = ("selfnodeclient", "Auto approving self kubelet client certifi
 const ANY: Way = ("nodeclient", "Auto approving kubelet client certificate after SubjectAccessReview.");
 
 pub(super) fn start(cluster: &Cluster, requests: &Arc<Informer<CertificateSigningRequest>>) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     ownership::each(requests, &queue);
     let (requests, client, token) = (requests.clone(), cluster.client.clone(), cluster.token.clone());
     cluster.tasks.spawn(async move {

@@ -9,6 +9,7 @@ use lib_tls::{PeerIdentity, first_certificate};
 use super::{certificate, has};
 use crate::{
     cache::{Deletion, Informer},
+    clock::Clock,
     cluster::Cluster,
     controller, ownership,
     queue::Queue,
@@ -19,7 +20,7 @@ const DECIDED: Duration = Duration::from_secs(3600);
 const PENDING: Duration = Duration::from_secs(24 * 3600);
 
 pub(super) fn start(cluster: &Cluster, requests: &Arc<Informer<CertificateSigningRequest>>) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     ownership::each(requests, &queue);
     let (requests, token) = (requests.clone(), cluster.token.clone());
     cluster.tasks.spawn(async move {

@@ -9,7 +9,8 @@ use k8s_openapi::{
 
 use super::{certificate, has, parsed, rules};
 use crate::{
-    cache::Informer, cluster::Cluster, config::CertificateSigner, controller, meta::now, ownership, queue::Queue,
+    cache::Informer, clock::Clock, cluster::Cluster, config::CertificateSigner, controller, meta::now, ownership,
+    queue::Queue,
 };
 
 pub(super) fn start(
@@ -17,7 +18,7 @@ pub(super) fn start(
     requests: &Arc<Informer<CertificateSigningRequest>>,
     signer: Arc<dyn CertificateSigner>,
 ) {
-    let queue = Arc::new(Queue::new());
+    let queue = Arc::new(Queue::new(&Clock::default()));
     ownership::each(requests, &queue);
     let (requests, token) = (requests.clone(), cluster.token.clone());
     cluster.tasks.spawn(async move {

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Kubelets {
     pub(super) fn logs(self: &Arc<Self>, found: Found, query: &Query) -> Result<Response<Body>, Refusal> {
-        let options = options(query, Timestamp::now())?;
+        let options = options(query, self.cluster.clock.now())?;
         let name = &found.container.name;
         if logs::span(&found.status, options.previous).is_none() {
             let message = match options.previous {
@@ -142,7 +142,7 @@ impl Reader {
         let Some(span) = logs::span(&self.found.status, self.options.previous) else { return Vec::new() };
         let programs = self.kubelets.programs.clone();
         let is_program = move |image: &str| programs.as_ref().is_some_and(|programs| programs.knows(image));
-        let now = Timestamp::now();
+        let now = self.kubelets.cluster.clock.now();
         let all = logs::compose(&self.found.pod, &self.found.container, span, &self.writer, now, &is_program);
         let fresh = match self.last {
             None => logs::select(all, &self.options),

@@ -7,6 +7,8 @@ mod apiserver;
 mod echo;
 mod gateway;
 mod measure;
+mod process;
+mod sandbox;
 mod start;
 mod streams;
 
@@ -20,7 +22,8 @@ async fn main() -> ExitCode {
         "start" => start::run().await,
         "apiserver" => apiserver::run(std::env::args_os().nth(2).as_deref().map(Path::new)).await,
         "gateway" => gateway::run().await,
-        other => Err(anyhow::anyhow!("there is no benchmark {other:?}; there are start, apiserver, gateway")),
+        "sandbox" => sandbox::run().await,
+        other => Err(anyhow::anyhow!("there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox")),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,12 @@
 //! How long `acp up` takes until everything is ready, and how much memory it holds then.
 
-use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use e2e::{PATIENCE, Platform, binary};
 
 use crate::measure::shown;
+use crate::process::resident;
 
 const ROUNDS: usize = 3;
 
@@ -86,12 +85,4 @@ async fn a_process_that_does_nothing() -> anyhow::Result<Duration> {
 fn middle(times: &mut [Duration]) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]
-}
-
-/// Resident memory of a process in MiB.
-fn resident(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("the kernel says no VmRSS")?;
-    let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-    Ok(kibibytes / 1024.0)
 }

@@ -48,8 +48,16 @@ export async function newPage(browser, options) {
 
 /** Fonts are there, and what moves once has moved. What repeats is not waited for. */
 export async function settled(page) {
-  await page.evaluate(() => document.fonts.ready);
-  await page.evaluate(() => Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations === 1).map((a) => a.finished.catch(() => undefined))));
+  await page.evaluate(async () => {
+    await document.fonts.ready;
+    const moving = () => document.getAnimations().filter((a) => a.effect?.getComputedTiming().iterations === 1 && a.playState === "running");
+    // The page hears of another window or theme with its next frame, and shows it with the one after.
+    const frames = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    do {
+      await frames();
+      await Promise.all(moving().map((a) => a.finished.catch(() => undefined)));
+    } while (moving().length > 0);
+  });
 }
 
 export async function shot(page, name) {

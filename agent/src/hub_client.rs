@@ -10,10 +10,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use lib_tls::{Credential, Trust, client_config};
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tunnel_agent::HubAddress;
+use tunnel_agent::{HubAddress, Network, Socket};
 use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, MAX_BODY};
 
 use crate::Token;
@@ -87,6 +86,7 @@ pub(crate) enum Proof<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
     pub(crate) address: HubAddress,
+    pub(crate) network: Network,
     pub(crate) trust: Trust,
 }
 
@@ -146,16 +146,15 @@ impl Hub {
         }
     }
 
-    async fn connect(&self, proof: &Proof<'_>) -> Result<tokio_rustls::client::TlsStream<TcpStream>, HubError> {
+    async fn connect(&self, proof: &Proof<'_>) -> Result<tokio_rustls::client::TlsStream<Socket>, HubError> {
         let credential = match proof {
             Proof::Token(_) => None,
             Proof::Certificate(credential) => Some(*credential),
         };
         let config = client_config(&self.trust, credential, &[b"http/1.1"]).map_err(HubError::Config)?;
-        let HubAddress { host, port } = &self.address;
-        let name = ServerName::try_from(host.clone()).map_err(|_| HubError::Malformed("address"))?;
+        let name = ServerName::try_from(self.address.host.clone()).map_err(|_| HubError::Malformed("address"))?;
         let failed = |source| HubError::Connect { hub: self.address.clone(), source };
-        let tcp = TcpStream::connect((host.as_str(), *port)).await.map_err(failed)?;
+        let tcp = self.address.connect(&self.network, DEADLINE).await.map_err(failed)?;
         TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(failed)
     }
 }

@@ -27,4 +27,4 @@ pub use hub_client::HubError;
 pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
 pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
-pub use tunnel_agent::{HubAddress, State};
+pub use tunnel_agent::{HubAddress, Network, State};

@@ -7,7 +7,7 @@ use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Credential, Trust, client_config};
 use tokio::sync::watch;
-use tunnel_agent::{HubAddress, State};
+use tunnel_agent::{HubAddress, Network, State};
 use tunnel_protocol::ALPN;
 use tunnel_protocol::limits::Timing;
 
@@ -24,6 +24,8 @@ pub struct Config {
     pub cluster: ClusterName,
     /// Where the hub is.
     pub hub: HubAddress,
+    /// The way there.
+    pub network: Network,
     /// Whom to take for the hub.
     pub trust: Trust,
     /// For the first start.
@@ -37,7 +39,15 @@ pub struct Config {
 impl Config {
     /// An agent of `cluster` with usual timing.
     pub fn new(cluster: ClusterName, hub: HubAddress, trust: Trust) -> Self {
-        Self { cluster, hub, trust, token: None, timing: Timing::default(), health_interval: Duration::from_secs(10) }
+        Self {
+            cluster,
+            hub,
+            network: Network::default(),
+            trust,
+            token: None,
+            timing: Timing::default(),
+            health_interval: Duration::from_secs(10),
+        }
     }
 
     /// An agent that does nothing yet.
@@ -75,7 +85,8 @@ impl Agent {
     /// Enrolls and serves until `drain` finishes. Ends early only when the agent cannot enroll.
     pub async fn run(self, drain: Drain) -> Result<(), Error> {
         let Self { config, member, store, state } = self;
-        let hub = Hub { address: config.hub.clone(), trust: config.trust.clone() };
+        let (address, network, trust) = (config.hub.clone(), config.network.clone(), config.trust.clone());
+        let hub = Hub { address, network, trust };
         let enroller = Enroller { cluster: config.cluster, hub, store };
         let credential = tokio::select! {
             enrolled = enroller.enroll(config.token.as_ref()) => enrolled?,
@@ -92,7 +103,7 @@ impl Agent {
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
 
         let door = Door { forward: Forward::new(member, drain.clone()), health };
-        let tunnel_config = tunnel_agent::Config { hub: config.hub, timing: config.timing };
+        let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let tunnel = tunnel_agent::Agent::new(tunnel_config, tls_receiver, Arc::new(door));
         let mut tunnel_state = tunnel.state();
         let upkeep = async {

@@ -2,18 +2,19 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tunnel_protocol::ALPN;
+
+use crate::network::{Network, Socket};
 
 /// How long one address may take to answer. Where packets are lost, TCP asks again after 1, 3 and 7 seconds; a new dial
 /// soon finds a link that is back sooner than an old one that waits.
@@ -50,6 +51,21 @@ impl FromStr for HubAddress {
         };
         ServerName::try_from(host).map_err(|_| bad())?;
         Ok(Self { host: host.to_owned(), port: port.parse().map_err(|_| bad())? })
+    }
+}
+
+impl HubAddress {
+    /// Connects to the first of its addresses that answers. Finding them takes no longer than `limit`.
+    pub async fn connect(&self, network: &Network, limit: Duration) -> io::Result<Socket> {
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
+        for address in timeout(limit, lookup_host((self.host.as_str(), self.port))).await?? {
+            last = match timeout(CONNECT, network.connect(address)).await {
+                Ok(Ok(socket)) => return socket.set_nodelay().map(|()| socket),
+                Ok(Err(error)) => error,
+                Err(_) => io::ErrorKind::TimedOut.into(),
+            };
+        }
+        Err(last)
     }
 }
 
@@ -106,14 +122,14 @@ impl DialError {
 
 pub(crate) async fn dial(
     hub: &HubAddress,
+    network: &Network,
     tls: Arc<ClientConfig>,
     limit: Duration,
-) -> Result<TlsStream<TcpStream>, DialError> {
+) -> Result<TlsStream<Socket>, DialError> {
     let late = || DialError::Deadline { hub: hub.clone() };
     let name = ServerName::try_from(hub.host.clone()).map_err(|_| DialError::Address(hub.to_string()))?;
     let unreached = |source| DialError::Connect { hub: hub.clone(), source };
-    let addresses = timeout(limit, lookup_host((hub.host.as_str(), hub.port))).await.map_err(|_| late())?;
-    let tcp = reach(addresses.map_err(unreached)?).await.map_err(unreached)?;
+    let tcp = hub.connect(network, limit).await.map_err(unreached)?;
     let stream = timeout(limit, TlsConnector::from(tls).connect(name, tcp))
         .await
         .map_err(|_| late())?
@@ -122,19 +138,6 @@ pub(crate) async fn dial(
         Some(ALPN) => Ok(stream),
         _ => Err(DialError::Protocol { hub: hub.clone() }),
     }
-}
-
-/// The first address that answers.
-async fn reach(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
-    for address in addresses {
-        last = match timeout(CONNECT, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return tcp.set_nodelay(true).map(|()| tcp),
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
-        };
-    }
-    Err(last)
 }
 
 #[cfg(test)]

@@ -15,11 +15,13 @@
 
 mod backoff;
 mod dial;
+mod network;
 mod run;
 mod serve;
 
 pub use backoff::Backoff;
 pub use dial::{DialError, HubAddress};
+pub use network::{Network, Socket};
 pub use run::{Agent, Config, State};
 pub use serve::{Ended, Handler};
 pub use tunnel_stream::TunnelStream;

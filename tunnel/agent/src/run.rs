@@ -13,13 +13,15 @@ use tunnel_protocol::limits::Timing;
 use crate::backoff::Failure;
 use crate::dial::dial;
 use crate::serve::{Ended, Handler, begin};
-use crate::{Backoff, DialError, HubAddress};
+use crate::{Backoff, DialError, HubAddress, Network};
 
 /// How an agent reaches its hub.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the hub's door is.
     pub hub: HubAddress,
+    /// The way there.
+    pub network: Network,
     /// How long to wait, and when the link is dead.
     pub timing: Timing,
 }
@@ -101,9 +103,9 @@ impl<H: Handler> Agent<H> {
     }
 
     async fn connect_once(&self, drain: &Drain) -> (Outcome, String) {
-        let Config { hub, timing } = &self.config;
+        let Config { hub, network, timing } = &self.config;
         let tls = self.tls.borrow().clone();
-        let stream = match dial(hub, tls, timing.handshake).await {
+        let stream = match dial(hub, network, tls, timing.handshake).await {
             Ok(stream) => stream,
             Err(error) => return self.not_dialled(&error),
         };

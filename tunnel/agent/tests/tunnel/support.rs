@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tunnel_agent::{Agent, Config, Handler, HubAddress, State, TunnelStream};
+use tunnel_agent::{Agent, Config, Handler, HubAddress, Network, State, TunnelStream};
 use tunnel_hub::{Change, Connection, Ended, Peer, Refused, Sessions};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user};
@@ -162,7 +162,7 @@ pub(crate) fn start_agent(
     let tls = client_config(trust, Some(credential), &[ALPN]).unwrap();
     let hub = HubAddress { host: address.ip().to_string(), port: address.port() };
     let (_, tls) = watch::channel(Arc::new(tls));
-    let agent = Agent::new(Config { hub, timing }, tls, Arc::new(handler));
+    let agent = Agent::new(Config { hub, network: Network::default(), timing }, tls, Arc::new(handler));
     let (drain, state) = (Drain::new(), agent.state());
     drain.spawn(agent.run(drain.clone()));
     Running { drain, state }

@@ -20,8 +20,10 @@ mod cluster;
 mod config;
 mod control_plane;
 mod controller;
+mod duration;
 mod error;
 mod events;
+pub mod fault;
 mod kubelet;
 mod meta;
 mod ownership;
@@ -40,6 +42,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use clock::Clock;
 pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, Timings};
 pub use error::Error;
+pub use fault::{Fault, FaultKind};
 pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs};
 
 use cluster::Cluster;

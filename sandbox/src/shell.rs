@@ -7,12 +7,16 @@ mod commands;
 mod parse;
 mod tar;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use parse::{Join, parse};
+use parse::{Join, Target, parse};
 
 /// What a command sees of its container.
 #[derive(Clone, Debug, Default)]
@@ -21,9 +25,9 @@ pub(crate) struct Environment {
     pub(crate) hostname: String,
     pub(crate) directory: String,
     /// Files by path: what is mounted from ConfigMaps, Secrets and the pod itself.
-    pub(crate) files: BTreeMap<String, Bytes>,
+    pub(crate) files: Files,
     /// Files by path that commands have written.
-    pub(crate) written: BTreeMap<String, Bytes>,
+    pub(crate) written: Files,
     /// Whether `sleep` takes time. It takes none where output is worked out after the fact; see [`Output::Pause`].
     pub(crate) sleeps: bool,
 }
@@ -31,6 +35,18 @@ pub(crate) struct Environment {
 impl Environment {
     fn file(&self, path: &str) -> Option<&Bytes> {
         self.written.get(path).or_else(|| self.files.get(path))
+    }
+
+    /// Writes a file; a container that holds as many as it may keeps those.
+    fn save(&mut self, path: &str, bytes: Vec<u8>, append: bool) {
+        let known = self.file(path);
+        if known.is_none() && self.written.len() >= FILES_LIMIT {
+            return;
+        }
+        let mut whole = known.filter(|_| append).map(|before| before.to_vec()).unwrap_or_default();
+        whole.extend(bytes);
+        whole.truncate(FILE_LIMIT);
+        self.written.insert(path.to_owned(), whole.into());
     }
 
     fn all_files(&self) -> impl Iterator<Item = (&String, &Bytes)> {
@@ -42,40 +58,56 @@ impl Environment {
 pub(crate) enum Output {
     Stdout(Bytes),
     Stderr(Bytes),
-    /// A sleep that took no time, where sleeping takes none.
-    Pause(Duration),
+    /// A sleep that took no time, where sleeping takes none, and the files that were there meanwhile.
+    Pause(Duration, Files),
 }
+
+/// Files by path.
+pub(crate) type Files = BTreeMap<String, Bytes>;
 
 /// The streams of a command.
 pub(crate) struct Io {
     pub(crate) stdin: Option<mpsc::Receiver<Bytes>>,
     pub(crate) output: mpsc::Sender<Output>,
     pub(crate) tty: bool,
-    pub(crate) route: Route,
+    route: Route,
+    /// What goes to a file, until its command ends.
+    captured: Mutex<Vec<u8>>,
 }
 
 /// Where a command's standard output goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Route {
+enum Route {
     #[default]
     Stdout,
     Stderr,
     Nowhere,
+    File,
 }
 
 impl Io {
+    pub(crate) fn new(stdin: Option<mpsc::Receiver<Bytes>>, output: mpsc::Sender<Output>, tty: bool) -> Self {
+        Self { stdin, output, tty, route: Route::Stdout, captured: Mutex::default() }
+    }
+
     async fn print(&self, text: impl Into<String>) {
         self.write(Bytes::from(text.into())).await;
     }
 
     async fn write(&self, bytes: Bytes) {
+        if self.route == Route::File {
+            let mut captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = FILE_LIMIT.saturating_sub(captured.len());
+            captured.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            return;
+        }
         // A reader that went away also ends the task that runs the command.
         let bytes = self.translated(bytes);
         let _ = match self.route {
             Route::Stdout => self.output.send(Output::Stdout(bytes)).await,
             Route::Stderr if !self.tty => self.output.send(Output::Stderr(bytes)).await,
             Route::Stderr => self.output.send(Output::Stdout(bytes)).await,
-            Route::Nowhere => Ok(()),
+            Route::Nowhere | Route::File => Ok(()),
         };
     }
 
@@ -100,6 +132,9 @@ pub(crate) fn for_terminal(bytes: Bytes, tty: bool) -> Bytes {
 
 const LINE_LIMIT: usize = 64 * 1024;
 const STEP_LIMIT: usize = 10_000;
+/// No file that a command writes becomes longer, and no container keeps more of them.
+const FILE_LIMIT: usize = 64 * 1024;
+const FILES_LIMIT: usize = 256;
 
 /// The end of a shell: it goes on, or `exit` was called.
 enum Flow {
@@ -231,16 +266,30 @@ async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow 
             code = 0;
             continue;
         }
-        let before = io.route;
-        io.route = step.route.unwrap_or(before);
-        let flow = Box::pin(command(&argv, environment, io)).await;
-        io.route = before;
+        let flow = match step.target {
+            None => Box::pin(command(&argv, environment, io)).await,
+            Some(Target::Stream(route)) => along(route, &argv, environment, io).await,
+            Some(Target::File { path, append }) => {
+                let flow = along(Route::File, &argv, environment, io).await;
+                let printed = std::mem::take(io.captured.get_mut().unwrap_or_else(PoisonError::into_inner));
+                environment.save(&commands::absolute(&path, environment), printed, append);
+                flow
+            }
+        };
         match flow {
             Flow::Next(status) => code = status,
             Flow::Exit(status) => return Flow::Exit(status),
         }
     }
     Flow::Next(code)
+}
+
+/// Runs a command whose output goes another way.
+async fn along(route: Route, argv: &[String], environment: &mut Environment, io: &mut Io) -> Flow {
+    let before = std::mem::replace(&mut io.route, route);
+    let flow = Box::pin(command(argv, environment, io)).await;
+    io.route = before;
+    flow
 }
 
 fn assignment(argv: &[String]) -> Option<(String, String)> {
@@ -260,6 +309,16 @@ pub(crate) struct Evaluation {
     pub(crate) printed: Vec<(Duration, Bytes)>,
     /// How long it sleeps in all.
     pub(crate) slept: Duration,
+    /// The files that it has written, each time they differ, with the time from its start.
+    pub(crate) files: Vec<(Duration, Files)>,
+}
+
+impl Evaluation {
+    /// The files that were there that long after the start.
+    pub(crate) fn files_at(&self, passed: Duration) -> Files {
+        let there = self.files.iter().rev().find(|(at, _)| *at <= passed);
+        there.map(|(_, files)| files.clone()).unwrap_or_default()
+    }
 }
 
 /// Runs a command that reads nothing, in no time. It keeps up to `limit` bytes of what the command prints.
@@ -267,14 +326,20 @@ pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limi
     environment.sleeps = false;
     let (output, mut printed) = mpsc::channel(16);
     let work = async move {
-        let mut io = Io { stdin: None, output, tty: false, route: Route::Stdout };
-        run(argv, &mut environment, &mut io).await
+        let mut io = Io::new(None, output, false);
+        (run(argv, &mut environment, &mut io).await, environment.written)
     };
     let collect = async {
         let (mut all, mut room, mut slept) = (Vec::new(), limit, Duration::ZERO);
+        let mut files: Vec<(Duration, Files)> = Vec::new();
         while let Some(output) = printed.recv().await {
             match output {
-                Output::Pause(wait) => slept = slept.saturating_add(wait),
+                Output::Pause(wait, there) => {
+                    if files.last().map_or(!there.is_empty(), |(_, before)| *before != there) {
+                        files.push((slept, there));
+                    }
+                    slept = slept.saturating_add(wait);
+                }
                 Output::Stdout(mut bytes) | Output::Stderr(mut bytes) => {
                     bytes.truncate(room);
                     room -= bytes.len();
@@ -284,10 +349,11 @@ pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limi
                 }
             }
         }
-        (all, slept)
+        (all, slept, files)
     };
-    let (code, (printed, slept)) = tokio::join!(work, collect);
-    Evaluation { code, printed, slept }
+    let ((code, left), (printed, slept, mut files)) = tokio::join!(work, collect);
+    files.push((slept, left));
+    Evaluation { code, printed, slept, files }
 }
 
 #[cfg(test)]

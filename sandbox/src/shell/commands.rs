@@ -29,7 +29,10 @@ pub(super) async fn run(name: &str, args: &[String], environment: &mut Environme
         "sleep" => sleep(args, environment, io).await,
         "test" | "[" => i32::from(!holds(args, environment)),
         "tar" => tar::run(args, environment, io).await,
-        "set" | "trap" | "umask" => 0,
+        "touch" => touch(args, environment),
+        "rm" => remove(args, environment, io).await,
+        // There are no empty directories here: one is where a file is.
+        "set" | "trap" | "umask" | "mkdir" | "chmod" | "chown" | "sync" => 0,
         _ => {
             io.complain(format!("sh: {name}: not found (this is a simulated container)\n")).await;
             127
@@ -156,6 +159,32 @@ async fn list(args: &[String], environment: &Environment, io: &Io) -> i32 {
     code
 }
 
+fn touch(args: &[String], environment: &mut Environment) -> i32 {
+    for path in args.iter().filter(|arg| !arg.starts_with('-')) {
+        environment.save(&absolute(path, environment), Vec::new(), true);
+    }
+    0
+}
+
+async fn remove(args: &[String], environment: &mut Environment, io: &Io) -> i32 {
+    let (flags, paths): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with('-'));
+    let has = |flag: char| flags.iter().any(|given| given.contains(flag));
+    let mut code = 0;
+    for path in paths {
+        let full = absolute(path, environment);
+        let below = format!("{full}/");
+        let before = environment.written.len();
+        environment.written.retain(|file, _| *file != full && !(has('r') && file.starts_with(&below)));
+        if environment.written.len() == before && !has('f') {
+            let why =
+                if environment.file(&full).is_some() { "Read-only file system" } else { "No such file or directory" };
+            io.complain(format!("rm: can't remove '{path}': {why}\n")).await;
+            code = 1;
+        }
+    }
+    code
+}
+
 async fn change_directory(args: &[String], environment: &mut Environment, io: &Io) -> i32 {
     let path = absolute(args.first().map_or("/root", String::as_str), environment);
     if is_directory(&path, environment) {
@@ -227,7 +256,7 @@ async fn sleep(args: &[String], environment: &Environment, io: &Io) -> i32 {
         }
     } else {
         // Nobody who listens means that nobody asks how long it took.
-        let _ = io.output.send(Output::Pause(wait)).await;
+        let _ = io.output.send(Output::Pause(wait, environment.written.clone())).await;
     }
     0
 }

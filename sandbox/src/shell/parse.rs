@@ -18,11 +18,18 @@ enum Piece {
     Variable(String),
 }
 
+/// Where a step's standard output goes, when not where its script's does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Stream(Route),
+    File { path: String, append: bool },
+}
+
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) join: Join,
     words: Vec<Vec<Piece>>,
-    pub(super) route: Option<Route>,
+    pub(super) target: Option<Target>,
 }
 
 impl Step {
@@ -37,8 +44,13 @@ impl Step {
 }
 
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, &'static str> {
-    let mut parser =
-        Parser { rest: text.chars().peekable(), steps: Vec::new(), words: Vec::new(), join: Join::Always, route: None };
+    let mut parser = Parser {
+        rest: text.chars().peekable(),
+        steps: Vec::new(),
+        words: Vec::new(),
+        join: Join::Always,
+        target: None,
+    };
     parser.run()?;
     Ok(parser.steps)
 }
@@ -48,7 +60,7 @@ struct Parser<'a> {
     steps: Vec<Step>,
     words: Vec<Vec<Piece>>,
     join: Join,
-    route: Option<Route>,
+    target: Option<Target>,
 }
 
 impl Parser<'_> {
@@ -112,17 +124,18 @@ impl Parser<'_> {
 
     fn redirection(&mut self) -> Result<(), &'static str> {
         self.rest.next();
-        self.rest.next_if_eq(&'>');
+        let append = self.rest.next_if_eq(&'>').is_some();
         let descriptor = self.rest.next_if_eq(&'&').is_some();
         self.skip_blanks();
         let target = self.word()?;
         let [Piece::Text(target)] = target.as_slice() else { return Err("this redirection") };
-        self.route = match (descriptor, target.as_str()) {
-            (true, "2") | (false, "/dev/stderr") => Some(Route::Stderr),
-            (true, "1") | (false, "/dev/stdout") => Some(Route::Stdout),
-            (false, _) => Some(Route::Nowhere),
+        self.target = Some(match (descriptor, target.as_str()) {
+            (true, "2") | (false, "/dev/stderr") => Target::Stream(Route::Stderr),
+            (true, "1") | (false, "/dev/stdout") => Target::Stream(Route::Stdout),
+            (false, "/dev/null") => Target::Stream(Route::Nowhere),
+            (false, path) => Target::File { path: path.to_owned(), append },
             _ => return Err("this redirection"),
-        };
+        });
         Ok(())
     }
 
@@ -132,9 +145,9 @@ impl Parser<'_> {
 
     fn end(&mut self, next: Join) {
         let words = std::mem::take(&mut self.words);
-        let route = self.route.take();
+        let target = self.target.take();
         if !words.is_empty() {
-            self.steps.push(Step { join: self.join, words, route });
+            self.steps.push(Step { join: self.join, words, target });
         }
         self.join = next;
     }

@@ -52,6 +52,27 @@ fn scripts() {
 }
 
 #[test]
+fn scripts_write_files() {
+    check(&["sh", "-c", "echo a > /tmp/f; echo b >> /tmp/f; cat /tmp/f"], (0, "a\nb\n"));
+    check(&["sh", "-c", "touch /tmp/f && rm /tmp/f && test -e /tmp/f"], (1, ""));
+    check(&["rm", "/tmp/none"], (1, "rm: can't remove '/tmp/none': No such file or directory\n"));
+    check(&["rm", "-f", "/tmp/none"], (0, ""));
+    check(&["rm", "/etc/config/key"], (1, "rm: can't remove '/etc/config/key': Read-only file system\n"));
+    check(
+        &["sh", "-c", "mkdir -p /work/a; touch /work/a/f; rm -rf /work; ls /work"],
+        (1, "ls: /work: No such file or directory\n"),
+    );
+}
+
+#[tokio::test]
+async fn files_come_and_go_in_time() {
+    let script = words(&["sh", "-c", "touch /tmp/healthy; sleep 30; rm -f /tmp/healthy; sleep 600"]);
+    let done = evaluate(&script, environment(), 1 << 16).await;
+    let there = |seconds| done.files_at(Duration::from_secs(seconds)).contains_key("/tmp/healthy");
+    assert_eq!((there(0), there(29), there(30), there(700)), (true, true, false, false));
+}
+
+#[test]
 fn what_it_does_not_know_is_said() {
     check(&["sh", "-c", "echo a | wc"], (2, "sh: the simulated shell does not know pipes\n"));
     check(
@@ -66,7 +87,7 @@ async fn cat_echoes_standard_input_until_it_ends() {
     let (to, stdin) = mpsc::channel(4);
     let (output, mut printed) = mpsc::channel(4);
     let task = tokio::spawn(async move {
-        let mut io = Io { stdin: Some(stdin), output, tty: false, route: Route::Stdout };
+        let mut io = Io::new(Some(stdin), output, false);
         run(&words(&["cat"]), &mut environment(), &mut io).await
     });
     to.send(Bytes::from_static(b"ping")).await.unwrap();
@@ -80,7 +101,7 @@ async fn an_interactive_shell_prompts_and_ends_with_exit() {
     let (to, stdin) = mpsc::channel(4);
     let (output, mut printed) = mpsc::channel(64);
     to.send(Bytes::from_static(b"echo hi\rexit 5\r")).await.unwrap();
-    let mut io = Io { stdin: Some(stdin), output, tty: true, route: Route::Stdout };
+    let mut io = Io::new(Some(stdin), output, true);
     assert_eq!(run(&words(&["sh"]), &mut environment(), &mut io).await, 5);
     drop(io);
     let mut all = String::new();
@@ -94,7 +115,7 @@ async fn an_interactive_shell_prompts_and_ends_with_exit() {
 async fn sleep_ends_when_nobody_listens() {
     let (output, printed) = mpsc::channel(1);
     drop(printed);
-    let mut io = Io { stdin: None, output, tty: false, route: Route::Stdout };
+    let mut io = Io::new(None, output, false);
     let start = tokio::time::Instant::now();
     run(&words(&["sleep", "3600"]), &mut environment(), &mut io).await;
     assert_eq!(start.elapsed().as_secs(), 0);

@@ -20,7 +20,7 @@ use crate::{
         hostname, lock, logs, volumes,
     },
     meta::uid,
-    shell::{self, Environment, Io, Output, Route, for_terminal},
+    shell::{self, Environment, Io, Output, for_terminal},
     spdy::{Session, Stream},
 };
 
@@ -228,7 +228,7 @@ async fn perform(work: Work, wanted: Wanted, stdin: mpsc::Receiver<Bytes>, outpu
     match work {
         Work::Command(argv, mut environment, scene) => {
             let stdin = wanted.stdin.then_some(stdin);
-            let mut io = Io { stdin, output, tty: wanted.tty, route: Route::Stdout };
+            let mut io = Io::new(stdin, output, wanted.tty);
             let before = environment.written.clone();
             let code = shell::run(&argv, &mut environment, &mut io).await;
             scene.keep(&before, environment.written);
@@ -248,7 +248,7 @@ async fn perform(work: Work, wanted: Wanted, stdin: mpsc::Receiver<Bytes>, outpu
         }
         Work::Main(argv, mut environment, scene) => {
             let stdin = wanted.stdin.then_some(stdin);
-            let mut io = Io { stdin, output, tty: wanted.tty, route: Route::Stdout };
+            let mut io = Io::new(stdin, output, wanted.tty);
             let code = shell::run(&argv, &mut environment, &mut io).await;
             scene.kubelets.end(&scene.pod, &scene.container, code);
             success()
@@ -443,7 +443,7 @@ async fn spdy_session(mut session: Session, wanted: Wanted, work: Work) {
             let (stream, bytes) = match chunk {
                 Output::Stdout(bytes) => (&streams.stdout, bytes),
                 Output::Stderr(bytes) => (&streams.stderr, bytes),
-                Output::Pause(_) => continue,
+                Output::Pause(..) => continue,
             };
             if let Some(stream) = stream
                 && !stream.write(bytes).await

@@ -1,0 +1,230 @@
+//! What can be told to go wrong with pods: the words of the annotation [`ANNOTATION`].
+//!
+//! A list of words, separated by commas, each of the form `NAME[:TARGET][=DURATION]`: `crash-loop:main`,
+//! `slow-start=30s`. [`words`] reads that form for whatever else can be told to fail; [`Fault`] is what it means for
+//! pods, where the target is one of the containers.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use jiff::SignedDuration;
+
+use crate::duration::Printed;
+
+/// On a pod, or on the workload that owns it: what goes wrong there.
+pub const ANNOTATION: &str = "sandbox.cpaas.io/fault";
+
+/// One word of a list, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word<'a> {
+    /// What goes wrong.
+    pub name: &'a str,
+    /// Which part of the object it concerns, if not all of it.
+    pub target: Option<&'a str>,
+    /// How long it takes, for what takes time.
+    pub duration: Option<Duration>,
+}
+
+/// A word that says nothing here; its text is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("fault {word:?}: {why}")]
+pub struct InvalidFault {
+    word: String,
+    why: String,
+}
+
+impl InvalidFault {
+    fn new(word: &str, why: impl Into<String>) -> Self {
+        Self { word: word.to_owned(), why: why.into() }
+    }
+}
+
+/// The words of a list. Blanks around them, and nothing between two commas, mean nothing.
+pub fn words(list: &str) -> impl Iterator<Item = Result<Word<'_>, InvalidFault>> {
+    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(word)
+}
+
+fn word(text: &str) -> Result<Word<'_>, InvalidFault> {
+    let (head, duration) = match text.split_once('=') {
+        None => (text, None),
+        Some((head, duration)) => (head, Some(self::duration(text, duration)?)),
+    };
+    let (name, target) = match head.split_once(':') {
+        None => (head, None),
+        Some((_, "")) => return Err(InvalidFault::new(text, "the colon is followed by no name; leave it out")),
+        Some((name, target)) => (name, Some(target)),
+    };
+    Ok(Word { name, target, duration })
+}
+
+fn duration(word: &str, text: &str) -> Result<Duration, InvalidFault> {
+    let read = SignedDuration::from_str(text).ok().and_then(|read| Duration::try_from(read).ok());
+    read.ok_or_else(|| InvalidFault::new(word, format!("{text:?} is no duration; write one like 30s or 5m")))
+}
+
+/// What goes wrong with a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// Containers exit with 1 soon after each start.
+    CrashLoop,
+    /// Images cannot be pulled, whether or not the node has them.
+    ImagePullError,
+    /// Containers answer their startup and readiness probes only this long after their start.
+    SlowStart(Duration),
+    /// Containers are killed for their memory soon after each start.
+    OutOfMemory,
+    /// Containers run, and are not ready.
+    NotReady,
+    /// Containers hang: they do not answer their liveness probes.
+    LivenessFailure,
+}
+
+impl FaultKind {
+    /// The words there are, for people.
+    pub const WORDS: &'static str =
+        "crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, not-ready, liveness-failure";
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::CrashLoop => "crash-loop",
+            Self::ImagePullError => "image-pull-error",
+            Self::SlowStart(_) => "slow-start",
+            Self::OutOfMemory => "out-of-memory",
+            Self::NotReady => "not-ready",
+            Self::LivenessFailure => "liveness-failure",
+        }
+    }
+}
+
+/// One thing that goes wrong with a pod, or with one of its containers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fault {
+    /// What.
+    pub kind: FaultKind,
+    /// With which container; all of them, if there is no name.
+    pub container: Option<String>,
+}
+
+impl Fault {
+    /// The faults of a list, and what in it says nothing.
+    pub fn list(text: &str) -> (Vec<Self>, Vec<InvalidFault>) {
+        let (mut faults, mut invalid) = (Vec::new(), Vec::new());
+        for word in words(text) {
+            match word.and_then(Self::of) {
+                Ok(fault) => faults.push(fault),
+                Err(error) => invalid.push(error),
+            }
+        }
+        (faults, invalid)
+    }
+
+    fn of(word: Word<'_>) -> Result<Self, InvalidFault> {
+        let kind = match (word.name, word.duration) {
+            ("crash-loop", None) => FaultKind::CrashLoop,
+            ("image-pull-error", None) => FaultKind::ImagePullError,
+            ("slow-start", Some(duration)) => FaultKind::SlowStart(duration),
+            ("slow-start", None) => return Err(InvalidFault::new(word.name, "how long? write slow-start=30s")),
+            ("out-of-memory", None) => FaultKind::OutOfMemory,
+            ("not-ready", None) => FaultKind::NotReady,
+            ("liveness-failure", None) => FaultKind::LivenessFailure,
+            (
+                name @ ("crash-loop" | "image-pull-error" | "out-of-memory" | "not-ready" | "liveness-failure"),
+                Some(_),
+            ) => return Err(InvalidFault::new(name, "it takes no duration; leave out the sign = and what follows")),
+            (name, _) => {
+                let why = format!("unknown; there are {}", FaultKind::WORDS);
+                return Err(InvalidFault::new(name, why));
+            }
+        };
+        Ok(Self { kind, container: word.target.map(str::to_owned) })
+    }
+
+    /// Whether it is one of this container's.
+    pub fn concerns(&self, container: &str) -> bool {
+        self.container.as_deref().is_none_or(|name| name == container)
+    }
+}
+
+impl FromStr for Fault {
+    type Err = InvalidFault;
+
+    fn from_str(text: &str) -> Result<Self, InvalidFault> {
+        word(text.trim()).and_then(Self::of)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind.name())?;
+        if let Some(container) = &self.container {
+            write!(f, ":{container}")?;
+        }
+        match self.kind {
+            FaultKind::SlowStart(duration) => write!(f, "={}", Printed(duration)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, faults: &[&str], invalid: &[&str]) {
+        let (read, refused) = Fault::list(text);
+        assert_eq!(read.iter().map(ToString::to_string).collect::<Vec<_>>(), faults);
+        assert_eq!(refused.iter().map(ToString::to_string).collect::<Vec<_>>(), invalid);
+        for fault in read {
+            assert_eq!(fault.to_string().parse::<Fault>(), Ok(fault));
+        }
+    }
+
+    #[test]
+    fn lists_are_read() {
+        check("", &[], &[]);
+        check("crash-loop", &["crash-loop"], &[]);
+        check(" not-ready , slow-start:web=90s,,", &["not-ready", "slow-start:web=1m30s"], &[]);
+        check(
+            "image-pull-error,out-of-memory,liveness-failure:a",
+            &["image-pull-error", "out-of-memory", "liveness-failure:a"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_says_nothing_is_told_and_the_rest_counts() {
+        check(
+            "explode,crash-loop",
+            &["crash-loop"],
+            &[
+                "fault \"explode\": unknown; there are crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, \
+               not-ready, liveness-failure",
+            ],
+        );
+        check("slow-start", &[], &["fault \"slow-start\": how long? write slow-start=30s"]);
+        check(
+            "slow-start=soon",
+            &[],
+            &["fault \"slow-start=soon\": \"soon\" is no duration; write one like 30s or 5m"],
+        );
+        check("slow-start=-3s", &[], &["fault \"slow-start=-3s\": \"-3s\" is no duration; write one like 30s or 5m"]);
+        check(
+            "crash-loop=3s",
+            &[],
+            &["fault \"crash-loop\": it takes no duration; leave out the sign = and what follows"],
+        );
+        check("crash-loop:", &[], &["fault \"crash-loop:\": the colon is followed by no name; leave it out"]);
+    }
+
+    #[test]
+    fn words_serve_other_objects_too() {
+        let read: Vec<_> = words("full:data=5m").collect::<Result<_, _>>().unwrap();
+        assert_eq!(read, [Word { name: "full", target: Some("data"), duration: Some(Duration::from_secs(300)) }]);
+    }
+
+    #[test]
+    fn a_fault_without_a_name_concerns_all() {
+        assert!("crash-loop".parse::<Fault>().unwrap().concerns("a"));
+        assert!(!"crash-loop:b".parse::<Fault>().unwrap().concerns("a"));
+    }
+}

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
 
 /// The simulated part of a sandbox member.
@@ -19,6 +21,8 @@ pub struct SandboxConfig {
     pub timings: Timings,
     /// The time that workloads and nodes live in.
     pub clock: Clock,
+    /// How the API server is told to be slow, if it can be.
+    pub api_latency: Option<watch::Sender<Duration>>,
 }
 
 impl Default for SandboxConfig {
@@ -30,6 +34,7 @@ impl Default for SandboxConfig {
             seed: 1,
             timings: Timings::default(),
             clock: Clock::default(),
+            api_latency: None,
         }
     }
 }

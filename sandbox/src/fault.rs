@@ -33,7 +33,7 @@ pub struct InvalidFault {
 }
 
 impl InvalidFault {
-    fn new(word: &str, why: impl Into<String>) -> Self {
+    pub(crate) fn new(word: &str, why: impl Into<String>) -> Self {
         Self { word: word.to_owned(), why: why.into() }
     }
 }

@@ -14,6 +14,7 @@
 //! No container runs on simulated nodes, and they say so. What a container would do is decided by the rules documented
 //! in `kubelet/behaviour.rs`; programs of the caller's own run for images registered through [`Programs`].
 
+mod api_latency;
 mod cache;
 mod clock;
 mod cluster;
@@ -76,6 +77,9 @@ impl Sandbox {
         control_plane::start(&cluster, control_plane);
         workloads::start(&cluster);
         scheduler::start(&cluster);
+        if let Some(latency) = &config.api_latency {
+            api_latency::start(&cluster, latency.clone());
+        }
         running.kubelets = Some(Kubelets::start(&cluster, config, programs));
         cluster.watch_control_plane();
         cluster.watch_workloads();

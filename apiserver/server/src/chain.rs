@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use http::header::{ACCEPT, CONNECTION, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use lib_tls::PeerIdentity;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::documents::Documents;
@@ -37,6 +38,7 @@ pub(crate) struct Handler {
     pub(crate) metrics: Metrics,
     pub(crate) flow_control: FlowControl,
     pub(crate) auditor: Option<Auditor>,
+    pub(crate) latency: Option<watch::Receiver<Duration>>,
     /// Requests that are not answered yet, so that stopping can wait for them.
     pub(crate) under_way: TaskTracker,
 }
@@ -104,13 +106,14 @@ impl Handler {
         }
     }
 
-    /// Authenticate, begin the record, impersonate, wait for seats, authorise, run.
+    /// Wait if told to, authenticate, begin the record, impersonate, wait for seats, authorise, run.
     async fn filter(
         self: Arc<Self>,
         info: Info,
         mut request: Request<Body>,
         trail: Trail,
     ) -> Result<Response<Body>, Status> {
+        self.be_slow().await;
         let inside = request.extensions().get::<InProcess>().map(|i| i.0.clone());
         let user = match inside {
             Some(user) => user,
@@ -142,6 +145,13 @@ impl Handler {
                 seats.serve(&self, &info, &headers, self.clone().serve(&user, &info, request, &trail)).await
             }
             Err(refused) => Ok(seats::refuse(&refused)),
+        }
+    }
+
+    async fn be_slow(&self) {
+        let wait = self.latency.as_ref().map_or(Duration::ZERO, |latency| *latency.borrow());
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -36,6 +36,7 @@ use apiserver_flowcontrol::FlowControl;
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
 use store_core::{Revision, Store};
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::chain::Handler;
@@ -82,6 +83,8 @@ pub struct Config {
     /// How many requests that read, and that write, run at once. Priority levels share the sum.
     pub max_requests_in_flight: u32,
     pub max_mutating_requests_in_flight: u32,
+    /// What every request waits before anything is done about it: how a simulation makes the server slow.
+    pub latency: Option<watch::Receiver<Duration>>,
 }
 
 /// What is recorded of requests.
@@ -106,6 +109,7 @@ impl Default for Config {
             audit: None,
             max_requests_in_flight: 400,
             max_mutating_requests_in_flight: 200,
+            latency: None,
         }
     }
 }
@@ -207,6 +211,7 @@ impl ApiServer {
             metrics,
             flow_control,
             auditor,
+            latency: config.latency,
             under_way: TaskTracker::new(),
         };
         health.set_ready();

@@ -16,6 +16,7 @@ use lib_tls::{Authority, ClientVerification, renewing_server_config, write_priva
 use sandbox::{CertificateSigner, ControlPlane, ControlPlaneConfig, NodeAccess, Programs, Sandbox, SandboxConfig};
 use store_core::Store;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::data_dir::DataDir;
 use crate::storage::{self, EtcdFlags};
@@ -53,6 +54,7 @@ impl Embedded {
             .context("could not load the certificate authority")?;
         let authority = Arc::new(authority);
         let access = NodeAccess::default();
+        let (api_latency, latency) = watch::channel(Duration::ZERO);
         let server = ApiServer::new(
             store.clone(),
             Config {
@@ -60,6 +62,7 @@ impl Embedded {
                 service_account_key: Some(service_account_key(&dir.join("pki").join("service-account.key"))?),
                 kubelets: (config.nodes > 0)
                     .then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
+                latency: (config.nodes > 0).then_some(latency),
                 ..config.api
             },
         )
@@ -78,6 +81,7 @@ impl Embedded {
                 nodes: config.nodes,
                 node_prefix: format!("{}-", config.name),
                 kubernetes_version: config.version.to_string(),
+                api_latency: Some(api_latency),
                 ..SandboxConfig::default()
             };
             Sandbox::start(&client, control_plane, &sandbox, config.programs)

@@ -50,7 +50,10 @@ pub(crate) async fn start() -> Cluster {
 pub(crate) async fn start_with(config: SandboxConfig, programs: Option<Arc<dyn Programs>>) -> Cluster {
     let access = NodeAccess::default();
     let kubelets: Arc<dyn KubeletTransport> = Arc::new(Transport(access.clone()));
-    let server = TestCluster::with(apiserver_server::Config { kubelets: Some(kubelets), ..Default::default() }).await;
+    let (api_latency, latency) = tokio::sync::watch::channel(Duration::ZERO);
+    let api = apiserver_server::Config { kubelets: Some(kubelets), latency: Some(latency), ..Default::default() };
+    let server = TestCluster::with(api).await;
+    let config = SandboxConfig { api_latency: Some(api_latency), ..config };
     let client = server.admin();
     let control_plane = ControlPlaneConfig { root_ca: Some("test root".to_owned()), signer: None };
     let running = Sandbox::start(&client, control_plane, &config, programs);

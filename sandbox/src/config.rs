@@ -44,11 +44,14 @@ impl Default for SandboxConfig {
 pub struct Timings {
     /// From seeing a pod to running its containers.
     pub start: Duration,
+    /// Pulling an image that a node does not have.
+    pub pull: Duration,
     /// From asking containers to stop to their end, when their grace period is not shorter.
     pub stop: Duration,
     /// The least that a command that ends takes.
     pub run: Duration,
-    /// The first wait before a container is started again; each further one doubles it, up to five minutes.
+    /// The first wait before a container is started again for the second time, and before an image is pulled again;
+    /// each further one doubles it, up to five minutes.
     pub restart: Duration,
     /// Between two renewals of a node's lease.
     pub lease: Duration,
@@ -60,6 +63,7 @@ impl Default for Timings {
     fn default() -> Self {
         Self {
             start: Duration::from_millis(40),
+            pull: Duration::from_millis(20),
             stop: Duration::from_millis(20),
             run: Duration::from_millis(200),
             restart: Duration::from_secs(10),

@@ -5,7 +5,9 @@
 //! controllers and clients.
 
 mod behaviour;
+mod faults;
 mod http_service;
+mod inside;
 mod lifecycle;
 mod logs;
 mod nodes;
@@ -22,8 +24,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use k8s_openapi::api::core::v1::{Node, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, PodStatus};
 
 use crate::{
     Timings,
@@ -36,7 +37,8 @@ use crate::{
     queue::Queue,
 };
 
-use lifecycle::{Memory, Step, World};
+use inside::{Contents, View};
+use lifecycle::{About, Happening, Memory, Step, World};
 use logs::Logs;
 use nodes::Addresses;
 
@@ -53,8 +55,7 @@ pub struct Kubelets {
     logs: Logs,
     programs: Option<Arc<dyn Programs>>,
     running: Mutex<HashMap<(String, String), programs::Handle>>,
-    /// What commands have written in containers, by the pod's uid and the container; a restart begins without it.
-    written: Mutex<HashMap<(String, String), BTreeMap<String, Bytes>>>,
+    contents: Contents,
     queue: Arc<Queue<Key>>,
 }
 
@@ -80,10 +81,11 @@ impl Kubelets {
             logs: Logs::new(&cluster.clock),
             programs,
             running: Mutex::new(HashMap::new()),
-            written: Mutex::new(HashMap::new()),
+            contents: Contents::default(),
             queue: Arc::new(Queue::new(&cluster.clock)),
         });
         kubelets.follow_pods();
+        faults::follow(cluster, &kubelets.queue);
         nodes::start(cluster, kubelets.nodes.values().cloned().collect(), config);
         let (this, token) = (kubelets.clone(), cluster.token.clone());
         cluster.tasks.spawn(async move {
@@ -120,18 +122,24 @@ impl Kubelets {
         lock(&self.addresses).release(uid(pod));
         self.logs.forget(uid(pod));
         lock(&self.running).retain(|(pod_uid, _), _| pod_uid != uid(pod));
-        lock(&self.written).retain(|(pod_uid, _), _| pod_uid != uid(pod));
+        self.contents.forget(uid(pod));
     }
 
     /// Moves one pod a step on (upstream: `syncPod`).
     async fn sync(&self, key: Key) -> Result<Next, Error> {
         let Some(pod) = self.cluster.pods.get(&key) else { return Ok(None) };
         let Some(node) = self.node_of(&pod) else { return Ok(None) };
-        let memory = lock(&self.memory).get(uid(&*pod)).cloned().unwrap_or_default();
+        let memory = lock(&self.memory).get(uid(&*pod)).cloned().unwrap_or_else(|| {
+            self.contents.add_images_of(&pod);
+            Memory::default()
+        });
+        self.mount(&pod).await;
         let pod_ip = self.pod_ip(&pod, node);
         let exits = self.exits(&pod);
-        let is_program = |image: &str| self.programs.as_ref().is_some_and(|programs| programs.knows(image));
+        let told = faults::of(&self.cluster, &pod);
+        let is_program = |image: &str| self.is_program(image);
         let step = {
+            let inside = View { kubelets: self, pod: &pod };
             let world = World {
                 now: self.cluster.clock.now(),
                 timings: &self.timings,
@@ -139,6 +147,9 @@ impl Kubelets {
                 pod_ip: pod_ip.as_deref(),
                 exits: &exits,
                 is_program: &is_program,
+                faults: &told.faults,
+                complaints: &told.complaints,
+                inside: &inside,
             };
             lifecycle::advance(&pod, memory, &world)
         };
@@ -156,28 +167,48 @@ impl Kubelets {
             written?;
         }
         for container in &step.started {
-            lock(&self.written).remove(&(uid(pod).to_owned(), container.clone()));
+            self.contents.renew(&(uid(pod).to_owned(), container.clone()));
             self.start_program(pod, container).await;
         }
-        if step.stop_programs {
-            for ((pod_uid, _), handle) in lock(&self.running).iter() {
-                if pod_uid == uid(pod) {
-                    handle.stop();
-                }
+        for container in &step.stopping {
+            if let Some(handle) = lock(&self.running).get(&(uid(pod).to_owned(), container.clone())) {
+                handle.stop();
             }
         }
-        lock(&self.memory).insert(uid(pod).to_owned(), step.memory);
-        let events = self.events.on_host(&node.name);
-        for event in step.events {
-            let mut about = reference(pod);
-            about.field_path = event.container.map(|container| format!("spec.containers{{{container}}}"));
-            let severity = if event.warning { Severity::Warning } else { Severity::Normal };
-            events.record(about, severity, event.reason, event.message);
+        for image in &step.pulled {
+            self.contents.add_image(&node.name, image);
         }
+        lock(&self.memory).insert(uid(pod).to_owned(), step.memory);
+        self.tell(pod, node, step.events);
         if step.delete {
             self.cluster.pods.delete(pod, Deletion::immediate()).await?;
         }
         Ok(step.again)
+    }
+
+    fn tell(&self, pod: &Pod, node: &nodes::Spec, happenings: Vec<Happening>) {
+        let events = self.events.on_host(&node.name);
+        for Happening { about, warning, reason, message } in happenings {
+            let about = match about {
+                About::Pod => reference(pod),
+                About::Container { list, name } => {
+                    ObjectReference { field_path: Some(format!("spec.{list}{{{name}}}")), ..reference(pod) }
+                }
+                // Kubelets know their node by its name alone.
+                About::Node => ObjectReference {
+                    kind: Some("Node".to_owned()),
+                    name: Some(node.name.clone()),
+                    uid: Some(node.name.clone()),
+                    ..ObjectReference::default()
+                },
+            };
+            let severity = if warning { Severity::Warning } else { Severity::Normal };
+            events.record(about, severity, reason, message);
+        }
+    }
+
+    fn is_program(&self, image: &str) -> bool {
+        self.programs.as_ref().is_some_and(|programs| programs.knows(image))
     }
 
     fn pod_ip(&self, pod: &Pod, node: &nodes::Spec) -> Option<String> {
@@ -201,14 +232,12 @@ impl Kubelets {
     async fn start_program(&self, pod: &Pod, container: &str) {
         lock(&self.running).remove(&(uid(pod).to_owned(), container.to_owned()));
         let Some(programs) = &self.programs else { return };
-        let Some(spec) = pod.spec.as_ref().and_then(|spec| spec.containers.iter().find(|c| c.name == container)) else {
-            return;
-        };
+        let Some(spec) = pod.spec.as_ref().and_then(|spec| server::container_of(spec, container)) else { return };
         let Some(program) = programs.find(spec.image.as_deref().unwrap_or_default()) else { return };
-        let mounted = volumes::resolve(&self.cluster.client, pod, spec).await;
+        let mounted = volumes::resolve(&self.cluster.client, pod, &spec).await;
         let log = self.logs.writer(uid(pod), container);
         let context = match mounted {
-            Ok(resolved) => ProgramContext::new(pod, spec, resolved, log.clone(), self.cluster.token.child_token()),
+            Ok(resolved) => ProgramContext::new(pod, &spec, resolved, log.clone(), self.cluster.token.child_token()),
             Err(error) => {
                 log.line(&format!("the container's environment could not be read: {}", crate::error::chain(&error)));
                 self.end(pod, container, 128);

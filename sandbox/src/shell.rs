@@ -136,6 +136,10 @@ const STEP_LIMIT: usize = 10_000;
 const FILE_LIMIT: usize = 64 * 1024;
 const FILES_LIMIT: usize = 256;
 
+/// Said of what this shell cannot read, and of commands it does not have.
+pub(crate) const NOT_KNOWN: &str = "the simulated shell does not know";
+pub(crate) const NOT_FOUND: &str = "not found (this is a simulated container)";
+
 /// The end of a shell: it goes on, or `exit` was called.
 enum Flow {
     Next(i32),
@@ -246,7 +250,7 @@ async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow 
             return Flow::Next(2);
         }
         Err(what) => {
-            io.complain(format!("sh: the simulated shell does not know {what}\n")).await;
+            io.complain(format!("sh: {NOT_KNOWN} {what}\n")).await;
             return Flow::Next(2);
         }
     };
@@ -314,6 +318,12 @@ pub(crate) struct Evaluation {
 }
 
 impl Evaluation {
+    /// All that is printed.
+    pub(crate) fn text(&self) -> String {
+        let bytes: Vec<u8> = self.printed.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// The files that were there that long after the start.
     pub(crate) fn files_at(&self, passed: Duration) -> Files {
         let there = self.files.iter().rev().find(|(at, _)| *at <= passed);

@@ -4,7 +4,7 @@
 //! 2. A command that the simulated shell knows how to finish is finished: its exit code is the shell's, its output goes
 //!    to the log, and it takes as long as its `sleep`s (and at least [`Timings::run`](crate::Timings)). So
 //!    `sh -c "echo done"`, `sleep 5`, `false` and `sh -c "exit 1"` do what they say.
-//! 3. A container of a Job that is not such a command and reads no input succeeds after
+//! 3. A container of a Job, or an init container, that is not such a command and reads no input succeeds after
 //!    [`Timings::run`](crate::Timings).
 //! 4. Everything else serves until it is stopped. A client that attaches to one with `stdin` is given the simulated
 //!    shell, and the container ends with it ([`session`]).
@@ -18,7 +18,7 @@ use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
 use crate::{
     meta::controller_of,
-    shell::{Environment, Evaluation, evaluate},
+    shell::{self, Environment, Evaluation, evaluate},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +39,35 @@ pub(super) fn of(pod: &Pod, container: &Container, run: Duration, is_program: &d
     if let Some(Evaluation { code, slept, .. }) = finishes(&argv(container)) {
         return Behaviour::Exit { code, after: slept.max(run) };
     }
-    match controller_of(&pod.metadata) {
-        Some(owner) if owner.kind == "Job" && container.stdin != Some(true) => Behaviour::Exit { code: 0, after: run },
-        _ => Behaviour::Serve,
+    let works = match sort(pod, container) {
+        Sort::Init => true,
+        Sort::Main => controller_of(&pod.metadata).is_some_and(|owner| owner.kind == "Job"),
+        Sort::Beside => false,
+    };
+    match works && container.stdin != Some(true) {
+        true => Behaviour::Exit { code: 0, after: run },
+        false => Behaviour::Serve,
     }
+}
+
+enum Sort {
+    Init,
+    Main,
+    Beside,
+}
+
+fn sort(pod: &Pod, container: &Container) -> Sort {
+    let mut inits = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+    match inits.find(|init| init.name == container.name) {
+        Some(init) if is_sidecar(init) => Sort::Beside,
+        Some(_) => Sort::Init,
+        None => Sort::Main,
+    }
+}
+
+/// Of an init container: whether it goes on running beside the others.
+pub(super) fn is_sidecar(init: &Container) -> bool {
+    init.restart_policy.as_deref() == Some("Always")
 }
 
 /// What a client that attaches to a serving container talks to; `None` if nothing there reads input.
@@ -79,7 +104,7 @@ pub(super) fn argv(container: &Container) -> Vec<String> {
 }
 
 /// What a command does that ends by itself in the simulated shell.
-fn finishes(argv: &[String]) -> Option<Evaluation> {
+pub(super) fn finishes(argv: &[String]) -> Option<Evaluation> {
     let (first, _) = argv.split_first()?;
     let base = first.rsplit('/').next().unwrap_or(first);
     let known = match base {
@@ -94,11 +119,21 @@ fn finishes(argv: &[String]) -> Option<Evaluation> {
     let done = output(argv, Environment { directory: "/".to_owned(), ..Environment::default() });
     // A script that the shell cannot read is a workload of its own, not a failure.
     let says = |text: &[u8]| done.printed.iter().any(|(_, bytes)| bytes.windows(text.len()).any(|part| part == text));
-    let unreadable = done.code == 2 && says(b"the simulated shell");
+    let unreadable = done.code == 2 && says(shell::NOT_KNOWN.as_bytes());
     let unknown = done.code == 127;
+    // It may well be there in the image, of which nothing is here.
+    let missing = done.code != 0 && says(b"No such file or directory");
     // Held open for ever is how people keep a container running.
     let endless = done.slept >= Duration::from_secs(24 * 60 * 60);
-    (!unreadable && !unknown && !endless).then_some(done)
+    (!unreadable && !unknown && !missing && !endless).then_some(done)
+}
+
+/// What a probe or a handler does in a container; `None` if the simulated shell cannot tell.
+pub(super) fn asked(argv: &[String], environment: Environment) -> Option<Evaluation> {
+    let done = output(argv, environment);
+    let text = done.text();
+    let known = done.code != 127 && !text.contains(shell::NOT_KNOWN) && !text.contains(shell::NOT_FOUND);
+    known.then_some(done)
 }
 
 /// Runs a command to its end at once. The shell waits for nothing but its own two ends of a channel here, so polling

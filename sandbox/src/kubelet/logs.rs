@@ -95,7 +95,8 @@ impl Logs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) start: Timestamp,
-    pub(super) end: Option<Timestamp>,
+    /// When it ended, and with which code.
+    pub(super) end: Option<(Timestamp, i32)>,
 }
 
 /// The run that a reader asks for: the present one, or the one before it.
@@ -110,7 +111,7 @@ fn of_state(state: &ContainerState) -> Option<Span> {
         return Some(Span { start: running.started_at.as_ref()?.0, end: None });
     }
     let ended = state.terminated.as_ref()?;
-    Some(Span { start: ended.started_at.as_ref()?.0, end: Some(ended.finished_at.as_ref()?.0) })
+    Some(Span { start: ended.started_at.as_ref()?.0, end: Some((ended.finished_at.as_ref()?.0, ended.exit_code)) })
 }
 
 /// The whole log of one run, oldest first, at most [`LINES`] lines after the first ones.
@@ -122,7 +123,8 @@ pub(super) fn compose(
     now: Timestamp,
     is_program: &dyn Fn(&str) -> bool,
 ) -> Vec<Line> {
-    let until = span.end.unwrap_or(now);
+    let end = span.end.map(|(end, _)| end);
+    let until = end.unwrap_or(now);
     let mut lines = vec![opening(pod, container, span.start)];
     match behaviour::of(pod, container, std::time::Duration::ZERO, is_program) {
         behaviour::Behaviour::Exit { .. } => {
@@ -136,7 +138,7 @@ pub(super) fn compose(
             lines.extend(behaviour::lines(&done).into_iter().take(LINES).filter_map(|(after, text)| {
                 let at = span.start + SignedDuration::try_from(after).ok()?;
                 // Statuses have whole seconds only, so a run may seem too short for what it printed.
-                match span.end {
+                match end {
                     Some(end) => Some(Line { at: at.min(end), text }),
                     None => (at <= now).then_some(Line { at, text }),
                 }
@@ -145,9 +147,10 @@ pub(super) fn compose(
         behaviour::Behaviour::Serve => lines.extend(heartbeats(span.start, until)),
         behaviour::Behaviour::Program => {}
     }
-    let recorded = writer.lines().into_iter().filter(|line| {
-        line.at >= span.start && span.end.is_none_or(|end| line.at <= end + SignedDuration::from_secs(1))
-    });
+    let recorded = writer
+        .lines()
+        .into_iter()
+        .filter(|line| line.at >= span.start && end.is_none_or(|end| line.at <= end + SignedDuration::from_secs(1)));
     lines.extend(recorded);
     lines[1..].sort_by_key(|line| line.at);
     lines

@@ -144,7 +144,7 @@ impl Kubelets {
 }
 
 /// A container by its name, which no other of the pod has, of whatever sort.
-fn container_of(spec: &PodSpec, name: &str) -> Option<Container> {
+pub(super) fn container_of(spec: &PodSpec, name: &str) -> Option<Container> {
     let mut lasting = spec.containers.iter().chain(spec.init_containers.iter().flatten());
     let mut ephemeral = spec.ephemeral_containers.iter().flatten();
     let found = lasting.find(|container| container.name == name).cloned();

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use jiff::Timestamp;
 
-use super::{Environment, Io, Output, tar};
+use super::{Environment, Io, NOT_FOUND, Output, tar};
 
 /// No single sleep lasts longer; the session's own limits end it earlier.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -34,7 +34,7 @@ pub(super) async fn run(name: &str, args: &[String], environment: &mut Environme
         // There are no empty directories here: one is where a file is.
         "set" | "trap" | "umask" | "mkdir" | "chmod" | "chown" | "sync" => 0,
         _ => {
-            io.complain(format!("sh: {name}: not found (this is a simulated container)\n")).await;
+            io.complain(format!("sh: {name}: {NOT_FOUND}\n")).await;
             127
         }
     }

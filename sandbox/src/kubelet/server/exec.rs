@@ -17,10 +17,10 @@ use crate::{
     kubelet::{
         Kubelets,
         behaviour::{self, Behaviour},
-        hostname, lock, logs, volumes,
+        hostname, logs, volumes,
     },
     meta::uid,
-    shell::{self, Environment, Io, Output, for_terminal},
+    shell::{self, Environment, Files, Io, Output, for_terminal},
     spdy::{Session, Stream},
 };
 
@@ -91,18 +91,19 @@ struct Scene {
 }
 
 impl Scene {
-    /// Keeps the files that a command has written for those that come after it.
-    fn keep(&self, before: &BTreeMap<String, Bytes>, written: BTreeMap<String, Bytes>) {
-        if *before == written {
+    /// Keeps what a command has done to files for those that come after it, probes among them.
+    fn keep(&self, before: &Files, after: &Files) {
+        let place = (uid(&*self.pod).to_owned(), self.container.clone());
+        if !self.kubelets.contents.keep(&place, before, after) {
             return;
         }
-        let container = (uid(&*self.pod).to_owned(), self.container.clone());
-        lock(&self.kubelets.written).insert(container.clone(), written);
+        let key = Key::of(&*self.pod);
         // Looked at last: a pod that goes from now on takes its files along.
-        let present = self.kubelets.cluster.pods.get(&Key::of(&*self.pod));
-        if present.is_none_or(|present| uid(&*present) != container.0) {
-            lock(&self.kubelets.written).remove(&container);
+        let present = self.kubelets.cluster.pods.get(&key);
+        if present.is_none_or(|present| uid(&*present) != place.0) {
+            self.kubelets.contents.forget(&place.0);
         }
+        self.kubelets.queue.add(key);
     }
 }
 
@@ -162,7 +163,7 @@ impl Kubelets {
 
     /// What a client that attaches to a container sees.
     async fn attached(self: &Arc<Self>, found: Found) -> Work {
-        let is_program = |image: &str| self.programs.as_ref().is_some_and(|programs| programs.knows(image));
+        let is_program = |image: &str| self.is_program(image);
         match behaviour::of(&found.pod, &found.container, Duration::ZERO, &is_program) {
             Behaviour::Exit { .. } => {
                 let options = logs::Options { follow: true, ..logs::Options::default() };
@@ -192,8 +193,10 @@ impl Kubelets {
         let motd = "This container is simulated: no process runs in it.\n";
         files.insert("/etc/motd".to_owned(), motd.into());
         let directory = found.container.working_dir.clone().filter(|path| !path.is_empty());
-        let container = (uid(&*found.pod).to_owned(), found.container.name.clone());
-        let written = lock(&self.written).get(&container).cloned().unwrap_or_default();
+        let now = self.cluster.clock.now();
+        let started = logs::span(&found.status, false).map_or(now, |span| span.start);
+        let ran = Duration::try_from(now.duration_since(started)).unwrap_or_default();
+        let written = self.written(&found.pod, &found.container, ran);
         Environment {
             variables,
             hostname,
@@ -231,7 +234,7 @@ async fn perform(work: Work, wanted: Wanted, stdin: mpsc::Receiver<Bytes>, outpu
             let mut io = Io::new(stdin, output, wanted.tty);
             let before = environment.written.clone();
             let code = shell::run(&argv, &mut environment, &mut io).await;
-            scene.keep(&before, environment.written);
+            scene.keep(&before, &environment.written);
             exit_status(&argv, code)
         }
         Work::Attach(log) => {

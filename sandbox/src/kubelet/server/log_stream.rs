@@ -140,8 +140,8 @@ impl Reader {
 
     fn fresh_lines(&mut self) -> Vec<Line> {
         let Some(span) = logs::span(&self.found.status, self.options.previous) else { return Vec::new() };
-        let programs = self.kubelets.programs.clone();
-        let is_program = move |image: &str| programs.as_ref().is_some_and(|programs| programs.knows(image));
+        let kubelets = self.kubelets.clone();
+        let is_program = move |image: &str| kubelets.is_program(image);
         let now = self.kubelets.cluster.clock.now();
         let all = logs::compose(&self.found.pod, &self.found.container, span, &self.writer, now, &is_program);
         let fresh = match self.last {

@@ -1,0 +1,164 @@
+//! What is to go wrong with a pod: what its own annotation says, and those of the workloads that own it.
+//!
+//! An owner's annotation works as long as it is there, on all pods it has, without a new template: so a Deployment can
+//! be broken and healed without a rollout. Its pods are found by the caches' indexes of owners.
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::Resource as _;
+
+use crate::{
+    cache::{Informer, Key, Kind},
+    cluster::Cluster,
+    fault::{ANNOTATION, Fault},
+    meta::{annotation, controller_of, namespace, uid},
+    queue::Queue,
+};
+
+/// What was said, and what nobody understands of it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) faults: Vec<Fault>,
+    pub(super) complaints: Vec<String>,
+}
+
+/// What concerns a pod.
+pub(super) fn of(cluster: &Cluster, pod: &Pod) -> Told {
+    let own = annotation(pod, ANNOTATION).map(str::to_owned);
+    let lists: Vec<String> = own.into_iter().chain(of_owners(cluster, pod)).collect();
+    if lists.is_empty() {
+        return Told::default();
+    }
+    read(lists.iter().map(String::as_str), pod)
+}
+
+fn of_owners(cluster: &Cluster, pod: &Pod) -> Vec<String> {
+    fn look<K: Kind>(informer: &Informer<K>, namespace: &str, name: &str, found: &mut Vec<String>) -> Option<Arc<K>> {
+        let object = informer.get(&Key::new(namespace, name))?;
+        found.extend(annotation(&*object, ANNOTATION).map(str::to_owned));
+        Some(object)
+    }
+    let mut found = Vec::new();
+    let Some(owner) = controller_of(&pod.metadata) else { return found };
+    let (namespace, name) = (namespace(pod), owner.name.as_str());
+    match owner.kind.as_str() {
+        "ReplicaSet" => {
+            let set = look(&cluster.replica_sets, namespace, name, &mut found);
+            if let Some(deployment) = set.as_ref().and_then(|set| controller_of(set.meta())) {
+                look(&cluster.deployments, namespace, &deployment.name, &mut found);
+            }
+        }
+        "Job" => {
+            let job = look(&cluster.jobs, namespace, name, &mut found);
+            if let Some(schedule) = job.as_ref().and_then(|job| controller_of(job.meta())) {
+                look(&cluster.cron_jobs, namespace, &schedule.name, &mut found);
+            }
+        }
+        "StatefulSet" => drop(look(&cluster.stateful_sets, namespace, name, &mut found)),
+        "DaemonSet" => drop(look(&cluster.daemon_sets, namespace, name, &mut found)),
+        _ => {}
+    }
+    found
+}
+
+fn read<'a>(lists: impl Iterator<Item = &'a str>, pod: &Pod) -> Told {
+    let mut told = Told::default();
+    for list in lists {
+        let (faults, invalid) = Fault::list(list);
+        told.complaints.extend(invalid.iter().map(ToString::to_string));
+        for fault in faults {
+            match misses(&fault, pod) {
+                Some(why) => told.complaints.push(format!("fault {:?}: {why}", fault.to_string())),
+                None => told.faults.push(fault),
+            }
+        }
+    }
+    told
+}
+
+/// Why a fault would do nothing to this pod.
+fn misses(fault: &Fault, pod: &Pod) -> Option<String> {
+    let spec = pod.spec.as_ref()?;
+    let all = || spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    let name = fault.container.as_deref();
+    if name.is_some_and(|name| all().all(|container| container.name != name)) {
+        let names: Vec<&str> = all().map(|container| container.name.as_str()).collect();
+        return Some(format!("the pod has no such container; it has {}", names.join(", ")));
+    }
+    let unasked = fault.kind == crate::FaultKind::LivenessFailure
+        && all()
+            .filter(|container| fault.concerns(&container.name))
+            .all(|container| container.liveness_probe.is_none());
+    unasked.then(|| "no container that it concerns has a liveness probe; add one, or say crash-loop".to_owned())
+}
+
+/// Wakes the pods of each workload whose annotation changes.
+pub(super) fn follow(cluster: &Cluster, queue: &Arc<Queue<Key>>) {
+    let pods = cluster.pods.clone();
+    let wake = {
+        let queue = queue.clone();
+        Arc::new(move |owner: &str| pods.owned_by(owner).iter().for_each(|pod| queue.add(Key::of(&**pod))))
+    };
+    let (direct, sets, jobs) = (wake.clone(), cluster.replica_sets.clone(), cluster.jobs.clone());
+    on_change(&cluster.stateful_sets, {
+        let wake = direct.clone();
+        move |uid| wake(uid)
+    });
+    on_change(&cluster.daemon_sets, {
+        let wake = direct.clone();
+        move |uid| wake(uid)
+    });
+    on_change(&cluster.replica_sets, {
+        let wake = direct.clone();
+        move |uid| wake(uid)
+    });
+    on_change(&cluster.jobs, move |uid| direct(uid));
+    let through = wake.clone();
+    on_change(&cluster.deployments, move |owner| sets.owned_by(owner).iter().for_each(|set| through(uid(&**set))));
+    on_change(&cluster.cron_jobs, move |owner| jobs.owned_by(owner).iter().for_each(|job| wake(uid(&**job))));
+}
+
+fn on_change<K: Kind>(informer: &Informer<K>, wake: impl Fn(&str) + Send + Sync + 'static) {
+    informer.on_change(move |old, new| {
+        let said =
+            |object: Option<&Arc<K>>| object.and_then(|object| annotation(&**object, ANNOTATION)).map(str::to_owned);
+        if let Some(new) = new
+            && said(old) != said(Some(new))
+        {
+            wake(uid(&**new));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(list: &str, faults: &[&str], complaints: &[&str]) {
+        let pod =
+            json!({"spec": {"containers": [{"name": "web"}, {"name": "log"}], "initContainers": [{"name": "first"}]}});
+        let told = read([list].into_iter(), &serde_json::from_value(pod).unwrap());
+        assert_eq!(told.faults.iter().map(ToString::to_string).collect::<Vec<_>>(), faults);
+        assert_eq!(told.complaints, complaints);
+    }
+
+    #[test]
+    fn what_would_do_nothing_is_told() {
+        check("crash-loop:first,not-ready", &["crash-loop:first", "not-ready"], &[]);
+        check(
+            "crash-loop:db",
+            &[],
+            &["fault \"crash-loop:db\": the pod has no such container; it has web, log, first"],
+        );
+        check(
+            "liveness-failure",
+            &[],
+            &[
+                "fault \"liveness-failure\": no container that it concerns has a liveness probe; add one, or say crash-loop",
+            ],
+        );
+    }
+}

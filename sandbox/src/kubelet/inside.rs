@@ -1,0 +1,203 @@
+//! What is in containers and on their nodes: images, files, and what commands do with them.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod, Probe};
+
+use crate::{
+    meta::uid,
+    shell::{Environment, Evaluation, Files},
+};
+
+use super::{
+    Kubelets, behaviour, hostname,
+    lifecycle::{Inside, normalized},
+    lock,
+    logs::{self, Span},
+    node_name,
+    volumes::{self, Resolved},
+};
+
+/// A container of a pod, by the pod's uid and its name.
+pub(super) type Place = (String, String);
+
+/// Of all containers.
+#[derive(Default)]
+pub(super) struct Contents {
+    /// What commands of people have done to files: written, or taken away. A restart begins without it.
+    changes: Mutex<HashMap<Place, BTreeMap<String, Option<Bytes>>>>,
+    /// Variables and mounted files, for commands of probes and handlers.
+    mounted: Mutex<HashMap<Place, Arc<Resolved>>>,
+    /// Images by node.
+    images: Mutex<HashMap<String, HashSet<String>>>,
+}
+
+impl Contents {
+    /// A container begins another run.
+    pub(super) fn renew(&self, place: &Place) {
+        lock(&self.changes).remove(place);
+    }
+
+    pub(super) fn forget(&self, pod: &str) {
+        lock(&self.changes).retain(|(of, _), _| of != pod);
+        lock(&self.mounted).retain(|(of, _), _| of != pod);
+    }
+
+    pub(super) fn add_image(&self, node: &str, image: &str) {
+        lock(&self.images).entry(node.to_owned()).or_default().insert(normalized(image));
+    }
+
+    /// A node whose pod runs has its images, also from before this process.
+    pub(super) fn add_images_of(&self, pod: &Pod) {
+        for status in pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten()) {
+            if !status.image_id.is_empty() {
+                self.add_image(node_name(pod), &status.image);
+            }
+        }
+    }
+
+    /// Keeps what a command has done to a container's files. Says whether it did anything.
+    pub(super) fn keep(&self, place: &Place, before: &Files, after: &Files) -> bool {
+        let written = after.iter().filter(|(path, bytes)| before.get(*path) != Some(bytes));
+        let removed = before.keys().filter(|path| !after.contains_key(*path));
+        let changes: Vec<(String, Option<Bytes>)> = written
+            .map(|(path, bytes)| (path.clone(), Some(bytes.clone())))
+            .chain(removed.map(|path| (path.clone(), None)))
+            .collect();
+        if changes.is_empty() {
+            return false;
+        }
+        lock(&self.changes).entry(place.clone()).or_default().extend(changes);
+        true
+    }
+
+    fn apply(&self, place: &Place, files: &mut Files) {
+        for (path, change) in lock(&self.changes).get(place).into_iter().flatten() {
+            match change {
+                Some(bytes) => files.insert(path.clone(), bytes.clone()),
+                None => files.remove(path),
+            };
+        }
+    }
+}
+
+impl Kubelets {
+    /// Reads what the commands of a pod's probes and handlers see, once for each container that has some.
+    pub(super) async fn mount(&self, pod: &Pod) {
+        let Some(spec) = &pod.spec else { return };
+        for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()).filter(|c| has_commands(c))
+        {
+            let place = (uid(pod).to_owned(), container.name.clone());
+            if lock(&self.contents.mounted).contains_key(&place) {
+                continue;
+            }
+            let resolved = match volumes::resolve(&self.cluster.client, pod, container).await {
+                Ok(resolved) => resolved,
+                // A missing Secret keeps no container from running here, so neither does it keep it from being asked.
+                Err(_) => Resolved { env: volumes::plain_environment(pod, container), files: Files::new() },
+            };
+            lock(&self.contents.mounted).insert(place, Arc::new(resolved));
+        }
+    }
+
+    /// The files that are in a container because something in it has written them.
+    pub(super) fn written(&self, pod: &Pod, container: &Container, ran: Duration) -> Files {
+        let mut files = own_run(pod, container).map(|run| run.files_at(ran)).unwrap_or_default();
+        self.contents.apply(&(uid(pod).to_owned(), container.name.clone()), &mut files);
+        files
+    }
+}
+
+/// What a container's command does, if it is one that the simulated shell runs.
+fn own_run(pod: &Pod, container: &Container) -> Option<Evaluation> {
+    let known = behaviour::finishes(&behaviour::argv(container))?;
+    if known.files.iter().all(|(_, files)| files.is_empty()) {
+        return None;
+    }
+    let variables = volumes::plain_environment(pod, container);
+    let environment =
+        Environment { variables, hostname: hostname(pod), directory: "/".to_owned(), ..Environment::default() };
+    Some(behaviour::output(&behaviour::argv(container), environment))
+}
+
+fn has_commands(container: &Container) -> bool {
+    let probes = [&container.startup_probe, &container.readiness_probe, &container.liveness_probe];
+    let asks = |probe: &&Option<Probe>| probe.as_ref().is_some_and(|probe| probe.exec.is_some());
+    let handlers = container.lifecycle.iter().flat_map(|lifecycle| [&lifecycle.post_start, &lifecycle.pre_stop]);
+    probes.iter().any(asks) || handlers.flatten().any(|handler| handler.exec.is_some())
+}
+
+/// A pod and its node, to be looked into.
+pub(super) struct View<'a> {
+    pub(super) kubelets: &'a Kubelets,
+    pub(super) pod: &'a Pod,
+}
+
+impl Inside for View<'_> {
+    fn has_image(&self, image: &str) -> bool {
+        let images = lock(&self.kubelets.contents.images);
+        images.get(node_name(self.pod)).is_some_and(|images| images.contains(&normalized(image)))
+    }
+
+    fn written(&self, container: &Container, ran: Duration) -> Files {
+        self.kubelets.written(self.pod, container, ran)
+    }
+
+    fn writes_next(&self, container: &Container, ran: Duration) -> Option<Duration> {
+        own_run(self.pod, container)?.files.iter().map(|(at, _)| *at).find(|at| *at > ran)
+    }
+
+    fn evaluate(&self, container: &Container, argv: &[String], ran: Duration) -> Option<Evaluation> {
+        let place = (uid(self.pod).to_owned(), container.name.clone());
+        let mounted = lock(&self.kubelets.contents.mounted).get(&place).cloned().unwrap_or_default();
+        behaviour::asked(
+            argv,
+            Environment {
+                variables: mounted.env.clone(),
+                hostname: hostname(self.pod),
+                directory: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
+                files: mounted.files.clone(),
+                written: self.written(container, ran),
+                sleeps: false,
+            },
+        )
+    }
+
+    fn log(&self, container: &Container, started: Timestamp, code: i32) -> String {
+        let now = self.kubelets.cluster.clock.now();
+        let span = Span { start: started, end: Some((now, code)) };
+        let writer = self.kubelets.logs.writer(uid(self.pod), &container.name);
+        let is_program = |image: &str| self.kubelets.is_program(image);
+        let lines = logs::compose(self.pod, container, span, &writer, now, &is_program);
+        lines.into_iter().map(|line| line.text + "\n").collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_command_does_to_files_stays() {
+        let contents = Contents::default();
+        let place = ("u".to_owned(), "main".to_owned());
+        let file = |path: &str, text: &str| (path.to_owned(), Bytes::from(text.to_owned()));
+        let before: Files = [file("/a", "1"), file("/b", "1")].into();
+        let after: Files = [file("/b", "2"), file("/c", "1")].into();
+        assert!(!contents.keep(&place, &before, &before));
+        assert!(contents.keep(&place, &before, &after));
+        let mut files: Files = [file("/a", "1"), file("/d", "1")].into();
+        contents.apply(&place, &mut files);
+        assert_eq!(files.keys().collect::<Vec<_>>(), ["/b", "/c", "/d"]);
+        contents.renew(&place);
+        let mut files = before.clone();
+        contents.apply(&place, &mut files);
+        assert_eq!(files, before);
+    }
+}

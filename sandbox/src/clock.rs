@@ -54,7 +54,17 @@ impl Clock {
         }
     }
 
+    /// A wait that a busy machine can keep however fast the clock: where it runs fast, no shorter than `least` of the
+    /// machine's time.
+    pub(crate) fn bearable(&self, wait: Duration, least: Duration) -> Duration {
+        match &self.0 {
+            Some(fast) => wait.max(least * fast.speed),
+            None => wait,
+        }
+    }
+
     /// Waits for that much of the cluster's time.
+    #[allow(dead_code, reason = "the way to wait where there is no queue")]
     pub(crate) async fn sleep(&self, wait: Duration) {
         tokio::time::sleep(self.real(wait)).await;
     }
@@ -79,5 +89,14 @@ mod tests {
             assert_eq!(clock.real(Duration::from_secs(7)), Duration::from_secs(7));
             assert!(Timestamp::now().duration_since(clock.now()).abs() < SignedDuration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn a_fast_clock_leaves_the_machine_time() {
+        let (wait, least) = (Duration::from_secs(10), Duration::from_millis(100));
+        for (clock, expect) in [(Clock::default(), 10), (Clock::accelerated(10), 10), (Clock::accelerated(3600), 360)] {
+            assert_eq!(clock.bearable(wait, least), Duration::from_secs(expect));
+        }
+        assert_eq!(Clock::default().bearable(least, wait), least);
     }
 }

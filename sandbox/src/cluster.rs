@@ -5,11 +5,12 @@ use std::sync::Arc;
 use k8s_openapi::api::{
     apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::{CronJob, Job},
+    coordination::v1::Lease,
     core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount},
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
 };
-use kube::Client;
+use kube::{Client, runtime::watcher};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -17,7 +18,11 @@ use crate::{
     clock::Clock,
     control_plane::ROOT_CA,
     events::Recorder,
+    placement::{Placement, node_of},
 };
+
+/// Where kubelets keep their leases.
+pub(crate) const LEASES: &str = "kube-node-lease";
 
 /// What every controller of one cluster is given.
 #[derive(Clone)]
@@ -31,7 +36,9 @@ pub(crate) struct Cluster {
     pub(crate) accounts: Arc<Informer<ServiceAccount>>,
     pub(crate) root_cas: Arc<Informer<ConfigMap>>,
     pub(crate) pods: Arc<Informer<Pod>>,
+    pub(crate) placement: Arc<Placement>,
     pub(crate) nodes: Arc<Informer<Node>>,
+    pub(crate) leases: Arc<Informer<Lease>>,
     pub(crate) services: Arc<Informer<Service>>,
     pub(crate) endpoints: Arc<Informer<Endpoints>>,
     pub(crate) slices: Arc<Informer<EndpointSlice>>,
@@ -56,6 +63,7 @@ impl Cluster {
         fn informer<K: Kind>(client: &Client) -> Arc<Informer<K>> {
             Arc::new(Informer::new(client.clone()))
         }
+        let pods = informer(client);
         Self {
             client: client.clone(),
             clock,
@@ -66,8 +74,14 @@ impl Cluster {
             accounts: informer(client),
             // A cluster may hold many others, and large ones.
             root_cas: Arc::new(Informer::named(client.clone(), ROOT_CA)),
-            pods: informer(client),
+            placement: Placement::of(&pods),
+            pods,
             nodes: informer(client),
+            // Others keep leases elsewhere, and renew them more often than anybody here wants to know.
+            leases: Arc::new(Informer::selecting(
+                client.clone(),
+                watcher::Config::default().fields(&format!("metadata.namespace={LEASES}")),
+            )),
             services: informer(client),
             endpoints: informer(client),
             slices: informer(client),
@@ -99,6 +113,7 @@ impl Cluster {
     pub(crate) fn watch_workloads(&self) {
         self.watch(&self.pods);
         self.watch(&self.nodes);
+        self.watch(&self.leases);
         self.watch(&self.services);
         self.watch(&self.endpoints);
         self.watch(&self.slices);
@@ -110,6 +125,12 @@ impl Cluster {
         self.watch(&self.jobs);
         self.watch(&self.cron_jobs);
         self.watch(&self.budgets);
+    }
+
+    /// The pods on a node.
+    pub(crate) fn pods_on(&self, node: &str) -> Vec<Arc<Pod>> {
+        let pods = self.placement.on(node);
+        pods.iter().filter_map(|key| self.pods.get(key)).filter(|pod| node_of(pod) == Some(node)).collect()
     }
 
     /// Runs `work` as a task of this cluster.

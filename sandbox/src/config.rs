@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -15,6 +16,8 @@ pub struct SandboxConfig {
     pub node_prefix: String,
     /// The version that nodes report, with its `v`.
     pub kubernetes_version: String,
+    /// What each node has.
+    pub node_capacity: NodeCapacity,
     /// What repeatable noise is made from; give each cluster another one.
     pub seed: u64,
     /// How long things take.
@@ -31,11 +34,29 @@ impl Default for SandboxConfig {
             nodes: 3,
             node_prefix: "node-".to_owned(),
             kubernetes_version: "v1.34.1".to_owned(),
+            node_capacity: NodeCapacity::default(),
             seed: 1,
             timings: Timings::default(),
             clock: Clock::default(),
             api_latency: None,
         }
+    }
+}
+
+/// What a node has for its pods.
+#[derive(Clone, Debug)]
+pub struct NodeCapacity {
+    /// Processors.
+    pub cpu: Quantity,
+    /// Memory.
+    pub memory: Quantity,
+    /// How many pods it takes.
+    pub pods: u32,
+}
+
+impl Default for NodeCapacity {
+    fn default() -> Self {
+        Self { cpu: Quantity("8".to_owned()), memory: Quantity("32Gi".to_owned()), pods: 110 }
     }
 }
 
@@ -57,6 +78,8 @@ pub struct Timings {
     pub lease: Duration,
     /// Between two reports of a node's unchanged status.
     pub heartbeat: Duration,
+    /// How long a node may be silent until it counts as unreachable.
+    pub node_grace: Duration,
 }
 
 impl Default for Timings {
@@ -69,6 +92,7 @@ impl Default for Timings {
             restart: Duration::from_secs(10),
             lease: Duration::from_secs(10),
             heartbeat: Duration::from_secs(300),
+            node_grace: Duration::from_secs(50),
         }
     }
 }

@@ -16,7 +16,7 @@ mod server;
 mod volumes;
 
 pub use programs::{Identity, Program, ProgramContext, Programs};
-pub use server::Body;
+pub use server::{Body, Unreachable};
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -46,7 +46,7 @@ use nodes::Addresses;
 pub struct Kubelets {
     cluster: Cluster,
     events: Recorder,
-    nodes: BTreeMap<String, nodes::Spec>,
+    nodes: Arc<nodes::Nodes>,
     timings: Timings,
     memory: Mutex<HashMap<String, Memory>>,
     /// Statuses on their way to the API server, by uid. What runs here is true before the server says so.
@@ -69,11 +69,10 @@ impl Kubelets {
         config: &crate::SandboxConfig,
         programs: Option<Arc<dyn Programs>>,
     ) -> Arc<Self> {
-        let specs = nodes::specs(config);
         let kubelets = Arc::new(Self {
             cluster: cluster.clone(),
             events: cluster.events.for_component("kubelet"),
-            nodes: specs.into_iter().map(|spec| (spec.name.clone(), spec)).collect(),
+            nodes: Arc::new(nodes::Nodes::new(config)),
             timings: config.timings.clone(),
             memory: Mutex::new(HashMap::new()),
             reporting: Mutex::new(HashMap::new()),
@@ -86,7 +85,7 @@ impl Kubelets {
         });
         kubelets.follow_pods();
         faults::follow(cluster, &kubelets.queue);
-        nodes::start(cluster, kubelets.nodes.values().cloned().collect(), config);
+        nodes::start(cluster, &kubelets.nodes, config, kubelets.queue.clone());
         let (this, token) = (kubelets.clone(), cluster.token.clone());
         cluster.tasks.spawn(async move {
             this.cluster.pods.synced().await;
@@ -109,8 +108,13 @@ impl Kubelets {
         });
     }
 
-    fn node_of(&self, pod: &Pod) -> Option<&nodes::Spec> {
+    fn node_of(&self, pod: &Pod) -> Option<Arc<nodes::Spec>> {
         self.nodes.get(pod.spec.as_ref()?.node_name.as_deref()?)
+    }
+
+    /// Whether the node's kubelet does anything at all.
+    fn acts(&self, node: &str) -> bool {
+        self.cluster.nodes.get(&Key::new("", node)).is_none_or(|node| !nodes::is_unreachable(&node))
     }
 
     /// Stops and forgets what belonged to a pod that is gone.
@@ -128,13 +132,13 @@ impl Kubelets {
     /// Moves one pod a step on (upstream: `syncPod`).
     async fn sync(&self, key: Key) -> Result<Next, Error> {
         let Some(pod) = self.cluster.pods.get(&key) else { return Ok(None) };
-        let Some(node) = self.node_of(&pod) else { return Ok(None) };
+        let Some(node) = self.node_of(&pod).filter(|node| self.acts(&node.name)) else { return Ok(None) };
         let memory = lock(&self.memory).get(uid(&*pod)).cloned().unwrap_or_else(|| {
             self.contents.add_images_of(&pod);
             Memory::default()
         });
         self.mount(&pod).await;
-        let pod_ip = self.pod_ip(&pod, node);
+        let pod_ip = self.pod_ip(&pod, &node);
         let exits = self.exits(&pod);
         let told = faults::of(&self.cluster, &pod);
         let is_program = |image: &str| self.is_program(image);
@@ -153,7 +157,7 @@ impl Kubelets {
             };
             lifecycle::advance(&pod, memory, &world)
         };
-        self.carry_out(&pod, node, step).await
+        self.carry_out(&pod, &node, step).await
     }
 
     async fn carry_out(&self, pod: &Pod, node: &nodes::Spec, step: Step) -> Result<Next, Error> {
@@ -271,8 +275,8 @@ impl Kubelets {
     }
 
     /// The names of the nodes.
-    pub fn node_names(&self) -> impl Iterator<Item = &str> {
-        self.nodes.keys().map(String::as_str)
+    pub fn node_names(&self) -> Vec<String> {
+        self.nodes.names()
     }
 
     /// A node as its kubelet reports it, for tests and displays.

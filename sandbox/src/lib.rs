@@ -27,7 +27,9 @@ mod events;
 pub mod fault;
 mod kubelet;
 mod meta;
+mod nodes;
 mod ownership;
+mod placement;
 mod pods;
 mod queue;
 mod scheduler;
@@ -41,10 +43,10 @@ use kube::Client;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use clock::Clock;
-pub use config::{CertificateSigner, ControlPlaneConfig, SandboxConfig, Timings};
+pub use config::{CertificateSigner, ControlPlaneConfig, NodeCapacity, SandboxConfig, Timings};
 pub use error::Error;
 pub use fault::{Fault, FaultKind};
-pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs};
+pub use kubelet::{Body, Identity, Kubelets, Program, ProgramContext, Programs, Unreachable};
 
 use cluster::Cluster;
 
@@ -76,6 +78,7 @@ impl Sandbox {
         let (cluster, mut running) = Running::new(client, config.clock.clone());
         control_plane::start(&cluster, control_plane);
         workloads::start(&cluster);
+        nodes::start(&cluster, config);
         scheduler::start(&cluster);
         if let Some(latency) = &config.api_latency {
             api_latency::start(&cluster, latency.clone());

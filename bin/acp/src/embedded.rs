@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use api_meta::Status;
+use api_meta::{Reason, Status};
 use apiserver_access::{MASTERS, ServiceAccounts, User};
 use apiserver_endpoints::{Body, KubeletTransport, body};
 use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
@@ -157,7 +157,10 @@ impl KubeletTransport for SimulatedKubelets {
     async fn send(&self, node: &str, request: Request<Body>) -> Result<Response<Body>, Status> {
         let kubelets =
             self.0.kubelets().ok_or_else(|| Status::service_unavailable("the nodes are still starting"))?.clone();
-        Ok(kubelets.handle(node, request).await.map(body::boxed))
+        let answer = kubelets.handle(node, request).await;
+        let unreachable =
+            |error: sandbox::Unreachable| Status::failure(error.code.as_u16(), Reason::Unknown, error.message);
+        Ok(answer.map_err(unreachable)?.map(body::boxed))
     }
 }
 

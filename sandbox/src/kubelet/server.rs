@@ -15,13 +15,16 @@ mod websocket;
 use std::{borrow::Cow, convert::Infallible, fmt::Display, sync::Arc};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 
-use super::{Kubelets, behaviour, http_service};
+use super::{
+    Kubelets, behaviour, http_service,
+    nodes::{self, Spec},
+};
 
 /// What may go wrong while an answer is read.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -32,24 +35,60 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 /// A refusal in plain text, as kubelets give it.
 type Refusal = (StatusCode, String);
 
+/// Nobody answers at a node's kubelet. In the words that an API server has for it, which differ by what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unreachable {
+    /// The HTTP status of the API server's answer.
+    pub code: StatusCode,
+    /// What its client is told.
+    pub message: String,
+}
+
+impl Unreachable {
+    fn new(node: &Spec, asked: &Uri) -> Self {
+        let address = format!("{}:{}", node.address, nodes::PORT);
+        let refused = format!("dial tcp {address}: connect: connection refused");
+        let first = asked.path().trim_start_matches('/').split('/').next().unwrap_or_default();
+        let (code, message) = match first {
+            "exec" | "attach" | "portForward" => {
+                (StatusCode::INTERNAL_SERVER_ERROR, format!("error dialing backend: {refused}"))
+            }
+            "containerLogs" => {
+                let target = asked.path_and_query().map_or("/", |target| target.as_str());
+                (StatusCode::INTERNAL_SERVER_ERROR, format!("Get \"https://{address}{target}\": {refused}"))
+            }
+            _ => (StatusCode::SERVICE_UNAVAILABLE, format!("error trying to reach service: {refused}")),
+        };
+        Self { code, message }
+    }
+}
+
 impl Kubelets {
     /// Answers a request to a node's kubelet; `101` for streams.
-    pub async fn handle<B>(self: &Arc<Self>, node: &str, request: Request<B>) -> Response<Body>
+    ///
+    /// # Errors
+    ///
+    /// When the node is unreachable.
+    pub async fn handle<B>(self: &Arc<Self>, node: &str, request: Request<B>) -> Result<Response<Body>, Unreachable>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
         let Some(known) = self.nodes.get(node) else {
-            return text(StatusCode::BAD_GATEWAY, format!("node {node:?} is not simulated here"));
+            return Ok(text(StatusCode::BAD_GATEWAY, format!("node {node:?} is not simulated here")));
         };
+        if !self.acts(&known.name) {
+            return Err(Unreachable::new(&known, request.uri()));
+        }
         let upgrades = request.headers().contains_key(header::UPGRADE);
         if !upgrades || request.extensions().get::<OnUpgrade>().is_some() {
-            return self.answer(&known.name, request);
+            return Ok(self.answer(&known.name, request));
         }
-        match self.connect(known.name.clone(), request).await {
+        Ok(match self.connect(known.name.clone(), request).await {
             Ok(response) => response.map(|body| body.map_err(Into::into).boxed_unsync()),
             Err(error) => text(StatusCode::BAD_GATEWAY, crate::error::chain(&error)),
-        }
+        })
     }
 
     /// Sends a request over a connection in memory.
@@ -216,4 +255,29 @@ fn relative<B>(mut request: Request<B>) -> Request<B> {
     *request.version_mut() = http::Version::HTTP_11;
     request.headers_mut().entry(header::HOST).or_insert(header::HeaderValue::from_static("kubelet"));
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(asked: &str, code: u16, message: &str) {
+        let config = crate::SandboxConfig { nodes: 1, ..crate::SandboxConfig::default() };
+        let node = nodes::Nodes::new(&config).get("node-1").unwrap();
+        let error = Unreachable::new(&node, &asked.parse().unwrap());
+        assert_eq!((error.code.as_u16(), error.to_string()), (code, message.to_owned()));
+    }
+
+    #[test]
+    fn api_servers_have_words_for_a_dead_kubelet() {
+        let refused = "dial tcp 172.18.0.2:10250: connect: connection refused";
+        check("/exec/n/p/c?command=ls", 500, &format!("error dialing backend: {refused}"));
+        check(
+            "/containerLogs/n/p/c?follow=true",
+            500,
+            &format!("Get \"https://172.18.0.2:10250/containerLogs/n/p/c?follow=true\": {refused}"),
+        );
+        check("/stats/summary", 503, &format!("error trying to reach service: {refused}"));
+    }
 }

@@ -19,6 +19,7 @@ use crate::{
     error::Error,
     events::Recorder,
     meta::{is_deleting, name, namespace},
+    placement::node_of,
     pods,
     queue::Queue,
     scheduler,
@@ -45,13 +46,11 @@ pub(super) fn start(cluster: &Cluster) {
             wake.add(Key::of(&**pod));
         }
     });
-    let (wake, of_node) = (queue.clone(), cluster.pods.clone());
+    let (wake, placement) = (queue.clone(), cluster.placement.clone());
     cluster.nodes.on_change(move |old, new| {
         let changed = old.map(|node| no_execute(node)) != new.map(|node| no_execute(node));
         let Some(node) = new.or(old).filter(|_| changed) else { return };
-        for pod in of_node.all().iter().filter(|pod| node_of(pod) == name(&**node)) {
-            wake.add(Key::of(&**pod));
-        }
+        placement.on(name(&**node)).into_iter().for_each(|pod| wake.add(pod));
     });
     let eviction = TaintEviction {
         cluster: cluster.clone(),
@@ -69,7 +68,7 @@ pub(super) fn start(cluster: &Cluster) {
 impl TaintEviction {
     async fn reconcile(&self, key: Key) -> Result<Next, Error> {
         let pod = self.cluster.pods.get(&key).filter(|pod| !is_deleting(&**pod));
-        let node = pod.as_ref().and_then(|pod| self.cluster.nodes.get(&Key::new("", node_of(pod))));
+        let node = pod.as_ref().and_then(|pod| self.cluster.nodes.get(&Key::new("", node_of(pod)?)));
         let (Some(pod), Some(node)) = (pod, node) else {
             self.forget(&key);
             return Ok(None);
@@ -131,10 +130,6 @@ fn disrupted(pod: &Pod, at: Time) -> Pod {
         ..PodCondition::default()
     });
     told
-}
-
-fn node_of(pod: &Pod) -> &str {
-    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
 }
 
 fn no_execute(node: &Node) -> Vec<Taint> {

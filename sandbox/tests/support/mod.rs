@@ -4,7 +4,7 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use api_meta::Status;
+use api_meta::{Reason, Status};
 use apiserver_endpoints::{Body, KubeletTransport};
 use harness::TestCluster;
 use http::{Request, Response, StatusCode};
@@ -28,7 +28,10 @@ struct Transport(NodeAccess);
 impl KubeletTransport for Transport {
     async fn send(&self, node: &str, request: Request<Body>) -> Result<Response<Body>, Status> {
         let kubelets = self.0.kubelets().ok_or_else(|| Status::service_unavailable("no nodes yet".to_owned()))?;
-        let response = kubelets.handle(node, request).await;
+        let response = kubelets
+            .handle(node, request)
+            .await
+            .map_err(|error| Status::failure(error.code.as_u16(), Reason::Unknown, error.message))?;
         if response.status() == StatusCode::BAD_REQUEST {
             let text = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
             return Err(Status::bad_request(String::from_utf8_lossy(&text).into_owned()));

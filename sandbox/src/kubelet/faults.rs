@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::Resource as _;
 
 use crate::{
     cache::{Informer, Key, Kind},
@@ -34,32 +33,30 @@ pub(super) fn of(cluster: &Cluster, pod: &Pod) -> Told {
 }
 
 fn of_owners(cluster: &Cluster, pod: &Pod) -> Vec<String> {
-    fn look<K: Kind>(informer: &Informer<K>, namespace: &str, name: &str, found: &mut Vec<String>) -> Option<Arc<K>> {
-        let object = informer.get(&Key::new(namespace, name))?;
-        found.extend(annotation(&*object, ANNOTATION).map(str::to_owned));
-        Some(object)
-    }
-    let mut found = Vec::new();
-    let Some(owner) = controller_of(&pod.metadata) else { return found };
-    let (namespace, name) = (namespace(pod), owner.name.as_str());
-    match owner.kind.as_str() {
-        "ReplicaSet" => {
-            let set = look(&cluster.replica_sets, namespace, name, &mut found);
-            if let Some(deployment) = set.as_ref().and_then(|set| controller_of(set.meta())) {
-                look(&cluster.deployments, namespace, &deployment.name, &mut found);
-            }
-        }
-        "Job" => {
-            let job = look(&cluster.jobs, namespace, name, &mut found);
-            if let Some(schedule) = job.as_ref().and_then(|job| controller_of(job.meta())) {
-                look(&cluster.cron_jobs, namespace, &schedule.name, &mut found);
-            }
-        }
-        "StatefulSet" => drop(look(&cluster.stateful_sets, namespace, name, &mut found)),
-        "DaemonSet" => drop(look(&cluster.daemon_sets, namespace, name, &mut found)),
-        _ => {}
-    }
-    found
+    let Some(owner) = controller_of(&pod.metadata) else { return Vec::new() };
+    let key = Key::new(namespace(pod), &owner.name);
+    let parts = match owner.kind.as_str() {
+        "ReplicaSet" => match look(&cluster.replica_sets, &key) {
+            // A Deployment leaves copies of its annotations on its sets, and takes none away.
+            (_, Some(deployment)) => vec![look(&cluster.deployments, &deployment).0],
+            (own, None) => vec![own],
+        },
+        "Job" => match look(&cluster.jobs, &key) {
+            (own, Some(schedule)) => vec![own, look(&cluster.cron_jobs, &schedule).0],
+            (own, None) => vec![own],
+        },
+        "StatefulSet" => vec![look(&cluster.stateful_sets, &key).0],
+        "DaemonSet" => vec![look(&cluster.daemon_sets, &key).0],
+        _ => Vec::new(),
+    };
+    parts.into_iter().flatten().collect()
+}
+
+/// What an owner's annotation says, and who owns the owner.
+fn look<K: Kind>(informer: &Informer<K>, key: &Key) -> (Option<String>, Option<Key>) {
+    let Some(object) = informer.get(key) else { return (None, None) };
+    let owner = controller_of(object.meta()).map(|owner| Key::new(&key.namespace, &owner.name));
+    (annotation(&*object, ANNOTATION).map(str::to_owned), owner)
 }
 
 fn read<'a>(lists: impl Iterator<Item = &'a str>, pod: &Pod) -> Told {
@@ -95,31 +92,29 @@ fn misses(fault: &Fault, pod: &Pod) -> Option<String> {
 
 /// Wakes the pods of each workload whose annotation changes.
 pub(super) fn follow(cluster: &Cluster, queue: &Arc<Queue<Key>>) {
-    let pods = cluster.pods.clone();
-    let wake = {
-        let queue = queue.clone();
-        Arc::new(move |owner: &str| pods.owned_by(owner).iter().for_each(|pod| queue.add(Key::of(&**pod))))
-    };
-    let (direct, sets, jobs) = (wake.clone(), cluster.replica_sets.clone(), cluster.jobs.clone());
-    on_change(&cluster.stateful_sets, {
-        let wake = direct.clone();
-        move |uid| wake(uid)
-    });
-    on_change(&cluster.daemon_sets, {
-        let wake = direct.clone();
-        move |uid| wake(uid)
-    });
-    on_change(&cluster.replica_sets, {
-        let wake = direct.clone();
-        move |uid| wake(uid)
-    });
-    on_change(&cluster.jobs, move |uid| direct(uid));
-    let through = wake.clone();
-    on_change(&cluster.deployments, move |owner| sets.owned_by(owner).iter().for_each(|set| through(uid(&**set))));
-    on_change(&cluster.cron_jobs, move |owner| jobs.owned_by(owner).iter().for_each(|job| wake(uid(&**job))));
+    let (pods, queue) = (cluster.pods.clone(), queue.clone());
+    let wake = Arc::new(move |owner: &str| pods.owned_by(owner).iter().for_each(|pod| queue.add(Key::of(&**pod))));
+    on_change(&cluster.stateful_sets, wake.clone());
+    on_change(&cluster.daemon_sets, wake.clone());
+    on_change(&cluster.replica_sets, wake.clone());
+    on_change(&cluster.jobs, wake.clone());
+    let (through, sets) = (wake.clone(), cluster.replica_sets.clone());
+    on_change(
+        &cluster.deployments,
+        Arc::new(move |owner: &str| {
+            sets.owned_by(owner).iter().for_each(|set| through(uid(&**set)));
+        }),
+    );
+    let jobs = cluster.jobs.clone();
+    on_change(
+        &cluster.cron_jobs,
+        Arc::new(move |owner: &str| {
+            jobs.owned_by(owner).iter().for_each(|job| wake(uid(&**job)));
+        }),
+    );
 }
 
-fn on_change<K: Kind>(informer: &Informer<K>, wake: impl Fn(&str) + Send + Sync + 'static) {
+fn on_change<K: Kind>(informer: &Informer<K>, wake: Arc<impl Fn(&str) + Send + Sync + 'static>) {
     informer.on_change(move |old, new| {
         let said =
             |object: Option<&Arc<K>>| object.and_then(|object| annotation(&**object, ANNOTATION)).map(str::to_owned);

@@ -4,6 +4,8 @@
 //! worked out when somebody reads it. Stored are only the lines that in-process programs and port-forwarded requests
 //! add, in a bounded buffer per container.
 
+mod chatter;
+
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
@@ -24,8 +26,6 @@ use super::{behaviour, hostname, lock, node_name, volumes::plain_environment};
 
 const LINES: usize = 1000;
 const LINE_LENGTH: usize = 8 * 1024;
-/// A simulated server says that it is still there this often.
-const HEARTBEAT: SignedDuration = SignedDuration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
@@ -127,7 +127,7 @@ pub(super) fn compose(
     let until = end.unwrap_or(now);
     let mut lines = vec![opening(pod, container, span.start)];
     match behaviour::of(pod, container, std::time::Duration::ZERO, is_program) {
-        behaviour::Behaviour::Exit { .. } => {
+        behaviour::Behaviour::Exit { code, .. } => {
             let environment = Environment {
                 variables: plain_environment(pod, container),
                 hostname: hostname(pod),
@@ -143,8 +143,14 @@ pub(super) fn compose(
                     None => (at <= now).then_some(Line { at, text }),
                 }
             }));
+            lines.extend(last_words(span, Some(code)));
         }
-        behaviour::Behaviour::Serve => lines.extend(heartbeats(span.start, until)),
+        behaviour::Behaviour::Serve => {
+            lines.extend(chatter::lines(pod, container, span.start, until));
+            if behaviour::session(container).is_none() {
+                lines.extend(last_words(span, None));
+            }
+        }
         behaviour::Behaviour::Program => {}
     }
     let recorded = writer
@@ -169,16 +175,16 @@ fn opening(pod: &Pod, container: &Container, at: Timestamp) -> Line {
     Line { at, text: text.to_string() }
 }
 
-fn heartbeats(start: Timestamp, until: Timestamp) -> Vec<Line> {
-    let passed = until.duration_since(start).as_secs() / HEARTBEAT.as_secs();
-    let first = (passed - i64::try_from(LINES).unwrap_or(0)).max(0) + 1;
-    (first..=passed)
-        .map(|beat| {
-            let uptime = beat * HEARTBEAT.as_secs();
-            let text = json!({"level": "info", "msg": "serving", "uptimeSeconds": uptime}).to_string();
-            Line { at: start + SignedDuration::from_secs(uptime), text }
-        })
-        .collect()
+/// Why a run ended that would have gone on, or would have ended otherwise (`own`). What is killed says nothing.
+fn last_words(span: Span, own: Option<i32>) -> Option<Line> {
+    let (at, code) = span.end.filter(|(_, code)| own != Some(*code))?;
+    let text = match code {
+        0 => json!({"level": "info", "msg": "asked to stop, stopping"}),
+        // The one way for a simulated server to fail.
+        1 => json!({"level": "fatal", "msg": "cannot go on: told to crash by the fault crash-loop", "exitCode": 1}),
+        _ => return None,
+    };
+    Some(Line { at, text: text.to_string() })
 }
 
 /// What a reader may ask for.
@@ -241,8 +247,7 @@ mod tests {
     fn the_first_line_says_that_this_is_a_simulation() {
         let lines = log(&[], 35);
         assert!(lines[0].text.contains("simulated kubelet"), "{}", lines[0].text);
-        assert_eq!(lines.len(), 4);
-        assert_eq!(lines[3].text, r#"{"level":"info","msg":"serving","uptimeSeconds":30}"#);
+        assert!(lines[1..].iter().all(|line| line.text.starts_with('{')));
     }
 
     #[test]
@@ -267,14 +272,31 @@ mod tests {
         let lines = log(&[], 100);
         let tail = select(lines.clone(), &Options { tail: Some(2), ..Options::default() });
         assert_eq!(tail.len(), 2);
-        let since = select(lines, &Options { since: Some(at("2024-01-01T00:01:30Z")), ..Options::default() });
-        assert_eq!(since.len(), 2);
-        let stamped = print(&since[0], &Options { timestamps: true, ..Options::default() });
-        assert!(stamped.starts_with("2024-01-01T00:01:30.000000000Z {"), "{stamped}");
+        let begin = at("2024-01-01T00:01:30Z");
+        let since = select(lines.clone(), &Options { since: Some(begin), ..Options::default() });
+        assert!(since.len() < lines.len() && since.iter().all(|line| line.at >= begin));
+        let stamped = print(&lines[0], &Options { timestamps: true, ..Options::default() });
+        assert!(stamped.starts_with("2024-01-01T00:00:00.000000000Z {"), "{stamped}");
     }
 
     #[test]
-    fn old_heartbeats_are_not_made_up_for_ever() {
-        assert_eq!(log(&[], 1_000_000).len(), LINES + 1);
+    fn old_lines_are_not_made_up_for_ever() {
+        assert!((LINES..=LINES + 2).contains(&log(&[], 1_000_000).len()));
+    }
+
+    #[test]
+    fn the_end_says_why() {
+        let last = |command: &[&str], code| {
+            let start = at("2024-01-01T00:00:00Z");
+            let writer = Logs::default().writer("u", "main");
+            let span = Span { start, end: Some((start + SignedDuration::from_secs(5), code)) };
+            let lines = compose(&pod(), &container(command), span, &writer, start, &|_| false);
+            lines.last().unwrap().text.clone()
+        };
+        assert!(last(&[], 1).contains("fault crash-loop"));
+        assert!(last(&[], 0).contains("asked to stop"));
+        assert!(last(&["sleep", "60"], 1).contains("fault crash-loop"));
+        assert_eq!(last(&["sh", "-c", "echo oops; exit 1"], 1), "oops");
+        assert!(!last(&[], 137).contains("stop"), "what is killed says nothing");
     }
 }

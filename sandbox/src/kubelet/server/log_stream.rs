@@ -28,16 +28,10 @@ impl Kubelets {
         let options = options(query, self.cluster.clock.now())?;
         let name = &found.container.name;
         if logs::span(&found.status, options.previous).is_none() {
+            let pod = crate::meta::name(&*found.pod);
             let message = match options.previous {
-                true => format!(
-                    "previous terminated container {name:?} in pod {:?} not found",
-                    crate::meta::name(&*found.pod)
-                ),
-                false => format!(
-                    "container {name:?} in pod {:?} is waiting to start: {}",
-                    crate::meta::name(&*found.pod),
-                    waiting_reason(&found)
-                ),
+                true => format!("previous terminated container {name:?} in pod {pod:?} not found"),
+                false => format!("container {name:?} in pod {pod:?} is waiting to start: {}", waiting_for(&found)),
             };
             return Err((StatusCode::BAD_REQUEST, message));
         }
@@ -51,9 +45,15 @@ impl Kubelets {
     }
 }
 
-fn waiting_reason(found: &Found) -> String {
+/// What a container waits for (upstream: `validateContainerLogStatus`).
+fn waiting_for(found: &Found) -> String {
     let waiting = found.status.state.as_ref().and_then(|state| state.waiting.as_ref());
-    waiting.and_then(|waiting| waiting.reason.clone()).unwrap_or_else(|| "ContainerCreating".to_owned())
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("ErrImagePull") => "image can't be pulled".to_owned(),
+        Some("ImagePullBackOff") => "trying and failing to pull image".to_owned(),
+        Some(reason) => reason.to_owned(),
+        None => "ContainerCreating".to_owned(),
+    }
 }
 
 pub(super) fn options(query: &Query, now: Timestamp) -> Result<Options, Refusal> {
@@ -128,8 +128,12 @@ impl Reader {
             return false;
         }
         if let Some(current) = status_of(&pod, &self.found.container.name).cloned() {
-            let restarted = current.restart_count != self.found.status.restart_count;
-            if restarted && !self.options.previous {
+            let runs = current.restart_count - self.found.status.restart_count;
+            if runs != 0 && !self.options.previous {
+                // The run is over that was being read; how it ended is its successor's to tell.
+                if runs == 1 {
+                    self.found.status.state = current.last_state;
+                }
                 return false;
             }
             self.found.status = current;

@@ -6,9 +6,12 @@ use k8s_openapi::api::{
     apps::v1::{ControllerRevision, DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::{CronJob, Job},
     coordination::v1::Lease,
-    core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount},
+    core::v1::{
+        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service, ServiceAccount,
+    },
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
+    storage::v1::StorageClass,
 };
 use kube::{Client, runtime::watcher};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -50,6 +53,9 @@ pub(crate) struct Cluster {
     pub(crate) jobs: Arc<Informer<Job>>,
     pub(crate) cron_jobs: Arc<Informer<CronJob>>,
     pub(crate) budgets: Arc<Informer<PodDisruptionBudget>>,
+    pub(crate) claims: Arc<Informer<PersistentVolumeClaim>>,
+    pub(crate) persistent_volumes: Arc<Informer<PersistentVolume>>,
+    pub(crate) storage_classes: Arc<Informer<StorageClass>>,
 }
 
 impl Cluster {
@@ -93,6 +99,9 @@ impl Cluster {
             jobs: informer(client),
             cron_jobs: informer(client),
             budgets: informer(client),
+            claims: informer(client),
+            persistent_volumes: informer(client),
+            storage_classes: informer(client),
         }
     }
 
@@ -125,6 +134,9 @@ impl Cluster {
         self.watch(&self.jobs);
         self.watch(&self.cron_jobs);
         self.watch(&self.budgets);
+        self.watch(&self.claims);
+        self.watch(&self.persistent_volumes);
+        self.watch(&self.storage_classes);
     }
 
     /// The pods on a node.

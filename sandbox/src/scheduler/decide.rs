@@ -1,203 +1,170 @@
 //! Chooses a node for a pod, or says in upstream's words why there is none. No IO.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Taint};
-
-use crate::meta::name;
+use kube::core::Selector;
 
 use super::{
-    NodeUsage,
-    affinity::{matches_node, preference, tolerates},
-    resources::{Resources, requests},
+    node_affinity::{self, named_nodes},
+    node_info::NodeInfo,
+    pod_affinity::Affinity,
+    pod_info::PodInfo,
+    ports,
+    refusal::{Diagnosis, Refusal},
+    resources,
+    score::best,
+    state::State,
+    taints,
+    topology_spread::{Spreading, defaults},
+    volumes::{self, Choice, Storage, Wanted},
 };
 
-#[derive(Debug, PartialEq, Eq)]
+/// Clusters up to this size are looked at whole (upstream: `minFeasibleNodesToFind`).
+const ALL_NODES: usize = 100;
+/// No smaller share of a large cluster is looked at, in hundredths.
+const LEAST_SHARE: usize = 5;
+
+#[derive(Debug)]
 pub(super) enum Verdict {
-    Bind(String),
-    Unschedulable(String),
+    Assign { node: usize, volumes: Choice },
+    Refused { diagnosis: Diagnosis, prepared: Box<Prepared> },
 }
 
-/// Whether taking other pods away could help, which decides the second half of upstream's message.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Hope {
-    None,
-    Preemption,
+/// What is found out about a pod once, before nodes are asked (upstream: `PreFilter`).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prepared {
+    affinity: Affinity,
+    spreading: Spreading,
+    wanted: Wanted,
+    /// How many pods use claims that this one must have alone.
+    rivals: i64,
 }
 
-pub(super) fn decide(pod: &Pod, nodes: &[Arc<Node>], usage: impl Fn(&str) -> NodeUsage) -> Verdict {
-    let Some(spec) = &pod.spec else { return Verdict::Unschedulable("pod has no spec".to_owned()) };
-    if nodes.is_empty() {
-        return Verdict::Unschedulable("no nodes available to schedule pods".to_owned());
-    }
-    let asked = requests(pod);
-    let mut best: Option<(i64, &str)> = None;
-    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
-    let mut hopeless = 0;
-    for node in nodes {
-        let used = usage(name(&**node));
-        match refusals(spec, &asked, node, &used) {
-            (why, _) if why.is_empty() => {
-                let score = score(spec, &asked, node, &used);
-                // The first by name among equals keeps decisions repeatable.
-                if best.is_none_or(|(top, _)| score > top) {
-                    best = Some((score, name(&**node)));
-                }
-            }
-            (why, hope) => {
-                hopeless += usize::from(hope == Hope::None);
-                for reason in why {
-                    *reasons.entry(reason).or_insert(0) += 1;
-                }
-            }
+impl Prepared {
+    fn new(state: &mut State, pod: &PodInfo, wanted: Wanted) -> Self {
+        Self {
+            affinity: Affinity::prepare(state, pod),
+            spreading: Spreading::prepare(state, pod),
+            rivals: wanted.exclusive.iter().map(|claim| state.claim_users(claim)).sum(),
+            wanted,
         }
     }
-    match best {
-        Some((_, node)) => Verdict::Bind(node.to_owned()),
-        None => Verdict::Unschedulable(message(nodes.len(), &reasons, hopeless)),
+
+    /// Counts another pod in or out, as if it came or went.
+    pub(super) fn update(&mut self, state: &State, pod: &PodInfo, other: &PodInfo, node: usize, amount: i64) {
+        self.affinity.update(state, pod, other, node, amount);
+        self.spreading.update(pod, other, node, amount);
+        let shared = other.claims.iter().filter(|claim| self.wanted.exclusive.contains(&claim.key)).count();
+        self.rivals += amount * i64::try_from(shared).unwrap_or(0);
+    }
+
+    /// Asks every plugin, in upstream's order; the first that refuses is heard.
+    pub(super) fn filter(&self, pod: &PodInfo, slot: usize, info: &NodeInfo) -> Result<(), Refusal> {
+        let Some(node) = &info.node else { return Ok(()) };
+        let spec = pod.spec();
+        taints::filter_unschedulable(spec, node)?;
+        taints::filter(spec, node)?;
+        node_affinity::filter(spec, node)?;
+        ports::filter(pod, info)?;
+        resources::filter(pod, info)?;
+        Wanted::filter_exclusive(self.rivals)?;
+        self.wanted.choose(info)?;
+        self.wanted.filter_zone(info)?;
+        self.spreading.filter(slot)?;
+        self.affinity.filter(slot)
+    }
+
+    /// The same, with the pods that are to come: those for which room is kept on the node count as if they were
+    /// there. As they may never come, the pod must also do without them.
+    pub(super) fn filter_with_nominated(
+        &self,
+        state: &State,
+        pod: &PodInfo,
+        slot: usize,
+        info: &NodeInfo,
+    ) -> Result<(), Refusal> {
+        let kept = state.nominated(slot).iter();
+        let kept: Vec<_> = kept.filter(|other| other.priority >= pod.priority && other.uid != pod.uid).collect();
+        if !kept.is_empty() {
+            let (mut with, mut crowded) = (self.clone(), info.clone());
+            for other in kept {
+                crowded.add(other);
+                with.update(state, pod, other, slot, 1);
+            }
+            with.filter(pod, slot, &crowded)?;
+        }
+        self.filter(pod, slot, info)
     }
 }
 
-fn refusals(spec: &PodSpec, asked: &Resources, node: &Node, used: &NodeUsage) -> (Vec<String>, Hope) {
-    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
-    let node_spec = node.spec.clone().unwrap_or_default();
-    let unschedulable = Taint {
-        key: "node.kubernetes.io/unschedulable".to_owned(),
-        effect: "NoSchedule".to_owned(),
-        ..Taint::default()
+pub(super) fn decide(state: &mut State, pod: &PodInfo, storage: &dyn Storage, workload: Option<&Selector>) -> Verdict {
+    let refused = |diagnosis, prepared| Verdict::Refused { diagnosis, prepared: Box::new(prepared) };
+    let nodes = state.order.len();
+    if nodes == 0 {
+        return refused(Diagnosis::NoNodes, Prepared::default());
+    }
+    let wanted = match volumes::wanted(pod, storage, &state.promises) {
+        Ok(wanted) => wanted,
+        Err((plugin, reason)) => {
+            return refused(Diagnosis::Pod { plugin, reason, nodes }, Prepared::default());
+        }
     };
-    if node_spec.unschedulable == Some(true) && !tolerates(tolerations, &unschedulable) {
-        return (vec!["node(s) were unschedulable".to_owned()], Hope::None);
+    let prepared = Prepared::new(state, pod, wanted);
+    let (feasible, refusals) = search(state, pod, &prepared);
+    if feasible.is_empty() {
+        return refused(Diagnosis::Nodes { refusals, nodes }, prepared);
     }
-    let taints = node_spec.taints.unwrap_or_default();
-    let hard = |taint: &&Taint| taint.effect != "PreferNoSchedule" && !tolerates(tolerations, taint);
-    if let Some(taint) = taints.iter().find(hard) {
-        let value = taint.value.as_deref().unwrap_or_default();
-        return (vec![format!("node(s) had untolerated taint {{{}: {value}}}", taint.key)], Hope::None);
+    let spreads = workload.map(defaults).unwrap_or_default();
+    let node = best(state, pod, &spreads, &feasible);
+    match prepared.wanted.choose(&state.nodes[node]) {
+        Ok(volumes) => Verdict::Assign { node, volumes },
+        Err(refusal) => refused(Diagnosis::Nodes { refusals: vec![(node, refusal)], nodes }, prepared),
     }
-    if !matches_node(spec, node) {
-        return (vec!["node(s) didn't match Pod's node affinity/selector".to_owned()], Hope::None);
+}
+
+/// The nodes that would do, or why none does.
+fn search(state: &mut State, pod: &PodInfo, prepared: &Prepared) -> (Vec<usize>, Vec<(usize, Refusal)>) {
+    // Room was made for the pod there.
+    let promised = state.nomination(&pod.uid);
+    if let Some(slot) = promised.filter(|slot| state.nodes[*slot].node.is_some())
+        && prepared.filter_with_nominated(state, pod, slot, &state.nodes[slot]).is_ok()
+    {
+        return (vec![slot], Vec::new());
     }
-    let allocatable = Resources::from_map(node.status.as_ref().and_then(|status| status.allocatable.as_ref()));
-    let mut why = Vec::new();
-    if (i128::from(used.pods) + 1) * 1000 > allocatable.get("pods") {
-        why.push("Too many pods".to_owned());
+    let named = named_nodes(pod.spec());
+    let all: Vec<usize> = match &named {
+        Some(names) => {
+            let slots = names.iter().filter_map(|name| state.slot(name));
+            slots.filter(|slot| state.nodes[*slot].node.is_some()).collect()
+        }
+        None => state.order.clone(),
+    };
+    if all.is_empty() {
+        return (Vec::new(), Vec::new());
     }
-    for (resource, amount) in asked.0.iter().filter(|(_, amount)| **amount > 0) {
-        if used.requested.get(resource) + amount > allocatable.get(resource) {
-            why.push(format!("Insufficient {resource}"));
+    let (enough, start) = (feasible_nodes_to_find(all.len()), state.start % all.len());
+    let (mut feasible, mut refusals) = (Vec::new(), Vec::new());
+    let mut seen = 0;
+    for slot in all[start..].iter().chain(&all[..start]) {
+        seen += 1;
+        match prepared.filter_with_nominated(state, pod, *slot, &state.nodes[*slot]) {
+            Ok(()) => feasible.push(*slot),
+            Err(refusal) => refusals.push((*slot, refusal)),
+        }
+        if feasible.len() >= enough {
+            break;
         }
     }
-    (why, Hope::Preemption)
+    state.start = (start + seen) % all.len();
+    (feasible, refusals)
 }
 
-/// Least allocated first, weighed with preferred affinity and soft taints; between 0 and a few hundred.
-fn score(spec: &PodSpec, asked: &Resources, node: &Node, used: &NodeUsage) -> i64 {
-    let allocatable = Resources::from_map(node.status.as_ref().and_then(|status| status.allocatable.as_ref()));
-    let free = |resource: &str| {
-        let all = allocatable.get(resource).max(1);
-        let left = (all - used.requested.get(resource) - asked.get(resource)).max(0);
-        i64::try_from(left * 100 / all).unwrap_or(0)
-    };
-    let slots = i64::try_from(allocatable.get("pods") / 1000).unwrap_or(0).max(1);
-    // Pods without requests still spread, by the number of pods.
-    let balance = (free("cpu") + free("memory")) * 10 / 2 + (slots - used.pods).max(0) * 1000 / slots;
-    let tolerations = spec.tolerations.as_deref().unwrap_or_default();
-    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
-    let soft = taints.iter().filter(|t| t.effect == "PreferNoSchedule" && !tolerates(tolerations, t)).count();
-    balance + preference(spec, node) * 20 - i64::try_from(soft).unwrap_or(0) * 3000
-}
-
-fn message(nodes: usize, reasons: &BTreeMap<String, usize>, hopeless: usize) -> String {
-    let mut listed: Vec<String> = reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-    listed.sort();
-    let mut preemption = Vec::new();
-    if nodes > hopeless {
-        preemption.push(format!("{} No preemption victims found for incoming pod", nodes - hopeless));
+/// How many nodes that would do are enough to choose from (upstream: `numFeasibleNodesToFind`).
+fn feasible_nodes_to_find(nodes: usize) -> usize {
+    if nodes < ALL_NODES {
+        return nodes;
     }
-    if hopeless > 0 {
-        preemption.push(format!("{hopeless} Preemption is not helpful for scheduling"));
-    }
-    format!(
-        "0/{nodes} nodes are available: {}. preemption: 0/{nodes} nodes are available: {}.",
-        listed.join(", "),
-        preemption.join(", ")
-    )
+    let share = 50_usize.saturating_sub(nodes / 125).max(LEAST_SHARE);
+    (nodes * share / 100).max(ALL_NODES)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    fn node(name: &str, extra: Value) -> Arc<Node> {
-        let mut value = json!({"metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}, "spec": {},
-            "status": {"allocatable": {"cpu": "2", "memory": "4Gi", "pods": "110"}}});
-        if let Value::Object(spec) = extra {
-            value["spec"] = Value::Object(spec);
-        }
-        Arc::new(serde_json::from_value(value).unwrap())
-    }
-
-    fn pod(spec: Value) -> Pod {
-        let mut value = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "main"}]}});
-        for (key, part) in spec.as_object().unwrap() {
-            value["spec"][key] = part.clone();
-        }
-        serde_json::from_value(value).unwrap()
-    }
-
-    #[track_caller]
-    fn refused(pod: &Pod, nodes: &[Arc<Node>], expect: &str) {
-        let verdict = decide(pod, nodes, |_| NodeUsage::default());
-        assert_eq!(verdict, Verdict::Unschedulable(expect.to_owned()));
-    }
-
-    #[test]
-    fn no_nodes() {
-        refused(&pod(json!({})), &[], "no nodes available to schedule pods");
-    }
-
-    #[test]
-    fn node_selector() {
-        let nodes = [node("a", json!({})), node("b", json!({}))];
-        refused(
-            &pod(json!({"nodeSelector": {"no": "node"}})),
-            &nodes,
-            "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. \
-             preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling.",
-        );
-    }
-
-    #[test]
-    fn too_large_and_cordoned() {
-        let nodes = [node("a", json!({})), node("b", json!({"unschedulable": true}))];
-        let large = pod(json!({"containers": [{"name": "main", "resources": {"requests": {"cpu": "3"}}}]}));
-        refused(
-            &large,
-            &nodes,
-            "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were unschedulable. preemption: 0/2 nodes are \
-             available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.",
-        );
-    }
-
-    #[test]
-    fn taints_are_respected() {
-        let tainted = [node("a", json!({"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}))];
-        refused(
-            &pod(json!({})),
-            &tainted,
-            "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}. \
-             preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.",
-        );
-        let tolerant = pod(json!({"tolerations": [{"key": "gpu", "operator": "Exists"}]}));
-        assert_eq!(decide(&tolerant, &tainted, |_| NodeUsage::default()), Verdict::Bind("a".to_owned()));
-    }
-
-    #[test]
-    fn the_least_allocated_node_wins() {
-        let nodes = [node("a", json!({})), node("b", json!({}))];
-        let busy = |name: &str| NodeUsage { pods: i64::from(name == "a") * 5, ..NodeUsage::default() };
-        assert_eq!(decide(&pod(json!({})), &nodes, busy), Verdict::Bind("b".to_owned()));
-    }
-}
+mod tests;

@@ -1,8 +1,12 @@
-//! Which nodes a pod asks for, and which it tolerates.
+//! Which nodes a pod asks for by their labels and names.
 
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint, Toleration};
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::{Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodSpec};
 
 use crate::meta::{labels, name};
+
+use super::refusal::{Plugin, Refusal};
 
 /// `spec.nodeSelector` and required node affinity.
 pub(crate) fn matches_node(spec: &PodSpec, node: &Node) -> bool {
@@ -10,11 +14,35 @@ pub(crate) fn matches_node(spec: &PodSpec, node: &Node) -> bool {
     if !wanted.into_iter().all(|(key, value)| labels(node).get(key) == Some(value)) {
         return false;
     }
-    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
-    match affinity.and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref()) {
-        Some(required) => required.node_selector_terms.iter().any(|term| matches_term(term, node)),
-        None => true,
+    required(spec).is_none_or(|required| selects(required, node))
+}
+
+/// Whether any term of a node selector, as pods and volumes carry it, matches.
+pub(crate) fn selects(selector: &NodeSelector, node: &Node) -> bool {
+    selector.node_selector_terms.iter().any(|term| matches_term(term, node))
+}
+
+fn required(spec: &PodSpec) -> Option<&NodeSelector> {
+    spec.affinity.as_ref()?.node_affinity.as_ref()?.required_during_scheduling_ignored_during_execution.as_ref()
+}
+
+/// The only nodes that may do, when every required term names some: so DaemonSets place their pods.
+pub(super) fn named_nodes(spec: &PodSpec) -> Option<BTreeSet<String>> {
+    let mut named = BTreeSet::new();
+    for term in &required(spec)?.node_selector_terms {
+        let fields = term.match_fields.iter().flatten();
+        let lists = fields.filter(|field| field.key == "metadata.name" && field.operator == "In");
+        let lists = lists.map(|field| field.values.iter().flatten().cloned().collect::<BTreeSet<_>>());
+        named.extend(lists.reduce(|a, b| &a & &b)?);
     }
+    Some(named)
+}
+
+pub(super) fn filter(spec: &PodSpec, node: &Node) -> Result<(), Refusal> {
+    if matches_node(spec, node) {
+        return Ok(());
+    }
+    Err(Refusal::for_good(Plugin::NodeAffinity, "node(s) didn't match Pod's node affinity/selector"))
 }
 
 /// How much of the preferred node affinity a node meets.
@@ -60,23 +88,6 @@ fn meets(wanted: &NodeSelectorRequirement, value: Option<&str>) -> bool {
     }
 }
 
-/// Whether any of the tolerations accepts the taint.
-pub(crate) fn tolerates(tolerations: &[Toleration], taint: &Taint) -> bool {
-    toleration(tolerations, taint).is_some()
-}
-
-/// The first of the tolerations that accepts the taint.
-pub(crate) fn toleration<'a>(tolerations: &'a [Toleration], taint: &Taint) -> Option<&'a Toleration> {
-    tolerations.iter().find(|toleration| {
-        let effect = toleration.effect.as_deref().unwrap_or_default();
-        let key = toleration.key.as_deref().unwrap_or_default();
-        let exists = toleration.operator.as_deref() == Some("Exists");
-        (effect.is_empty() || effect == taint.effect)
-            && ((key.is_empty() && exists) || key == taint.key)
-            && (exists || toleration.value.as_deref().unwrap_or_default() == taint.value.as_deref().unwrap_or_default())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +108,23 @@ mod tests {
         assert_eq!(matches_node(&spec, &node()), expect);
     }
 
+    #[track_caller]
+    fn check_named(terms: Value, expect: Option<&[&str]>) {
+        let spec = spec(json!({"containers": [], "affinity": {"nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}));
+        let expect = expect.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(named_nodes(&spec), expect);
+    }
+
+    #[test]
+    fn terms_that_name_nodes() {
+        let names = |values: &[&str]| json!({"key": "metadata.name", "operator": "In", "values": values});
+        let zone = json!({"key": "zone", "operator": "Exists"});
+        check_named(json!([{"matchFields": [names(&["a"])]}, {"matchFields": [names(&["b"])]}]), Some(&["a", "b"]));
+        check_named(json!([{"matchFields": [names(&["a", "b"]), names(&["b", "c"])]}]), Some(&["b"]));
+        check_named(json!([{"matchFields": [names(&["a"])]}, {"matchExpressions": [zone]}]), None);
+    }
+
     #[test]
     fn required_affinity() {
         check(json!([{"key": "zone", "operator": "In", "values": ["a", "b"]}]), true);
@@ -104,15 +132,5 @@ mod tests {
         check(json!([{"key": "rack", "operator": "DoesNotExist"}]), true);
         check(json!([{"key": "cores", "operator": "Gt", "values": ["4"]}]), true);
         check(json!([]), false);
-    }
-
-    #[test]
-    fn tolerations() {
-        let taint: Taint = serde_json::from_value(json!({"key": "k", "value": "v", "effect": "NoSchedule"})).unwrap();
-        let accepts = |value: Value| tolerates(&[serde_json::from_value(value).unwrap()], &taint);
-        assert!(accepts(json!({"operator": "Exists"})));
-        assert!(accepts(json!({"key": "k", "value": "v", "effect": "NoSchedule"})));
-        assert!(!accepts(json!({"key": "k", "value": "w"})));
-        assert!(!accepts(json!({"key": "k", "operator": "Exists", "effect": "NoExecute"})));
     }
 }

@@ -1,0 +1,252 @@
+//! Carries out what was decided: binds pods and volumes, makes victims go, tells why a pod waits. All writes are here.
+
+use std::{sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::{
+    Binding, ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, PodCondition,
+};
+use kube::{
+    api::{Api, Patch, PatchParams, PostParams},
+    core::ObjectMeta,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    cache::{Deletion, Key},
+    cluster::Cluster,
+    error::{Error, chain},
+    events::{Recorder, reference},
+    meta::{annotation, name, namespace},
+    pods,
+};
+
+use super::{
+    NAME,
+    inbox::Inbox,
+    pod_info::PodInfo,
+    preemption::BY_SCHEDULER,
+    volumes::{Choice, SELECTED_NODE, is_bound},
+};
+
+const MANAGER: &str = "kube-scheduler";
+/// How long claims may take to be bound.
+const VOLUMES_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Cheap to clone; one for each write under way.
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub(super) cluster: Cluster,
+    pub(super) events: Recorder,
+    pub(super) inbox: Arc<Inbox>,
+}
+
+/// Why a pod was not bound after all.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The pod is gone, or someone else bound it: its next state will tell.
+    Overtaken,
+    /// In upstream's words.
+    Told(String),
+}
+
+/// What is said of a pod that is not placed.
+pub(super) struct Report {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) nomination: Nomination,
+}
+
+/// What becomes of the node that is kept for a pod.
+pub(super) enum Nomination {
+    Keep,
+    Clear,
+    Set(Arc<str>),
+}
+
+impl Hands {
+    pub(super) async fn bind(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), Failure> {
+        if !volumes.is_empty() {
+            let bound = self.bind_volumes(pod, node, volumes).await;
+            let wrap = |why| Failure::Told(format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}"));
+            bound.map_err(wrap)?;
+        }
+        self.bind_pod(&pod.pod, node).await?;
+        let message = format!("Successfully assigned {}/{} to {node}", namespace(&*pod.pod), name(&*pod.pod));
+        self.events.normal(&*pod.pod, "Scheduled", message);
+        Ok(())
+    }
+
+    async fn bind_pod(&self, pod: &Pod, node: &str) -> Result<(), Failure> {
+        let binding = Binding {
+            metadata: ObjectMeta {
+                name: pod.metadata.name.clone(),
+                namespace: pod.metadata.namespace.clone(),
+                uid: pod.metadata.uid.clone(),
+                ..ObjectMeta::default()
+            },
+            target: ObjectReference {
+                kind: Some("Node".to_owned()),
+                name: Some(node.to_owned()),
+                ..ObjectReference::default()
+            },
+        };
+        let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), namespace(pod));
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+        let bound: Result<Value, _> = api.create_subresource("binding", name(pod), &params, &binding).await;
+        match bound.map_err(|error| Error::api("bind a pod", error)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.is_not_found() || error.is_conflict() => Err(Failure::Overtaken),
+            Err(error) => {
+                tracing::warn!(pod = ?Key::of(pod), node, error = %chain(&error), "pod not bound");
+                Err(Failure::Told(format!("binding rejected: {}", error.message())))
+            }
+        }
+    }
+
+    async fn bind_volumes(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), String> {
+        let said = |error: Error| error.message();
+        for (volume, claim) in &volumes.bind {
+            let kept = keep_for(volume, claim);
+            self.cluster.persistent_volumes.update_as(volume, &kept, None, MANAGER).await.map_err(said)?;
+        }
+        for claim in &volumes.provision {
+            let mut chosen = (**claim).clone();
+            let notes = chosen.metadata.annotations.get_or_insert_default();
+            notes.insert(SELECTED_NODE.to_owned(), node.to_owned());
+            self.cluster.claims.update_as(claim, &chosen, None, MANAGER).await.map_err(said)?;
+        }
+        let waiting = self.await_claims(pod, node, volumes);
+        let deadline = tokio::time::timeout(self.cluster.clock.real(VOLUMES_TIMEOUT), waiting);
+        deadline.await.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()))
+    }
+
+    async fn await_claims(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), String> {
+        loop {
+            let changed = self.inbox.claims_changed.notified();
+            tokio::pin!(changed);
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if self.claims_are_bound(pod, node, volumes)? {
+                return Ok(());
+            }
+            changed.await;
+        }
+    }
+
+    fn claims_are_bound(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<bool, String> {
+        let mut all = true;
+        for claimed in &pod.claims {
+            let claim_name = &claimed.key.name;
+            let Some(claim) = self.cluster.claims.get(&claimed.key) else {
+                return Err(format!("persistentvolumeclaim \"{claim_name}\" not found"));
+            };
+            if is_bound(&claim) {
+                continue;
+            }
+            all = false;
+            if !volumes.provision.iter().any(|chosen| Key::of(&**chosen) == claimed.key) {
+                continue;
+            }
+            match annotation(&*claim, SELECTED_NODE) {
+                Some(chosen) if chosen == node => {}
+                // A provisioner that cannot serve this node takes the choice back.
+                None => return Err(format!("provisioning failed for PVC \"{claim_name}\"")),
+                Some(chosen) => {
+                    return Err(format!(
+                        "selectedNode annotation value \"{chosen}\" not set to scheduled node \"{node}\""
+                    ));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Marks the victims and deletes them, each with its grace period.
+    pub(super) async fn evict(&self, pod: &PodInfo, node: &str, victims: &[Arc<PodInfo>]) -> Result<(), Error> {
+        for victim in victims.iter().filter(|victim| !victim.is_terminating()) {
+            let mut condition = PodCondition {
+                type_: "DisruptionTarget".to_owned(),
+                status: "True".to_owned(),
+                reason: Some(BY_SCHEDULER.to_owned()),
+                message: Some(format!("{NAME}: preempting to accommodate a higher priority pod")),
+                ..PodCondition::default()
+            };
+            if self.complete(&victim.pod, &mut condition) {
+                match self.patch_status(&victim.pod, json!({"conditions": [condition]})).await {
+                    Err(error) if error.is_not_found() => continue,
+                    patched => patched?,
+                }
+            }
+            self.cluster.pods.delete(&*victim.pod, Deletion::graceful()).await?;
+            let message = format!("Preempted by pod {} on node {node}", pod.uid);
+            self.events.normal(&*victim.pod, "Preempted", message);
+        }
+        Ok(())
+    }
+
+    /// Tells people and the pod's status why it waits.
+    pub(super) async fn report(&self, pod: &Pod, report: &Report) -> Result<(), Error> {
+        let mut condition = PodCondition {
+            type_: "PodScheduled".to_owned(),
+            status: "False".to_owned(),
+            reason: Some(report.reason.to_owned()),
+            message: Some(report.message.clone()),
+            ..PodCondition::default()
+        };
+        let mut status = json!({});
+        if self.complete(pod, &mut condition) {
+            status["conditions"] = json!([condition]);
+        }
+        match &report.nomination {
+            Nomination::Keep => {}
+            Nomination::Clear => status["nominatedNodeName"] = Value::Null,
+            Nomination::Set(node) => status["nominatedNodeName"] = json!(node),
+        }
+        if status == json!({}) {
+            return Ok(());
+        }
+        match self.patch_status(pod, status).await {
+            // It went meanwhile.
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            patched => patched,
+        }
+    }
+
+    /// Takes back what was promised to a less important pod.
+    pub(super) async fn clear_nomination(&self, pod: &Pod) -> Result<(), Error> {
+        match self.patch_status(pod, json!({"nominatedNodeName": null})).await {
+            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            patched => patched,
+        }
+    }
+
+    /// Dates a condition by what it replaces. Says whether it says anything new.
+    fn complete(&self, pod: &Pod, condition: &mut PodCondition) -> bool {
+        condition.observed_generation = pod.metadata.generation;
+        let before = pods::condition(pod, &condition.type_);
+        let since =
+            before.filter(|old| old.status == condition.status).and_then(|old| old.last_transition_time.clone());
+        condition.last_transition_time = Some(since.unwrap_or_else(|| self.cluster.clock.time()));
+        before != Some(&*condition)
+    }
+
+    async fn patch_status(&self, pod: &Pod, status: Value) -> Result<(), Error> {
+        let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), namespace(pod));
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
+        let patched = api.patch_status(name(pod), &params, &Patch::Strategic(patch)).await;
+        let patched = patched.map_err(|error| Error::api("tell why a pod is not placed", error))?;
+        self.cluster.pods.learn(patched);
+        Ok(())
+    }
+}
+
+/// The volume, kept for the claim; the volumes' controller completes it.
+fn keep_for(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> PersistentVolume {
+    let mut kept = volume.clone();
+    let holder = reference(claim);
+    kept.spec.get_or_insert_default().claim_ref = Some(holder);
+    let notes = kept.metadata.annotations.get_or_insert_default();
+    notes.insert("pv.kubernetes.io/bound-by-controller".to_owned(), "yes".to_owned());
+    kept
+}

@@ -116,6 +116,8 @@ impl Cluster {
         self.watch(&self.namespaces);
         self.watch(&self.accounts);
         self.watch(&self.root_cas);
+        self.watch(&self.claims);
+        self.watch(&self.persistent_volumes);
     }
 
     /// Begins what workloads, scheduler and kubelets watch.
@@ -134,8 +136,6 @@ impl Cluster {
         self.watch(&self.jobs);
         self.watch(&self.cron_jobs);
         self.watch(&self.budgets);
-        self.watch(&self.claims);
-        self.watch(&self.persistent_volumes);
         self.watch(&self.storage_classes);
     }
 

@@ -22,6 +22,8 @@ pub struct SandboxConfig {
     pub seed: u64,
     /// How long things take.
     pub timings: Timings,
+    /// Whether claims that name no storage class get the simulated one, and snapshots can be taken.
+    pub default_storage: bool,
     /// The time that workloads and nodes live in.
     pub clock: Clock,
     /// How the API server is told to be slow, if it can be.
@@ -37,6 +39,7 @@ impl Default for SandboxConfig {
             node_capacity: NodeCapacity::default(),
             seed: 1,
             timings: Timings::default(),
+            default_storage: false,
             clock: Clock::default(),
             api_latency: None,
         }
@@ -80,6 +83,8 @@ pub struct Timings {
     pub heartbeat: Duration,
     /// How long a node may be silent until it counts as unreachable.
     pub node_grace: Duration,
+    /// From asking for a volume, a larger volume or a snapshot to having it.
+    pub provision: Duration,
 }
 
 impl Default for Timings {
@@ -93,6 +98,7 @@ impl Default for Timings {
             lease: Duration::from_secs(10),
             heartbeat: Duration::from_secs(300),
             node_grace: Duration::from_secs(50),
+            provision: Duration::from_millis(40),
         }
     }
 }

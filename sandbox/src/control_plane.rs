@@ -9,9 +9,8 @@ mod flow_schemas;
 mod garbage;
 mod namespaces;
 mod quotas;
-mod volumes;
 
-use crate::{cluster::Cluster, config::ControlPlaneConfig};
+use crate::{cluster::Cluster, config::ControlPlaneConfig, volumes};
 
 pub(crate) use accounts::ROOT_CA;
 
@@ -20,7 +19,7 @@ pub(crate) fn start(cluster: &Cluster, config: ControlPlaneConfig) {
     let contents = namespaces::start(cluster);
     let quotas = quotas::start(cluster);
     garbage::start(cluster, contents, quotas);
-    volumes::start(cluster);
+    volumes::protect(cluster);
     aggregation::start(cluster);
     certificates::start(cluster, config.signer);
     bootstrap_tokens::start(cluster);

@@ -35,6 +35,7 @@ use crate::{
     events::{Recorder, Severity, reference},
     meta::{name, uid},
     queue::Queue,
+    volumes::VolumeContents,
 };
 
 use inside::{Contents, View};
@@ -56,6 +57,8 @@ pub struct Kubelets {
     programs: Option<Arc<dyn Programs>>,
     running: Mutex<HashMap<(String, String), programs::Handle>>,
     contents: Contents,
+    /// What commands have written to volumes.
+    volumes: Arc<VolumeContents>,
     queue: Arc<Queue<Key>>,
 }
 
@@ -67,6 +70,7 @@ impl Kubelets {
     pub(crate) fn start(
         cluster: &Cluster,
         config: &crate::SandboxConfig,
+        volumes: Arc<VolumeContents>,
         programs: Option<Arc<dyn Programs>>,
     ) -> Arc<Self> {
         let kubelets = Arc::new(Self {
@@ -81,6 +85,7 @@ impl Kubelets {
             programs,
             running: Mutex::new(HashMap::new()),
             contents: Contents::default(),
+            volumes,
             queue: Arc::new(Queue::new(&cluster.clock)),
         });
         kubelets.follow_pods();

@@ -35,6 +35,7 @@ mod queue;
 mod scheduler;
 mod shell;
 mod spdy;
+mod volumes;
 mod workloads;
 
 use std::sync::{Arc, OnceLock};
@@ -83,7 +84,8 @@ impl Sandbox {
         if let Some(latency) = &config.api_latency {
             api_latency::start(&cluster, latency.clone());
         }
-        running.kubelets = Some(Kubelets::start(&cluster, config, programs));
+        let contents = volumes::start(&cluster, config);
+        running.kubelets = Some(Kubelets::start(&cluster, config, contents, programs));
         cluster.watch_control_plane();
         cluster.watch_workloads();
         running

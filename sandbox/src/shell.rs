@@ -4,19 +4,19 @@
 //! steps, nesting) and ends when its output is no longer wanted or its task is dropped.
 
 mod commands;
+mod files;
 mod parse;
+mod redirect;
 mod tar;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use parse::{Join, Target, parse};
+use crate::volumes::Mount;
+
+use parse::{Join, parse};
 
 /// What a command sees of its container.
 #[derive(Clone, Debug, Default)]
@@ -26,32 +26,12 @@ pub(crate) struct Environment {
     pub(crate) directory: String,
     /// Files by path: what is mounted from ConfigMaps, Secrets and the pod itself.
     pub(crate) files: Files,
-    /// Files by path that commands have written.
+    /// Files by path that commands have written, but for those in volumes.
     pub(crate) written: Files,
+    /// The volumes of claims.
+    pub(crate) mounts: Vec<Mount>,
     /// Whether `sleep` takes time. It takes none where output is worked out after the fact; see [`Output::Pause`].
     pub(crate) sleeps: bool,
-}
-
-impl Environment {
-    fn file(&self, path: &str) -> Option<&Bytes> {
-        self.written.get(path).or_else(|| self.files.get(path))
-    }
-
-    /// Writes a file; a container that holds as many as it may keeps those.
-    fn save(&mut self, path: &str, bytes: Vec<u8>, append: bool) {
-        let known = self.file(path);
-        if known.is_none() && self.written.len() >= FILES_LIMIT {
-            return;
-        }
-        let mut whole = known.filter(|_| append).map(|before| before.to_vec()).unwrap_or_default();
-        whole.extend(bytes);
-        whole.truncate(FILE_LIMIT);
-        self.written.insert(path.to_owned(), whole.into());
-    }
-
-    fn all_files(&self) -> impl Iterator<Item = (&String, &Bytes)> {
-        self.files.iter().chain(&self.written)
-    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,8 +51,6 @@ pub(crate) struct Io {
     pub(crate) output: mpsc::Sender<Output>,
     pub(crate) tty: bool,
     route: Route,
-    /// What goes to a file, until its command ends.
-    captured: Mutex<Vec<u8>>,
 }
 
 /// Where a command's standard output goes.
@@ -82,12 +60,11 @@ enum Route {
     Stdout,
     Stderr,
     Nowhere,
-    File,
 }
 
 impl Io {
     pub(crate) fn new(stdin: Option<mpsc::Receiver<Bytes>>, output: mpsc::Sender<Output>, tty: bool) -> Self {
-        Self { stdin, output, tty, route: Route::Stdout, captured: Mutex::default() }
+        Self { stdin, output, tty, route: Route::Stdout }
     }
 
     async fn print(&self, text: impl Into<String>) {
@@ -95,19 +72,13 @@ impl Io {
     }
 
     async fn write(&self, bytes: Bytes) {
-        if self.route == Route::File {
-            let mut captured = self.captured.lock().unwrap_or_else(PoisonError::into_inner);
-            let room = FILE_LIMIT.saturating_sub(captured.len());
-            captured.extend_from_slice(&bytes[..bytes.len().min(room)]);
-            return;
-        }
         // A reader that went away also ends the task that runs the command.
         let bytes = self.translated(bytes);
         let _ = match self.route {
             Route::Stdout => self.output.send(Output::Stdout(bytes)).await,
             Route::Stderr if !self.tty => self.output.send(Output::Stderr(bytes)).await,
             Route::Stderr => self.output.send(Output::Stdout(bytes)).await,
-            Route::Nowhere | Route::File => Ok(()),
+            Route::Nowhere => Ok(()),
         };
     }
 
@@ -132,9 +103,6 @@ pub(crate) fn for_terminal(bytes: Bytes, tty: bool) -> Bytes {
 
 const LINE_LIMIT: usize = 64 * 1024;
 const STEP_LIMIT: usize = 10_000;
-/// No file that a command writes becomes longer, and no container keeps more of them.
-const FILE_LIMIT: usize = 64 * 1024;
-const FILES_LIMIT: usize = 256;
 
 /// Said of what this shell cannot read, and of commands it does not have.
 pub(crate) const NOT_KNOWN: &str = "the simulated shell does not know";
@@ -270,30 +238,19 @@ async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow 
             code = 0;
             continue;
         }
-        let flow = match step.target {
+        let before = io.route;
+        io.route = step.route.unwrap_or(before);
+        let flow = match step.target(&environment.variables, code) {
+            Some(target) => Box::pin(redirect::run(&target, &argv, environment, io)).await,
             None => Box::pin(command(&argv, environment, io)).await,
-            Some(Target::Stream(route)) => along(route, &argv, environment, io).await,
-            Some(Target::File { path, append }) => {
-                let flow = along(Route::File, &argv, environment, io).await;
-                let printed = std::mem::take(io.captured.get_mut().unwrap_or_else(PoisonError::into_inner));
-                environment.save(&commands::absolute(&path, environment), printed, append);
-                flow
-            }
         };
+        io.route = before;
         match flow {
             Flow::Next(status) => code = status,
             Flow::Exit(status) => return Flow::Exit(status),
         }
     }
     Flow::Next(code)
-}
-
-/// Runs a command whose output goes another way.
-async fn along(route: Route, argv: &[String], environment: &mut Environment, io: &mut Io) -> Flow {
-    let before = std::mem::replace(&mut io.route, route);
-    let flow = Box::pin(command(argv, environment, io)).await;
-    io.route = before;
-    flow
 }
 
 fn assignment(argv: &[String]) -> Option<(String, String)> {

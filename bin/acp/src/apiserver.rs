@@ -61,6 +61,7 @@ impl Apiserver {
             data_dir: data_dir.clone(),
             version: self.kubernetes_version,
             nodes: self.nodes,
+            default_storage: false,
             etcd: self.etcd.clone(),
             api,
             programs: Some(programs::agent_program(&server)),

@@ -29,6 +29,8 @@ pub(crate) struct EmbeddedConfig {
     pub(crate) data_dir: PathBuf,
     pub(crate) version: KubernetesVersion,
     pub(crate) nodes: usize,
+    /// Whether claims that name no storage class get the simulated one, and snapshots can be taken.
+    pub(crate) default_storage: bool,
     /// Where objects are kept, if not in the data directory.
     pub(crate) etcd: EtcdFlags,
     /// What else the API server is told.
@@ -82,6 +84,7 @@ impl Embedded {
                 node_prefix: format!("{}-", config.name),
                 kubernetes_version: config.version.to_string(),
                 api_latency: Some(api_latency),
+                default_storage: config.default_storage,
                 ..SandboxConfig::default()
             };
             Sandbox::start(&client, control_plane, &sandbox, config.programs)

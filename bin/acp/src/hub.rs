@@ -218,6 +218,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
         data_dir: config.data_dir.join("hub"),
         version: KubernetesVersion::default(),
         nodes: 0,
+        default_storage: false,
         etcd: config.etcd.clone(),
         api: apiserver_server::Config::default(),
         programs: None,

@@ -100,6 +100,7 @@ impl Up {
             data_dir: self.data_dir.join("members").join(&name),
             version: self.kubernetes_version,
             nodes: self.nodes,
+            default_storage: true,
             etcd: EtcdFlags::default(),
             api: apiserver_server::Config::default(),
             programs: Some(programs::agent_program(&server)),

@@ -164,6 +164,7 @@ impl Inside for View<'_> {
                 directory: container.working_dir.clone().unwrap_or_else(|| "/".to_owned()),
                 files: mounted.files.clone(),
                 written: self.written(container, ran),
+                mounts: self.kubelets.volumes.mounts(&self.kubelets.cluster.claims, self.pod, container),
                 sleeps: false,
             },
         )

@@ -4,6 +4,8 @@ use std::{fmt::Write, time::Duration};
 
 use jiff::Timestamp;
 
+use crate::volumes::Refusal;
+
 use super::{Environment, Io, NOT_FOUND, Output, tar};
 
 /// No single sleep lasts longer; the session's own limits end it earlier.
@@ -28,9 +30,9 @@ pub(super) async fn run(name: &str, args: &[String], environment: &mut Environme
         "date" => line(io, Timestamp::now().strftime("%a %b %e %H:%M:%S UTC %Y").to_string()).await,
         "sleep" => sleep(args, environment, io).await,
         "test" | "[" => i32::from(!holds(args, environment)),
-        "tar" => tar::run(args, environment, io).await,
-        "touch" => touch(args, environment),
         "rm" => remove(args, environment, io).await,
+        "tar" => tar::run(args, environment, io).await,
+        "touch" => touch(args, environment, io).await,
         // There are no empty directories here: one is where a file is.
         "set" | "trap" | "umask" | "mkdir" | "chmod" | "chown" | "sync" => 0,
         _ => {
@@ -92,7 +94,7 @@ async fn cat(args: &[String], environment: &Environment, io: &mut Io) -> i32 {
     let mut code = 0;
     for path in args.iter().filter(|arg| !arg.starts_with('-')) {
         match environment.file(&absolute(path, environment)) {
-            Some(bytes) => io.write(bytes.clone()).await,
+            Some(bytes) => io.write(bytes).await,
             None => {
                 io.complain(format!("cat: can't open '{path}': No such file or directory\n")).await;
                 code = 1;
@@ -120,17 +122,19 @@ pub(super) fn absolute(path: &str, environment: &Environment) -> String {
 /// The names directly below a directory; the usual top-level ones are always there.
 fn below(directory: &str, environment: &Environment) -> std::collections::BTreeSet<String> {
     let prefix = if directory == "/" { "/".to_owned() } else { format!("{directory}/") };
-    let children = environment.all_files().filter_map(|(path, _)| path.strip_prefix(&prefix));
-    let mut names: std::collections::BTreeSet<String> =
-        children.filter_map(|rest| rest.split('/').next()).map(str::to_owned).collect();
+    let mounts = environment.mounts.iter().map(|mount| mount.path.clone());
+    let paths = environment.all_files().into_keys().chain(mounts);
+    let children = paths.filter_map(|path| Some(path.strip_prefix(&prefix)?.split('/').next()?.to_owned()));
+    let mut names: std::collections::BTreeSet<String> = children.collect();
     if directory == "/" {
         names.extend(["bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var"].map(str::to_owned));
     }
     names
 }
 
-fn is_directory(path: &str, environment: &Environment) -> bool {
+pub(super) fn is_directory(path: &str, environment: &Environment) -> bool {
     path == "/"
+        || environment.mounts.iter().any(|mount| mount.path == path)
         || !below(path, environment).is_empty()
         || below("/", environment).contains(path.trim_start_matches('/'))
 }
@@ -159,27 +163,41 @@ async fn list(args: &[String], environment: &Environment, io: &Io) -> i32 {
     code
 }
 
-fn touch(args: &[String], environment: &mut Environment) -> i32 {
+async fn touch(args: &[String], environment: &mut Environment, io: &Io) -> i32 {
+    let mut code = 0;
     for path in args.iter().filter(|arg| !arg.starts_with('-')) {
-        environment.save(&absolute(path, environment), Vec::new(), true);
+        let full = absolute(path, environment);
+        let content = environment.file(&full).unwrap_or_default();
+        if let Err(why) = environment.write(&full, content) {
+            io.complain(format!("touch: {path}: {why}\n")).await;
+            code = 1;
+        }
     }
-    0
+    code
 }
 
 async fn remove(args: &[String], environment: &mut Environment, io: &Io) -> i32 {
-    let (flags, paths): (Vec<&String>, Vec<&String>) = args.iter().partition(|arg| arg.starts_with('-'));
-    let has = |flag: char| flags.iter().any(|given| given.contains(flag));
+    let forced = args.iter().any(|arg| arg.starts_with('-') && arg.contains('f'));
+    let whole = args.iter().any(|arg| arg.starts_with('-') && (arg.contains('r') || arg.contains('R')));
     let mut code = 0;
-    for path in paths {
+    for path in args.iter().filter(|arg| !arg.starts_with('-')) {
         let full = absolute(path, environment);
-        let below = format!("{full}/");
-        let before = environment.written.len();
-        environment.written.retain(|file, _| *file != full && !(has('r') && file.starts_with(&below)));
-        if environment.written.len() == before && !has('f') {
-            let why =
-                if environment.file(&full).is_some() { "Read-only file system" } else { "No such file or directory" };
-            io.complain(format!("rm: can't remove '{path}': {why}\n")).await;
-            code = 1;
+        let below = format!("{}/", full.trim_end_matches('/'));
+        let files: Vec<String> = match whole {
+            true => {
+                environment.all_files().into_keys().filter(|file| *file == full || file.starts_with(&below)).collect()
+            }
+            false => vec![full],
+        };
+        for file in files {
+            match environment.remove(&file) {
+                Err(Refusal::Missing) if forced => {}
+                Err(why) => {
+                    io.complain(format!("rm: can't remove '{path}': {why}\n")).await;
+                    code = 1;
+                }
+                Ok(()) => {}
+            }
         }
     }
     code

@@ -18,29 +18,40 @@ enum Piece {
     Variable(String),
 }
 
-/// Where a step's standard output goes, when not where its script's does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Stream(Route),
-    File { path: String, append: bool },
-}
-
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) join: Join,
     words: Vec<Vec<Piece>>,
-    pub(super) target: Option<Target>,
+    pub(super) route: Option<Route>,
+    file: Option<(Vec<Piece>, bool)>,
+}
+
+/// The file that a command's output goes to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) path: String,
+    /// Whether it keeps what is in it.
+    pub(super) append: bool,
 }
 
 impl Step {
     pub(super) fn expand(&self, variables: &BTreeMap<String, String>, code: i32) -> Vec<String> {
-        let expanded = |piece: &Piece| match piece {
-            Piece::Text(text) => text.clone(),
-            Piece::Variable(name) if name == "?" => code.to_string(),
-            Piece::Variable(name) => variables.get(name).cloned().unwrap_or_default(),
-        };
-        self.words.iter().map(|word| word.iter().map(expanded).collect()).collect()
+        self.words.iter().map(|word| expanded(word, variables, code)).collect()
     }
+
+    pub(super) fn target(&self, variables: &BTreeMap<String, String>, code: i32) -> Option<Target> {
+        let (word, append) = self.file.as_ref()?;
+        Some(Target { path: expanded(word, variables, code), append: *append })
+    }
+}
+
+fn expanded(word: &[Piece], variables: &BTreeMap<String, String>, code: i32) -> String {
+    let expanded = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Variable(name) if name == "?" => code.to_string(),
+        Piece::Variable(name) => variables.get(name).cloned().unwrap_or_default(),
+    };
+    word.iter().map(expanded).collect()
 }
 
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, &'static str> {
@@ -49,7 +60,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, &'static str> {
         steps: Vec::new(),
         words: Vec::new(),
         join: Join::Always,
-        target: None,
+        route: None,
+        file: None,
     };
     parser.run()?;
     Ok(parser.steps)
@@ -60,7 +72,8 @@ struct Parser<'a> {
     steps: Vec<Step>,
     words: Vec<Vec<Piece>>,
     join: Join,
-    target: Option<Target>,
+    route: Option<Route>,
+    file: Option<(Vec<Piece>, bool)>,
 }
 
 impl Parser<'_> {
@@ -128,14 +141,17 @@ impl Parser<'_> {
         let descriptor = self.rest.next_if_eq(&'&').is_some();
         self.skip_blanks();
         let target = self.word()?;
-        let [Piece::Text(target)] = target.as_slice() else { return Err("this redirection") };
-        self.target = Some(match (descriptor, target.as_str()) {
-            (true, "2") | (false, "/dev/stderr") => Target::Stream(Route::Stderr),
-            (true, "1") | (false, "/dev/stdout") => Target::Stream(Route::Stdout),
-            (false, "/dev/null") => Target::Stream(Route::Nowhere),
-            (false, path) => Target::File { path: path.to_owned(), append },
+        let known = match target.as_slice() {
+            [Piece::Text(text)] => text.as_str(),
+            _ => "",
+        };
+        (self.route, self.file) = match (descriptor, known) {
+            (true, "2") | (false, "/dev/stderr") => (Some(Route::Stderr), None),
+            (true, "1") | (false, "/dev/stdout") => (Some(Route::Stdout), None),
+            (false, "/dev/null") => (Some(Route::Nowhere), None),
+            (false, _) => (None, Some((target, append))),
             _ => return Err("this redirection"),
-        });
+        };
         Ok(())
     }
 
@@ -145,9 +161,9 @@ impl Parser<'_> {
 
     fn end(&mut self, next: Join) {
         let words = std::mem::take(&mut self.words);
-        let target = self.target.take();
-        if !words.is_empty() {
-            self.steps.push(Step { join: self.join, words, target });
+        let (route, file) = (self.route.take(), self.file.take());
+        if !words.is_empty() || file.is_some() {
+            self.steps.push(Step { join: self.join, words, route, file });
         }
         self.join = next;
     }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Environment, Io, commands::absolute};
+use crate::volumes::Refusal;
+
+use super::{Environment, Io, commands::absolute, files::ROOM};
 
 const BLOCK: usize = 512;
-/// What a container keeps of what is written to it.
-const ROOM: usize = 1 << 20;
 /// An archive is longer than what is in it: by its headers, and by the blocks that it is filled up to.
 const ARCHIVE: usize = 4 * ROOM;
 
@@ -84,7 +84,7 @@ async fn create(wish: &Wish, environment: &Environment, io: &mut Io) -> Result<(
         let full = wish.resolve(path, environment);
         let below = format!("{}/", full.trim_end_matches('/'));
         let files: Vec<_> =
-            environment.all_files().filter(|(name, _)| **name == full || name.starts_with(&below)).collect();
+            environment.all_files().into_iter().filter(|(name, _)| *name == full || name.starts_with(&below)).collect();
         if files.is_empty() {
             return Err(format!("{path}: No such file or directory"));
         }
@@ -93,7 +93,7 @@ async fn create(wish: &Wish, environment: &Environment, io: &mut Io) -> Result<(
         }
         for (name, content) in files {
             let member = format!("{path}{}", &name[full.len()..]);
-            pack(member.trim_start_matches('/'), content, &mut archive)?;
+            pack(member.trim_start_matches('/'), &content, &mut archive)?;
         }
     }
     archive.resize(archive.len() + 2 * BLOCK, 0);
@@ -111,23 +111,18 @@ async fn extract(wish: &Wish, environment: &mut Environment, io: &mut Io) -> Res
             archive.extend_from_slice(&bytes);
         }
     }
-    let mut written = environment.written.clone();
     for (name, content) in unpack(&archive)? {
         let path = wish.resolve(name.trim_start_matches('/'), environment);
-        if environment.files.contains_key(&path) {
-            return Err(format!("can't open '{name}': Read-only file system"));
-        }
-        written.insert(path, content);
+        environment.write(&path, content).map_err(|why| match why {
+            Refusal::Full => full(),
+            why => format!("can't open '{name}': {why}"),
+        })?;
     }
-    if written.iter().map(|(path, content)| path.len() + content.len()).sum::<usize>() > ROOM {
-        return Err(full());
-    }
-    environment.written = written;
     Ok(())
 }
 
 fn full() -> String {
-    format!("write error: No space left on device (a simulated container keeps {} KiB)", ROOM / 1024)
+    format!("write error: {}", Refusal::Full)
 }
 
 /// Adds a file as ustar has it.

@@ -202,6 +202,7 @@ impl Kubelets {
             hostname,
             files,
             written,
+            mounts: self.volumes.mounts(&self.cluster.claims, &found.pod, &found.container),
             directory: directory.unwrap_or_else(|| "/".to_owned()),
             sleeps: true,
         }

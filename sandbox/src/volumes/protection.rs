@@ -11,18 +11,20 @@ use crate::{
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
-    meta::{is_deleting, name, namespace},
+    meta::{is_deleting, namespace},
     pods::is_finished,
     queue::Queue,
 };
+
+use super::facts::{claims_of, node_of, volume_phase};
 
 const OF_CLAIMS: &str = "kubernetes.io/pvc-protection";
 const OF_VOLUMES: &str = "kubernetes.io/pv-protection";
 /// A claim in use is looked at again, for clusters whose Pods nobody watches.
 const AGAIN: Duration = Duration::from_secs(10);
 
-pub(super) fn start(cluster: &Cluster) {
-    let claims: Arc<Informer<PersistentVolumeClaim>> = Arc::new(Informer::new(cluster.client.clone()));
+pub(crate) fn start(cluster: &Cluster) {
+    let claims = cluster.claims.clone();
     let queue = leaving(&claims, OF_CLAIMS);
     let wake = queue.clone();
     cluster.pods.on_change(move |old, new| {
@@ -30,10 +32,8 @@ pub(super) fn start(cluster: &Cluster) {
             claims_of(pod).for_each(|claim| wake.add(Key::new(namespace(&**pod), &claim)));
         }
     });
-    cluster.watch(&claims);
-    let volumes: Arc<Informer<PersistentVolume>> = Arc::new(Informer::new(cluster.client.clone()));
+    let volumes = cluster.persistent_volumes.clone();
     let volumes_queue = leaving(&volumes, OF_VOLUMES);
-    cluster.watch(&volumes);
     let (this, token) = (cluster.clone(), cluster.token.clone());
     cluster.tasks.spawn(async move {
         claims.synced().await;
@@ -62,20 +62,9 @@ fn is_held<K: Resource>(object: &K, finalizer: &str) -> bool {
     is_deleting(object) && object.finalizers().iter().any(|f| f == finalizer)
 }
 
-/// The claims that a Pod mounts, those made for it alone as well.
-fn claims_of(pod: &Pod) -> impl Iterator<Item = String> {
-    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    volumes.filter_map(move |volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
-        (Some(claim), _) => Some(claim.claim_name.clone()),
-        (None, Some(_)) => Some(format!("{}-{}", name(pod), volume.name)),
-        (None, None) => None,
-    })
-}
-
 /// A Pod that no node knows yet will not be started with a claim that goes.
 fn uses(pod: &Pod, claim: &str) -> bool {
-    let scheduled = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).is_some_and(|node| !node.is_empty());
-    scheduled && !is_finished(pod) && claims_of(pod).any(|name| name == claim)
+    node_of(pod).is_some() && !is_finished(pod) && claims_of(pod).any(|name| name == claim)
 }
 
 async fn release_claim(cluster: &Cluster, claims: &Informer<PersistentVolumeClaim>, key: Key) -> Result<Next, Error> {
@@ -91,8 +80,7 @@ async fn release_claim(cluster: &Cluster, claims: &Informer<PersistentVolumeClai
 
 async fn release_volume(volumes: &Informer<PersistentVolume>, key: Key) -> Result<Next, Error> {
     let Some(volume) = volumes.get(&key).filter(|volume| is_held(&**volume, OF_VOLUMES)) else { return Ok(None) };
-    let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
-    if phase == Some("Bound") {
+    if volume_phase(&volume) == "Bound" {
         return Ok(None);
     }
     release(volumes, &volume, OF_VOLUMES).await

@@ -7,10 +7,13 @@ mod support;
 use std::time::Duration;
 
 use futures::{AsyncBufReadExt, TryStreamExt};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Event, Pod};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{ContainerState, ContainerStatus, Event, Pod},
+};
 use kube::{
     Api,
-    api::{AttachParams, DeleteParams, ListParams, LogParams, WatchEvent, WatchParams},
+    api::{AttachParams, DeleteParams, ListParams, LogParams, Patch, PatchParams, WatchEvent, WatchParams},
 };
 use sandbox::{Clock, SandboxConfig, Timings};
 use serde_json::{Value, json};
@@ -215,7 +218,9 @@ async fn an_image_is_pulled_once_a_node() {
     again["restartPolicy"] = json!("Never");
     cluster.create::<Pod>(json!({"metadata": {"name": "q"}, "spec": again})).await;
     let seen = eventually(&pods, "q", |pod| runs(pod, "main")).await;
-    assert!(status_of(&seen, "main").image_id.starts_with("docker.io/library/nginx@sha256:"));
+    let main = status_of(&seen, "main");
+    assert_eq!(main.image, "docker.io/library/nginx:1.25");
+    assert!(main.image_id.starts_with("docker.io/library/nginx@sha256:"), "{}", main.image_id);
     until("it is present", || async {
         let about = ListParams::default().fields("involvedObject.name=q,reason=Pulled");
         let events = cluster.api::<Event>().list(&about).await.unwrap().items;
@@ -239,6 +244,23 @@ async fn a_followed_log_ends_with_its_run_and_the_next_tells_of_it() {
     eventually(&pods, "p", |pod| status_of(pod, "main").restart_count > 0).await;
     let previous = LogParams { previous: true, tail_lines: Some(1), ..LogParams::default() };
     assert_eq!(pods.logs("p", &previous).await.unwrap(), "two\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_job_does_not_fail_for_the_pods_it_gave_up() {
+    let cluster = start().await;
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "a", "command": ["sleep", "3600"]}]}});
+    cluster.create::<Job>(json!({"metadata": {"name": "j"}, "spec": {"backoffLimit": 0, "template": template}})).await;
+    let jobs = cluster.api::<Job>();
+    let counts = |job: &Job| job.status.clone().map(|status| (status.active, status.failed)).unwrap_or_default();
+    eventually(&jobs, "j", |job| counts(job) == (Some(1), None)).await;
+    until("its pod runs", || async { cluster.list::<Pod>("job-name=j").await.iter().any(|pod| runs(pod, "main")) })
+        .await;
+    let suspend = |wanted: bool| Patch::Merge(json!({"spec": {"suspend": wanted}}));
+    jobs.patch("j", &PatchParams::default(), &suspend(true)).await.unwrap();
+    until("its pod is gone", || async { cluster.list::<Pod>("job-name=j").await.is_empty() }).await;
+    jobs.patch("j", &PatchParams::default(), &suspend(false)).await.unwrap();
+    eventually(&jobs, "j", |job| counts(job) == (Some(1), None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -190,7 +190,7 @@ impl<'a> Builder<'a> {
         }
         status.restart_count = restarts;
         status.image_id = image_id(&image);
-        status.image = image;
+        status.image = normalized(&image);
         status.container_id = Some(id);
         status.started = Some(container.startup_probe.is_none());
         status.ready = false;

@@ -86,15 +86,17 @@ struct Counted<'a> {
 
 fn tally<'a>(spec: &JobSpec, children: &'a [Arc<Pod>]) -> Counted<'a> {
     let in_phase = |wanted: &'static str| children.iter().filter(move |pod| pods::phase(pod) == wanted);
+    // Pods that were deleted, by whomever, fail on their way out; that says nothing of the work.
+    let failed = || in_phase("Failed").filter(|pod| !is_deleting(&***pod));
     let indexed = is_indexed(spec);
     let indexes: BTreeSet<i32> =
         in_phase("Succeeded").filter_map(|pod| index(pod)).filter(|i| *i < spec.completions.unwrap_or(0)).collect();
     Counted {
         active: children.iter().filter(|pod| pods::is_active(pod)).collect(),
         succeeded: if indexed { indexes.len() } else { in_phase("Succeeded").count() },
-        failed: in_phase("Failed").count(),
+        failed: failed().count(),
         indexes,
-        last_failure: in_phase("Failed").filter_map(|pod| ended(pod)).max(),
+        last_failure: failed().filter_map(|pod| ended(pod)).max(),
     }
 }
 

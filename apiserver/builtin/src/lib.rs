@@ -29,6 +29,7 @@ mod ip_address;
 mod job;
 mod lease;
 mod limit_range;
+mod metrics;
 mod namespace;
 mod network_policy;
 mod node;
@@ -55,4 +56,5 @@ mod webhook;
 mod workload;
 
 pub use catalog::resources;
+pub use metrics::{METRICS, metrics_policy, metrics_resources};
 pub use service::{Needs as ServiceNeeds, needs as service_needs};

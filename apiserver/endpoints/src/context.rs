@@ -1,5 +1,6 @@
 //! What the verbs work with, and the one place that picks a verb for a request.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api_meta::{GroupKind, Object, Status, Value};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
 use crate::kubelet::KubeletTransport;
+use crate::local::{self, LocalGroup};
 use crate::request::{Info, Query, Target};
 use crate::{
     binding, create, delete, eviction, get, kubelet, list, patch, proxy, respond, reviews, scale, token, update, watch,
@@ -38,6 +40,8 @@ pub struct Endpoints {
     pub services: Arc<ServiceNetwork>,
     /// `None` where no node can be reached: logs and exec answer 503.
     pub kubelets: Option<Arc<dyn KubeletTransport>>,
+    /// Who makes up the objects of API groups that nobody stores, by group.
+    pub groups: Arc<BTreeMap<String, Arc<dyn LocalGroup>>>,
     /// When it is cancelled, watches and logs come to their end.
     pub stopping: CancellationToken,
 }
@@ -245,6 +249,9 @@ async fn main_resource(call: &Call<'_>, method: &Method, info: &Info, body: Body
 
 /// Resources that answer and keep nothing.
 async fn virtual_resource(call: &Call<'_>, verb: Verb, body: Body) -> Result<Response<Body>, Status> {
+    if let Some(group) = call.endpoints.groups.get(&call.target.group) {
+        return local::read(call, &**group, verb).await;
+    }
     match (&*call.target.resource, verb) {
         ("bindings", Verb::Create) => binding::create(call, body).await,
         ("componentstatuses", Verb::List) => list::empty(call),

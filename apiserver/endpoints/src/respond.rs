@@ -93,7 +93,6 @@ pub(crate) fn object(
 
 /// A list, with the bytes of its items copied where nothing has to be changed in them.
 pub(crate) fn list(served: &Served, listed: Listed, form: &Form, query: &Query) -> Result<Response<Body>, Status> {
-    let info = served.info();
     let mut meta = json!({"resourceVersion": listed.revision.to_string()});
     if !listed.continue_token.is_empty() {
         meta["continue"] = listed.continue_token.clone().into();
@@ -101,24 +100,36 @@ pub(crate) fn list(served: &Served, listed: Listed, form: &Form, query: &Query) 
     if let Some(remaining) = listed.remaining {
         meta["remainingItemCount"] = remaining.into();
     }
+    if form.transform == Transform::None && form.media == Media::Json && same_bytes(served) {
+        return Ok(stored_list(served, listed, &meta));
+    }
+    let mut items = decoded_list(served, &listed)?;
+    if form.transform == Transform::None && !items_are_typed(served) {
+        for item in &mut items {
+            item.remove("apiVersion");
+            item.remove("kind");
+        }
+    }
+    objects(served, items, meta, form, query)
+}
+
+/// A list of these objects, which are written as they are.
+pub(crate) fn objects(
+    served: &Served,
+    items: Vec<Object>,
+    meta: Value,
+    form: &Form,
+    query: &Query,
+) -> Result<Response<Body>, Status> {
+    let info = served.info();
     let head = |kind: String, version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": version, "metadata": meta, "items": items});
     let value = match &form.transform {
-        Transform::None if form.media == Media::Json && same_bytes(served) => {
-            return Ok(stored_list(served, listed, &meta));
-        }
         Transform::None => {
-            let mut items = objects(served, &listed)?;
-            if !items_are_typed(served) {
-                for item in &mut items {
-                    item.remove("apiVersion");
-                    item.remove("kind");
-                }
-            }
             let items = items.into_iter().map(Value::from).collect();
             head(info.list_kind.clone(), info.group_version().to_string(), items)
         }
         Transform::MetadataList { version } => {
-            let items = objects(served, &listed)?.iter().map(|o| partial(o, version)).collect();
+            let items = items.iter().map(|o| partial(o, version)).collect();
             head("PartialObjectMetadataList".into(), format!("meta.k8s.io/{version}"), items)
         }
         Transform::Metadata { .. } => {
@@ -128,9 +139,7 @@ pub(crate) fn list(served: &Served, listed: Listed, form: &Form, query: &Query) 
                 info.list_kind
             )));
         }
-        Transform::Table { version } => {
-            table::of(served, &objects(served, &listed)?, meta, version, table::Include::parse(query)?)?
-        }
+        Transform::Table { version } => table::of(served, &items, meta, version, table::Include::parse(query)?)?,
     };
     value_response(StatusCode::OK, form.media, &value)
 }
@@ -160,7 +169,7 @@ fn stored_list(served: &Served, listed: Listed, meta: &Value) -> Response<Body> 
     response
 }
 
-fn objects(served: &Served, listed: &Listed) -> Result<Vec<Object>, Status> {
+fn decoded_list(served: &Served, listed: &Listed) -> Result<Vec<Object>, Status> {
     listed.entries.iter().map(|entry| decoded(served, entry)).collect()
 }
 

@@ -23,6 +23,7 @@ mod serve;
 mod trail;
 mod version;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ use api_meta::Status;
 use apiserver_access::{Authenticator, Rbac, User};
 use apiserver_admission::{Admission, all_ordered_plugins};
 use apiserver_audit::Auditor;
-use apiserver_endpoints::{Endpoints, KubeletTransport, Tokens};
+use apiserver_endpoints::{Endpoints, KubeletTransport, LocalGroup, Tokens};
 use apiserver_flowcontrol::FlowControl;
 use apiserver_registry::{Catalog, Expiry, Mirror, Registry, ServiceNetwork, Subnet, prefixes};
 use lib_drain::Drain;
@@ -72,6 +73,8 @@ pub struct Config {
     /// and then tokens do not outlive the process.
     pub service_account_key: Option<Vec<u8>>,
     pub kubelets: Option<Arc<dyn KubeletTransport>>,
+    /// API groups that are served from this process and not from the store.
+    pub groups: Vec<Arc<dyn LocalGroup>>,
     /// Asked before the built-in ones (certificates, service account tokens).
     pub authenticators: Vec<Arc<dyn Authenticator>>,
     /// Whether Secrets of the type `bootstrap.kubernetes.io/token` are credentials.
@@ -103,6 +106,7 @@ impl Default for Config {
             issuer: "https://kubernetes.default.svc.cluster.local".into(),
             service_account_key: None,
             kubelets: None,
+            groups: Vec::new(),
             authenticators: Vec::new(),
             bootstrap_tokens: false,
             event_lifetime: Duration::from_secs(3600),
@@ -141,7 +145,15 @@ impl ApiServer {
         let drain = Drain::new();
         let doors = drain.child();
         let born_now = store.current_revision().await.map_err(Error::Load)? <= Revision::FIRST;
-        let resources = apiserver_builtin::resources();
+        let mut resources = apiserver_builtin::resources();
+        let mut policy = apiserver_access::bootstrap_policy();
+        let mut groups = BTreeMap::new();
+        for local in config.groups {
+            let served = local.resources();
+            policy.extend(local.policy());
+            groups.extend(served.first().map(|resource| (resource.info.group.clone(), local)));
+            resources.extend(served);
+        }
         let (mirror, feed) =
             Mirror::start(store, prefixes(&resources), drain.token().clone()).await.map_err(Error::Load)?;
         drain.spawn(feed);
@@ -170,13 +182,12 @@ impl ApiServer {
             tokens: Arc::new(serve::TokenService(authenticator.clone())) as Arc<dyn Tokens>,
             services: Arc::new(ServiceNetwork::new(subnet)),
             kubelets: config.kubelets,
+            groups: Arc::new(groups),
             stopping: doors.token().clone(),
         };
         let custom = custom::CustomResources::new(registry.clone(), drain.clone())
             .ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
-        bootstrap::ensure(&endpoints, subnet.nth(1), apiserver_access::bootstrap_policy())
-            .await
-            .map_err(Error::Bootstrap)?;
+        bootstrap::ensure(&endpoints, subnet.nth(1), policy).await.map_err(Error::Bootstrap)?;
         bootstrap::ensure_flow_control(&endpoints).await.map_err(Error::Bootstrap)?;
         if born_now {
             // Nobody watched the birth. As with upstream, whose servers know changes from their start on, revisions from

@@ -10,6 +10,7 @@ mod hostile_bodies;
 mod hostile_connections;
 mod idle_watches;
 mod kubelet;
+mod local_groups;
 mod pages;
 mod paths;
 mod policies;

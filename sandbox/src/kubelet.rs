@@ -10,9 +10,11 @@ mod http_service;
 mod inside;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod nodes;
 mod programs;
 mod server;
+mod usage;
 mod volumes;
 
 pub use programs::{Identity, Program, ProgramContext, Programs};
@@ -60,6 +62,8 @@ pub struct Kubelets {
     /// What commands have written to volumes.
     volumes: Arc<VolumeContents>,
     queue: Arc<Queue<Key>>,
+    /// What nodes have used in all, by node.
+    totals: Mutex<HashMap<String, metrics::Totals>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,6 +91,7 @@ impl Kubelets {
             contents: Contents::default(),
             volumes,
             queue: Arc::new(Queue::new(&cluster.clock)),
+            totals: Mutex::default(),
         });
         kubelets.follow_pods();
         faults::follow(cluster, &kubelets.queue);

@@ -33,6 +33,10 @@ pub(crate) struct Apiserver {
     /// How many simulated nodes run workloads; with none, only the control plane's own controllers run.
     #[arg(long, value_name = "N", default_value_t = 0)]
     nodes: usize,
+    /// Serves what the simulated nodes and their Pods use (`metrics.k8s.io`), as a metrics-server in the cluster would:
+    /// for `kubectl top` and autoscalers. Plain Kubernetes has none.
+    #[arg(long)]
+    metrics_server: bool,
     #[command(flatten)]
     etcd: EtcdFlags,
     #[command(flatten)]
@@ -62,6 +66,7 @@ impl Apiserver {
             version: self.kubernetes_version,
             nodes: self.nodes,
             default_storage: false,
+            metrics: self.metrics_server,
             etcd: self.etcd.clone(),
             api,
             programs: Some(programs::agent_program(&server)),

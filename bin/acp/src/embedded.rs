@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
-use api_meta::{Reason, Status};
+use api_meta::{Object, Reason, Status};
 use apiserver_access::{MASTERS, ServiceAccounts, User};
-use apiserver_endpoints::{Body, KubeletTransport, body};
+use apiserver_builtin::{metrics_policy, metrics_resources};
+use apiserver_endpoints::{Body, KubeletTransport, LocalGroup, body};
+use apiserver_model::Resource;
 use apiserver_server::{ApiServer, Config, KubernetesVersion, Running};
 use async_trait::async_trait;
 use http::{Request, Response};
@@ -31,6 +33,8 @@ pub(crate) struct EmbeddedConfig {
     pub(crate) nodes: usize,
     /// Whether claims that name no storage class get the simulated one, and snapshots can be taken.
     pub(crate) default_storage: bool,
+    /// Whether there is a metrics API, which plain Kubernetes does not have.
+    pub(crate) metrics: bool,
     /// Where objects are kept, if not in the data directory.
     pub(crate) etcd: EtcdFlags,
     /// What else the API server is told.
@@ -65,6 +69,10 @@ impl Embedded {
                 kubelets: (config.nodes > 0)
                     .then(|| Arc::new(SimulatedKubelets(access.clone())) as Arc<dyn KubeletTransport>),
                 latency: (config.nodes > 0).then_some(latency),
+                groups: (config.metrics && config.nodes > 0)
+                    .then(|| Arc::new(SimulatedMetrics(access.clone())) as Arc<dyn LocalGroup>)
+                    .into_iter()
+                    .collect(),
                 ..config.api
             },
         )
@@ -164,6 +172,26 @@ impl KubeletTransport for SimulatedKubelets {
         let unreachable =
             |error: sandbox::Unreachable| Status::failure(error.code.as_u16(), Reason::Unknown, error.message);
         Ok(answer.map_err(unreachable)?.map(body::boxed))
+    }
+}
+
+/// `metrics.k8s.io`, of what runs on the simulated nodes.
+struct SimulatedMetrics(NodeAccess);
+
+#[async_trait]
+impl LocalGroup for SimulatedMetrics {
+    fn resources(&self) -> Vec<Resource> {
+        metrics_resources()
+    }
+
+    fn policy(&self) -> Vec<Object> {
+        metrics_policy()
+    }
+
+    async fn objects(&self, resource: &str, namespace: &str, name: Option<&str>) -> Result<Vec<Object>, Status> {
+        let kubelets = self.0.kubelets().ok_or_else(|| Status::service_unavailable("the nodes are still starting"))?;
+        let objects = kubelets.metrics(resource, namespace, name).into_iter().map(Object::try_from);
+        objects.collect::<Result<_, _>>().map_err(Status::internal)
     }
 }
 

@@ -219,6 +219,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
         version: KubernetesVersion::default(),
         nodes: 0,
         default_storage: false,
+        metrics: false,
         etcd: config.etcd.clone(),
         api: apiserver_server::Config::default(),
         programs: None,

@@ -101,6 +101,7 @@ impl Up {
             version: self.kubernetes_version,
             nodes: self.nodes,
             default_storage: true,
+            metrics: true,
             etcd: EtcdFlags::default(),
             api: apiserver_server::Config::default(),
             programs: Some(programs::agent_program(&server)),

@@ -1,4 +1,4 @@
-//! The kubelet's HTTP endpoints: `containerLogs`, `exec`, `attach`, `portForward`, in the real kubelet's URL form; and
+//! The kubelet's HTTP endpoints: what [`metrics`](super::metrics) tell, `containerLogs`, `exec`, `attach`, `portForward`, in the real kubelet's URL form; and
 //! `proxy/NAMESPACE/POD/PORT/...`, which here is the way to what listens in a pod: its address leads nowhere.
 //!
 //! # Flow
@@ -129,9 +129,13 @@ impl Kubelets {
             .map(|part| percent_encoding::percent_decode_str(part).decode_utf8_lossy())
             .collect();
         let segments: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
+        if matches!(*request.method(), Method::GET | Method::HEAD)
+            && let Some(told) = self.told(node, &segments)
+        {
+            return told;
+        }
         let query = Query::parse(request.uri().query().unwrap_or_default());
         let answer = match (request.method(), segments.as_slice()) {
-            (_, ["healthz"]) => Ok(text(StatusCode::OK, "ok")),
             (&Method::GET, ["containerLogs", namespace, pod, container]) => {
                 self.container(node, namespace, pod, container).and_then(|found| self.logs(found, &query))
             }
@@ -238,7 +242,7 @@ impl Query {
     }
 }
 
-fn text(code: StatusCode, message: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn text(code: StatusCode, message: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Full::new(message.into()).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = code;
     let plain = header::HeaderValue::from_static("text/plain; charset=utf-8");

@@ -4,8 +4,10 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use api_meta::{Reason, Status};
-use apiserver_endpoints::{Body, KubeletTransport};
+use api_meta::{Object, Reason, Status};
+use apiserver_builtin::{metrics_policy, metrics_resources};
+use apiserver_endpoints::{Body, KubeletTransport, LocalGroup};
+use apiserver_model::Resource as Served;
 use harness::TestCluster;
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -40,6 +42,25 @@ impl KubeletTransport for Transport {
     }
 }
 
+struct Metrics(NodeAccess);
+
+#[async_trait::async_trait]
+impl LocalGroup for Metrics {
+    fn resources(&self) -> Vec<Served> {
+        metrics_resources()
+    }
+
+    fn policy(&self) -> Vec<Object> {
+        metrics_policy()
+    }
+
+    async fn objects(&self, resource: &str, namespace: &str, name: Option<&str>) -> Result<Vec<Object>, Status> {
+        let kubelets = self.0.kubelets().ok_or_else(|| Status::service_unavailable("no nodes yet".to_owned()))?;
+        let objects = kubelets.metrics(resource, namespace, name).into_iter().map(Object::try_from);
+        Ok(objects.collect::<Result<_, _>>().expect("metrics are objects"))
+    }
+}
+
 pub(crate) struct Cluster {
     pub(crate) server: TestCluster,
     pub(crate) client: Client,
@@ -53,8 +74,10 @@ pub(crate) async fn start() -> Cluster {
 pub(crate) async fn start_with(config: SandboxConfig, programs: Option<Arc<dyn Programs>>) -> Cluster {
     let access = NodeAccess::default();
     let kubelets: Arc<dyn KubeletTransport> = Arc::new(Transport(access.clone()));
+    let groups: Vec<Arc<dyn LocalGroup>> = vec![Arc::new(Metrics(access.clone()))];
     let (api_latency, latency) = tokio::sync::watch::channel(Duration::ZERO);
-    let api = apiserver_server::Config { kubelets: Some(kubelets), latency: Some(latency), ..Default::default() };
+    let api =
+        apiserver_server::Config { kubelets: Some(kubelets), groups, latency: Some(latency), ..Default::default() };
     let server = TestCluster::with(api).await;
     let config = SandboxConfig { api_latency: Some(api_latency), ..config };
     let client = server.admin();

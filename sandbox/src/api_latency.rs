@@ -36,7 +36,7 @@ pub(crate) fn start(cluster: &Cluster, latency: watch::Sender<Duration>) {
     });
 }
 
-fn wanted(text: &str) -> Result<Duration, InvalidFault> {
+pub(crate) fn wanted(text: &str) -> Result<Duration, InvalidFault> {
     let mut wanted = Duration::ZERO;
     for word in fault::words(text) {
         let word = word?;

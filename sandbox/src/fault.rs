@@ -8,7 +8,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::duration::Printed;
+use crate::{api_latency, duration::Printed};
 
 /// On a pod, or on the workload that owns it: what goes wrong there.
 pub const ANNOTATION: &str = "sandbox.cpaas.io/fault";
@@ -61,6 +61,60 @@ fn duration(word: &str, text: &str) -> Result<Duration, InvalidFault> {
     read.ok_or_else(|| InvalidFault::new(word, format!("{text:?} is no duration; write one like 30s or 5m")))
 }
 
+/// The kinds of objects that faults are told to, by what they concern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Pods, and the workloads that own them.
+    Pods,
+    /// Nodes.
+    Nodes,
+    /// PersistentVolumeClaims.
+    Claims,
+    /// The namespace `kube-system`, in the name of the API server.
+    ApiServer,
+}
+
+/// Whether each word of the list is a fault that such an object can have.
+pub fn check(place: Place, list: &str) -> Result<(), InvalidFault> {
+    match place {
+        Place::Pods => Fault::list(list).1.into_iter().next().map_or(Ok(()), Err),
+        Place::Nodes => {
+            plain(list, "nodes", &["not-ready", "unreachable", "memory-pressure", "disk-pressure", "pid-pressure"])
+        }
+        Place::Claims => plain(list, "claims", &["full"]),
+        Place::ApiServer => api_latency::wanted(list).map(drop),
+    }
+}
+
+/// Whether each word is one of those that take neither target nor duration.
+fn plain(list: &str, of: &str, known: &[&str]) -> Result<(), InvalidFault> {
+    for word in words(list) {
+        let word = word?;
+        if !known.contains(&word.name) {
+            return Err(InvalidFault::new(word.name, format!("unknown; of {of} there are {}", known.join(", "))));
+        }
+        if word.target.is_some() || word.duration.is_some() {
+            return Err(InvalidFault::new(word.name, "it stands alone, without the sign : or ="));
+        }
+    }
+    Ok(())
+}
+
+/// The words of `list` and of `more`; where both have the same name and target, those of `more`.
+pub fn merge(list: &str, more: &str) -> String {
+    let head = |word: &str| word.split_once('=').map_or(word, |(head, _)| head).to_owned();
+    let split =
+        |text: &str| text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
+    let (mut merged, more): (Vec<String>, Vec<String>) = (split(list), split(more));
+    for word in more {
+        match merged.iter_mut().find(|old| head(old) == head(&word)) {
+            Some(old) => *old = word,
+            None => merged.push(word),
+        }
+    }
+    merged.join(",")
+}
+
 /// What goes wrong with a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultKind {
@@ -76,12 +130,14 @@ pub enum FaultKind {
     NotReady,
     /// Containers hang: they do not answer their liveness probes.
     LivenessFailure,
+    /// What really runs in this process reaches nobody over the network, and nobody it.
+    Partition,
 }
 
 impl FaultKind {
     /// The words there are, for people.
     pub const WORDS: &'static str =
-        "crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, not-ready, liveness-failure";
+        "crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, not-ready, liveness-failure, partition";
 
     fn name(self) -> &'static str {
         match self {
@@ -91,6 +147,7 @@ impl FaultKind {
             Self::OutOfMemory => "out-of-memory",
             Self::NotReady => "not-ready",
             Self::LivenessFailure => "liveness-failure",
+            Self::Partition => "partition",
         }
     }
 }
@@ -126,8 +183,10 @@ impl Fault {
             ("out-of-memory", None) => FaultKind::OutOfMemory,
             ("not-ready", None) => FaultKind::NotReady,
             ("liveness-failure", None) => FaultKind::LivenessFailure,
+            ("partition", None) => FaultKind::Partition,
             (
-                name @ ("crash-loop" | "image-pull-error" | "out-of-memory" | "not-ready" | "liveness-failure"),
+                name @ ("crash-loop" | "image-pull-error" | "out-of-memory" | "not-ready" | "liveness-failure"
+                | "partition"),
                 Some(_),
             ) => return Err(InvalidFault::new(name, "it takes no duration; leave out the sign = and what follows")),
             (name, _) => {
@@ -198,7 +257,7 @@ mod tests {
             &["crash-loop"],
             &[
                 "fault \"explode\": unknown; there are crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, \
-               not-ready, liveness-failure",
+               not-ready, liveness-failure, partition",
             ],
         );
         check("slow-start", &[], &["fault \"slow-start\": how long? write slow-start=30s"]);
@@ -214,6 +273,29 @@ mod tests {
             &["fault \"crash-loop\": it takes no duration; leave out the sign = and what follows"],
         );
         check("crash-loop:", &[], &["fault \"crash-loop:\": the colon is followed by no name; leave it out"]);
+    }
+
+    #[test]
+    fn a_word_is_merged_by_what_it_says() {
+        assert_eq!(merge("", "crash-loop"), "crash-loop");
+        assert_eq!(
+            merge("slow-start=30s, not-ready", "slow-start=5s,crash-loop:a"),
+            "slow-start=5s,not-ready,crash-loop:a"
+        );
+        assert_eq!(merge("crash-loop:a", "crash-loop:b"), "crash-loop:a,crash-loop:b");
+    }
+
+    #[test]
+    fn each_place_has_faults_of_its_own() {
+        let check = |place, list, fits: bool| assert_eq!(super::check(place, list).is_ok(), fits, "{list}");
+        check(Place::Pods, "crash-loop,not-ready", true);
+        check(Place::Pods, "full", false);
+        check(Place::Nodes, "not-ready,disk-pressure", true);
+        check(Place::Nodes, "crash-loop", false);
+        check(Place::Claims, "full", true);
+        check(Place::Claims, "unreachable", false);
+        check(Place::ApiServer, "api-latency=500ms", true);
+        check(Place::ApiServer, "full", false);
     }
 
     #[test]

@@ -28,6 +28,8 @@ use std::{
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, PodStatus};
 
+use tokio::sync::watch;
+
 use crate::{
     Timings,
     cache::{Deletion, Key},
@@ -35,6 +37,7 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::{Recorder, Severity, reference},
+    fault::Fault,
     meta::{name, uid},
     queue::Queue,
     volumes::VolumeContents,
@@ -151,6 +154,7 @@ impl Kubelets {
         let pod_ip = self.pod_ip(&pod, &node);
         let exits = self.exits(&pod);
         let told = faults::of(&self.cluster, &pod);
+        self.partition(&pod, &told.faults);
         let is_program = |image: &str| self.is_program(image);
         let step = {
             let inside = View { kubelets: self, pod: &pod };
@@ -168,6 +172,13 @@ impl Kubelets {
             lifecycle::advance(&pod, memory, &world)
         };
         self.carry_out(&pod, &node, step).await
+    }
+
+    /// Cuts off what runs in a pod, or lets it back.
+    fn partition(&self, pod: &Pod, faults: &[Fault]) {
+        for ((_, container), handle) in lock(&self.running).iter().filter(|((of, _), _)| of == uid(pod)) {
+            handle.partition(faults::cut_off(faults, container));
+        }
     }
 
     async fn carry_out(&self, pod: &Pod, node: &nodes::Spec, step: Step) -> Result<Next, Error> {
@@ -250,15 +261,19 @@ impl Kubelets {
         let Some(program) = programs.find(spec.image.as_deref().unwrap_or_default()) else { return };
         let mounted = volumes::resolve(&self.cluster.client, pod, &spec).await;
         let log = self.logs.writer(uid(pod), container);
+        let (partition, partitioned) =
+            watch::channel(faults::cut_off(&faults::of(&self.cluster, pod).faults, container));
+        let token = self.cluster.token.child_token();
         let context = match mounted {
-            Ok(resolved) => ProgramContext::new(pod, &spec, resolved, log.clone(), self.cluster.token.child_token()),
+            Ok(resolved) => ProgramContext::new(pod, &spec, resolved, log.clone(), token, partitioned),
             Err(error) => {
                 log.line(&format!("the container's environment could not be read: {}", crate::error::chain(&error)));
                 self.end(pod, container, 128);
                 return;
             }
         };
-        let handle = programs::Handle::start(&self.cluster.tasks, program, context, self.queue.clone(), Key::of(pod));
+        let (tasks, queue) = (&self.cluster.tasks, self.queue.clone());
+        let handle = programs::Handle::start(tasks, program, context, partition, queue, Key::of(pod));
         lock(&self.running).insert((uid(pod).to_owned(), container.to_owned()), handle);
     }
 

@@ -12,6 +12,7 @@ mod embedded;
 mod hub;
 mod kubeconfig;
 mod programs;
+mod sandbox;
 mod snapshot;
 mod storage;
 mod up;
@@ -40,6 +41,8 @@ enum Command {
     Agent(agent::Agent),
     /// Runs the embedded Kubernetes-compatible API server.
     Apiserver(Box<apiserver::Apiserver>),
+    /// Makes things go wrong in a sandbox, and heals them.
+    Sandbox(sandbox::SandboxCommand),
 }
 
 fn main() -> ExitCode {
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
             Command::Hub(command) => command.run().await,
             Command::Agent(command) => command.run().await,
             Command::Apiserver(command) => command.run().await,
+            Command::Sandbox(command) => command.run().await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

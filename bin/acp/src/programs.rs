@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{ClusterApi, SecretStore};
+use agent::{ClusterApi, Network, SecretStore};
 use apiserver_access::User;
 use apiserver_server::Running;
 use clap::Parser;
@@ -49,13 +49,15 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
     // `acp agent --hub=...`: the first two words are the program and its subcommand.
     let words = context.argv.iter().skip(1);
     let arguments = CommandLine::try_parse_from(words)?.agent;
-    let config = arguments.config(|path| {
+    let mut config = arguments.config(|path| {
         context
             .files
             .get(&*path.to_string_lossy())
             .cloned()
             .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
     })?;
+    let network = Network::simulated();
+    config.network = network.clone();
     let server = member.subscribe().wait_for(Option::is_some).await?.clone();
     let Some(server) = server else { anyhow::bail!("the API server is gone") };
     // The pod's service account and nothing more, as with the token that a real pod would read.
@@ -68,5 +70,23 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
     let store = SecretStore::new(server.client(user.clone()), secret_namespace, secret);
     let agent = config.build(ClusterApi::in_process(server.service_as(user)), Arc::new(store));
     context.log("the agent runs in this process, for a simulated kubelet");
-    Ok(serve(agent, context.token.cancelled(), DRAIN).await?)
+    tokio::select! {
+        served = serve(agent, context.token.cancelled(), DRAIN) => Ok(served?),
+        never = follow_partition(context, &network) => never,
+    }
+}
+
+/// Cuts the agent's network and heals it, as the simulated kubelet is told.
+async fn follow_partition<T>(context: &ProgramContext, network: &Network) -> T {
+    let mut partitioned = context.partitioned.clone();
+    loop {
+        match *partitioned.borrow_and_update() {
+            true => network.cut(),
+            false => network.heal(),
+        }
+        if partitioned.changed().await.is_err() {
+            // The container is gone, and the agent about to end.
+            std::future::pending::<()>().await;
+        }
+    }
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use crate::{
     cache::{Informer, Key, Kind},
     cluster::Cluster,
-    fault::{ANNOTATION, Fault},
+    fault::{ANNOTATION, Fault, FaultKind},
     meta::{annotation, controller_of, namespace, uid},
     queue::Queue,
 };
@@ -30,6 +30,11 @@ pub(super) fn of(cluster: &Cluster, pod: &Pod) -> Told {
         return Told::default();
     }
     read(lists.iter().map(String::as_str), pod)
+}
+
+/// Whether a container's program is to reach nobody.
+pub(super) fn cut_off(faults: &[Fault], container: &str) -> bool {
+    faults.iter().any(|fault| fault.kind == FaultKind::Partition && fault.concerns(container))
 }
 
 fn of_owners(cluster: &Cluster, pod: &Pod) -> Vec<String> {
@@ -83,7 +88,7 @@ fn misses(fault: &Fault, pod: &Pod) -> Option<String> {
         let names: Vec<&str> = all().map(|container| container.name.as_str()).collect();
         return Some(format!("the pod has no such container; it has {}", names.join(", ")));
     }
-    let unasked = fault.kind == crate::FaultKind::LivenessFailure
+    let unasked = fault.kind == FaultKind::LivenessFailure
         && all()
             .filter(|container| fault.concerns(&container.name))
             .all(|container| container.liveness_probe.is_none());

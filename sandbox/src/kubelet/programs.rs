@@ -11,6 +11,7 @@ use std::{
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::{Container, Pod};
+use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -72,6 +73,8 @@ pub struct ProgramContext {
     pub files: BTreeMap<String, Bytes>,
     /// Cancelled when the container is to stop.
     pub token: CancellationToken,
+    /// Whether the program is to be cut off from the network, by the fault `partition`.
+    pub partitioned: watch::Receiver<bool>,
     log: LogWriter,
 }
 
@@ -82,6 +85,7 @@ impl ProgramContext {
         resolved: Resolved,
         log: LogWriter,
         token: CancellationToken,
+        partitioned: watch::Receiver<bool>,
     ) -> Self {
         let spec = pod.spec.as_ref();
         Self {
@@ -97,6 +101,7 @@ impl ProgramContext {
             env: resolved.env,
             files: resolved.files,
             token,
+            partitioned,
             log,
         }
     }
@@ -110,6 +115,7 @@ impl ProgramContext {
 /// A program under way. Dropping it asks the program to stop.
 pub(super) struct Handle {
     token: CancellationToken,
+    partition: watch::Sender<bool>,
     code: Arc<OnceLock<i32>>,
 }
 
@@ -118,10 +124,11 @@ impl Handle {
         tasks: &TaskTracker,
         program: Program,
         context: ProgramContext,
+        partition: watch::Sender<bool>,
         queue: Arc<Queue<Key>>,
         pod: Key,
     ) -> Self {
-        let handle = Self { token: context.token.clone(), code: Arc::new(OnceLock::new()) };
+        let handle = Self { token: context.token.clone(), partition, code: Arc::new(OnceLock::new()) };
         let (code, log) = (handle.code.clone(), context.log.clone());
         tasks.spawn(async move {
             let work = std::panic::AssertUnwindSafe(async move { program(context).await }).catch_unwind();
@@ -138,7 +145,16 @@ impl Handle {
 
     /// One that has ended already.
     pub(super) fn ended(status: i32) -> Self {
-        Self { token: CancellationToken::new(), code: Arc::new(OnceLock::from(status)) }
+        Self {
+            token: CancellationToken::new(),
+            partition: watch::Sender::new(false),
+            code: Arc::new(OnceLock::from(status)),
+        }
+    }
+
+    /// Cuts the program off, or lets it back.
+    pub(super) fn partition(&self, cut: bool) {
+        self.partition.send_if_modified(|now| std::mem::replace(now, cut) != cut);
     }
 
     pub(super) fn stop(&self) {

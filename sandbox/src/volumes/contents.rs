@@ -19,6 +19,7 @@ use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaim, Pod};
 use crate::{
     cache::{Informer, Key},
     cluster::Cluster,
+    fault,
     meta::{annotation, name, namespace},
 };
 
@@ -28,9 +29,6 @@ use super::facts::{claim_phase, storage, volume_of};
 const KEPT: usize = 1 << 20;
 /// More snapshots are not kept.
 const SNAPSHOTS: usize = 4096;
-/// A claim whose volume behaves as if it had no room left says `full` here.
-const FAULT: &str = "sandbox.cpaas.io/fault";
-
 /// Files by their path in the volume, which begins with no slash.
 pub(super) type Files = BTreeMap<String, Bytes>;
 
@@ -231,7 +229,8 @@ impl VolumeContents {
 
 /// How much a claim's volume holds.
 fn room(claim: &PersistentVolumeClaim) -> usize {
-    if annotation(claim, FAULT).is_some_and(|fault| fault.split([',', ';', ' ']).any(|word| word == "full")) {
+    if fault::words(annotation(claim, fault::ANNOTATION).unwrap_or_default()).flatten().any(|word| word.name == "full")
+    {
         return 0;
     }
     let capacity = storage(claim.status.as_ref().and_then(|status| status.capacity.as_ref()));
@@ -279,7 +278,7 @@ mod tests {
         assert_eq!(room(&bound("1Ki")), 1024);
         assert_eq!(room(&bound("10Gi")), KEPT);
         let mut full = bound("10Gi");
-        full.metadata.annotations = Some([(FAULT.to_owned(), "full".to_owned())].into());
+        full.metadata.annotations = Some([(fault::ANNOTATION.to_owned(), "full".to_owned())].into());
         assert_eq!(room(&full), 0);
         let volume = Volume::new();
         volume.set_room(8);

@@ -8,9 +8,10 @@
 
 use k8s_openapi::api::core::v1::Node;
 
-use crate::meta::annotation;
-
-const FAULT: &str = "sandbox.cpaas.io/fault";
+use crate::{
+    fault::{ANNOTATION, words},
+    meta::annotation,
+};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
@@ -24,8 +25,8 @@ pub(super) struct Faults {
 /// A node's faults; words of other meaning are for others.
 pub(super) fn of(node: &Node) -> Faults {
     let mut faults = Faults::default();
-    for word in annotation(node, FAULT).unwrap_or_default().split(',').map(str::trim) {
-        match word {
+    for word in words(annotation(node, ANNOTATION).unwrap_or_default()).flatten() {
+        match word.name {
             "not-ready" => faults.not_ready = true,
             "unreachable" => faults.unreachable = true,
             "memory-pressure" => faults.memory_pressure = true,
@@ -49,7 +50,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect: Faults) {
         let mut node = Node::default();
-        node.metadata.annotations = Some([(FAULT.to_owned(), text.to_owned())].into());
+        node.metadata.annotations = Some([(ANNOTATION.to_owned(), text.to_owned())].into());
         assert_eq!(of(&node), expect);
     }
 

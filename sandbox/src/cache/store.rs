@@ -1,7 +1,7 @@
 //! The objects of one kind, by name, by namespace and by managing controller.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     fmt,
     sync::Arc,
 };
@@ -33,6 +33,9 @@ impl fmt::Debug for Key {
     }
 }
 
+/// More answers than this are not on their way at one time.
+const BURIED: usize = 256;
+
 /// What became of an object: the state before and the state after.
 pub(super) type Change<K> = (Option<Arc<K>>, Option<Arc<K>>);
 
@@ -42,6 +45,8 @@ pub(super) struct Store<K> {
     owned: HashMap<Arc<str>, BTreeSet<Key>>,
     /// Deleted by us, and the watch has not said so yet: older events must not bring them back.
     gone: HashSet<String>,
+    /// Of which the watch said last that they are gone: the answer to a write of ours may come later still.
+    buried: VecDeque<String>,
     /// Counts lists begun; tells objects written during a list from older ones.
     epoch: u64,
     listed: HashSet<Key>,
@@ -56,7 +61,14 @@ struct Entry<K> {
 
 impl<K: Kind> Store<K> {
     pub(super) fn new() -> Self {
-        Self { objects: BTreeMap::new(), owned: HashMap::new(), gone: HashSet::new(), epoch: 0, listed: HashSet::new() }
+        Self {
+            objects: BTreeMap::new(),
+            owned: HashMap::new(),
+            gone: HashSet::new(),
+            buried: VecDeque::new(),
+            epoch: 0,
+            listed: HashSet::new(),
+        }
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
@@ -90,7 +102,7 @@ impl<K: Kind> Store<K> {
 
     /// Takes in a state of an object unless a newer one is known. `written_here` marks answers to our own writes.
     pub(super) fn apply(&mut self, object: K, written_here: bool) -> Option<Change<K>> {
-        if self.gone.contains(uid(&object)) {
+        if self.gone.contains(uid(&object)) || written_here && self.buried.iter().any(|of| of == uid(&object)) {
             return None;
         }
         let key = Key::of(&object);
@@ -112,6 +124,10 @@ impl<K: Kind> Store<K> {
     /// The watch says that the object is gone.
     pub(super) fn delete(&mut self, object: &K) -> Option<Change<K>> {
         self.gone.remove(uid(object));
+        self.buried.push_back(uid(object).to_owned());
+        if self.buried.len() > BURIED {
+            self.buried.pop_front();
+        }
         let key = Key::of(object);
         // A namesake made since then stays.
         if self.objects.get(&key).is_some_and(|entry| uid(&*entry.object) != uid(object)) {
@@ -208,6 +224,15 @@ mod tests {
         assert!(store.apply(map("a", "2", 9), false).is_some(), "a namesake is another object");
         assert!(store.delete(&map("a", "1", 8)).is_none(), "the late deletion is not the namesake's");
         assert!(store.get(&Key::new("n", "a")).is_some());
+    }
+
+    #[test]
+    fn the_late_answer_to_a_write_does_not_bring_back_what_has_gone() {
+        let mut store = Store::new();
+        store.apply(map("a", "1", 5), false);
+        assert!(store.delete(&map("a", "1", 7)).is_some());
+        assert!(store.apply(map("a", "1", 6), true).is_none());
+        assert!(store.apply(map("a", "2", 9), true).is_some(), "a namesake is another object");
     }
 
     #[test]

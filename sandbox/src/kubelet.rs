@@ -40,6 +40,7 @@ use crate::{
     fault::Fault,
     meta::{name, uid},
     queue::Queue,
+    shell::Environment,
     volumes::VolumeContents,
 };
 
@@ -194,6 +195,7 @@ impl Kubelets {
         for container in &step.started {
             self.contents.renew(&(uid(pod).to_owned(), container.clone()));
             self.start_program(pod, container).await;
+            self.write_volumes(pod, container);
         }
         for container in &step.stopping {
             if let Some(handle) = lock(&self.running).get(&(uid(pod).to_owned(), container.clone())) {
@@ -275,6 +277,29 @@ impl Kubelets {
         let (tasks, queue) = (&self.cluster.tasks, self.queue.clone());
         let handle = programs::Handle::start(tasks, program, context, partition, queue, Key::of(pod));
         lock(&self.running).insert((uid(pod).to_owned(), container.to_owned()), handle);
+    }
+
+    /// Does to its volumes what a container's command does that ends by itself. What it prints and how it ends is worked
+    /// out elsewhere, as often as somebody asks; this is done once for each run, when it begins.
+    fn write_volumes(&self, pod: &Pod, container: &str) {
+        let spec = pod.spec.as_ref();
+        let containers =
+            spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+        let Some(spec) = containers.into_iter().find(|spec| spec.name == container) else { return };
+        let mounts = self.volumes.mounts(&self.cluster.claims, pod, spec);
+        let is_program = |image: &str| self.is_program(image);
+        let does = behaviour::of(pod, spec, Duration::ZERO, &is_program);
+        if mounts.is_empty() || !matches!(does, behaviour::Behaviour::Exit { .. }) {
+            return;
+        }
+        let environment = Environment {
+            variables: volumes::plain_environment(pod, spec),
+            hostname: hostname(pod),
+            directory: "/".to_owned(),
+            mounts,
+            ..Environment::default()
+        };
+        behaviour::output(&behaviour::argv(spec), environment);
     }
 
     /// A container's run is over.

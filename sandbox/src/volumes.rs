@@ -7,6 +7,7 @@
 mod binder;
 mod classes;
 mod contents;
+mod ephemeral;
 mod facts;
 mod protection;
 mod provisioner;
@@ -28,6 +29,7 @@ pub(crate) fn start(cluster: &Cluster, config: &SandboxConfig) -> Arc<VolumeCont
     let contents = VolumeContents::following(cluster);
     let takes = config.timings.provision;
     binder::start(cluster);
+    ephemeral::start(cluster);
     let snapshots = snapshots::start(cluster, &contents, takes);
     provisioner::start(cluster, &contents, &snapshots, takes);
     resizer::start(cluster, takes);

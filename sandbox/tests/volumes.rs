@@ -271,6 +271,43 @@ async fn what_is_written_belongs_to_the_volume() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_command_of_a_container_writes_too() {
+    let cluster = start().await;
+    class(&cluster, "fast", "Delete").await;
+    claim(&cluster, "c", json!({"storageClassName": "fast"})).await;
+    bound(&cluster, "c").await;
+    let container = json!({"name": "main", "image": "registry.example/app:1",
+        "command": ["sh", "-c", "echo $WHO >> /data/log"], "env": [{"name": "WHO", "value": "job"}],
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}]});
+    let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": "c"}});
+    let spec = json!({"restartPolicy": "Never", "volumes": [volume], "containers": [container]});
+    cluster.create::<Pod>(json!({"metadata": {"name": "writer"}, "spec": spec})).await;
+    let succeeded = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
+    eventually(&cluster.api::<Pod>(), "writer", succeeded).await;
+    pod(&cluster, "reader", "c").await;
+    assert_eq!(run(&cluster, "reader", "cat /data/log").await, ok("job\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_has_a_claim_of_its_own() {
+    let cluster = start().await;
+    class(&cluster, "fast", "Delete").await;
+    let spec = json!({"accessModes": ["ReadWriteOnce"], "storageClassName": "fast",
+        "resources": {"requests": {"storage": "1Gi"}}});
+    let template = json!({"metadata": {"labels": {"type": "scratch"}}, "spec": spec});
+    let container = json!({"name": "main", "image": "registry.example/app:1"});
+    let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [container],
+        "volumes": [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}}]});
+    cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
+    let name = bound(&cluster, "p-scratch").await;
+    let claim = claims(&cluster).get("p-scratch").await.unwrap();
+    assert_eq!(claim.labels()["type"], "scratch");
+    cluster.api::<Pod>().delete("p", &DeleteParams::default()).await.unwrap();
+    gone(&claims(&cluster), "p-scratch").await;
+    gone(&volumes(&cluster), &name).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_volume_refuses_what_is_written() {
     let cluster = start().await;
     class(&cluster, "fast", "Delete").await;

@@ -73,6 +73,21 @@ async fn files_come_and_go_in_time() {
 }
 
 #[test]
+fn output_goes_to_files() {
+    check(&["sh", "-c", "echo a > /tmp/f; echo b >> /tmp/f; cat /tmp/f; echo c >/tmp/f; cat /tmp/f"], (0, "a\nb\nc\n"));
+    check(&["sh", "-c", "D=/tmp; echo a > $D/f; > $D/f; ls $D; cat $D/f"], (0, "f\n"));
+    check(&["sh", "-c", "cat /nowhere > /tmp/f || echo failed; cat /tmp/f"], (0, COMPLAINT));
+    check(&["sh", "-c", "sh -c 'exit 3' > /tmp/f; echo $?"], (0, "3\n"));
+    check(&["sh", "-c", "echo a > /etc/config/key"], (1, "sh: can't create /etc/config/key: Read-only file system\n"));
+    check(&["sh", "-c", "echo a > /etc"], (1, "sh: can't create /etc: Is a directory\n"));
+    check(&["sh", "-c", "echo a > /tmp/f; rm /tmp/f; ls /tmp/f"], (1, "ls: /tmp/f: No such file or directory\n"));
+    check(&["rm", "/tmp/f"], (1, "rm: can't remove '/tmp/f': No such file or directory\n"));
+    check(&["rm", "-f", "/tmp/f"], (0, ""));
+}
+
+const COMPLAINT: &str = "cat: can't open '/nowhere': No such file or directory\nfailed\n";
+
+#[test]
 fn what_it_does_not_know_is_said() {
     check(&["sh", "-c", "echo a | wc"], (2, "sh: the simulated shell does not know pipes\n"));
     check(

@@ -35,7 +35,15 @@ pub(super) type Files = BTreeMap<String, Bytes>;
 #[derive(Default)]
 pub(crate) struct VolumeContents {
     volumes: Mutex<HashMap<String, Arc<Volume>>>,
-    snapshots: Mutex<HashMap<String, Files>>,
+    snapshots: Mutex<HashMap<String, Snapshot>>,
+}
+
+/// What a volume held at some time.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub(super) files: Files,
+    /// The size of the volume, in bytes.
+    pub(super) size: i64,
 }
 
 /// The files of one volume.
@@ -181,17 +189,17 @@ impl VolumeContents {
     }
 
     /// Keeps what is in a volume under a snapshot's handle; `false` if no more are kept.
-    pub(super) fn take_snapshot(&self, handle: &str, volume: &str) -> bool {
+    pub(super) fn take_snapshot(&self, handle: &str, volume: &str, size: i64) -> bool {
         let files = self.volume(volume).files();
         let mut snapshots = lock(&self.snapshots);
         let room = snapshots.len() < SNAPSHOTS || snapshots.contains_key(handle);
         if room {
-            snapshots.insert(handle.to_owned(), files);
+            snapshots.insert(handle.to_owned(), Snapshot { files, size });
         }
         room
     }
 
-    pub(super) fn snapshot(&self, handle: &str) -> Option<Files> {
+    pub(super) fn snapshot(&self, handle: &str) -> Option<Snapshot> {
         lock(&self.snapshots).get(handle).cloned()
     }
 
@@ -293,9 +301,9 @@ mod tests {
         let contents = VolumeContents::default();
         let mount = mount(&contents, "/data", "");
         mount.write("/data/a", Bytes::from_static(b"then")).unwrap();
-        assert!(contents.take_snapshot("s", "v"));
+        assert!(contents.take_snapshot("s", "v", 1024));
         mount.write("/data/a", Bytes::from_static(b"now")).unwrap();
-        contents.fill("w", contents.snapshot("s").unwrap());
+        contents.fill("w", contents.snapshot("s").unwrap().files);
         assert_eq!(contents.volume("w").files()["a"], "then");
         contents.drop_snapshot("s");
         assert!(contents.snapshot("s").is_none());

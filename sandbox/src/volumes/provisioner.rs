@@ -136,6 +136,7 @@ impl Provisioner {
             Source::Snapshot(handle) => self
                 .contents
                 .snapshot(&handle)
+                .map(|snapshot| snapshot.files)
                 .ok_or_else(|| format!("rpc error: code = NotFound desc = no snapshot {handle}")),
         }
     }

@@ -16,6 +16,7 @@ mod binding;
 mod decide;
 mod hints;
 mod inbox;
+mod news;
 mod node_affinity;
 mod node_info;
 mod pod_affinity;
@@ -43,26 +44,23 @@ pub(crate) use taints::{tolerates, toleration};
 use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use tokio::sync::mpsc;
 
 use crate::{
     cache::Key,
     cluster::Cluster,
     error::{Error, chain},
-    meta::{is_deleting, labels, uid},
-    pods,
 };
 
 use binding::{Failure, Hands, Nomination, Report};
 use decide::{Prepared, Verdict, decide};
-use hints::{Change, helps};
-use inbox::{Changes, Inbox};
-use pod_info::{PodInfo, node_name};
+use hints::Change;
+use inbox::Inbox;
+use pod_info::PodInfo;
 use preemption::{Preemption, budgets, preempt};
 use queue::Queue;
 use refusal::{Diagnosis, Plugins};
-use state::{Moved, State};
+use state::State;
 use storage::Informers;
 use volumes::Choice;
 
@@ -79,13 +77,25 @@ struct Scheduler {
     /// The pods that were heard of, to tell namesakes apart.
     known: HashMap<Key, Arc<str>>,
     done: mpsc::Sender<Done>,
+    /// How many writes are under way, without those that wait for volumes.
     writing: usize,
 }
 
 /// A write that ended.
 enum Done {
-    Bind { pod: Arc<PodInfo>, result: Result<(), Failure> },
-    Evict { pod: Arc<PodInfo>, failed: bool },
+    Bind {
+        pod: Arc<PodInfo>,
+        result: Result<(), Failure>,
+    },
+    /// The same, with volumes that had to be bound before.
+    BindLong {
+        pod: Arc<PodInfo>,
+        result: Result<(), Failure>,
+    },
+    Evict {
+        pod: Arc<PodInfo>,
+        failed: bool,
+    },
     Report,
 }
 
@@ -147,118 +157,6 @@ impl Scheduler {
         self.hands.cluster.clock.now()
     }
 
-    fn take_in(&mut self, changes: Changes) {
-        for key in changes.namespaces {
-            self.hear_of_namespace(&key);
-        }
-        for key in changes.nodes {
-            self.hear_of_node(&key.name);
-        }
-        for key in changes.pods {
-            self.hear_of_pod(&key);
-        }
-        for key in changes.claims {
-            self.wake(Change::Claim(&key));
-        }
-        if changes.volumes.into_iter().chain(changes.classes).next().is_some() {
-            self.wake(Change::Storage);
-        }
-    }
-
-    fn wake(&mut self, change: Change<'_>) {
-        if self.queue.has_waiting() {
-            let now = self.now();
-            self.queue.wake(now, |pod, refused_by| helps(&self.state, change, pod, refused_by));
-        }
-    }
-
-    fn hear_of_namespace(&mut self, key: &Key) {
-        let new = self.hands.cluster.namespaces.get(key).map(|namespace| labels(&*namespace).clone());
-        let old = match &new {
-            Some(labels) => self.state.namespaces.insert(key.name.to_string(), labels.clone()),
-            None => self.state.namespaces.remove(&*key.name),
-        };
-        if old != new {
-            self.wake(Change::Namespace);
-        }
-    }
-
-    fn hear_of_node(&mut self, name: &str) {
-        let node = self.hands.cluster.nodes.get(&Key::new("", name));
-        let there = node.is_some();
-        if let Some((slot, _)) = self.state.set_node(name, node) {
-            self.wake(if there { Change::Node(slot) } else { Change::NodeGone });
-        }
-    }
-
-    fn hear_of_pod(&mut self, key: &Key) {
-        let pod = self.hands.cluster.pods.get(key);
-        let before = match &pod {
-            Some(pod) => self.known.insert(key.clone(), uid(&**pod).into()),
-            None => self.known.remove(key),
-        };
-        if let Some(old) = before.filter(|old| pod.as_ref().is_none_or(|pod| uid(&**pod) != &**old)) {
-            self.lose(&old);
-        }
-        if let Some(pod) = pod {
-            self.hear_of_state(&pod);
-        }
-    }
-
-    fn hear_of_state(&mut self, pod: &Arc<Pod>) {
-        let id = uid(&**pod);
-        let moved = self.state.set_pod(id, Some(pod));
-        self.tell(moved);
-        if self.state.is_placed(id) && node_name(pod).is_some() || !is_ours(pod) {
-            self.queue.remove(id);
-            self.dismiss(id);
-        } else if !self.state.is_placed(id) {
-            self.enqueue(pod);
-        }
-    }
-
-    fn enqueue(&mut self, pod: &Arc<Pod>) {
-        let info = Arc::new(PodInfo::new(pod));
-        let before = self.queue.get(&info.uid).cloned();
-        let promised = before.as_ref().and_then(|old| old.nominated_node());
-        if promised != info.nominated_node() {
-            match info.nominated_node().and_then(|node| self.state.slot(node)) {
-                Some(node) => self.state.nominate(&info, node),
-                None => self.dismiss(&info.uid),
-            }
-        }
-        let changed = before.is_some_and(|old| !old.places_like(pod));
-        self.queue.put(info, changed);
-    }
-
-    /// The pod is gone for good.
-    fn lose(&mut self, uid: &str) {
-        let moved = self.state.set_pod(uid, None);
-        self.tell(moved);
-        self.queue.remove(uid);
-        self.dismiss(uid);
-    }
-
-    /// Keeps no more room for a pod, which others may take.
-    fn dismiss(&mut self, uid: &str) {
-        if let Some((pod, node)) = self.state.dismiss(uid) {
-            self.wake(Change::Left { pod: &pod, node });
-        }
-    }
-
-    fn tell(&mut self, moved: Option<Moved>) {
-        match moved {
-            Some(Moved::Placed(pod)) => self.wake(Change::Placed(&pod)),
-            Some(Moved::Left(pod, node)) => self.wake(Change::Left { pod: &pod, node }),
-            // That a pod begins to go helps nobody; that it is gone does.
-            Some(Moved::Changed { old, new, node }) if old.labels() != new.labels() || old.requests != new.requests => {
-                self.wake(Change::Left { pod: &old, node });
-                self.wake(Change::Placed(&new));
-            }
-            Some(Moved::Changed { .. }) | None => {}
-        }
-    }
-
     /// Decides for a few pods; says whether there may be more to do at once.
     fn decide_some(&mut self) -> bool {
         for _ in 0..DECISIONS {
@@ -285,13 +183,17 @@ impl Scheduler {
         let name = self.state.nodes[node].name.clone();
         self.state.promises.make(&volumes, &name);
         self.state.assume(pod, node);
-        self.state.dismiss(&pod.uid);
         self.wake(Change::Placed(pod));
+        if let Some((_, kept)) = self.state.dismiss(&pod.uid).filter(|(_, kept)| *kept != node) {
+            self.wake(Change::Left { pod, node: kept });
+        }
         let (hands, pod) = (self.hands.clone(), pod.clone());
-        self.write(async move {
-            let result = hands.bind(&pod, &name, &volumes).await;
-            Done::Bind { pod, result }
-        });
+        if volumes.is_empty() {
+            self.write(async move { Done::Bind { result: hands.bind(&pod, &name, &volumes).await, pod } });
+        } else {
+            // Volumes may take minutes, and others must not wait for that.
+            self.begin(async move { Done::BindLong { result: hands.bind(&pod, &name, &volumes).await, pod } });
+        }
     }
 
     fn refuse(&mut self, pod: &Arc<PodInfo>, diagnosis: &Diagnosis, prepared: &Prepared) {
@@ -347,6 +249,10 @@ impl Scheduler {
 
     fn write(&mut self, work: impl Future<Output = Done> + Send + 'static) {
         self.writing += 1;
+        self.begin(work);
+    }
+
+    fn begin(&self, work: impl Future<Output = Done> + Send + 'static) {
         let done = self.done.clone();
         self.hands.cluster.spawn(async move {
             // Nobody listens only when everything ends.
@@ -355,16 +261,21 @@ impl Scheduler {
     }
 
     fn finish(&mut self, done: Done) {
-        self.writing -= 1;
+        if !matches!(done, Done::BindLong { .. }) {
+            self.writing -= 1;
+        }
         match done {
-            Done::Bind { pod, result } => {
+            Done::Bind { pod, result } | Done::BindLong { pod, result } => {
                 self.state.promises.release(&pod.claims);
                 match result {
                     Ok(()) => self.queue.remove(&pod.uid),
                     Err(failure) => self.take_back(&pod, failure),
                 }
             }
-            Done::Evict { pod, failed } => self.queue.release(&pod.uid, failed),
+            Done::Evict { pod, failed } => {
+                let now = self.now();
+                self.queue.release(&pod.uid, failed, now);
+            }
             Done::Report => {}
         }
     }
@@ -391,13 +302,4 @@ async fn make_room(
         hands.clear_nomination(&other.pod).await?;
     }
     hands.evict(pod, node, victims).await
-}
-
-/// Whether this scheduler is to place the pod.
-fn is_ours(pod: &Pod) -> bool {
-    let Some(spec) = &pod.spec else { return false };
-    node_name(pod).is_none()
-        && !is_deleting(pod)
-        && !pods::is_finished(pod)
-        && spec.scheduler_name.as_deref().unwrap_or(NAME) == NAME
 }

@@ -16,7 +16,7 @@ use crate::{
     cluster::Cluster,
     error::{Error, chain},
     events::{Recorder, reference},
-    meta::{annotation, name, namespace},
+    meta::{annotation, is_deleting, name, namespace, uid},
     pods,
 };
 
@@ -66,9 +66,7 @@ pub(super) enum Nomination {
 impl Hands {
     pub(super) async fn bind(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), Failure> {
         if !volumes.is_empty() {
-            let bound = self.bind_volumes(pod, node, volumes).await;
-            let wrap = |why| Failure::Told(format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}"));
-            bound.map_err(wrap)?;
+            self.bind_volumes(pod, node, volumes).await?;
         }
         self.bind_pod(&pod.pod, node).await?;
         let message = format!("Successfully assigned {}/{} to {node}", namespace(&*pod.pod), name(&*pod.pod));
@@ -103,8 +101,8 @@ impl Hands {
         }
     }
 
-    async fn bind_volumes(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), String> {
-        let said = |error: Error| error.message();
+    async fn bind_volumes(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), Failure> {
+        let said = |error: Error| volumes_failed(&error.message());
         for (volume, claim) in &volumes.bind {
             let kept = keep_for(volume, claim);
             self.cluster.persistent_volumes.update_as(volume, &kept, None, MANAGER).await.map_err(said)?;
@@ -117,16 +115,20 @@ impl Hands {
         }
         let waiting = self.await_claims(pod, node, volumes);
         let deadline = tokio::time::timeout(self.cluster.clock.real(VOLUMES_TIMEOUT), waiting);
-        deadline.await.unwrap_or_else(|_| Err("context deadline exceeded".to_owned()))
+        deadline.await.unwrap_or_else(|_| Err(volumes_failed("context deadline exceeded")))
     }
 
-    async fn await_claims(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), String> {
+    async fn await_claims(&self, pod: &PodInfo, node: &str, volumes: &Choice) -> Result<(), Failure> {
         loop {
-            let changed = self.inbox.claims_changed.notified();
+            let changed = self.inbox.turn.notified();
             tokio::pin!(changed);
             // From here on no change is missed.
             changed.as_mut().enable();
-            if self.claims_are_bound(pod, node, volumes)? {
+            let current = self.cluster.pods.get(&pod.key);
+            if current.is_none_or(|current| *pod.uid != *uid(&*current) || is_deleting(&*current)) {
+                return Err(Failure::Overtaken);
+            }
+            if self.claims_are_bound(pod, node, volumes).map_err(|why| volumes_failed(&why))? {
                 return Ok(());
             }
             changed.await;
@@ -235,10 +237,13 @@ impl Hands {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": status});
         let patched = api.patch_status(name(pod), &params, &Patch::Strategic(patch)).await;
-        let patched = patched.map_err(|error| Error::api("tell why a pod is not placed", error))?;
-        self.cluster.pods.learn(patched);
+        patched.map_err(|error| Error::api("write a pod's status", error))?;
         Ok(())
     }
+}
+
+fn volumes_failed(why: &str) -> Failure {
+    Failure::Told(format!("running PreBind plugin \"VolumeBinding\": binding volumes: {why}"))
 }
 
 /// The volume, kept for the claim; the volumes' controller completes it.

@@ -153,7 +153,7 @@ fn search(state: &mut State, pod: &PodInfo, prepared: &Prepared) -> (Vec<usize>,
             break;
         }
     }
-    state.start = (start + seen) % all.len();
+    state.start = (state.start + seen) % state.order.len();
     (feasible, refusals)
 }
 

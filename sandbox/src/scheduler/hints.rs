@@ -112,3 +112,116 @@ fn keep_apart(state: &State, pod: &PodInfo, other: &PodInfo) -> bool {
     let mut away = pod.terms.anti_affinity.iter();
     away.any(|term| term.matches(other.namespace(), of_namespace, other.labels()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::scheduler::scene::{Scene, asks, pod};
+
+    fn app(name: &str, spec: Value) -> Arc<Pod> {
+        pod(name, json!({"app": name}), spec)
+    }
+
+    fn apart_from(app: &str) -> Value {
+        json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": app}}}]}}})
+    }
+
+    fn near(app: &str) -> Value {
+        json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": app}}}]}}})
+    }
+
+    fn spread_with(app: &str) -> Value {
+        json!({"topologySpreadConstraints": [{"topologyKey": "kubernetes.io/hostname", "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": app}}}]})
+    }
+
+    /// Whether `other`'s leaving an otherwise empty node helps a pod that `by` refused.
+    #[track_caller]
+    fn check_left(waiting: Value, by: Plugin, other: &Arc<Pod>, expect: bool) {
+        let scene = Scene::with_nodes(1);
+        let (waiting, other) = (PodInfo::new(&app("w", waiting)), PodInfo::new(other));
+        assert_eq!(helps(&scene.state, Change::Left { pod: &other, node: 0 }, &waiting, by.into()), expect);
+    }
+
+    #[track_caller]
+    fn check_placed(waiting: Value, by: Plugin, other: &Arc<Pod>, expect: bool) {
+        let scene = Scene::with_nodes(1);
+        let (waiting, other) = (PodInfo::new(&app("w", waiting)), PodInfo::new(other));
+        assert_eq!(helps(&scene.state, Change::Placed(&other), &waiting, by.into()), expect);
+    }
+
+    #[test]
+    fn pods_that_leave() {
+        let plain = app("o", json!({}));
+        check_left(json!({"containers": asks("1")}), Plugin::NodeResourcesFit, &plain, true);
+        check_left(json!({"containers": asks("3")}), Plugin::NodeResourcesFit, &plain, false);
+        check_left(json!({"containers": asks("1")}), Plugin::NodeAffinity, &plain, false);
+        check_left(apart_from("o"), Plugin::InterPodAffinity, &plain, true);
+        check_left(apart_from("x"), Plugin::InterPodAffinity, &plain, false);
+        check_left(json!({}), Plugin::InterPodAffinity, &app("o", apart_from("w")), true);
+        check_left(spread_with("o"), Plugin::PodTopologySpread, &plain, true);
+        check_left(spread_with("x"), Plugin::PodTopologySpread, &plain, false);
+        let port = json!({"containers": [{"name": "main", "ports": [{"containerPort": 80, "hostPort": 80}]}]});
+        check_left(port.clone(), Plugin::NodePorts, &app("o", port.clone()), true);
+        check_left(port, Plugin::NodePorts, &plain, false);
+    }
+
+    #[test]
+    fn pods_that_come() {
+        let plain = app("o", json!({}));
+        check_placed(near("o"), Plugin::InterPodAffinity, &plain, true);
+        check_placed(near("x"), Plugin::InterPodAffinity, &plain, false);
+        check_placed(spread_with("o"), Plugin::PodTopologySpread, &plain, true);
+        check_placed(json!({"containers": asks("1")}), Plugin::NodeResourcesFit, &plain, false);
+    }
+
+    #[test]
+    fn room_counts_less_important_pods_as_room() {
+        let mut scene = Scene::with_nodes(1);
+        scene.run("a", &app("low", json!({"priority": 1, "containers": asks("2")})));
+        let gone = PodInfo::new(&app("o", json!({})));
+        let check = |priority: i32| {
+            let waiting = PodInfo::new(&app("w", json!({"priority": priority, "containers": asks("1")})));
+            let change = Change::Left { pod: &gone, node: 0 };
+            helps(&scene.state, change, &waiting, Plugin::NodeResourcesFit.into())
+        };
+        assert!(check(2));
+        assert!(!check(1));
+    }
+
+    #[test]
+    fn nodes_that_come_or_change() {
+        let mut scene = Scene::default();
+        let taint = json!({"taints": [{"key": "k", "effect": "NoSchedule"}]});
+        scene.node("a", json!({}), json!({})).node("b", taint, json!({}));
+        let check = |slot: usize, spec: Value, by: Plugin| {
+            helps(&scene.state, Change::Node(slot), &PodInfo::new(&app("w", spec)), by.into())
+        };
+        assert!(check(0, json!({}), Plugin::NodeResourcesFit));
+        assert!(!check(1, json!({}), Plugin::NodeResourcesFit));
+        assert!(!check(0, json!({"containers": asks("3")}), Plugin::NodeResourcesFit));
+        assert!(!check(0, json!({"nodeSelector": {"no": "node"}}), Plugin::NodeAffinity));
+        assert!(check(1, json!({}), Plugin::PodTopologySpread), "it may be another domain");
+    }
+
+    #[test]
+    fn claims_help_those_who_mount_them() {
+        let scene = Scene::with_nodes(1);
+        let volumes = json!({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]});
+        let waiting = PodInfo::new(&app("w", volumes));
+        let check = |namespace: &str, name: &str| {
+            let key = Key::new(namespace, name);
+            helps(&scene.state, Change::Claim(&key), &waiting, Plugin::VolumeBinding.into())
+        };
+        assert!(check("n", "c"));
+        assert!(!check("n", "d"));
+        assert!(!check("m", "c"));
+    }
+}

@@ -2,17 +2,16 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 
 use crate::{
-    cache::{Key, Kind},
+    cache::{Informer, Key, Kind},
     cluster::Cluster,
+    meta::is_deleting,
 };
-
-use std::sync::Arc;
 
 /// Keys in the order in which they were first heard of.
 #[derive(Default)]
@@ -52,8 +51,8 @@ pub(super) struct Changes {
 pub(super) struct Inbox {
     changes: Mutex<Changes>,
     changed: Notify,
-    /// Wakes those who wait for claims to be bound.
-    pub(super) claims_changed: Notify,
+    /// Wakes those who wait for a pod's claims to be bound, when a claim changed or a pod went.
+    pub(super) turn: Notify,
 }
 
 impl Inbox {
@@ -66,12 +65,18 @@ impl Inbox {
         inbox.listen(&cluster.claims, |changes| &mut changes.claims);
         inbox.listen(&cluster.persistent_volumes, |changes| &mut changes.volumes);
         inbox.listen(&cluster.storage_classes, |changes| &mut changes.classes);
-        let woken = inbox.clone();
-        cluster.claims.on_change(move |_, _| woken.claims_changed.notify_waiters());
+        let waiting = inbox.clone();
+        cluster.claims.on_change(move |_, _| waiting.turn.notify_waiters());
+        let waiting = inbox.clone();
+        cluster.pods.on_change(move |_, new| {
+            if new.is_none_or(|pod| is_deleting(&**pod)) {
+                waiting.turn.notify_waiters();
+            }
+        });
         inbox
     }
 
-    fn listen<K: Kind>(self: &Arc<Self>, informer: &crate::cache::Informer<K>, keys: fn(&mut Changes) -> &mut Keys) {
+    fn listen<K: Kind>(self: &Arc<Self>, informer: &Informer<K>, keys: fn(&mut Changes) -> &mut Keys) {
         let inbox = self.clone();
         informer.on_change(move |old, new| {
             if let Some(object) = new.or(old) {
@@ -81,7 +86,7 @@ impl Inbox {
         });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Changes> {
+    fn lock(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

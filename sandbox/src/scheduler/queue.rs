@@ -200,11 +200,13 @@ impl Queue {
         self.settle(uid, Place::BackingOff { until, arrival, after_error: true });
     }
 
-    /// The victims of a held pod were told to go; or that failed and it has to try again.
-    pub(super) fn release(&mut self, uid: &str, failed: bool) {
+    /// The victims of a held pod were told to go; or that failed, and it has to try again.
+    pub(super) fn release(&mut self, uid: &str, failed: bool, now: Timestamp) {
         let Some(Entry { place: Place::Waiting { held, woken, .. }, .. }) = self.entries.get_mut(uid) else { return };
         *held = false;
-        if *woken || failed {
+        if failed {
+            self.fail(uid, now);
+        } else if *woken {
             self.activate(uid);
         }
     }

@@ -99,8 +99,12 @@ fn a_pod_whose_victims_are_told_to_go_waits_for_that() {
     queue.refuse("uid-a", Plugin::NodeResourcesFit.into(), true, at(0));
     queue.wake(at(1), |_, _| true);
     assert_eq!(popped(&mut queue, at(1)), None);
-    queue.release("uid-a", false);
+    queue.release("uid-a", false, at(1));
     assert_eq!(popped(&mut queue, at(1)).as_deref(), Some("a"));
+    queue.refuse("uid-a", Plugin::NodeResourcesFit.into(), true, at(1));
+    queue.release("uid-a", true, at(2));
+    assert_eq!(popped(&mut queue, at(2)), None, "telling them failed");
+    assert_eq!(popped(&mut queue, at(4)).as_deref(), Some("a"));
 }
 
 #[test]

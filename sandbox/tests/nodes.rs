@@ -67,6 +67,15 @@ async fn told(cluster: &Cluster, kind: &str, reason: &str) {
     until(&format!("{reason} of a {kind}"), || async { !events_of(cluster, kind, reason).await.is_empty() }).await;
 }
 
+/// Waits until the kubelet has told of so many starts.
+async fn started(cluster: &Cluster, node: &str, times: i32) {
+    until(&format!("{times} starts of {node}"), || async {
+        let starts = events_of(cluster, "Node", "Starting").await;
+        starts.iter().any(|start| start.involved_object.name.as_deref() == Some(node) && start.count == Some(times))
+    })
+    .await;
+}
+
 fn pinned(node: &str) -> Value {
     json!({"metadata": {"name": "p"}, "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0,
         "containers": [{"name": "main", "image": "registry.example/app:1"}]}})
@@ -203,16 +212,13 @@ async fn troubles_are_told_and_keep_pods_away() {
 async fn a_kubelet_restarts_with_another_version() {
     let cluster = support::start().await;
     eventually(&nodes(&cluster), "node-1", is_well).await;
+    started(&cluster, "node-1", 1).await;
     annotate(&cluster, "node-1", "sandbox.cpaas.io/kubelet-version", json!("v1.35.0")).await;
     let version = |node: &Node| node.status.as_ref()?.node_info.as_ref().map(|info| info.kubelet_version.clone());
     let node = eventually(&nodes(&cluster), "node-1", |node| version(node).as_deref() == Some("v1.35.0")).await;
     assert!(is_well(&node));
     assert_eq!(version(&nodes(&cluster).get("node-2").await.unwrap()).as_deref(), Some("v1.34.1"));
-    until("two starts are told", || async {
-        let starts = events_of(&cluster, "Node", "Starting").await;
-        starts.iter().any(|event| event.involved_object.name.as_deref() == Some("node-1") && event.count == Some(2))
-    })
-    .await;
+    started(&cluster, "node-1", 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,13 @@ impl Reporter {
     async fn reconcile(&self, name: String) -> Result<Next, Error> {
         let Some(spec) = self.nodes.get(&name) else { return Ok(None) };
         let node = self.cluster.nodes.get(&Key::new("", &name));
-        let memory = lock(&self.memory).get(&name).cloned().unwrap_or_else(|| Memory::new(self.seed, &name));
+        let memory = {
+            let mut all = lock(&self.memory);
+            let memory = all.entry(name.clone()).or_insert_with(|| Memory::new(self.seed, &name));
+            // Whatever becomes of the rest: the node may be deleted before it is told of.
+            memory.registered |= node.is_some();
+            memory.clone()
+        };
         let work = plan::plan(&spec, node.as_deref(), memory, &self.pace, self.cluster.clock.now());
         self.carry_out(&spec, node.as_deref(), work).await
     }
@@ -158,8 +164,13 @@ impl Reporter {
         let api: Api<Node> = Api::all(self.cluster.client.clone());
         let params = PostParams { field_manager: Some(KUBELET.to_owned()), ..PostParams::default() };
         let node = status::registered(spec, self.cluster.clock.now());
-        let created = api.create(&params, &node).await.map_err(|error| Error::api("register a node", error))?;
-        self.cluster.nodes.learn(created);
+        match api.create(&params, &node).await {
+            Ok(_) => {}
+            // It is there already, and about to be seen.
+            Err(kube::Error::Api(status)) if status.code == 409 => {}
+            Err(error) => return Err(Error::api("register a node", error)),
+        }
+        lock(&self.memory).entry(spec.name.clone()).and_modify(|memory| memory.registered = true);
         Ok(None)
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Pace {
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
     jitter: Jitter,
+    /// Whether the node has been there since this kubelet is: then it is not registered again.
+    pub(super) registered: bool,
     /// The node as it was when the kubelet was started last, and what it runs since then.
     started: Option<(Option<String>, Software)>,
     unschedulable: bool,
@@ -40,7 +42,15 @@ impl Memory {
         let mut hasher = DefaultHasher::new();
         (seed, node).hash(&mut hasher);
         let jitter = Jitter(hasher.finish() | 1);
-        Self { jitter, started: None, unschedulable: false, renew_at: None, reported: None, cut_off: false }
+        Self {
+            jitter,
+            registered: false,
+            started: None,
+            unschedulable: false,
+            renew_at: None,
+            reported: None,
+            cut_off: false,
+        }
     }
 }
 
@@ -88,7 +98,7 @@ pub(super) fn plan(spec: &Spec, node: Option<&Node>, memory: Memory, pace: &Pace
     let mut work = Work::none(memory);
     let Some(node) = node else {
         // Only a kubelet that starts registers its node.
-        work.register = work.memory.started.is_none();
+        work.register = !work.memory.registered;
         return work;
     };
     if fault::is_unreachable(node) {

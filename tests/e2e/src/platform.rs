@@ -194,8 +194,17 @@ impl ApiServer {
     /// # Panics
     /// When it does not start.
     pub async fn start(folder: &Path, listen: &str, nodes: usize) -> Self {
-        let (data, nodes) = (folder.display().to_string(), nodes.to_string());
-        let server = Server::start(["apiserver", "--data-dir", &data, "--listen", listen, "--nodes", &nodes]).await;
+        Self::start_with(folder, listen, &["--nodes", &nodes.to_string()]).await
+    }
+
+    /// Starts one with these arguments besides.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with(folder: &Path, listen: &str, arguments: &[&str]) -> Self {
+        let data = folder.display().to_string();
+        let common = ["apiserver", "--data-dir", &data, "--listen", listen];
+        let server = Server::start(common.iter().chain(arguments).copied()).await;
         let server = server.unwrap_or_else(|exited| panic!("`acp apiserver` ended: {}", exited.printed));
         Self { server, folder: folder.to_owned() }
     }

@@ -64,7 +64,6 @@ impl Clock {
     }
 
     /// Waits for that much of the cluster's time.
-    #[allow(dead_code, reason = "the way to wait where there is no queue")]
     pub(crate) async fn sleep(&self, wait: Duration) {
         tokio::time::sleep(self.real(wait)).await;
     }

@@ -8,7 +8,9 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 
-use crate::{api_latency, duration::Printed};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+
+use crate::{api_latency, duration::Printed, meta::annotation};
 
 /// On a pod, or on the workload that owns it: what goes wrong there.
 pub const ANNOTATION: &str = "sandbox.cpaas.io/fault";
@@ -98,6 +100,11 @@ fn plain(list: &str, of: &str, known: &[&str]) -> Result<(), InvalidFault> {
         }
     }
     Ok(())
+}
+
+/// Whether a claim's volume is to have no room left.
+pub(crate) fn is_full(claim: &PersistentVolumeClaim) -> bool {
+    words(annotation(claim, ANNOTATION).unwrap_or_default()).flatten().any(|word| word.name == "full")
 }
 
 /// The words of `list` and of `more`; where both have the same name and target, those of `more`.

@@ -20,7 +20,7 @@ use crate::{
     cache::{Informer, Key},
     cluster::Cluster,
     fault,
-    meta::{annotation, name, namespace},
+    meta::{name, namespace},
 };
 
 use super::facts::{claim_phase, storage, volume_of};
@@ -237,8 +237,7 @@ impl VolumeContents {
 
 /// How much a claim's volume holds.
 fn room(claim: &PersistentVolumeClaim) -> usize {
-    if fault::words(annotation(claim, fault::ANNOTATION).unwrap_or_default()).flatten().any(|word| word.name == "full")
-    {
+    if fault::is_full(claim) {
         return 0;
     }
     let capacity = storage(claim.status.as_ref().and_then(|status| status.capacity.as_ref()));

@@ -227,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_is_in_its_zone() {
+        let named = |name: &str| zone(cron(json!({"timeZone": name}), None).spec.as_ref().unwrap());
+        let schedule = Schedule::parse("0 3 * * *").unwrap();
+        let next = |name: &str| schedule.next("2024-01-01T00:00:00Z".parse().unwrap(), &named(name).unwrap()).unwrap();
+        assert_eq!(next("UTC").to_string(), "2024-01-01T03:00:00Z");
+        assert_eq!(next("Europe/Berlin").to_string(), "2024-01-01T02:00:00Z");
+        assert_eq!(next("Asia/Shanghai").to_string(), "2024-01-01T19:00:00Z");
+        assert!(named("Middle/Earth").is_err());
+    }
+
+    #[test]
     fn a_job_is_named_by_its_minute() {
         let cron = cron(json!({}), None);
         let job = job(&cron, cron.spec.as_ref().unwrap(), "2024-01-01T00:15:00Z".parse().unwrap());

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as PodVolume};
 
 use crate::{
+    fault,
     kubelet::usage::{filled, seed},
-    meta::{annotation, created, name, namespace, uid},
+    meta::{created, name, namespace, uid},
 };
 
 use super::measure::{DISK, amount};
 
-const FAULT: &str = "sandbox.cpaas.io/fault";
 /// Bytes of a file system for each of its inodes.
 const PER_INODE: f64 = 16_384.0;
 
@@ -71,7 +71,7 @@ fn claimed(volume: &str, claim: &PersistentVolumeClaim, now: Timestamp) -> Optio
     let granted = claim.status.as_ref().and_then(|status| status.capacity.as_ref());
     let asked = claim.spec.as_ref().and_then(|spec| spec.resources.as_ref()?.requests.as_ref());
     let capacity = granted.or(asked).and_then(|amounts| amounts.get("storage")).and_then(amount)?;
-    let is_full = annotation(claim, FAULT).unwrap_or_default().split(',').any(|word| word.trim() == "full");
+    let is_full = fault::is_full(claim);
     let used = if is_full { capacity } else { filled(seed(&uid(claim)), created(claim), now) * capacity };
     Some(Volume { name: volume.to_owned(), claim: Some(name(claim).to_owned()), capacity, used: used.floor() })
 }
@@ -90,8 +90,8 @@ mod tests {
                 "persistentVolumeClaim": {"claimName": "missing"}}]}}))
             .unwrap();
         let claim = |_: &str, name: &str| -> Option<Arc<PersistentVolumeClaim>> {
-            let fault = if name == "p-scratch" { "slow, full" } else { "" };
-            let claim = json!({"metadata": {"name": name, "annotations": {FAULT: fault}},
+            let told = if name == "p-scratch" { "slow, full" } else { "" };
+            let claim = json!({"metadata": {"name": name, "annotations": {fault::ANNOTATION: told}},
                 "status": {"capacity": {"storage": "1Gi"}}});
             (name != "missing").then(|| Arc::new(serde_json::from_value(claim).unwrap()))
         };

@@ -3,7 +3,7 @@
 //! # Flow
 //!
 //! Informers leave keys of what changed in the [`inbox`]. One task owns the [`State`] and the [`Queue`]: it takes in
-//! changes, wakes the pods that they may help ([`hints`]), and decides for one pod after the other ([`decide`],
+//! changes, wakes the pods that they may help ([`hints`]), and decides for one pod after the other ([`decide()`],
 //! [`preemption`]), without IO. What was decided counts at once and is written by tasks of its own ([`binding`]); when
 //! a write fails, what it was about is taken back and tried again.
 //!

@@ -163,6 +163,31 @@ async fn a_member_whose_link_is_cut_is_unknown_and_comes_back() {
     );
 }
 
+/// The same by the fault of a sandbox: the agent runs on, and its packets are lost.
+#[tokio::test]
+async fn a_member_whose_agent_is_cut_off_on_demand_is_unknown_and_comes_back() {
+    let fleet = Fleet::start().await;
+    let member = fleet.member("127.0.0.1:0").await;
+    let registration = fleet.register("member").await;
+    member.kubectl().ok_with(&["apply", "-f", "-"], &registration.manifest).await;
+    fleet.condition("member", "Ready", "True", PATIENCE).await;
+
+    let sandbox = async |words: &[&str]| {
+        let mut command = Command::new(binary("acp"));
+        command.args(["sandbox", "--namespace", "cpaas-system", "--kubeconfig"]).arg(member.kubeconfig()).args(words);
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    sandbox(&["fault", "partition", "deployment/acp-agent"]).await;
+    fleet.condition("member", "Ready", "Unknown", UNKNOWN + GRACE).await;
+    let pods = member.kubectl().ok(&["get", "pods", "-n", "cpaas-system", "--no-headers"]).await;
+    assert!(pods.contains("1/1") && pods.contains("Running"), "{pods}");
+
+    sandbox(&["heal", "deployment/acp-agent"]).await;
+    fleet.condition("member", "Ready", "True", BACK + GRACE).await;
+    assert_eq!(fleet.admin.get("/kubernetes/member/api/v1/namespaces").await.status, StatusCode::OK);
+}
+
 /// The member still has the certificate of its first registration; the new manifest is all that it takes.
 #[tokio::test]
 async fn a_member_that_was_removed_can_be_registered_again() {

@@ -16,7 +16,7 @@ use kube::{
         PropagationPolicy,
     },
 };
-use sandbox::{ControlPlane, ControlPlaneConfig, Running};
+use sandbox::{ControlPlane, ControlPlaneConfig, Running, Sandbox, SandboxConfig};
 use serde_json::{Value, json};
 use support::{eventually, gone, until};
 
@@ -26,6 +26,15 @@ async fn start() -> (TestCluster, Client, Running) {
     let config = ControlPlaneConfig { root_ca: Some("test root".to_owned()), signer: None };
     let running = ControlPlane::start(&client, config);
     (server, client, running)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_also_before_it_has_begun() {
+    let server = TestCluster::start().await;
+    let sandbox = || Sandbox::start(&server.admin(), ControlPlaneConfig::default(), &SandboxConfig::default(), None);
+    for running in [ControlPlane::start(&server.admin(), ControlPlaneConfig::default()), sandbox()] {
+        tokio::time::timeout(support::PATIENCE, running.stop()).await.expect("stopping takes no time");
+    }
 }
 
 async fn map(api: &Api<ConfigMap>, name: &str, meta: Value) -> ConfigMap {

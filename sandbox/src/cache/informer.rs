@@ -76,6 +76,12 @@ impl<K: Kind> Informer<K> {
 
     /// Keeps the store in step with the server until the token is cancelled.
     pub(crate) async fn run(&self, token: CancellationToken) {
+        self.follow(token).await;
+        // Who still waits for the first list is to be stopped, too, and would wait for ever.
+        self.synced.send_replace(true);
+    }
+
+    async fn follow(&self, token: CancellationToken) {
         let stream = watcher(Api::<K>::all(self.client.clone()), self.selection.clone()).default_backoff();
         pin_mut!(stream);
         loop {
@@ -128,7 +134,7 @@ impl<K: Kind> Informer<K> {
         self.store.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once the first list is in the store.
+    /// Returns once the first list is in the store, or will not come any more.
     pub(crate) async fn synced(&self) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Namespace, Node, PersistentVolumeClaim, Pod};
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
@@ -20,13 +20,14 @@ pub(crate) struct Kind {
     pub(crate) resource: fn() -> ApiResource,
 }
 
-pub(crate) const KINDS: [Kind; 9] = [
+pub(crate) const KINDS: [Kind; 10] = [
     Kind::of_pods(&["pod", "pods", "po"], || ApiResource::erase::<Pod>(&())),
     Kind::of_pods(&["deployment", "deployments", "deploy"], || ApiResource::erase::<Deployment>(&())),
     Kind::of_pods(&["replicaset", "replicasets", "rs"], || ApiResource::erase::<ReplicaSet>(&())),
     Kind::of_pods(&["statefulset", "statefulsets", "sts"], || ApiResource::erase::<StatefulSet>(&())),
     Kind::of_pods(&["daemonset", "daemonsets", "ds"], || ApiResource::erase::<DaemonSet>(&())),
     Kind::of_pods(&["job", "jobs"], || ApiResource::erase::<Job>(&())),
+    Kind::of_pods(&["cronjob", "cronjobs", "cj"], || ApiResource::erase::<CronJob>(&())),
     Kind {
         words: &["node", "nodes", "no"],
         place: Place::Nodes,
@@ -122,7 +123,7 @@ mod tests {
         check(
             "service/web",
             Err("nothing can go wrong with a service; there are pod, deployment, replicaset, statefulset, daemonset, \
-                 job, node, persistentvolumeclaim, namespace"),
+                 job, cronjob, node, persistentvolumeclaim, namespace"),
         );
     }
 }

@@ -131,8 +131,10 @@ impl<S> Watched<S> {
 /// longer than anybody reads, is as bad as what can be read twice.
 fn read_head(bytes: &[u8], before: usize, limit: usize) -> Option<(Length, usize)> {
     let too_long = || (bytes.len() > limit).then_some((Length::Ambiguous, bytes.len()));
-    // A head that comes byte by byte is parsed when its end is there, and not at every byte.
-    if !has_end(&bytes[before.saturating_sub(2)..]) {
+    // A head that comes byte by byte is parsed when its end is there, and not at every byte. Blank lines before it are no
+    // end (RFC 9112, section 2.2).
+    let start = bytes.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(bytes.len());
+    if !has_end(&bytes[before.saturating_sub(2).max(start)..]) {
         return too_long();
     }
     let mut headers = [EMPTY_HEADER; HEADERS];
@@ -279,6 +281,8 @@ mod tests {
     #[test]
     fn heads_that_nobody_reads() {
         check("no request\r\n\r\n", true);
+        check("GET / HTTP/1.1\r\n\r\n\n\naa\r", false);
+        check("GET / HTTP/1.1\r\n\r\n\n\naa\r\n\r\n", true);
         check("GET / HTTP/1.1\r\na: b\r\n folded\r\n\r\n", true);
         check(&format!("GET / HTTP/1.1\r\na: {}", "b".repeat(1024)), true);
         check(&"\r\n".repeat(600), true);

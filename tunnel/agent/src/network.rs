@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::io;
-use std::mem;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -132,12 +131,12 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let (Line::Cut(simulated, _), Some(tcp)) = (mem::replace(&mut self.line, Line::Broken), self.tcp.take()) {
-            let mut held = simulated.held();
-            // Healed a moment ago: nobody would let go of it again.
-            if *simulated.cut.borrow() {
-                held.push(tcp);
-            }
+        // One that was whole when it was last used may have been cut since.
+        let (Line::Whole(simulated, _) | Line::Cut(simulated, _)) = &self.line else { return };
+        let mut held = simulated.held();
+        // Healed a moment ago: nobody would let go of it again.
+        if *simulated.cut.borrow() {
+            held.extend(self.tcp.take());
         }
     }
 }
@@ -225,17 +224,21 @@ mod tests {
 
     #[tokio::test]
     async fn the_hub_does_not_hear_of_an_end_before_the_network_is_whole() {
-        let network = Network::simulated();
-        let (mut near, mut far) = pair(&network).await;
-        network.cut();
-        near.write_all(b"lost").await.unwrap();
-        drop(near);
-        let mut buffer = [0; 8];
-        assert!(timeout(MOMENT, far.read(&mut buffer)).await.is_err());
-        network.heal();
-        // An end or a reset, by what had arrived before.
-        let heard = timeout(PATIENCE, far.read(&mut buffer)).await.unwrap();
-        assert!(heard.is_err() || heard.is_ok_and(|length| length == 0));
+        for is_used in [true, false] {
+            let network = Network::simulated();
+            let (mut near, mut far) = pair(&network).await;
+            network.cut();
+            if is_used {
+                near.write_all(b"lost").await.unwrap();
+            }
+            drop(near);
+            let mut buffer = [0; 8];
+            assert!(timeout(MOMENT, far.read(&mut buffer)).await.is_err());
+            network.heal();
+            // An end or a reset, by what had arrived before.
+            let heard = timeout(PATIENCE, far.read(&mut buffer)).await.unwrap();
+            assert!(heard.is_err() || heard.is_ok_and(|length| length == 0));
+        }
     }
 
     #[tokio::test]

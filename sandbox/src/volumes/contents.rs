@@ -96,7 +96,9 @@ impl Volume {
     fn write(&self, path: &str, content: Bytes) -> Result<(), Refusal> {
         let mut state = lock(&self.0);
         let others = state.files.iter().filter(|(name, _)| *name != path).map(|(name, file)| name.len() + file.len());
-        if !content.is_empty() && others.sum::<usize>() + path.len() + content.len() > state.room {
+        // An empty file fits in a full volume. Its name is kept all the same, so there is an end to them as well.
+        let room = if content.is_empty() { KEPT } else { state.room };
+        if others.sum::<usize>() + path.len() + content.len() > room {
             return Err(Refusal::Full);
         }
         state.files.insert(path.to_owned(), content);
@@ -293,6 +295,7 @@ mod tests {
         assert_eq!(volume.write("a", Bytes::from_static(b"7654321")), Ok(()), "it takes its own place");
         assert_eq!(volume.write("b", Bytes::from_static(b"1")), Err(Refusal::Full));
         assert_eq!(volume.write("b", Bytes::new()), Ok(()), "an empty file needs none");
+        assert_eq!(volume.write(&"b".repeat(KEPT), Bytes::new()), Err(Refusal::Full), "but its name does");
     }
 
     #[test]

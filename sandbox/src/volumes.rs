@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::{cluster::Cluster, config::SandboxConfig};
 
 pub(crate) use contents::{Mount, Refusal, VolumeContents};
+pub(crate) use facts::claim_name;
 pub(crate) use protection::start as protect;
 
 /// The driver of all volumes that are made here; its name says what it is.

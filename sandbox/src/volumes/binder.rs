@@ -17,15 +17,16 @@ use crate::{
     error::Error,
     events::{Recorder, reference},
     meta::{is_deleting, name, namespace},
+    placement::node_of,
     pods,
     queue::Queue,
 };
 
 use super::facts::{
-    BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONERS, claim_phase, claims_of, class_of, is_bound_to,
-    leaves_class_open, node_of, volume_of, volume_phase,
+    BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONERS, claim_phase, claim_ref, claims_of, class_of, is_bound_to,
+    key_of, leaves_class_open, volume_of, volume_phase,
 };
-use plan::{ClaimStep, Notice, Seen, VolumeStep, claim_ref};
+use plan::{ClaimStep, Notice, Seen, VolumeStep};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Work {
@@ -98,8 +99,7 @@ fn follow_volumes(cluster: &Cluster, queue: &Arc<Queue<Work>>) {
         }
         let Some(volume) = new.or(old) else { return };
         if let Some(holder) = claim_ref(volume) {
-            let part = |part: &Option<String>| part.clone().unwrap_or_default();
-            queue.add(Work::Claim(Key::new(&part(&holder.namespace), &part(&holder.name))));
+            queue.add(Work::Claim(key_of(holder)));
         }
         // Anyone may have waited for this one.
         let free = new.is_some_and(|volume| claim_ref(volume).is_none() && volume_phase(volume) == "Available");
@@ -280,15 +280,14 @@ impl Binder {
     /// its claim is.
     async fn holder(&self, volume: &PersistentVolume) -> Result<Option<Arc<PersistentVolumeClaim>>, Error> {
         let Some(reference) = claim_ref(volume) else { return Ok(None) };
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        let (namespace, name) = (part(&reference.namespace), part(&reference.name));
-        let known = self.cluster.claims.get(&Key::new(&namespace, &name));
+        let key = key_of(reference);
+        let known = self.cluster.claims.get(&key);
         if known.as_ref().is_some_and(|claim| claim.metadata.uid == reference.uid) || volume_phase(volume) == "Released"
         {
             return Ok(known);
         }
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.cluster.client.clone(), &namespace);
-        let found = claims.get_opt(&name).await.map_err(|error| Error::api("read a volume's claim", error))?;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.cluster.client.clone(), &key.namespace);
+        let found = claims.get_opt(&key.name).await.map_err(|error| Error::api("read a volume's claim", error))?;
         Ok(found.map(Arc::new))
     }
 

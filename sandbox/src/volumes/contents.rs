@@ -23,7 +23,7 @@ use crate::{
     meta::{name, namespace},
 };
 
-use super::facts::{claim_phase, storage, volume_of};
+use super::facts::{claim_name, claim_phase, storage, volume_of};
 
 /// What is kept of a volume, however large it is said to be.
 const KEPT: usize = 1 << 20;
@@ -219,13 +219,9 @@ impl VolumeContents {
         let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
         let mounted = container.volume_mounts.iter().flatten().filter_map(|mount| {
             let volume = volumes.iter().find(|volume| volume.name == mount.name)?;
+            let claim = claims.get(&Key::new(namespace(pod), &claim_name(pod, volume)?));
+            let claim = claim.filter(|claim| claim_phase(claim) == "Bound")?;
             let source = volume.persistent_volume_claim.as_ref();
-            let claim = match (source, &volume.ephemeral) {
-                (Some(source), _) => source.claim_name.clone(),
-                (None, Some(_)) => format!("{}-{}", name(pod), volume.name),
-                (None, None) => return None,
-            };
-            let claim = claims.get(&Key::new(namespace(pod), &claim)).filter(|claim| claim_phase(claim) == "Bound")?;
             Some(Mount {
                 path: mount.mount_path.trim_end_matches('/').to_owned(),
                 volume: self.volume(volume_of(&claim)),

@@ -12,9 +12,11 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::Recorder,
-    meta::{controller_of, controller_reference, is_deleting, name, uid},
+    meta::{controller_of, controller_reference, is_deleting, uid},
     queue::Queue,
 };
+
+use super::facts::claim_name;
 
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
@@ -38,7 +40,7 @@ fn own(pod: &Pod) -> impl Iterator<Item = (String, &PersistentVolumeClaimTemplat
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
     volumes.filter_map(|volume| {
         let template = volume.ephemeral.as_ref()?.volume_claim_template.as_ref()?;
-        Some((format!("{}-{}", name(pod), volume.name), template))
+        Some((claim_name(pod, volume)?, template))
     })
 }
 
@@ -81,6 +83,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::meta::name;
 
     #[test]
     fn a_claim_is_named_after_its_pod_and_owned_by_it() {

@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use api_meta::Quantity;
 use k8s_openapi::{
     api::{
-        core::v1::{PersistentVolume, PersistentVolumeClaim, Pod},
+        core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim, Pod, Volume},
         storage::v1::StorageClass,
     },
     apimachinery::pkg::api::resource::Quantity as Amount,
 };
 
-use crate::meta::{annotation, created, name, namespace, uid};
+use crate::{
+    cache::Key,
+    meta::{annotation, created, name, namespace, uid},
+};
 
 pub(super) const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
 pub(super) const BOUND_BY_CONTROLLER: &str = "pv.kubernetes.io/bound-by-controller";
@@ -67,9 +70,20 @@ pub(super) fn volume_phase(volume: &PersistentVolume) -> &str {
     volume.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
 }
 
+/// The claim that a volume is bound to or reserved for.
+pub(super) fn claim_ref(volume: &PersistentVolume) -> Option<&ObjectReference> {
+    volume.spec.as_ref()?.claim_ref.as_ref()
+}
+
+/// Where the object of a reference is.
+pub(super) fn key_of(reference: &ObjectReference) -> Key {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    Key::new(&part(&reference.namespace), &part(&reference.name))
+}
+
 /// Whether a volume is bound to a claim, or reserved for it.
 pub(super) fn is_bound_to(volume: &PersistentVolume, claim: &PersistentVolumeClaim) -> bool {
-    let Some(reference) = volume.spec.as_ref().and_then(|spec| spec.claim_ref.as_ref()) else { return false };
+    let Some(reference) = claim_ref(volume) else { return false };
     reference.name.as_deref() == Some(name(claim))
         && reference.namespace.as_deref() == Some(namespace(claim))
         && reference.uid.as_deref().is_none_or(|of| of.is_empty() || of == uid(claim))
@@ -100,15 +114,16 @@ pub(super) fn csi_of(volume: &PersistentVolume) -> Option<(&str, &str)> {
 /// The claims that a Pod mounts, those made for it alone as well.
 pub(super) fn claims_of(pod: &Pod) -> impl Iterator<Item = String> {
     let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
-    volumes.filter_map(move |volume| match (&volume.persistent_volume_claim, &volume.ephemeral) {
+    volumes.filter_map(move |volume| claim_name(pod, volume))
+}
+
+/// The claim behind a volume of a Pod.
+pub(crate) fn claim_name(pod: &Pod, volume: &Volume) -> Option<String> {
+    match (&volume.persistent_volume_claim, &volume.ephemeral) {
         (Some(claim), _) => Some(claim.claim_name.clone()),
         (None, Some(_)) => Some(format!("{}-{}", name(pod), volume.name)),
         (None, None) => None,
-    })
-}
-
-pub(super) fn node_of(pod: &Pod) -> Option<&str> {
-    pod.spec.as_ref()?.node_name.as_deref().filter(|node| !node.is_empty())
+    }
 }
 
 #[cfg(test)]

@@ -12,11 +12,12 @@ use crate::{
     controller::{self, Next},
     error::Error,
     meta::{is_deleting, namespace},
+    placement::node_of,
     pods::is_finished,
     queue::Queue,
 };
 
-use super::facts::{claims_of, node_of, volume_phase};
+use super::facts::{claims_of, volume_phase};
 
 const OF_CLAIMS: &str = "kubernetes.io/pvc-protection";
 const OF_VOLUMES: &str = "kubernetes.io/pv-protection";

@@ -26,7 +26,7 @@ use crate::{
 
 pub(super) use api::{VolumeSnapshot, VolumeSnapshotClass, VolumeSnapshotContent};
 
-use super::{DRIVER, VolumeContents};
+use super::{DRIVER, VolumeContents, facts::key_of};
 use controller::Controller;
 
 const CONTROLLER: &str = "snapshot-controller";
@@ -154,9 +154,7 @@ fn follow(cluster: &Cluster, known: &Arc<Snapshots>, queue: &Arc<Queue<Work>>) {
     known.contents.on_change(move |old, new| {
         let Some(content) = new.or(old) else { return };
         wake.add(Work::Content(Key::of(&**content)));
-        let of = &content.spec.volume_snapshot_ref;
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        wake.add(Work::Snapshot(Key::new(&part(&of.namespace), &part(&of.name))));
+        wake.add(Work::Snapshot(key_of(&content.spec.volume_snapshot_ref)));
     });
     // Weak, here and below: what is watched outlives nobody.
     let (weak, wake) = (Arc::downgrade(known), queue.clone());

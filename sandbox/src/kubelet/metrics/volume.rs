@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Volume as PodVolume};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 
 use crate::{
     fault,
     kubelet::usage::{filled, seed},
     meta::{created, name, namespace, uid},
+    volumes::claim_name,
 };
 
 use super::measure::{DISK, amount};
@@ -46,7 +47,7 @@ pub(super) fn of(
     now: Timestamp,
 ) -> Vec<Volume> {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
-    let measured = volumes.iter().filter_map(|volume| match claim_of(pod, volume) {
+    let measured = volumes.iter().filter_map(|volume| match claim_name(pod, volume) {
         Some(claim) => claimed(&volume.name, &*claims(namespace(pod), &claim)?, now),
         None => Some(Volume {
             name: volume.name.clone(),
@@ -60,11 +61,6 @@ pub(super) fn of(
         }),
     });
     measured.collect()
-}
-
-fn claim_of(pod: &Pod, volume: &PodVolume) -> Option<String> {
-    let named = volume.persistent_volume_claim.as_ref().map(|source| source.claim_name.clone());
-    named.or_else(|| volume.ephemeral.as_ref().map(|_| format!("{}-{}", name(pod), volume.name)))
 }
 
 fn claimed(volume: &str, claim: &PersistentVolumeClaim, now: Timestamp) -> Option<Volume> {

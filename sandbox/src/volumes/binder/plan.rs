@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::{
-    core::v1::{ObjectReference, PersistentVolume, PersistentVolumeClaim},
+    core::v1::{PersistentVolume, PersistentVolumeClaim},
     storage::v1::StorageClass,
 };
 
@@ -11,8 +11,8 @@ use crate::{
     events::Severity,
     meta::{annotation, is_deleting, name, uid},
     volumes::facts::{
-        BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONED_BY, SELECTED_NODE, class_of, default_class, is_bound_to,
-        leaves_class_open, volume_of, waits_for_consumer,
+        BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONED_BY, SELECTED_NODE, claim_ref, class_of, default_class,
+        is_bound_to, leaves_class_open, volume_of, waits_for_consumer,
     },
 };
 
@@ -204,10 +204,6 @@ fn policy(volume: &PersistentVolume) -> &str {
 
 fn is_provisioned(volume: &PersistentVolume) -> bool {
     annotation(volume, PROVISIONED_BY).is_some()
-}
-
-pub(super) fn claim_ref(volume: &PersistentVolume) -> Option<&ObjectReference> {
-    volume.spec.as_ref()?.claim_ref.as_ref()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use kube::core::{Selector, SelectorExt};
 
 use crate::{
     meta::{is_deleting, labels, name},
-    volumes::facts::{capacity, class_of, class_of_volume, is_bound_to, requested, volume_phase},
+    volumes::facts::{capacity, claim_ref, class_of, class_of_volume, is_bound_to, requested, volume_phase},
 };
 
 /// The volume for a claim that names none: the one reserved for it, or the tightest fit. A claim that waits for its
@@ -17,8 +17,8 @@ pub(super) fn find(
     volumes: &[Arc<PersistentVolume>],
     waits: bool,
 ) -> Option<Arc<PersistentVolume>> {
-    let fitting = || volumes.iter().filter(|volume| !is_deleting(&***volume) && fits(claim, volume));
-    if let Some(reserved) = fitting().find(|volume| is_bound_to(volume, claim)) {
+    let fits = |volume: &&Arc<PersistentVolume>| !is_deleting(&***volume) && fits(claim, volume);
+    if let Some(reserved) = volumes.iter().filter(|volume| is_bound_to(volume, claim)).find(fits) {
         return Some(reserved.clone());
     }
     if waits {
@@ -31,10 +31,18 @@ pub(super) fn find(
         Some(Ok(selector)) => selector,
         Some(Err(_)) => return None,
     };
-    fitting()
-        .filter(|volume| volume_phase(volume) == "Available" && claim_of(volume).is_none())
-        .filter(|volume| selector.matches(labels(&***volume)))
-        .filter(|volume| class_of_volume(volume) == class_of(claim) && offers_modes(claim, volume))
+    // Sizes are text to be read, and most volumes are somebody's: they are asked for last.
+    let available = |volume: &&Arc<PersistentVolume>| {
+        claim_ref(volume).is_none()
+            && volume_phase(volume) == "Available"
+            && class_of_volume(volume) == class_of(claim)
+            && selector.matches(labels(&***volume))
+            && offers_modes(claim, volume)
+    };
+    volumes
+        .iter()
+        .filter(available)
+        .filter(fits)
         .min_by_key(|volume| (modes(volume).len(), capacity(volume), name(&***volume).to_owned()))
         .cloned()
 }
@@ -70,10 +78,6 @@ fn modes(volume: &PersistentVolume) -> &[String] {
 fn offers_modes(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> bool {
     let wanted = claim.spec.iter().flat_map(|spec| spec.access_modes.iter().flatten());
     wanted.into_iter().all(|mode| modes(volume).contains(mode))
-}
-
-fn claim_of(volume: &PersistentVolume) -> Option<&str> {
-    volume.spec.as_ref()?.claim_ref.as_ref()?.name.as_deref()
 }
 
 #[cfg(test)]

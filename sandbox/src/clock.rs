@@ -69,6 +69,12 @@ impl Clock {
     }
 }
 
+/// How much is left at `now` of a wait that began at `since`; nothing when it is over. The sum of the two may lie beyond
+/// what a timestamp holds, as people may write any number of seconds, so it is never made.
+pub(crate) fn left(since: Timestamp, wait: SignedDuration, now: Timestamp) -> Duration {
+    Duration::try_from(wait.saturating_sub(now.duration_since(since))).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +94,21 @@ mod tests {
             assert_eq!(clock.real(Duration::from_secs(7)), Duration::from_secs(7));
             assert!(Timestamp::now().duration_since(clock.now()).abs() < SignedDuration::from_secs(1));
         }
+    }
+
+    #[test]
+    fn what_is_left_of_a_wait() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let check = |since: Timestamp, wait: i64, expect: Duration| {
+            assert_eq!(left(since, SignedDuration::from_secs(wait), at(100)), expect);
+        };
+        check(at(90), 30, Duration::from_secs(20));
+        check(at(120), 30, Duration::from_secs(50));
+        check(at(60), 40, Duration::ZERO);
+        check(at(60), -1, Duration::ZERO);
+        check(at(100), i64::MAX, Duration::from_secs(i64::MAX.unsigned_abs()));
+        check(Timestamp::MAX, i64::MAX, Duration::try_from(SignedDuration::MAX).unwrap());
+        check(Timestamp::MIN, i64::MIN, Duration::ZERO);
     }
 
     #[test]

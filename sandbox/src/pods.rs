@@ -8,7 +8,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
-use crate::meta::{annotation, created, is_deleting};
+use crate::{
+    clock::left,
+    meta::{annotation, created, is_deleting},
+};
 
 pub(crate) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
@@ -47,8 +50,7 @@ pub(crate) fn available_in(pod: &Pod, min_ready_seconds: i32, now: Timestamp) ->
     if min_ready_seconds <= 0 {
         return Some(Duration::ZERO);
     }
-    let at = ready_since(pod)? + SignedDuration::from_secs(i64::from(min_ready_seconds));
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO))
+    Some(left(ready_since(pod)?, SignedDuration::from_secs(i64::from(min_ready_seconds)), now))
 }
 
 /// When a controller should look again because a ready pod of its becomes available by the mere passing of time.

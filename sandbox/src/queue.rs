@@ -20,6 +20,8 @@ use crate::clock::Clock;
 const BACKOFF_START: Duration = Duration::from_millis(20);
 /// No failure waits longer.
 const BACKOFF_LIMIT: Duration = Duration::from_secs(30);
+/// Long, and within what every machine can count.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -61,6 +63,12 @@ impl<T: Clone + Eq + Hash> Queue<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// When the delay is over. One that is longer than the machine can count is looked at in between.
+    fn after(&self, delay: Duration) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.clock.real(delay)).unwrap_or(now + FAR)
+    }
+
     /// Asks for `key` to be worked on as soon as possible.
     pub(crate) fn add(&self, key: T) {
         let mut state = self.lock();
@@ -73,7 +81,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
     /// Asks for `key` to be worked on after `delay`; an earlier wish for the same key stands.
     pub(crate) fn add_after(&self, key: T, delay: Duration) {
         let mut state = self.lock();
-        state.postpone(key, Instant::now() + self.clock.real(delay));
+        state.postpone(key, self.after(delay));
         drop(state);
         self.changed.notify_one();
     }
@@ -109,7 +117,7 @@ impl<T: Clone + Eq + Hash> Queue<T> {
             }
             Outcome::After(delay) => {
                 state.failures.remove(key);
-                state.postpone(key.clone(), Instant::now() + self.clock.real(delay));
+                state.postpone(key.clone(), self.after(delay));
             }
             Outcome::Failed => {
                 let failures = state.failures.entry(key.clone()).or_insert(0);
@@ -220,6 +228,16 @@ mod tests {
             queue.done(&key, Outcome::Failed);
         }
         assert_eq!(waits, [0, 20, 60, 140]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_delay_beyond_all_time_holds_nobody_else_up() {
+        let queue = Queue::new(&Clock::default());
+        queue.add_after("a", Duration::MAX);
+        queue.add("b");
+        assert_eq!(queue.next().await, "b");
+        queue.done(&"b", Outcome::After(Duration::MAX));
+        assert!(tokio::time::timeout(Duration::from_secs(9), queue.next()).await.is_err());
     }
 
     #[tokio::test(start_paused = true)]

@@ -81,8 +81,9 @@ fn due(cron: &CronJob, schedule: &Schedule, zone: &TimeZone, now: Timestamp) -> 
     let spec = cron.spec.as_ref().filter(|spec| spec.suspend != Some(true))?;
     let last = cron.status.as_ref().and_then(|status| status.last_schedule_time.as_ref()).map(|at| at.0);
     let mut from = last.unwrap_or_else(|| created(cron));
-    let oldest = spec.starting_deadline_seconds.map(|seconds| now - SignedDuration::from_secs(seconds));
-    from = oldest.map_or(from, |oldest| from.max(oldest));
+    let deadline = spec.starting_deadline_seconds.map(SignedDuration::from_secs);
+    // One that reaches back beyond all time rules nothing out.
+    from = deadline.and_then(|deadline| now.checked_sub(deadline).ok()).map_or(from, |oldest| from.max(oldest));
     let mut latest = None;
     for _ in 0..MISSED {
         match schedule.next(from, zone).filter(|at| *at <= now) {
@@ -224,6 +225,8 @@ mod tests {
         check(&cron(json!({}), Some("2024-01-01T00:15:00Z")), "2024-01-01T00:16:00Z", None);
         check(&cron(json!({"suspend": true}), None), "2024-01-01T00:16:00Z", None);
         check(&cron(json!({"startingDeadlineSeconds": 30}), None), "2024-01-01T00:16:00Z", None);
+        let endless = cron(json!({"startingDeadlineSeconds": i64::MAX}), None);
+        check(&endless, "2024-01-01T00:16:00Z", Some("2024-01-01T00:15:00Z"));
     }
 
     #[test]

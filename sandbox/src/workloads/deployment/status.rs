@@ -8,7 +8,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::meta::{name, nonzero, seconds};
+use crate::{
+    clock::left,
+    meta::{name, nonzero, seconds},
+};
 
 use super::rollout::{available, max_unavailable, total, wanted};
 
@@ -151,8 +154,7 @@ pub(super) fn report_progress(
     if is_complete(deployment, status) || last.reason.as_deref() == Some("ProgressDeadlineExceeded") {
         return None;
     }
-    let due = last.last_update_time.as_ref()?.0 + limit;
-    Some(Duration::try_from(due.duration_since(now)).unwrap_or_default() + Duration::from_secs(1))
+    Some(left(last.last_update_time.as_ref()?.0, limit, now) + Duration::from_secs(1))
 }
 
 fn is_progressing(deployment: &Deployment, now: &DeploymentStatus) -> bool {
@@ -170,7 +172,7 @@ fn timed_out(before: Option<&DeploymentCondition>, limit: SignedDuration, now: T
     match before.reason.as_deref() {
         Some("NewReplicaSetAvailable") => false,
         Some("ProgressDeadlineExceeded") => true,
-        _ => before.last_update_time.as_ref().is_some_and(|since| since.0 + limit < now),
+        _ => before.last_update_time.as_ref().is_some_and(|since| now.duration_since(since.0) > limit),
     }
 }
 

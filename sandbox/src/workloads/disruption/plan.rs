@@ -19,6 +19,7 @@ use k8s_openapi::{
 };
 
 use crate::{
+    clock::left,
     meta::{controller_of, count, is_deleting, name, seconds},
     pods,
 };
@@ -45,8 +46,7 @@ pub(super) fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale
     let healthy = count(healthy.count());
     let (expected, desired) = wanted(budget, pods, scale);
     let allowed = if expected > 0 { (healthy - desired).max(0) } else { 0 };
-    let again =
-        granted.values().filter_map(|at| Duration::try_from((at.0 + EVICTION_TIMEOUT).duration_since(now)).ok());
+    let again = granted.values().map(|at| left(at.0, EVICTION_TIMEOUT, now));
     Plan {
         again: again.min(),
         status: PodDisruptionBudgetStatus {
@@ -65,7 +65,8 @@ pub(super) fn plan(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale
 fn still_granted(old: Option<BTreeMap<String, Time>>, pods: &[Arc<Pod>], now: Timestamp) -> BTreeMap<String, Time> {
     let mut granted = old.unwrap_or_default();
     granted.retain(|evicted, at| {
-        at.0 + EVICTION_TIMEOUT > now && pods.iter().any(|pod| name(&**pod) == evicted && !is_deleting(&**pod))
+        !left(at.0, EVICTION_TIMEOUT, now).is_zero()
+            && pods.iter().any(|pod| name(&**pod) == evicted && !is_deleting(&**pod))
     });
     granted
 }

@@ -16,6 +16,7 @@ use k8s_openapi::{
 };
 
 use crate::{
+    clock::left,
     meta::{annotation, controller_reference, count, is_deleting, name, namespace, nonzero, seconds},
     pods,
 };
@@ -71,8 +72,7 @@ pub(super) fn expires_in(job: &Job, now: Timestamp) -> Option<Duration> {
     let ttl = job.spec.as_ref()?.ttl_seconds_after_finished?;
     let ended =
         ["Complete", "Failed"].into_iter().find_map(|kind| condition(job, kind).filter(|c| c.status == "True"))?;
-    let at = ended.last_transition_time.as_ref()?.0 + SignedDuration::from_secs(i64::from(ttl));
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    Some(left(ended.last_transition_time.as_ref()?.0, SignedDuration::from_secs(i64::from(ttl)), now))
 }
 
 struct Counted<'a> {
@@ -184,8 +184,7 @@ fn on_failure(spec: &JobSpec, restarts: i32) -> i32 {
 
 fn deadline_in(job: &Job, spec: &JobSpec, now: Timestamp) -> Option<Duration> {
     let start = job.status.as_ref()?.start_time.as_ref()?.0;
-    let at = start + SignedDuration::from_secs(spec.active_deadline_seconds?);
-    Some(Duration::try_from(at.duration_since(now)).unwrap_or_default())
+    Some(left(start, SignedDuration::from_secs(spec.active_deadline_seconds?), now))
 }
 
 fn set(plan: &mut Plan, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) {
@@ -266,8 +265,7 @@ fn scale(job: &Job, spec: &JobSpec, seen: &Counted<'_>, now: Timestamp, plan: &m
 fn backoff(seen: &Counted<'_>, now: Timestamp) -> Option<Duration> {
     let doublings = u32::try_from(seen.failed).ok()?.checked_sub(1)?.min(10);
     let wait = BACKOFF.saturating_mul(1 << doublings).min(BACKOFF_LIMIT);
-    let due = seen.last_failure? + SignedDuration::try_from(wait).ok()?;
-    Duration::try_from(due.duration_since(now)).ok().filter(|rest| !rest.is_zero())
+    Some(left(seen.last_failure?, SignedDuration::try_from(wait).ok()?, now)).filter(|rest| !rest.is_zero())
 }
 
 fn pod(job: &Job, spec: &JobSpec, index: Option<i32>) -> Pod {
@@ -387,6 +385,12 @@ mod tests {
         let plan = plan(&job(json!({"activeDeadlineSeconds": 30})), &children(&["Running"]), now());
         assert_eq!(said(&plan), [("FailureTarget", "DeadlineExceeded"), ("Failed", "DeadlineExceeded")]);
         assert_eq!(plan.delete.len(), 1);
+    }
+
+    #[test]
+    fn a_deadline_beyond_all_time_never_comes() {
+        let plan = plan(&job(json!({"activeDeadlineSeconds": i64::MAX})), &children(&["Running"]), now());
+        assert!(said(&plan).is_empty() && plan.again > Some(Duration::from_secs(1 << 40)));
     }
 
     #[test]

@@ -4,10 +4,9 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{Node, Pod, PodCondition},
     apimachinery::pkg::apis::meta::v1::Time,
@@ -16,6 +15,7 @@ use kube::Api;
 
 use crate::{
     cache::{Deletion, Key},
+    clock::left,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
@@ -27,15 +27,14 @@ use crate::{
 
 use super::{OUT_OF_SERVICE, condition::readiness};
 
-/// How long a node must be missing until its pods are orphans: it may be about to register again.
-const QUARANTINE: Duration = Duration::from_secs(40);
+/// How long a pod must have been an orphan.
+const QUARANTINE: SignedDuration = SignedDuration::from_secs(40);
 /// How many finished pods are kept (upstream: `--terminated-pod-gc-threshold`).
 const FINISHED_KEPT: usize = 12_500;
 
 struct PodGarbage {
     cluster: Cluster,
-    /// Since when nodes are missing that pods name.
-    missing: Mutex<HashMap<String, Timestamp>>,
+    quarantine: Mutex<Quarantine>,
     finished: Arc<Mutex<Finished>>,
 }
 
@@ -65,7 +64,7 @@ pub(super) fn start(cluster: &Cluster) {
             placement.on(name(&**node)).into_iter().for_each(|key| wake.add(key));
         }
     });
-    let garbage = PodGarbage { cluster: cluster.clone(), missing: Mutex::default(), finished };
+    let garbage = PodGarbage { cluster: cluster.clone(), quarantine: Mutex::default(), finished };
     let token = cluster.token.clone();
     cluster.tasks.spawn(async move {
         garbage.cluster.nodes.synced().await;
@@ -109,33 +108,28 @@ fn judge(pod: &Pod, node: Option<&Node>, is_old: bool) -> Option<Reason> {
 
 impl PodGarbage {
     async fn reconcile(&self, key: Key) -> Result<Next, Error> {
-        let Some(pod) = self.cluster.pods.get(&key) else { return Ok(None) };
-        let place = node_of(&pod).unwrap_or_default();
-        let node = self.cluster.nodes.get(&Key::new("", place));
-        if node.is_some() {
-            lock(&self.missing).remove(place);
+        let pod = self.cluster.pods.get(&key);
+        let reason = pod.as_deref().and_then(|pod| self.reason(pod));
+        let spared = lock(&self.quarantine).left(&key, reason, self.cluster.clock.now());
+        let (Some(pod), Some(reason), None) = (pod, reason, spared) else { return Ok(spared) };
+        if reason != Reason::Orphaned || !self.has_node(&pod).await? {
+            self.delete(&pod, reason).await?;
         }
-        let is_old = lock(&self.finished).is_old(&pod);
-        let Some(reason) = judge(&pod, node.as_deref(), is_old) else { return Ok(None) };
-        if reason == Reason::Orphaned {
-            if let Some(left) = self.quarantine(place) {
-                return Ok(Some(left));
-            }
-            let nodes: Api<Node> = Api::all(self.cluster.client.clone());
-            let there = nodes.get_opt(place).await.map_err(|error| Error::api("read a node", error))?;
-            if there.is_some() {
-                return Ok(None);
-            }
-        }
-        self.delete(&pod, reason).await?;
+        lock(&self.quarantine).end(&key);
         Ok(None)
     }
 
-    fn quarantine(&self, node: &str) -> Next {
-        let now = self.cluster.clock.now();
-        let since = *lock(&self.missing).entry(node.to_owned()).or_insert(now);
-        let missing = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-        QUARANTINE.checked_sub(missing).filter(|left| !left.is_zero())
+    fn reason(&self, pod: &Pod) -> Option<Reason> {
+        let node = node_of(pod).and_then(|node| self.cluster.nodes.get(&Key::new("", node)));
+        let is_old = lock(&self.finished).is_old(pod);
+        judge(pod, node.as_deref(), is_old)
+    }
+
+    /// Whether the pod's node is there, by the API server itself.
+    async fn has_node(&self, pod: &Pod) -> Result<bool, Error> {
+        let nodes: Api<Node> = Api::all(self.cluster.client.clone());
+        let node = nodes.get_opt(node_of(pod).unwrap_or_default()).await;
+        Ok(node.map_err(|error| Error::api("read a node", error))?.is_some())
     }
 
     /// A pod that has not finished has failed by this: its controller is not to count it any more.
@@ -166,6 +160,28 @@ fn failed(pod: &Pod, reason: Reason, at: Time) -> Pod {
         });
     }
     told
+}
+
+/// Since when pods have been orphans, as far as was seen: their node may be about to register again.
+///
+/// It is by pod, not by node: of a pod that is gone nothing stays, and a node that goes again is waited for again.
+#[derive(Default)]
+struct Quarantine(HashMap<Key, Timestamp>);
+
+impl Quarantine {
+    /// How long a pod is spared yet that is to be deleted for this reason, or for none.
+    fn left(&mut self, pod: &Key, reason: Option<Reason>, now: Timestamp) -> Next {
+        if reason != Some(Reason::Orphaned) {
+            self.end(pod);
+            return None;
+        }
+        let since = *self.0.entry(pod.clone()).or_insert(now);
+        Some(left(since, QUARANTINE, now)).filter(|left| !left.is_zero())
+    }
+
+    fn end(&mut self, pod: &Key) {
+        self.0.remove(pod);
+    }
 }
 
 /// The finished pods, of which only so many are kept.
@@ -237,6 +253,22 @@ mod tests {
         check(|pod| pod.spec.as_mut().unwrap().node_name = None, None, false, None);
         check(|_| {}, Some(&up), true, None);
         check(|pod| *pod = super::tests::pod("p", "Succeeded", false), Some(&up), true, Some(Reason::Old));
+    }
+
+    #[test]
+    fn a_node_that_is_missing_again_is_waited_for_again() {
+        let (mut quarantine, pod) = (Quarantine::default(), Key::new("n", "p"));
+        let mut check = |reason: Option<Reason>, second: i64, expect: Option<u64>| {
+            let left = quarantine.left(&pod, reason, Timestamp::from_second(second).unwrap());
+            assert_eq!(left.map(|left| left.as_secs()), expect);
+        };
+        check(Some(Reason::Orphaned), 0, Some(40));
+        check(Some(Reason::Orphaned), 30, Some(10));
+        check(None, 40, None);
+        check(Some(Reason::Orphaned), 100, Some(40));
+        check(Some(Reason::Orphaned), 140, None);
+        check(Some(Reason::Abandoned), 141, None);
+        assert!(quarantine.0.is_empty());
     }
 
     #[test]

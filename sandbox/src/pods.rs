@@ -5,7 +5,7 @@ use std::{cmp::Ordering, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::core::v1::{Pod, PodCondition, PodTemplateSpec},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
 };
 
 use crate::{
@@ -28,6 +28,42 @@ pub(crate) fn is_active(pod: &Pod) -> bool {
 
 pub(crate) fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a PodCondition> {
     pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind)
+}
+
+/// A condition to be put on a pod: of its generation, and dated by the one it replaces unless the status differs.
+pub(crate) fn dated(pod: &Pod, told: PodCondition, now: Time) -> PodCondition {
+    let before = condition(pod, &told.type_).filter(|before| before.status == told.status);
+    let since = before.and_then(|before| before.last_transition_time.clone());
+    PodCondition {
+        observed_generation: pod.metadata.generation,
+        last_transition_time: Some(since.unwrap_or(now)),
+        ..told
+    }
+}
+
+/// The condition that says that a pod is made to go, and why.
+pub(crate) const DISRUPTION_TARGET: &str = "DisruptionTarget";
+
+pub(crate) fn disruption(pod: &Pod, reason: &str, message: &str, now: Time) -> PodCondition {
+    let told = PodCondition {
+        type_: DISRUPTION_TARGET.to_owned(),
+        status: "True".to_owned(),
+        reason: Some(reason.to_owned()),
+        message: Some(message.to_owned()),
+        ..PodCondition::default()
+    };
+    dated(pod, told, now)
+}
+
+/// The pod with a condition in the place of the one of its type.
+pub(crate) fn with_condition(pod: &Pod, told: PodCondition) -> Pod {
+    let mut pod = pod.clone();
+    let conditions = pod.status.get_or_insert_default().conditions.get_or_insert_default();
+    match conditions.iter_mut().find(|before| before.type_ == told.type_) {
+        Some(before) => *before = told,
+        None => conditions.push(told),
+    }
+    pod
 }
 
 pub(crate) fn is_ready(pod: &Pod) -> bool {
@@ -131,6 +167,16 @@ pub(crate) mod tests {
         assert_eq!(available_in(&ready, 30, at("2024-01-01T00:00:20Z")), Some(Duration::from_secs(20)));
         assert!(is_available(&ready, 30, at("2024-01-01T00:00:40Z")));
         assert!(!is_available(&pod("b", "Running", false), 0, at("2024-01-01T00:00:40Z")));
+    }
+
+    #[test]
+    fn a_disruption_is_dated_by_its_first_word() {
+        let at = |second: i64| Time(Timestamp::from_second(second).unwrap());
+        let first = with_condition(&pod("a", "Running", true), disruption(&pod("a", "Running", true), "X", "x", at(1)));
+        let again = with_condition(&first, disruption(&first, "Y", "y", at(2)));
+        let told = condition(&again, DISRUPTION_TARGET).unwrap();
+        assert_eq!((told.reason.as_deref(), told.last_transition_time.clone()), (Some("Y"), Some(at(1))));
+        assert_eq!(again.status.unwrap().conditions.unwrap().len(), 2, "beside the one that was there");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
-    api::core::v1::{Node, Pod, PodCondition},
+    api::core::v1::{Node, Pod},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 use kube::Api;
@@ -141,24 +141,17 @@ impl PodGarbage {
 }
 
 fn failed(pod: &Pod, reason: Reason, at: Time) -> Pod {
-    let mut told = pod.clone();
     if pods::is_finished(pod) {
-        return told;
+        return pod.clone();
     }
-    let status = told.status.get_or_insert_default();
-    status.phase = Some("Failed".to_owned());
-    if reason == Reason::Orphaned {
-        let conditions = status.conditions.get_or_insert_default();
-        conditions.retain(|condition| condition.type_ != "DisruptionTarget");
-        conditions.push(PodCondition {
-            type_: "DisruptionTarget".to_owned(),
-            status: "True".to_owned(),
-            reason: Some("DeletionByPodGC".to_owned()),
-            message: Some("PodGC: node no longer exists".to_owned()),
-            last_transition_time: Some(at),
-            ..PodCondition::default()
-        });
-    }
+    let mut told = match reason {
+        Reason::Orphaned => {
+            let why = pods::disruption(pod, "DeletionByPodGC", "PodGC: node no longer exists", at);
+            pods::with_condition(pod, why)
+        }
+        Reason::Abandoned | Reason::Old => pod.clone(),
+    };
+    told.status.get_or_insert_default().phase = Some("Failed".to_owned());
     told
 }
 
@@ -275,7 +268,7 @@ mod tests {
     fn an_orphan_has_failed_and_says_why() {
         let told = failed(&pod("p", "Running", true), Reason::Orphaned, crate::meta::now());
         assert_eq!(pods::phase(&told), "Failed");
-        assert_eq!(pods::condition(&told, "DisruptionTarget").unwrap().reason.as_deref(), Some("DeletionByPodGC"));
+        assert_eq!(pods::condition(&told, pods::DISRUPTION_TARGET).unwrap().reason.as_deref(), Some("DeletionByPodGC"));
         let done = pod("p", "Succeeded", false);
         assert_eq!(failed(&done, Reason::Orphaned, crate::meta::now()), done);
     }

@@ -166,15 +166,10 @@ impl Hands {
     /// Marks the victims and deletes them, each with its grace period.
     pub(super) async fn evict(&self, pod: &PodInfo, node: &str, victims: &[Arc<PodInfo>]) -> Result<(), Error> {
         for victim in victims.iter().filter(|victim| !victim.is_terminating()) {
-            let mut condition = PodCondition {
-                type_: "DisruptionTarget".to_owned(),
-                status: "True".to_owned(),
-                reason: Some(BY_SCHEDULER.to_owned()),
-                message: Some(format!("{NAME}: preempting to accommodate a higher priority pod")),
-                ..PodCondition::default()
-            };
-            if self.complete(&victim.pod, &mut condition) {
-                match self.patch_status(&victim.pod, json!({"conditions": [condition]})).await {
+            let message = format!("{NAME}: preempting to accommodate a higher priority pod");
+            let why = pods::disruption(&victim.pod, BY_SCHEDULER, &message, self.cluster.clock.time());
+            if is_news(&victim.pod, &why) {
+                match self.patch_status(&victim.pod, json!({"conditions": [why]})).await {
                     Err(error) if error.is_not_found() => continue,
                     patched => patched?,
                 }
@@ -186,18 +181,19 @@ impl Hands {
         Ok(())
     }
 
-    /// Tells people and the pod's status why it waits.
+    /// Tells in the pod's status why it waits.
     pub(super) async fn report(&self, pod: &Pod, report: &Report) -> Result<(), Error> {
-        let mut condition = PodCondition {
+        let told = PodCondition {
             type_: "PodScheduled".to_owned(),
             status: "False".to_owned(),
             reason: Some(report.reason.to_owned()),
             message: Some(report.message.clone()),
             ..PodCondition::default()
         };
+        let told = pods::dated(pod, told, self.cluster.clock.time());
         let mut status = json!({});
-        if self.complete(pod, &mut condition) {
-            status["conditions"] = json!([condition]);
+        if is_news(pod, &told) {
+            status["conditions"] = json!([told]);
         }
         match &report.nomination {
             Nomination::Keep => {}
@@ -222,16 +218,6 @@ impl Hands {
         }
     }
 
-    /// Dates a condition by what it replaces. Says whether it says anything new.
-    fn complete(&self, pod: &Pod, condition: &mut PodCondition) -> bool {
-        condition.observed_generation = pod.metadata.generation;
-        let before = pods::condition(pod, &condition.type_);
-        let since =
-            before.filter(|old| old.status == condition.status).and_then(|old| old.last_transition_time.clone());
-        condition.last_transition_time = Some(since.unwrap_or_else(|| self.cluster.clock.time()));
-        before != Some(&*condition)
-    }
-
     async fn patch_status(&self, pod: &Pod, status: Value) -> Result<(), Error> {
         let api: Api<Pod> = Api::namespaced(self.cluster.client.clone(), namespace(pod));
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
@@ -240,6 +226,10 @@ impl Hands {
         patched.map_err(|error| Error::api("write a pod's status", error))?;
         Ok(())
     }
+}
+
+fn is_news(pod: &Pod, told: &PodCondition) -> bool {
+    pods::condition(pod, &told.type_) != Some(told)
 }
 
 fn volumes_failed(why: &str) -> Failure {

@@ -124,7 +124,7 @@ fn ineligible(state: &State, pod: &PodInfo, refusals: &[(usize, Refusal)]) -> Op
 }
 
 fn leaves_for_another(pod: &PodInfo) -> bool {
-    let disrupted = pods::condition(&pod.pod, "DisruptionTarget");
+    let disrupted = pods::condition(&pod.pod, pods::DISRUPTION_TARGET);
     pod.is_terminating()
         && disrupted.is_some_and(|it| it.status == "True" && it.reason.as_deref() == Some(BY_SCHEDULER))
 }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Node, Pod, PodCondition, Taint, Toleration},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
 
 use crate::{
     cache::{Deletion, Key},
@@ -108,28 +105,11 @@ impl TaintEviction {
     }
 
     async fn evict(&self, pod: &Pod) -> Result<(), Error> {
-        let told = self.cluster.pods.update_status(pod, &disrupted(pod, self.cluster.clock.time())).await?;
+        let message = "Taint manager: deleting due to NoExecute taint";
+        let why = pods::disruption(pod, "DeletionByTaintManager", message, self.cluster.clock.time());
+        let told = self.cluster.pods.update_status(pod, &pods::with_condition(pod, why)).await?;
         self.cluster.pods.delete(told.as_deref().unwrap_or(pod), Deletion::graceful()).await
     }
-}
-
-/// The pod with word of why it goes.
-fn disrupted(pod: &Pod, at: Time) -> Pod {
-    let mut told = pod.clone();
-    if pods::condition(pod, "DisruptionTarget").is_some_and(|condition| condition.status == "True") {
-        return told;
-    }
-    let conditions = told.status.get_or_insert_default().conditions.get_or_insert_default();
-    conditions.retain(|condition| condition.type_ != "DisruptionTarget");
-    conditions.push(PodCondition {
-        type_: "DisruptionTarget".to_owned(),
-        status: "True".to_owned(),
-        reason: Some("DeletionByTaintManager".to_owned()),
-        message: Some("Taint manager: deleting due to NoExecute taint".to_owned()),
-        last_transition_time: Some(at),
-        ..PodCondition::default()
-    });
-    told
 }
 
 fn no_execute(node: &Node) -> Vec<Taint> {

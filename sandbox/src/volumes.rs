@@ -34,6 +34,6 @@ pub(crate) fn start(cluster: &Cluster, config: &SandboxConfig) -> Arc<VolumeCont
     let snapshots = snapshots::start(cluster, &contents, takes);
     provisioner::start(cluster, &contents, &snapshots, takes);
     resizer::start(cluster, takes);
-    classes::start(cluster, snapshots, config.default_storage);
+    classes::start(cluster, config.default_storage);
     contents
 }

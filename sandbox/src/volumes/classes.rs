@@ -3,9 +3,12 @@
 //! As in Kubernetes itself, a plain cluster knows no snapshots. Where somebody defines their kinds they work; where
 //! storage is to be the cluster's own they are defined here.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use k8s_openapi::api::storage::v1::{CSIDriver, StorageClass};
+use k8s_openapi::{
+    api::storage::v1::{CSIDriver, StorageClass},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
@@ -15,26 +18,17 @@ use crate::{
     error::{Error, chain},
 };
 
-use super::{
-    DRIVER,
-    facts::DEFAULT_CLASS,
-    snapshots::{self, Snapshots},
-};
+use super::{DRIVER, facts::DEFAULT_CLASS, snapshots};
 
 const RETRY: Duration = Duration::from_secs(1);
 
-pub(super) fn start(cluster: &Cluster, snapshots: Arc<Snapshots>, default: bool) {
+pub(super) fn start(cluster: &Cluster, default: bool) {
     let this = cluster.clone();
     cluster.spawn(async move {
         while let Err(error) = make(&this, default).await {
             tracing::warn!(error = %chain(&error), "storage not set up, trying again");
             this.clock.sleep(RETRY).await;
         }
-    });
-    let this = cluster.clone();
-    cluster.spawn(async move {
-        snapshots::served(&this).await;
-        snapshots.watch(&this);
     });
 }
 
@@ -46,7 +40,9 @@ async fn make(cluster: &Cluster, default: bool) -> Result<(), Error> {
     }
     create::<StorageClass>(cluster, class(default)).await?;
     if default {
-        snapshots::define(cluster).await?;
+        for definition in snapshots::definitions()? {
+            create::<CustomResourceDefinition>(cluster, definition).await?;
+        }
         snapshots::served(cluster).await;
         create::<snapshots::VolumeSnapshotClass>(cluster, snapshots::class()).await?;
     }

@@ -10,7 +10,6 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api,
-    api::PostParams,
     runtime::{conditions::is_crd_established, wait::await_condition},
 };
 use serde_json::{Value, json};
@@ -33,7 +32,7 @@ const CONTROLLER: &str = "snapshot-controller";
 const RETRY: Duration = Duration::from_secs(1);
 const DEFINITIONS: &str = include_str!("snapshots/definitions.json");
 
-/// The snapshots of a cluster. Nothing is known of them before [`Snapshots::watch`].
+/// The snapshots of a cluster. Nothing is known of them before their kinds are served.
 pub(super) struct Snapshots {
     snapshots: Arc<Informer<VolumeSnapshot>>,
     contents: Arc<Informer<VolumeSnapshotContent>>,
@@ -48,19 +47,9 @@ enum Work {
     Claim(Key),
 }
 
-/// Adds the kinds to a cluster that has none of them yet.
-pub(super) async fn define(cluster: &Cluster) -> Result<(), Error> {
-    let definitions: Vec<CustomResourceDefinition> = serde_json::from_str(DEFINITIONS)
-        .map_err(|source| Error::Encoding { what: "the definitions of snapshots", source })?;
-    let api: Api<CustomResourceDefinition> = Api::all(cluster.client.clone());
-    for definition in definitions {
-        match api.create(&PostParams::default(), &definition).await {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(Error::api("define the kinds of snapshots", error)),
-        }
-    }
-    Ok(())
+/// The kinds, for a cluster that has none of them yet.
+pub(super) fn definitions() -> Result<Vec<Value>, Error> {
+    serde_json::from_str(DEFINITIONS).map_err(|source| Error::Encoding { what: "the definitions of snapshots", source })
 }
 
 /// Waits until the kinds are served, whoever defined them.
@@ -93,13 +82,6 @@ impl Snapshots {
         let content = snapshot.as_ref().and_then(|snapshot| self.contents.get(&content_key(snapshot)));
         (snapshot, content)
     }
-
-    /// Begins to watch them, once their kinds are served.
-    pub(super) fn watch(&self, cluster: &Cluster) {
-        cluster.watch(&self.classes);
-        cluster.watch(&self.contents);
-        cluster.watch(&self.snapshots);
-    }
 }
 
 fn content_key(snapshot: &VolumeSnapshot) -> Key {
@@ -120,6 +102,13 @@ pub(super) fn start(cluster: &Cluster, files: &Arc<VolumeContents>, takes: Durat
     });
     let queue = Arc::new(Queue::new(&cluster.clock));
     follow(cluster, &known, &queue);
+    let (this, watched) = (cluster.clone(), known.clone());
+    cluster.spawn(async move {
+        served(&this).await;
+        this.watch(&watched.classes);
+        this.watch(&watched.contents);
+        this.watch(&watched.snapshots);
+    });
     let controller = Controller {
         cluster: cluster.clone(),
         known: known.clone(),

@@ -1,18 +1,18 @@
-//! What can be told to go wrong with pods: the words of the annotation [`ANNOTATION`].
+//! What can be told to go wrong: the words of the annotation [`ANNOTATION`].
 //!
 //! A list of words, separated by commas, each of the form `NAME[:TARGET][=DURATION]`: `crash-loop:main`,
-//! `slow-start=30s`. [`words`] reads that form for whatever else can be told to fail; [`Fault`] is what it means for
-//! pods, where the target is one of the containers.
+//! `slow-start=30s`. [`words`] reads that form for all that can be told to fail; [`Fault`] is what it means for pods,
+//! where the target is one of the containers, [`NodeFault`] what it means for nodes, and [`is_full`] for claims.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
-
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim};
+use kube::Resource;
 
 use crate::{api_latency, duration::Printed, meta::annotation};
 
-/// On a pod, or on the workload that owns it: what goes wrong there.
+/// On a pod, on the workload that owns it, or on another object of those that can fail: what goes wrong there.
 pub const ANNOTATION: &str = "sandbox.cpaas.io/fault";
 
 /// One word of a list, taken apart.
@@ -42,7 +42,11 @@ impl InvalidFault {
 
 /// The words of a list. Blanks around them, and nothing between two commas, mean nothing.
 pub fn words(list: &str) -> impl Iterator<Item = Result<Word<'_>, InvalidFault>> {
-    list.split(',').map(str::trim).filter(|text| !text.is_empty()).map(word)
+    texts(list).map(word)
+}
+
+fn texts(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|text| !text.is_empty())
 }
 
 fn word(text: &str) -> Result<Word<'_>, InvalidFault> {
@@ -80,10 +84,8 @@ pub enum Place {
 pub fn check(place: Place, list: &str) -> Result<(), InvalidFault> {
     match place {
         Place::Pods => Fault::list(list).1.into_iter().next().map_or(Ok(()), Err),
-        Place::Nodes => {
-            plain(list, "nodes", &["not-ready", "unreachable", "memory-pressure", "disk-pressure", "pid-pressure"])
-        }
-        Place::Claims => plain(list, "claims", &["full"]),
+        Place::Nodes => plain(list, "nodes", &NodeFault::ALL.map(NodeFault::name)),
+        Place::Claims => plain(list, "claims", &[FULL]),
         Place::ApiServer => api_latency::wanted(list).map(drop),
     }
 }
@@ -102,19 +104,60 @@ fn plain(list: &str, of: &str, known: &[&str]) -> Result<(), InvalidFault> {
     Ok(())
 }
 
+/// Whether an object is told this word, whatever else it is told.
+fn tells<K: Resource>(object: &K, name: &str) -> bool {
+    words(annotation(object, ANNOTATION).unwrap_or_default()).flatten().any(|word| word.name == name)
+}
+
+/// Of claims.
+const FULL: &str = "full";
+
 /// Whether a claim's volume is to have no room left.
 pub(crate) fn is_full(claim: &PersistentVolumeClaim) -> bool {
-    words(annotation(claim, ANNOTATION).unwrap_or_default()).flatten().any(|word| word.name == "full")
+    tells(claim, FULL)
+}
+
+/// What goes wrong with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeFault {
+    /// The kubelet says that the container runtime is down.
+    NotReady,
+    /// The kubelet neither says nor does anything: no lease, no status; its pods stay as they are.
+    Unreachable,
+    /// The kubelet says so, of this as of the other two pressures.
+    MemoryPressure,
+    DiskPressure,
+    PidPressure,
+}
+
+impl NodeFault {
+    const ALL: [Self; 5] =
+        [Self::NotReady, Self::Unreachable, Self::MemoryPressure, Self::DiskPressure, Self::PidPressure];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::NotReady => "not-ready",
+            Self::Unreachable => "unreachable",
+            Self::MemoryPressure => "memory-pressure",
+            Self::DiskPressure => "disk-pressure",
+            Self::PidPressure => "pid-pressure",
+        }
+    }
+
+    /// Whether a node suffers from it. Words of other meaning are for others.
+    pub(crate) fn is_of(self, node: &Node) -> bool {
+        tells(node, self.name())
+    }
 }
 
 /// The words of `list` and of `more`; where both have the same name and target, those of `more`.
 pub fn merge(list: &str, more: &str) -> String {
-    let head = |word: &str| word.split_once('=').map_or(word, |(head, _)| head).to_owned();
-    let split =
-        |text: &str| text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
-    let (mut merged, more): (Vec<String>, Vec<String>) = (split(list), split(more));
-    for word in more {
-        match merged.iter_mut().find(|old| head(old) == head(&word)) {
+    fn head(word: &str) -> &str {
+        word.split_once('=').map_or(word, |(head, _)| head)
+    }
+    let mut merged: Vec<&str> = texts(list).collect();
+    for word in texts(more) {
+        match merged.iter_mut().find(|old| head(old) == head(word)) {
             Some(old) => *old = word,
             None => merged.push(word),
         }
@@ -145,6 +188,16 @@ impl FaultKind {
     /// The words there are, for people.
     pub const WORDS: &'static str =
         "crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, not-ready, liveness-failure, partition";
+
+    /// Those that take no duration.
+    const PLAIN: [Self; 6] = [
+        Self::CrashLoop,
+        Self::ImagePullError,
+        Self::OutOfMemory,
+        Self::NotReady,
+        Self::LivenessFailure,
+        Self::Partition,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -182,24 +235,14 @@ impl Fault {
     }
 
     fn of(word: Word<'_>) -> Result<Self, InvalidFault> {
-        let kind = match (word.name, word.duration) {
-            ("crash-loop", None) => FaultKind::CrashLoop,
-            ("image-pull-error", None) => FaultKind::ImagePullError,
-            ("slow-start", Some(duration)) => FaultKind::SlowStart(duration),
-            ("slow-start", None) => return Err(InvalidFault::new(word.name, "how long? write slow-start=30s")),
-            ("out-of-memory", None) => FaultKind::OutOfMemory,
-            ("not-ready", None) => FaultKind::NotReady,
-            ("liveness-failure", None) => FaultKind::LivenessFailure,
-            ("partition", None) => FaultKind::Partition,
-            (
-                name @ ("crash-loop" | "image-pull-error" | "out-of-memory" | "not-ready" | "liveness-failure"
-                | "partition"),
-                Some(_),
-            ) => return Err(InvalidFault::new(name, "it takes no duration; leave out the sign = and what follows")),
-            (name, _) => {
-                let why = format!("unknown; there are {}", FaultKind::WORDS);
-                return Err(InvalidFault::new(name, why));
-            }
+        let refused = |why: &str| Err(InvalidFault::new(word.name, why));
+        let plain = FaultKind::PLAIN.into_iter().find(|kind| kind.name() == word.name);
+        let kind = match (plain, word.name, word.duration) {
+            (Some(kind), _, None) => kind,
+            (Some(_), ..) => return refused("it takes no duration; leave out the sign = and what follows"),
+            (None, "slow-start", Some(duration)) => FaultKind::SlowStart(duration),
+            (None, "slow-start", None) => return refused("how long? write slow-start=30s"),
+            (None, ..) => return refused(&format!("unknown; there are {}", FaultKind::WORDS)),
         };
         Ok(Self { kind, container: word.target.map(str::to_owned) })
     }
@@ -303,6 +346,20 @@ mod tests {
         check(Place::Claims, "unreachable", false);
         check(Place::ApiServer, "api-latency=500ms", true);
         check(Place::ApiServer, "full", false);
+    }
+
+    #[test]
+    fn a_node_suffers_from_what_it_is_told() {
+        let of = |text: &str| {
+            let mut node = Node::default();
+            node.metadata.annotations = Some([(ANNOTATION.to_owned(), text.to_owned())].into());
+            NodeFault::ALL.into_iter().filter(|fault| fault.is_of(&node)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(""), []);
+        assert_eq!(of("unreachable"), [NodeFault::Unreachable]);
+        assert_eq!(of("memory-pressure, disk-pressure"), [NodeFault::MemoryPressure, NodeFault::DiskPressure]);
+        assert_eq!(of("pid-pressure,not-ready,haunted"), [NodeFault::NotReady, NodeFault::PidPressure]);
+        assert!(NodeFault::ALL.iter().all(|fault| !fault.is_of(&Node::default())));
     }
 
     #[test]

@@ -37,7 +37,7 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::{Recorder, Severity, reference},
-    fault::Fault,
+    fault::{Fault, NodeFault},
     meta::{name, uid},
     queue::Queue,
     shell::Environment,
@@ -128,7 +128,7 @@ impl Kubelets {
 
     /// Whether the node's kubelet does anything at all.
     fn acts(&self, node: &str) -> bool {
-        self.cluster.nodes.get(&Key::new("", node)).is_none_or(|node| !nodes::is_unreachable(&node))
+        self.cluster.nodes.get(&Key::new("", node)).is_none_or(|node| !NodeFault::Unreachable.is_of(&node))
     }
 
     /// Stops and forgets what belonged to a pod that is gone.

@@ -9,10 +9,9 @@
 //! kubelet starts again (here: with this process), or until somebody creates it anew, which the kubelet takes up. A
 //! node that somebody creates with the label `node.acp.io/simulated: "true"` gets a kubelet of its own. Annotations
 //! change what a kubelet runs ([`KUBELET_VERSION`], [`RUNTIME_VERSION`]), as a restart with other software does, and
-//! what it suffers from ([`fault`]).
+//! what it suffers from ([`NodeFault`](crate::fault::NodeFault)).
 
 mod addresses;
-mod fault;
 mod plan;
 mod spec;
 mod status;
@@ -46,7 +45,6 @@ use crate::{
 
 use super::lock;
 pub(super) use addresses::Addresses;
-pub(super) use fault::is_unreachable;
 use plan::{Memory, Pace, Work};
 pub(super) use spec::{Nodes, Spec};
 

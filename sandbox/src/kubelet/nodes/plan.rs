@@ -8,10 +8,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 
-use crate::{meta, nodes::condition};
+use crate::{fault::NodeFault, meta, nodes::condition};
 
 use super::{
-    Spec, fault,
+    Spec,
     status::{Software, labels, reported, same},
 };
 
@@ -101,7 +101,7 @@ pub(super) fn plan(spec: &Spec, node: Option<&Node>, memory: Memory, pace: &Pace
         work.register = !work.memory.registered;
         return work;
     };
-    if fault::is_unreachable(node) {
+    if NodeFault::Unreachable.is_of(node) {
         work.memory.cut_off = true;
         return work;
     }

@@ -13,11 +13,13 @@ use k8s_openapi::{
     },
 };
 
-use crate::meta::{annotation, seconds};
+use crate::{
+    fault::NodeFault,
+    meta::{annotation, seconds},
+};
 
 use super::{
     KUBELET_VERSION, PORT, RUNTIME_VERSION, Spec,
-    fault::{self, Faults},
     spec::{REGION, SIMULATED},
 };
 
@@ -82,7 +84,7 @@ pub(super) fn reported(spec: &Spec, node: &Node, now: Timestamp) -> NodeStatus {
         Some(NodeDaemonEndpoints { kubelet_endpoint: Some(DaemonEndpoint { port: PORT.into() }) });
     status.node_info = Some(node_info(spec, node));
     let known = status.conditions.get_or_insert_default();
-    for (kind, holds, reason, message) in conditions(fault::of(node)) {
+    for (kind, holds, reason, message) in conditions(node) {
         let told = NodeCondition {
             type_: kind.to_owned(),
             status: if holds { "True" } else { "False" }.to_owned(),
@@ -105,32 +107,32 @@ pub(super) fn reported(spec: &Spec, node: &Node, now: Timestamp) -> NodeStatus {
 
 type Condition = (&'static str, bool, &'static str, &'static str);
 
-fn conditions(faults: Faults) -> [Condition; 4] {
-    let pick = |fault: bool, [well, ill]: [Condition; 2]| if fault { ill } else { well };
+fn conditions(node: &Node) -> [Condition; 4] {
+    let pick = |fault: NodeFault, [well, ill]: [Condition; 2]| if fault.is_of(node) { ill } else { well };
     [
         pick(
-            faults.memory_pressure,
+            NodeFault::MemoryPressure,
             [
                 ("MemoryPressure", false, "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
                 ("MemoryPressure", true, "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
             ],
         ),
         pick(
-            faults.disk_pressure,
+            NodeFault::DiskPressure,
             [
                 ("DiskPressure", false, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
                 ("DiskPressure", true, "KubeletHasDiskPressure", "kubelet has disk pressure"),
             ],
         ),
         pick(
-            faults.pid_pressure,
+            NodeFault::PidPressure,
             [
                 ("PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
                 ("PIDPressure", true, "KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
             ],
         ),
         pick(
-            faults.not_ready,
+            NodeFault::NotReady,
             [
                 ("Ready", true, "KubeletReady", "kubelet is posting ready status"),
                 ("Ready", false, "KubeletNotReady", "container runtime is down (simulated by sandbox.cpaas.io/fault)"),

@@ -5,6 +5,7 @@
 //! controllers and clients.
 
 mod behaviour;
+mod by_container;
 mod faults;
 mod http_service;
 mod inside;
@@ -44,6 +45,7 @@ use crate::{
     volumes::VolumeContents,
 };
 
+use by_container::ByContainer;
 use inside::{Contents, View};
 use lifecycle::{About, Happening, Memory, Step, World};
 use logs::Logs;
@@ -61,7 +63,7 @@ pub struct Kubelets {
     addresses: Mutex<Addresses>,
     logs: Logs,
     programs: Option<Arc<dyn Programs>>,
-    running: Mutex<HashMap<(String, String), programs::Handle>>,
+    running: Mutex<ByContainer<programs::Handle>>,
     contents: Contents,
     /// What commands have written to volumes.
     volumes: Arc<VolumeContents>,
@@ -91,7 +93,7 @@ impl Kubelets {
             addresses: Mutex::new(Addresses::default()),
             logs: Logs::new(&cluster.clock),
             programs,
-            running: Mutex::new(HashMap::new()),
+            running: Mutex::default(),
             contents: Contents::default(),
             volumes,
             queue: Arc::new(Queue::new(&cluster.clock)),
@@ -139,7 +141,7 @@ impl Kubelets {
         lock(&self.memory).remove(uid(pod));
         lock(&self.addresses).release(uid(pod));
         self.logs.forget(uid(pod));
-        lock(&self.running).retain(|(pod_uid, _), _| pod_uid != uid(pod));
+        lock(&self.running).forget(uid(pod));
         self.contents.forget(uid(pod));
     }
 
@@ -177,7 +179,7 @@ impl Kubelets {
 
     /// Cuts off what runs in a pod, or lets it back.
     fn partition(&self, pod: &Pod, faults: &[Fault]) {
-        for ((_, container), handle) in lock(&self.running).iter().filter(|((of, _), _)| of == uid(pod)) {
+        for (container, handle) in lock(&self.running).of(uid(pod)) {
             handle.partition(faults::cut_off(faults, container));
         }
     }
@@ -193,12 +195,12 @@ impl Kubelets {
             written?;
         }
         for container in &step.started {
-            self.contents.renew(&(uid(pod).to_owned(), container.clone()));
+            self.contents.renew(uid(pod), container);
             self.start_program(pod, container).await;
             self.write_volumes(pod, container);
         }
         for container in &step.stopping {
-            if let Some(handle) = lock(&self.running).get(&(uid(pod).to_owned(), container.clone())) {
+            if let Some(handle) = lock(&self.running).get(uid(pod), container) {
                 handle.stop();
             }
         }
@@ -248,16 +250,13 @@ impl Kubelets {
 
     fn exits(&self, pod: &Pod) -> BTreeMap<String, i32> {
         let running = lock(&self.running);
-        running
-            .iter()
-            .filter(|((pod_uid, _), _)| pod_uid == uid(pod))
-            .filter_map(|((_, container), handle)| Some((container.clone(), handle.exit_code()?)))
-            .collect()
+        let ended = running.of(uid(pod)).filter_map(|(name, handle)| Some((name.to_owned(), handle.exit_code()?)));
+        ended.collect()
     }
 
     /// Runs a container's program, if its image is one. How an earlier run ended is forgotten.
     async fn start_program(&self, pod: &Pod, container: &str) {
-        lock(&self.running).remove(&(uid(pod).to_owned(), container.to_owned()));
+        lock(&self.running).remove(uid(pod), container);
         let Some(programs) = &self.programs else { return };
         let Some(spec) = pod.spec.as_ref().and_then(|spec| server::container_of(spec, container)) else { return };
         let Some(program) = programs.find(spec.image.as_deref().unwrap_or_default()) else { return };
@@ -276,7 +275,7 @@ impl Kubelets {
         };
         let (tasks, queue) = (&self.cluster.tasks, self.queue.clone());
         let handle = programs::Handle::start(tasks, program, context, partition, queue, Key::of(pod));
-        lock(&self.running).insert((uid(pod).to_owned(), container.to_owned()), handle);
+        lock(&self.running).insert(uid(pod), container, handle);
     }
 
     /// Does to its volumes what a container's command does that ends by itself. What it prints and how it ends is worked
@@ -304,8 +303,7 @@ impl Kubelets {
 
     /// A container's run is over.
     fn end(&self, pod: &Pod, container: &str, code: i32) {
-        let run = (uid(pod).to_owned(), container.to_owned());
-        lock(&self.running).insert(run, programs::Handle::ended(code));
+        lock(&self.running).insert(uid(pod), container, programs::Handle::ended(code));
         self.queue.add(Key::of(pod));
     }
 

@@ -16,7 +16,9 @@ use crate::{
 };
 
 use super::{
-    Kubelets, behaviour, hostname,
+    Kubelets, behaviour,
+    by_container::ByContainer,
+    hostname,
     lifecycle::{Inside, normalized},
     lock,
     logs::{self, Span},
@@ -24,29 +26,26 @@ use super::{
     volumes::{self, Resolved},
 };
 
-/// A container of a pod, by the pod's uid and its name.
-pub(super) type Place = (String, String);
-
 /// Of all containers.
 #[derive(Default)]
 pub(super) struct Contents {
     /// What commands of people have done to files: written, or taken away. A restart begins without it.
-    changes: Mutex<HashMap<Place, BTreeMap<String, Option<Bytes>>>>,
+    changes: Mutex<ByContainer<BTreeMap<String, Option<Bytes>>>>,
     /// Variables and mounted files, for commands of probes and handlers.
-    mounted: Mutex<HashMap<Place, Arc<Resolved>>>,
+    mounted: Mutex<ByContainer<Arc<Resolved>>>,
     /// Images by node.
     images: Mutex<HashMap<String, HashSet<String>>>,
 }
 
 impl Contents {
     /// A container begins another run.
-    pub(super) fn renew(&self, place: &Place) {
-        lock(&self.changes).remove(place);
+    pub(super) fn renew(&self, pod: &str, container: &str) {
+        lock(&self.changes).remove(pod, container);
     }
 
     pub(super) fn forget(&self, pod: &str) {
-        lock(&self.changes).retain(|(of, _), _| of != pod);
-        lock(&self.mounted).retain(|(of, _), _| of != pod);
+        lock(&self.changes).forget(pod);
+        lock(&self.mounted).forget(pod);
     }
 
     pub(super) fn add_image(&self, node: &str, image: &str) {
@@ -63,7 +62,7 @@ impl Contents {
     }
 
     /// Keeps what a command has done to a container's files. Says whether it did anything.
-    pub(super) fn keep(&self, place: &Place, before: &Files, after: &Files) -> bool {
+    pub(super) fn keep(&self, pod: &str, container: &str, before: &Files, after: &Files) -> bool {
         let written = after.iter().filter(|(path, bytes)| before.get(*path) != Some(bytes));
         let removed = before.keys().filter(|path| !after.contains_key(*path));
         let changes: Vec<(String, Option<Bytes>)> = written
@@ -73,12 +72,12 @@ impl Contents {
         if changes.is_empty() {
             return false;
         }
-        lock(&self.changes).entry(place.clone()).or_default().extend(changes);
+        lock(&self.changes).entry(pod, container, BTreeMap::new).extend(changes);
         true
     }
 
-    fn apply(&self, place: &Place, files: &mut Files) {
-        for (path, change) in lock(&self.changes).get(place).into_iter().flatten() {
+    fn apply(&self, pod: &str, container: &str, files: &mut Files) {
+        for (path, change) in lock(&self.changes).get(pod, container).into_iter().flatten() {
             match change {
                 Some(bytes) => files.insert(path.clone(), bytes.clone()),
                 None => files.remove(path),
@@ -93,8 +92,7 @@ impl Kubelets {
         let Some(spec) = &pod.spec else { return };
         for container in spec.containers.iter().chain(spec.init_containers.iter().flatten()).filter(|c| has_commands(c))
         {
-            let place = (uid(pod).to_owned(), container.name.clone());
-            if lock(&self.contents.mounted).contains_key(&place) {
+            if lock(&self.contents.mounted).get(uid(pod), &container.name).is_some() {
                 continue;
             }
             let resolved = match volumes::resolve(&self.cluster.client, pod, container).await {
@@ -102,14 +100,14 @@ impl Kubelets {
                 // A missing Secret keeps no container from running here, so neither does it keep it from being asked.
                 Err(_) => Resolved { env: volumes::plain_environment(pod, container), files: Files::new() },
             };
-            lock(&self.contents.mounted).insert(place, Arc::new(resolved));
+            lock(&self.contents.mounted).insert(uid(pod), &container.name, Arc::new(resolved));
         }
     }
 
     /// The files that are in a container because something in it has written them.
     pub(super) fn written(&self, pod: &Pod, container: &Container, ran: Duration) -> Files {
         let mut files = own_run(pod, container).map(|run| run.files_at(ran)).unwrap_or_default();
-        self.contents.apply(&(uid(pod).to_owned(), container.name.clone()), &mut files);
+        self.contents.apply(uid(pod), &container.name, &mut files);
         files
     }
 }
@@ -154,8 +152,8 @@ impl Inside for View<'_> {
     }
 
     fn evaluate(&self, container: &Container, argv: &[String], ran: Duration) -> Option<Evaluation> {
-        let place = (uid(self.pod).to_owned(), container.name.clone());
-        let mounted = lock(&self.kubelets.contents.mounted).get(&place).cloned().unwrap_or_default();
+        let mounted = lock(&self.kubelets.contents.mounted).get(uid(self.pod), &container.name).cloned();
+        let mounted = mounted.unwrap_or_default();
         behaviour::asked(
             argv,
             Environment {
@@ -187,18 +185,17 @@ mod tests {
     #[test]
     fn what_a_command_does_to_files_stays() {
         let contents = Contents::default();
-        let place = ("u".to_owned(), "main".to_owned());
         let file = |path: &str, text: &str| (path.to_owned(), Bytes::from(text.to_owned()));
         let before: Files = [file("/a", "1"), file("/b", "1")].into();
         let after: Files = [file("/b", "2"), file("/c", "1")].into();
-        assert!(!contents.keep(&place, &before, &before));
-        assert!(contents.keep(&place, &before, &after));
+        assert!(!contents.keep("u", "main", &before, &before));
+        assert!(contents.keep("u", "main", &before, &after));
         let mut files: Files = [file("/a", "1"), file("/d", "1")].into();
-        contents.apply(&place, &mut files);
+        contents.apply("u", "main", &mut files);
         assert_eq!(files.keys().collect::<Vec<_>>(), ["/b", "/c", "/d"]);
-        contents.renew(&place);
+        contents.renew("u", "main");
         let mut files = before.clone();
-        contents.apply(&place, &mut files);
+        contents.apply("u", "main", &mut files);
         assert_eq!(files, before);
     }
 }

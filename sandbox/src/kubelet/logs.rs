@@ -7,7 +7,7 @@
 mod chatter;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex},
 };
 
@@ -22,7 +22,7 @@ use crate::{
     shell::Environment,
 };
 
-use super::{behaviour, hostname, lock, node_name, volumes::plain_environment};
+use super::{behaviour, by_container::ByContainer, hostname, lock, node_name, volumes::plain_environment};
 
 const LINES: usize = 1000;
 const LINE_LENGTH: usize = 8 * 1024;
@@ -36,7 +36,7 @@ pub(super) struct Line {
 #[derive(Default)]
 pub(super) struct Logs {
     clock: Clock,
-    buffers: Mutex<HashMap<(String, String), Arc<Buffer>>>,
+    buffers: Mutex<ByContainer<Arc<Buffer>>>,
 }
 
 struct Buffer {
@@ -80,14 +80,14 @@ impl Logs {
 
     pub(super) fn writer(&self, pod: &str, container: &str) -> LogWriter {
         let mut buffers = lock(&self.buffers);
-        let buffer = buffers.entry((pod.to_owned(), container.to_owned())).or_insert_with(|| {
+        let buffer = buffers.entry(pod, container, || {
             Arc::new(Buffer { clock: self.clock.clone(), lines: Mutex::default(), changed: watch::Sender::new(0) })
         });
         LogWriter(buffer.clone())
     }
 
     pub(super) fn forget(&self, pod: &str) {
-        lock(&self.buffers).retain(|(of, _), _| of != pod);
+        lock(&self.buffers).forget(pod);
     }
 }
 

@@ -93,15 +93,15 @@ struct Scene {
 impl Scene {
     /// Keeps what a command has done to files for those that come after it, probes among them.
     fn keep(&self, before: &Files, after: &Files) {
-        let place = (uid(&*self.pod).to_owned(), self.container.clone());
-        if !self.kubelets.contents.keep(&place, before, after) {
+        let pod = uid(&*self.pod);
+        if !self.kubelets.contents.keep(pod, &self.container, before, after) {
             return;
         }
         let key = Key::of(&*self.pod);
         // Looked at last: a pod that goes from now on takes its files along.
         let present = self.kubelets.cluster.pods.get(&key);
-        if present.is_none_or(|present| uid(&*present) != place.0) {
-            self.kubelets.contents.forget(&place.0);
+        if present.is_none_or(|present| uid(&*present) != pod) {
+            self.kubelets.contents.forget(pod);
         }
         self.kubelets.queue.add(key);
     }

@@ -48,7 +48,7 @@ use crate::{
 use by_container::ByContainer;
 use inside::{Contents, View};
 use lifecycle::{About, Happening, Memory, Step, World};
-use logs::Logs;
+use logs::{LogWriter, Logs};
 use nodes::Addresses;
 
 /// The simulated nodes of one cluster.
@@ -116,10 +116,12 @@ impl Kubelets {
         let this = Arc::downgrade(self);
         self.cluster.pods.on_change(move |old, new| {
             let Some(this) = this.upgrade() else { return };
-            match (old, new) {
-                (_, Some(pod)) if this.node_of(pod).is_some() => this.queue.add(Key::of(&**pod)),
-                (Some(pod), None) => this.forget(pod),
-                _ => {}
+            // A namesake may be seen without the end of the one before it.
+            if let Some(old) = old.filter(|old| new.is_none_or(|new| uid(&**new) != uid(&***old))) {
+                this.forget(old);
+            }
+            if let Some(pod) = new.filter(|pod| this.node_of(pod).is_some()) {
+                this.queue.add(Key::of(&**pod));
             }
         });
     }
@@ -145,22 +147,44 @@ impl Kubelets {
         self.contents.forget(uid(pod));
     }
 
+    /// Forgets a pod that went while something was done for it. Looked at last: one that goes from now on takes along
+    /// what was kept of it.
+    fn forget_gone(&self, pod: &Pod) {
+        let present = self.cluster.pods.get(&Key::of(pod));
+        if present.is_none_or(|present| uid(&*present) != uid(pod)) {
+            self.forget(pod);
+        }
+    }
+
+    /// A container's log, for a request that may outlive the pod.
+    fn log_of(&self, pod: &Pod, container: &str) -> LogWriter {
+        let writer = self.logs.writer(uid(pod), container);
+        self.forget_gone(pod);
+        writer
+    }
+
     /// Moves one pod a step on (upstream: `syncPod`).
     async fn sync(&self, key: Key) -> Result<Next, Error> {
         let Some(pod) = self.cluster.pods.get(&key) else { return Ok(None) };
         let Some(node) = self.node_of(&pod).filter(|node| self.acts(&node.name)) else { return Ok(None) };
-        let memory = lock(&self.memory).get(uid(&*pod)).cloned().unwrap_or_else(|| {
-            self.contents.add_images_of(&pod);
+        let moved = self.move_on(&pod, &node).await;
+        self.forget_gone(&pod);
+        moved
+    }
+
+    async fn move_on(&self, pod: &Pod, node: &nodes::Spec) -> Result<Next, Error> {
+        let memory = lock(&self.memory).get(uid(pod)).cloned().unwrap_or_else(|| {
+            self.contents.add_images_of(pod);
             Memory::default()
         });
-        self.mount(&pod).await;
-        let pod_ip = self.pod_ip(&pod, &node);
-        let exits = self.exits(&pod);
-        let told = faults::of(&self.cluster, &pod);
-        self.partition(&pod, &told.faults);
+        self.mount(pod).await;
+        let pod_ip = self.pod_ip(pod, node);
+        let exits = self.exits(pod);
+        let told = faults::of(&self.cluster, pod);
+        self.partition(pod, &told.faults);
         let is_program = |image: &str| self.is_program(image);
         let step = {
-            let inside = View { kubelets: self, pod: &pod };
+            let inside = View { kubelets: self, pod };
             let world = World {
                 now: self.cluster.clock.now(),
                 timings: &self.timings,
@@ -172,9 +196,9 @@ impl Kubelets {
                 complaints: &told.complaints,
                 inside: &inside,
             };
-            lifecycle::advance(&pod, memory, &world)
+            lifecycle::advance(pod, memory, &world)
         };
-        self.carry_out(&pod, &node, step).await
+        self.carry_out(pod, node, step).await
     }
 
     /// Cuts off what runs in a pod, or lets it back.
@@ -304,6 +328,7 @@ impl Kubelets {
     /// A container's run is over.
     fn end(&self, pod: &Pod, container: &str, code: i32) {
         lock(&self.running).insert(uid(pod), container, programs::Handle::ended(code));
+        self.forget_gone(pod);
         self.queue.add(Key::of(pod));
     }
 

@@ -4,19 +4,27 @@
 
 mod support;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::{AsyncBufReadExt, FutureExt, TryStreamExt};
+use http::{Request, StatusCode};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{
     Api, Client, Config,
     api::{AttachParams, DeleteParams, LogParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use sandbox::{Program, SandboxConfig};
+use sandbox::{NodeAccess, Program, Programs, SandboxConfig};
 use serde_json::{Value, json};
 use support::{Cluster, PATIENCE, eventually, gone, start, start_with, until};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    runtime::Handle,
+};
 
 fn is_running(pod: &Pod) -> bool {
     let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
@@ -216,6 +224,60 @@ async fn registered_programs_run_with_their_environment_and_files() {
     assert_eq!(stopped.2, "stopped");
     gone(&pods, "p").await;
     tokio::time::timeout(Duration::from_secs(5), cluster.running.stop()).await.expect("all tasks end");
+}
+
+/// Found only when the pod that runs it is gone, and its kubelet knows.
+struct Late {
+    access: NodeAccess,
+    pods: OnceLock<Api<Pod>>,
+    program: Program,
+}
+
+impl Late {
+    async fn remove(&self) {
+        let pods = self.pods.get().unwrap();
+        pods.delete("p", &DeleteParams::default().grace_period(0)).await.unwrap();
+        until("the kubelet to know", || async {
+            let request = Request::get("/containerLogs/default/p/main").body(String::new()).unwrap();
+            self.access.kubelets().unwrap().handle("node-1", request).await.unwrap().status() == StatusCode::NOT_FOUND
+        })
+        .await;
+    }
+}
+
+impl Programs for Late {
+    fn find(&self, _: &str) -> Option<Program> {
+        tokio::task::block_in_place(|| Handle::current().block_on(self.remove()));
+        Some(self.program.clone())
+    }
+
+    fn knows(&self, _: &str) -> bool {
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_stopped_whose_pod_went_before_it_began() {
+    let (told, mut heard) = tokio::sync::mpsc::channel(1);
+    let program: Program = Arc::new(move |context| {
+        let told = told.clone();
+        async move {
+            context.token.cancelled().await;
+            told.send(context.identity.pod).await.unwrap();
+            0
+        }
+        .boxed()
+    });
+    let late = Arc::new(Late { access: NodeAccess::default(), pods: OnceLock::new(), program });
+    let config = SandboxConfig { nodes: 1, ..SandboxConfig::default() };
+    let cluster = start_with(config, Some(late.clone())).await;
+    late.access.connect(&cluster.running);
+    assert!(late.pods.set(cluster.api()).is_ok());
+    // Nobody is given a token for a pod that is gone.
+    let spec = json!({"automountServiceAccountToken": false, "containers": [{"name": "main", "image": "acp:demo"}]});
+    cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
+    let stopped = tokio::time::timeout(PATIENCE, heard.recv()).await.expect("the program is stopped");
+    assert_eq!(stopped.as_deref(), Some("p"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,7 +166,7 @@ impl Kubelets {
         // Behind the slash and the four parts that say which pod.
         let below = target.splitn(6, '/').nth(5).unwrap_or_default();
         let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map_or("", |c| c.name.as_str());
-        let log = self.logs.writer(crate::meta::uid(pod), container);
+        let log = self.log_of(pod, container);
         let answer = http_service::respond(pod, port, request.method(), &format!("/{below}"), request.headers(), &log);
         Ok(answer.map(|body| body.map_err(|never| match never {}).boxed_unsync()))
     }

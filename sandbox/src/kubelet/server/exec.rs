@@ -93,17 +93,10 @@ struct Scene {
 impl Scene {
     /// Keeps what a command has done to files for those that come after it, probes among them.
     fn keep(&self, before: &Files, after: &Files) {
-        let pod = uid(&*self.pod);
-        if !self.kubelets.contents.keep(pod, &self.container, before, after) {
-            return;
+        if self.kubelets.contents.keep(uid(&*self.pod), &self.container, before, after) {
+            self.kubelets.forget_gone(&self.pod);
+            self.kubelets.queue.add(Key::of(&*self.pod));
         }
-        let key = Key::of(&*self.pod);
-        // Looked at last: a pod that goes from now on takes its files along.
-        let present = self.kubelets.cluster.pods.get(&key);
-        if present.is_none_or(|present| uid(&*present) != pod) {
-            self.kubelets.contents.forget(pod);
-        }
-        self.kubelets.queue.add(key);
     }
 }
 
@@ -169,9 +162,9 @@ impl Kubelets {
                 let options = logs::Options { follow: true, ..logs::Options::default() };
                 Work::Watch(Box::new(Reader::new(self, found, options)))
             }
-            Behaviour::Program => Work::Attach(self.logs.writer(uid(&*found.pod), &found.container.name)),
+            Behaviour::Program => Work::Attach(self.log_of(&found.pod, &found.container.name)),
             Behaviour::Serve => match behaviour::session(&found.container) {
-                None => Work::Attach(self.logs.writer(uid(&*found.pod), &found.container.name)),
+                None => Work::Attach(self.log_of(&found.pod, &found.container.name)),
                 Some(argv) => {
                     let environment = self.environment(&found).await;
                     let scene = Scene { kubelets: self.clone(), pod: found.pod, container: found.container.name };

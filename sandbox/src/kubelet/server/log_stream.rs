@@ -86,7 +86,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(kubelets: &Arc<Kubelets>, found: Found, options: Options) -> Self {
         Self {
-            writer: kubelets.logs.writer(uid(&*found.pod), &found.container.name),
+            writer: kubelets.log_of(&found.pod, &found.container.name),
             kubelets: kubelets.clone(),
             key: Key::of(&*found.pod),
             found,

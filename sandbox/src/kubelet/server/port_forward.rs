@@ -19,7 +19,6 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     kubelet::{Kubelets, http_service, logs::LogWriter},
-    meta::uid,
     pods,
     spdy::{Session, Stream},
 };
@@ -61,7 +60,7 @@ impl Kubelets {
             ));
         }
         let container = pod.spec.as_ref().and_then(|spec| spec.containers.first()).map_or("", |c| c.name.as_str());
-        let service = Service { log: self.logs.writer(uid(&*pod), container), pod };
+        let service = Service { log: self.log_of(&pod, container), pod };
         let token = self.cluster.token.clone();
         self.cluster.tasks.spawn(async move {
             tokio::select! {

@@ -27,8 +27,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, PodStatus};
-
 use tokio::sync::watch;
 
 use crate::{
@@ -366,6 +366,12 @@ fn node_name(pod: &Pod) -> &str {
 /// For a pod, what its shell and programs see as their host name.
 fn hostname(pod: &Pod) -> String {
     pod.spec.as_ref().and_then(|spec| spec.hostname.clone()).unwrap_or_else(|| name(pod).to_owned())
+}
+
+/// The moment that long after another; the last there is, where that lies beyond. Statuses say what clients wrote.
+fn after(since: Timestamp, wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+    since.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// A wait no shorter than the clock can tell.

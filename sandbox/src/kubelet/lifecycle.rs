@@ -28,7 +28,7 @@ use crate::{
     shell::{Evaluation, Files},
 };
 
-use super::{at_least_a_tick, behaviour};
+use super::{after, at_least_a_tick, behaviour};
 use ending::{Ending, Why};
 use status::{Builder, Outcome};
 
@@ -327,12 +327,6 @@ fn left(since: Timestamp, wait: Duration, now: Timestamp) -> Option<Duration> {
 /// How long ago something was; zero for what lies ahead.
 fn passed(since: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(since)).unwrap_or_default()
-}
-
-/// The moment that long after another.
-fn after(since: Timestamp, wait: Duration) -> Timestamp {
-    let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
-    since.checked_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 fn seconds(given: Option<i64>, default: u64) -> Duration {

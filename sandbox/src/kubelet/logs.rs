@@ -9,9 +9,10 @@ mod chatter;
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, ContainerState, ContainerStatus, Pod};
 use serde_json::json;
 use tokio::sync::watch;
@@ -22,7 +23,7 @@ use crate::{
     shell::Environment,
 };
 
-use super::{behaviour, by_container::ByContainer, hostname, lock, node_name, volumes::plain_environment};
+use super::{after, behaviour, by_container::ByContainer, hostname, lock, node_name, volumes::plain_environment};
 
 const LINES: usize = 1000;
 const LINE_LENGTH: usize = 8 * 1024;
@@ -126,7 +127,7 @@ pub(super) fn compose(
     let end = span.end.map(|(end, _)| end);
     let until = end.unwrap_or(now);
     let mut lines = vec![opening(pod, container, span.start)];
-    match behaviour::of(pod, container, std::time::Duration::ZERO, is_program) {
+    match behaviour::of(pod, container, Duration::ZERO, is_program) {
         behaviour::Behaviour::Exit { code, .. } => {
             let environment = Environment {
                 variables: plain_environment(pod, container),
@@ -135,8 +136,8 @@ pub(super) fn compose(
                 ..Environment::default()
             };
             let done = behaviour::output(&behaviour::argv(container), environment);
-            lines.extend(behaviour::lines(&done).into_iter().take(LINES).filter_map(|(after, text)| {
-                let at = span.start + SignedDuration::try_from(after).ok()?;
+            lines.extend(behaviour::lines(&done).into_iter().take(LINES).filter_map(|(passed, text)| {
+                let at = after(span.start, passed);
                 // Statuses have whole seconds only, so a run may seem too short for what it printed.
                 match end {
                     Some(end) => Some(Line { at: at.min(end), text }),
@@ -156,7 +157,7 @@ pub(super) fn compose(
     let recorded = writer
         .lines()
         .into_iter()
-        .filter(|line| line.at >= span.start && end.is_none_or(|end| line.at <= end + SignedDuration::from_secs(1)));
+        .filter(|line| line.at >= span.start && end.is_none_or(|end| line.at <= after(end, Duration::from_secs(1))));
     lines.extend(recorded);
     lines[1..].sort_by_key(|line| line.at);
     lines
@@ -220,6 +221,8 @@ pub(super) fn print(line: &Line, options: &Options) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
 
     fn pod() -> Pod {
@@ -282,6 +285,20 @@ mod tests {
     #[test]
     fn old_lines_are_not_made_up_for_ever() {
         assert!((LINES..=LINES + 2).contains(&log(&[], 1_000_000).len()));
+    }
+
+    #[test]
+    fn a_status_may_lie_at_the_end_of_time() {
+        let (start, end) = (Timestamp::MAX, Some((Timestamp::MAX, 0)));
+        for command in [&["sleep", "60"][..], &["sh", "-c", "sleep 60; echo done"], &[]] {
+            for span in
+                [Span { start, end: None }, Span { start, end }, Span { start: at("2024-01-01T00:00:00Z"), end }]
+            {
+                let writer = Logs::default().writer("u", "main");
+                writer.line("recorded");
+                assert!(!compose(&pod(), &container(command), span, &writer, Timestamp::MAX, &|_| false).is_empty());
+            }
+        }
     }
 
     #[test]

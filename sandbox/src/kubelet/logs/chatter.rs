@@ -28,7 +28,7 @@ pub(super) fn lines(pod: &Pod, container: &Container, start: Timestamp, until: T
         .filter_map(|period| {
             let luck = Luck::new(pod, container, start, period);
             let early = SignedDuration::from_millis(i64::try_from(luck.below(EARLY, 0)).unwrap_or(0));
-            let at = start + SignedDuration::from_secs(period * PERIOD.as_secs()) - early;
+            let at = start.checked_add(SignedDuration::from_secs(period * PERIOD.as_secs()) - early).ok()?;
             (at <= until).then(|| Line { at, text: say(sort, pod, luck).to_string() })
         })
         .collect()

@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 
-use crate::{fault::NodeFault, meta, nodes::condition};
+use crate::{fault::NodeFault, kubelet::after, meta, nodes::condition};
 
 use super::{
     Spec,
@@ -136,7 +136,7 @@ pub(super) fn plan(spec: &Spec, node: Option<&Node>, memory: Memory, pace: &Pace
             None => work.memory.jitter.part_of(pace.lease),
             Some(_) => work.memory.jitter.around(pace.lease),
         };
-        work.memory.renew_at = SignedDuration::try_from(wait).ok().and_then(|wait| now.checked_add(wait).ok());
+        work.memory.renew_at = Some(after(now, wait));
         wait
     });
     work.again = Some(renewal.min(heartbeat.unwrap_or(pace.heartbeat)));

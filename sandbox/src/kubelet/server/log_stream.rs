@@ -60,12 +60,13 @@ pub(super) fn options(query: &Query, now: Timestamp) -> Result<Options, Refusal>
     let since_seconds: Option<i64> = query.number("sinceSeconds")?;
     let since_time: Option<Timestamp> = query.number("sinceTime")?;
     let tail: Option<i64> = query.number("tailLines")?;
+    let since = |seconds| now.checked_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN);
     Ok(Options {
         follow: query.flag("follow"),
         previous: query.flag("previous"),
         timestamps: query.flag("timestamps"),
         tail: tail.and_then(|tail| usize::try_from(tail).ok()),
-        since: since_seconds.map(|seconds| now - SignedDuration::from_secs(seconds)).or(since_time),
+        since: since_seconds.map(since).or(since_time),
         limit: query.number("limitBytes")?,
     })
 }
@@ -198,6 +199,8 @@ mod tests {
             limit: Some(100),
         };
         assert_eq!(options(&query, now).unwrap(), expected);
+        let all = options(&Query::parse("sinceSeconds=9223372036854775807"), now).unwrap();
+        assert_eq!(all.since, Some(Timestamp::MIN));
         assert_eq!(options(&Query::parse("tailLines=many"), now).unwrap_err().0, StatusCode::BAD_REQUEST);
     }
 }

@@ -119,6 +119,9 @@ pub(super) fn absolute(path: &str, environment: &Environment) -> String {
     format!("/{}", parts.join("/"))
 }
 
+/// Directories that are always there.
+const TOP: [&str; 10] = ["bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var"];
+
 /// The names directly below a directory; the usual top-level ones are always there.
 fn below(directory: &str, environment: &Environment) -> std::collections::BTreeSet<String> {
     let prefix = if directory == "/" { "/".to_owned() } else { format!("{directory}/") };
@@ -127,16 +130,13 @@ fn below(directory: &str, environment: &Environment) -> std::collections::BTreeS
     let children = paths.filter_map(|path| Some(path.strip_prefix(&prefix)?.split('/').next()?.to_owned()));
     let mut names: std::collections::BTreeSet<String> = children.collect();
     if directory == "/" {
-        names.extend(["bin", "dev", "etc", "home", "proc", "root", "sys", "tmp", "usr", "var"].map(str::to_owned));
+        names.extend(TOP.map(str::to_owned));
     }
     names
 }
 
 pub(super) fn is_directory(path: &str, environment: &Environment) -> bool {
-    path == "/"
-        || environment.mounts.iter().any(|mount| mount.path == path)
-        || !below(path, environment).is_empty()
-        || below("/", environment).contains(path.trim_start_matches('/'))
+    path == "/" || TOP.contains(&path.trim_start_matches('/')) || environment.lies_above(path)
 }
 
 async fn list(args: &[String], environment: &Environment, io: &Io) -> i32 {

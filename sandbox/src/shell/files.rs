@@ -1,13 +1,13 @@
 //! The files that a command sees: what is mounted from objects, the volumes of claims, and what commands wrote beside
 //! them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use bytes::Bytes;
 
 use crate::volumes::{Mount, Refusal};
 
-use super::{Environment, commands::is_directory};
+use super::{Environment, Files, commands::is_directory};
 
 /// What a container keeps of what is written to it beside its volumes.
 pub(super) const ROOM: usize = 1 << 20;
@@ -36,6 +36,21 @@ impl Environment {
         }
         all.extend(self.files.iter().map(|(path, file)| (path.clone(), file.clone())));
         all
+    }
+
+    /// Whether something lies below a path, or is mounted there.
+    pub(super) fn lies_above(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let above = |files: &Files| {
+            let mut from = files.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+            from.next().is_some_and(|(first, _)| first.starts_with(&below))
+        };
+        above(&self.files)
+            || self.mounts.iter().any(|mount| mount.path == path || mount.path.starts_with(&below))
+            || match self.mount(path) {
+                Some(mount) => above(&mount.all()),
+                None => above(&self.written),
+            }
     }
 
     /// Why nothing can be written at a path, as far as that is known before something is.

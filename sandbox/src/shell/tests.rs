@@ -34,6 +34,7 @@ fn plain_commands() {
     check(&["test", "-d", "/etc/config"], (0, ""));
     check(&["test", "-d", "/etc/config/key"], (1, ""));
     check(&["test", "-f", "/etc/config/key"], (0, ""));
+    check(&["sh", "-c", "test -d / && test -d /tmp && touch /f && test -d /f"], (1, ""));
     check(&["test", "-e", "/etc/other"], (1, ""));
     check(&["tar", "cf", "-", "/nowhere"], (1, "tar: /nowhere: No such file or directory\n"));
     check(&["nope"], (127, "sh: nope: not found (this is a simulated container)\n"));

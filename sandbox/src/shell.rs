@@ -1,7 +1,7 @@
 //! The small shell that answers `exec` on simulated nodes.
 //!
 //! There is no process behind it: a handful of commands work on the pod's own data. Everything is bounded (input,
-//! steps, nesting) and ends when its output is no longer wanted or its task is dropped.
+//! steps, nesting, what variables hold) and ends when its output is no longer wanted or its task is dropped.
 
 mod commands;
 mod files;
@@ -51,6 +51,10 @@ pub(crate) struct Io {
     pub(crate) output: mpsc::Sender<Output>,
     pub(crate) tty: bool,
     route: Route,
+    /// What may still be spent, by all scripts together that come of one command or line.
+    left: usize,
+    /// How many scripts are being run, each by the one before it.
+    depth: usize,
 }
 
 /// Where a command's standard output goes.
@@ -64,7 +68,21 @@ enum Route {
 
 impl Io {
     pub(crate) fn new(stdin: Option<mpsc::Receiver<Bytes>>, output: mpsc::Sender<Output>, tty: bool) -> Self {
-        Self { stdin, output, tty, route: Route::Stdout }
+        Self { stdin, output, tty, route: Route::Stdout, left: WORK_LIMIT, depth: 0 }
+    }
+
+    /// Whether a command may still be run. Each word costs something, and a long one more: it may be a script that is
+    /// read every time.
+    fn takes(&mut self, argv: &[String]) -> bool {
+        let cost = argv.iter().map(|word| 1 + word.len() / 64).sum::<usize>() + 1;
+        let left = self.left.checked_sub(cost);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    async fn gives_up(&self) -> Flow {
+        self.complain("sh: script too long for the simulated shell\n").await;
+        Flow::Next(2)
     }
 
     async fn print(&self, text: impl Into<String>) {
@@ -102,7 +120,14 @@ pub(crate) fn for_terminal(bytes: Bytes, tty: bool) -> Bytes {
 }
 
 const LINE_LIMIT: usize = 64 * 1024;
-const STEP_LIMIT: usize = 10_000;
+/// As many words, or a little more than a mebibyte of them.
+const WORK_LIMIT: usize = 20_000;
+/// A script may run itself by way of a variable, and each of them takes its part of this process's stack.
+const DEPTH_LIMIT: usize = 8;
+/// What all variables hold together that a script may set.
+const VARIABLES: usize = 1 << 20;
+/// The most of different sets of files that an evaluation keeps, all their files counted.
+const MOMENTS: usize = 10_000;
 
 /// Said of what this shell cannot read, and of commands it does not have.
 pub(crate) const NOT_KNOWN: &str = "the simulated shell does not know";
@@ -116,7 +141,11 @@ enum Flow {
 
 /// Runs a command to its exit code. `127` means that there is no such command here.
 pub(crate) async fn run(argv: &[String], environment: &mut Environment, io: &mut Io) -> i32 {
-    match command(argv, environment, io).await {
+    let flow = match io.takes(argv) {
+        true => command(argv, environment, io).await,
+        false => io.gives_up().await,
+    };
+    match flow {
         Flow::Next(code) | Flow::Exit(code) => code,
     }
 }
@@ -170,8 +199,7 @@ async fn interactive(environment: &mut Environment, io: &mut Io) -> i32 {
                     if io.tty {
                         io.print("\n").await;
                     }
-                    let text = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
-                    match script(&text, environment, io).await {
+                    match entered(&mut line, environment, io).await {
                         Flow::Next(status) => code = status,
                         Flow::Exit(status) => return status,
                     }
@@ -188,12 +216,18 @@ async fn interactive(environment: &mut Environment, io: &mut Io) -> i32 {
         }
     }
     if !line.is_empty() {
-        let text = String::from_utf8_lossy(&line).into_owned();
-        match script(&text, environment, io).await {
+        match entered(&mut line, environment, io).await {
             Flow::Next(status) | Flow::Exit(status) => code = status,
         }
     }
     code
+}
+
+/// Runs a line as a script of its own, whatever those before it have spent.
+async fn entered(line: &mut Vec<u8>, environment: &mut Environment, io: &mut Io) -> Flow {
+    let text = String::from_utf8_lossy(&std::mem::take(line)).into_owned();
+    io.left = WORK_LIMIT;
+    script(&text, environment, io).await
 }
 
 /// Takes back the last byte typed, on the terminal too.
@@ -211,12 +245,19 @@ async fn prompt(environment: &Environment, io: &Io) {
 
 /// Runs `a; b && c || d`, line by line.
 async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow {
+    if io.depth == DEPTH_LIMIT {
+        io.complain(format!("sh: {NOT_KNOWN} scripts that run each other so deep\n")).await;
+        return Flow::Next(2);
+    }
+    io.depth += 1;
+    let flow = steps(text, environment, io).await;
+    io.depth -= 1;
+    flow
+}
+
+async fn steps(text: &str, environment: &mut Environment, io: &mut Io) -> Flow {
     let steps = match parse(text) {
-        Ok(steps) if steps.len() <= STEP_LIMIT => steps,
-        Ok(_) => {
-            io.complain("sh: script too long for the simulated shell\n").await;
-            return Flow::Next(2);
-        }
+        Ok(steps) => steps,
         Err(what) => {
             io.complain(format!("sh: {NOT_KNOWN} {what}\n")).await;
             return Flow::Next(2);
@@ -232,15 +273,20 @@ async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow 
         if !wanted {
             continue;
         }
-        let argv = step.expand(&environment.variables, code);
+        let Some((argv, target)) = step.expand(&environment.variables, code) else {
+            io.complain(format!("sh: {NOT_KNOWN} commands this long\n")).await;
+            return Flow::Next(2);
+        };
+        if !io.takes(&argv) {
+            return io.gives_up().await;
+        }
         if let Some((name, value)) = assignment(&argv) {
-            environment.variables.insert(name, value);
-            code = 0;
+            code = set(name, value, environment, io).await;
             continue;
         }
         let before = io.route;
         io.route = step.route.unwrap_or(before);
-        let flow = match step.target(&environment.variables, code) {
+        let flow = match target {
             Some(target) => Box::pin(redirect::run(&target, &argv, environment, io)).await,
             None => Box::pin(command(&argv, environment, io)).await,
         };
@@ -253,13 +299,25 @@ async fn script(text: &str, environment: &mut Environment, io: &mut Io) -> Flow 
     Flow::Next(code)
 }
 
-fn assignment(argv: &[String]) -> Option<(String, String)> {
+/// Sets a variable to a value, if there is room for it.
+async fn set(name: &str, value: &str, environment: &mut Environment, io: &Io) -> i32 {
+    let others = environment.variables.iter().filter(|(other, _)| *other != name);
+    let held: usize = others.map(|(other, value)| other.len() + value.len()).sum();
+    if held + name.len() + value.len() > VARIABLES {
+        io.complain("sh: out of memory\n").await;
+        return 1;
+    }
+    environment.variables.insert(name.to_owned(), value.to_owned());
+    0
+}
+
+fn assignment(argv: &[String]) -> Option<(&str, &str)> {
     let [only] = argv else { return None };
     let (name, value) = only.split_once('=')?;
     let first = name.chars().next()?;
     let valid =
         (first.is_ascii_alphabetic() || first == '_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    valid.then(|| (name.to_owned(), value.to_owned()))
+    valid.then_some((name, value))
 }
 
 /// What a command that reads nothing would do.
@@ -298,11 +356,15 @@ pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limi
     };
     let collect = async {
         let (mut all, mut room, mut slept) = (Vec::new(), limit, Duration::ZERO);
+        let mut moments = MOMENTS;
         let mut files: Vec<(Duration, Files)> = Vec::new();
         while let Some(output) = printed.recv().await {
             match output {
                 Output::Pause(wait, there) => {
-                    if files.last().map_or(!there.is_empty(), |(_, before)| *before != there) {
+                    let differs = files.last().map_or(!there.is_empty(), |(_, before)| *before != there);
+                    if differs && there.len() < moments {
+                        // One that has none takes room as well.
+                        moments -= there.len() + 1;
                         files.push((slept, there));
                     }
                     slept = slept.saturating_add(wait);

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::volumes::Refusal;
 
-use super::{Environment, Io, NOT_FOUND, Output, tar};
+use super::{Environment, Io, NOT_FOUND, Output, set, tar};
 
 /// No single sleep lasts longer; the session's own limits end it earlier.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
@@ -20,7 +20,7 @@ pub(super) async fn run(name: &str, args: &[String], environment: &mut Environme
         "cat" => cat(args, environment, io).await,
         "ls" => list(args, environment, io).await,
         "env" | "printenv" => env(args, environment, io).await,
-        "export" => export(args, environment),
+        "export" => export(args, environment, io).await,
         "pwd" => line(io, environment.directory.clone()).await,
         "cd" => change_directory(args, environment, io).await,
         "hostname" => line(io, environment.hostname.clone()).await,
@@ -228,11 +228,12 @@ async fn env(args: &[String], environment: &Environment, io: &Io) -> i32 {
     0
 }
 
-fn export(args: &[String], environment: &mut Environment) -> i32 {
+async fn export(args: &[String], environment: &mut Environment, io: &Io) -> i32 {
+    let mut code = 0;
     for (name, value) in args.iter().filter_map(|arg| arg.split_once('=')) {
-        environment.variables.insert(name.to_owned(), value.to_owned());
+        code = code.max(set(name, value, environment, io).await);
     }
-    0
+    code
 }
 
 async fn uname(args: &[String], environment: &Environment, io: &Io) -> i32 {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Route;
 
+/// How long a command may be when its variables are in it: each may hold another one twice.
+const COMMAND_LIMIT: usize = 1 << 17;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Join {
     Always,
@@ -35,23 +38,33 @@ pub(super) struct Target {
 }
 
 impl Step {
-    pub(super) fn expand(&self, variables: &BTreeMap<String, String>, code: i32) -> Vec<String> {
-        self.words.iter().map(|word| expanded(word, variables, code)).collect()
+    /// Its words, and the file that its output goes to; nothing if all that is longer than a command may be.
+    pub(super) fn expand(
+        &self,
+        variables: &BTreeMap<String, String>,
+        code: i32,
+    ) -> Option<(Vec<String>, Option<Target>)> {
+        let (code, mut room) = (code.to_string(), COMMAND_LIMIT);
+        let mut expanded = |word: &Vec<Piece>| {
+            let mut text = String::new();
+            for piece in word {
+                let piece = match piece {
+                    Piece::Text(text) => text.as_str(),
+                    Piece::Variable(name) if name == "?" => &code,
+                    Piece::Variable(name) => variables.get(name).map_or("", String::as_str),
+                };
+                room = room.checked_sub(piece.len())?;
+                text.push_str(piece);
+            }
+            Some(text)
+        };
+        let argv = self.words.iter().map(&mut expanded).collect::<Option<_>>()?;
+        let target = match &self.file {
+            Some((path, append)) => Some(Target { path: expanded(path)?, append: *append }),
+            None => None,
+        };
+        Some((argv, target))
     }
-
-    pub(super) fn target(&self, variables: &BTreeMap<String, String>, code: i32) -> Option<Target> {
-        let (word, append) = self.file.as_ref()?;
-        Some(Target { path: expanded(word, variables, code), append: *append })
-    }
-}
-
-fn expanded(word: &[Piece], variables: &BTreeMap<String, String>, code: i32) -> String {
-    let expanded = |piece: &Piece| match piece {
-        Piece::Text(text) => text.clone(),
-        Piece::Variable(name) if name == "?" => code.to_string(),
-        Piece::Variable(name) => variables.get(name).cloned().unwrap_or_default(),
-    };
-    word.iter().map(expanded).collect()
 }
 
 pub(super) fn parse(text: &str) -> Result<Vec<Step>, &'static str> {

@@ -19,8 +19,7 @@ fn environment() -> Environment {
 fn check(argv: &[&str], expect: (i32, &str)) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let done = runtime.block_on(evaluate(&words(argv), environment(), 1 << 16));
-    let printed: Vec<u8> = done.printed.iter().flat_map(|(_, bytes)| bytes.to_vec()).collect();
-    assert_eq!((done.code, String::from_utf8_lossy(&printed).as_ref()), expect);
+    assert_eq!((done.code, done.text().as_str()), expect);
 }
 
 #[test]
@@ -96,6 +95,59 @@ fn what_it_does_not_know_is_said() {
         (2, "sh: the simulated shell does not know loops, conditions and functions\n"),
     );
     check(&["sh", "-c", "echo 'open"], (2, "sh: the simulated shell does not know an open quote\n"));
+}
+
+#[test]
+fn scripts_run_each_other_only_so_deep() {
+    let deep = "sh: the simulated shell does not know scripts that run each other so deep\n";
+    check(&["sh", "-c", "X='sh -c \"$X\"'; sh -c \"$X\""], (2, deep));
+}
+
+#[test]
+fn scripts_that_run_each_other_have_one_bound() {
+    let wide = |name: char, inner: &str| format!("{name}='{}'; ", format!("{inner}; ").repeat(30));
+    let script = wide('A', "true") + &wide('B', "sh -c \"$A\"") + &wide('C', "sh -c \"$B\"") + "sh -c \"$C\"";
+    check(&["sh", "-c", &script], (2, &TOO_LONG.repeat(3)));
+    let read_often = format!("A='#{}'; {}", "-".repeat(100_000), "sh -c \"$A\"; ".repeat(100));
+    check(&["sh", "-c", &read_often], (2, TOO_LONG));
+    check(&[&["touch"], vec!["/tmp/f"; WORK_LIMIT].as_slice()].concat(), (2, TOO_LONG));
+}
+
+const TOO_LONG: &str = "sh: script too long for the simulated shell\n";
+
+#[tokio::test]
+async fn each_line_has_a_bound_of_its_own() {
+    let (to, stdin) = mpsc::channel(4);
+    let (output, mut printed) = mpsc::channel(4);
+    let line = "true; ".repeat(WORK_LIMIT / 3) + "echo done";
+    to.send(format!("{line}\n{line}").into()).await.unwrap();
+    drop(to);
+    let mut io = Io::new(Some(stdin), output, false);
+    assert_eq!(run(&words(&["sh"]), &mut environment(), &mut io).await, 0);
+    for _ in 0..2 {
+        assert_eq!(printed.recv().await, Some(Output::Stdout(Bytes::from_static(b"done\n"))));
+    }
+}
+
+#[test]
+fn variables_hold_only_so_much() {
+    let long = "sh: the simulated shell does not know commands this long\n";
+    check(&["sh", "-c", &("X=12345678; ".to_owned() + &"X=$X$X; ".repeat(64))], (2, long));
+    // The last of sixteen that are 64 KiB long each, and have names.
+    let doubled = "A=12345678; ".to_owned() + &"A=$A$A; ".repeat(13);
+    let script = (0..15).fold(doubled, |script, index| script + &format!("A{index}=$A; "));
+    check(&["sh", "-c", &script], (1, "sh: out of memory\n"));
+}
+
+#[test]
+fn only_so_many_sets_of_files_are_kept() {
+    let files = "touch ".to_owned() + &(0..100).map(|name| format!("/{name} ")).collect::<String>();
+    let script = files + "; " + &"echo a > /0; sleep 1; echo b > /0; sleep 1; ".repeat(1000);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let done = runtime.block_on(evaluate(&words(&["sh", "-c", &script]), environment(), 1 << 16));
+    let kept: usize = done.files.iter().map(|(_, files)| files.len()).sum();
+    assert!(kept <= MOMENTS + 100, "{kept}");
+    assert_eq!((done.slept, done.files.last().unwrap().0), (Duration::from_secs(2000), Duration::from_secs(2000)));
 }
 
 #[tokio::test]

@@ -180,24 +180,18 @@ pub enum FaultKind {
     NotReady,
     /// Containers hang: they do not answer their liveness probes.
     LivenessFailure,
-    /// What really runs in this process reaches nobody over the network, and nobody it.
-    Partition,
+    /// What really runs in this process reaches nobody over the network, and nobody it; for so long, or for good.
+    Partition(Option<Duration>),
 }
 
 impl FaultKind {
     /// The words there are, for people.
-    pub const WORDS: &'static str =
-        "crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, not-ready, liveness-failure, partition";
+    pub const WORDS: &'static str = "crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, not-ready, liveness-failure, \
+         partition[=DURATION]";
 
     /// Those that take no duration.
-    const PLAIN: [Self; 6] = [
-        Self::CrashLoop,
-        Self::ImagePullError,
-        Self::OutOfMemory,
-        Self::NotReady,
-        Self::LivenessFailure,
-        Self::Partition,
-    ];
+    const PLAIN: [Self; 5] =
+        [Self::CrashLoop, Self::ImagePullError, Self::OutOfMemory, Self::NotReady, Self::LivenessFailure];
 
     fn name(self) -> &'static str {
         match self {
@@ -207,7 +201,7 @@ impl FaultKind {
             Self::OutOfMemory => "out-of-memory",
             Self::NotReady => "not-ready",
             Self::LivenessFailure => "liveness-failure",
-            Self::Partition => "partition",
+            Self::Partition(_) => "partition",
         }
     }
 }
@@ -241,6 +235,7 @@ impl Fault {
             (Some(kind), _, None) => kind,
             (Some(_), ..) => return refused("it takes no duration; leave out the sign = and what follows"),
             (None, "slow-start", Some(duration)) => FaultKind::SlowStart(duration),
+            (None, "partition", duration) => FaultKind::Partition(duration),
             (None, "slow-start", None) => return refused("how long? write slow-start=30s"),
             (None, ..) => return refused(&format!("unknown; there are {}", FaultKind::WORDS)),
         };
@@ -268,7 +263,9 @@ impl fmt::Display for Fault {
             write!(f, ":{container}")?;
         }
         match self.kind {
-            FaultKind::SlowStart(duration) => write!(f, "={}", Printed(duration)),
+            FaultKind::SlowStart(duration) | FaultKind::Partition(Some(duration)) => {
+                write!(f, "={}", Printed(duration))
+            }
             _ => Ok(()),
         }
     }
@@ -298,6 +295,7 @@ mod tests {
             &["image-pull-error", "out-of-memory", "liveness-failure:a"],
             &[],
         );
+        check("partition,partition:agent=30s", &["partition", "partition:agent=30s"], &[]);
     }
 
     #[test]
@@ -307,7 +305,7 @@ mod tests {
             &["crash-loop"],
             &[
                 "fault \"explode\": unknown; there are crash-loop, image-pull-error, slow-start=DURATION, out-of-memory, \
-               not-ready, liveness-failure, partition",
+               not-ready, liveness-failure, partition[=DURATION]",
             ],
         );
         check("slow-start", &[], &["fault \"slow-start\": how long? write slow-start=30s"]);

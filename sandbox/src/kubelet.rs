@@ -29,7 +29,6 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, PodStatus};
-use tokio::sync::watch;
 
 use crate::{
     Timings,
@@ -181,7 +180,7 @@ impl Kubelets {
         let pod_ip = self.pod_ip(pod, node);
         let exits = self.exits(pod);
         let told = faults::of(&self.cluster, pod);
-        self.partition(pod, &told.faults);
+        let partitioned = self.partition(pod, &told.faults);
         let is_program = |image: &str| self.is_program(image);
         let step = {
             let inside = View { kubelets: self, pod };
@@ -198,14 +197,15 @@ impl Kubelets {
             };
             lifecycle::advance(pod, memory, &world)
         };
-        self.carry_out(pod, node, step).await
+        let again = self.carry_out(pod, node, step).await?;
+        Ok(again.into_iter().chain(partitioned).min())
     }
 
-    /// Cuts off what runs in a pod, or lets it back.
-    fn partition(&self, pod: &Pod, faults: &[Fault]) {
-        for (container, handle) in lock(&self.running).of(uid(pod)) {
-            handle.partition(faults::cut_off(faults, container));
-        }
+    /// Cuts off what runs in a pod, or lets it back. Says when to look again.
+    fn partition(&self, pod: &Pod, faults: &[Fault]) -> Next {
+        let (now, mut running) = (self.cluster.clock.now(), lock(&self.running));
+        let all = running.of_mut(uid(pod));
+        all.filter_map(|(container, handle)| handle.partition(faults::cut_off(faults, container), now)).min()
     }
 
     async fn carry_out(&self, pod: &Pod, node: &nodes::Spec, step: Step) -> Result<Next, Error> {
@@ -286,11 +286,13 @@ impl Kubelets {
         let Some(program) = programs.find(spec.image.as_deref().unwrap_or_default()) else { return };
         let mounted = volumes::resolve(&self.cluster.client, pod, &spec).await;
         let log = self.logs.writer(uid(pod), container);
-        let (partition, partitioned) =
-            watch::channel(faults::cut_off(&faults::of(&self.cluster, pod).faults, container));
+        let mut partition = programs::Partition::default();
+        let cut = faults::cut_off(&faults::of(&self.cluster, pod).faults, container);
+        // It is looked at again as soon as the container is seen to run.
+        let _ = partition.tell(cut, self.cluster.clock.now());
         let token = self.cluster.token.child_token();
         let context = match mounted {
-            Ok(resolved) => ProgramContext::new(pod, &spec, resolved, log.clone(), token, partitioned),
+            Ok(resolved) => ProgramContext::new(pod, &spec, resolved, log.clone(), token, partition.follow()),
             Err(error) => {
                 log.line(&format!("the container's environment could not be read: {}", crate::error::chain(&error)));
                 self.end(pod, container, 128);

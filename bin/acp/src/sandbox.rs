@@ -35,8 +35,8 @@ enum Action {
     /// Makes something go wrong with an object.
     ///
     /// Faults of pods, and of the workloads that own them: crash-loop, image-pull-error, slow-start=30s, out-of-memory,
-    /// not-ready, liveness-failure (each for one container as crash-loop:NAME), partition (of a pod that really runs,
-    /// such as the agent). Of nodes: not-ready, unreachable, memory-pressure, disk-pressure, pid-pressure. Of
+    /// not-ready, liveness-failure (each for one container as crash-loop:NAME), partition=1m (of a pod that really runs,
+    /// such as the agent; without a time, until it is healed). Of nodes: not-ready, unreachable, memory-pressure, disk-pressure, pid-pressure. Of
     /// persistentvolumeclaims: full. Of the namespace kube-system: api-latency=500ms.
     Fault {
         /// What goes wrong; several with commas between them.

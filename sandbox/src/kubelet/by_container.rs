@@ -21,6 +21,10 @@ impl<V> ByContainer<V> {
         self.0.get(pod).into_iter().flatten().map(|(container, value)| (container.as_str(), value))
     }
 
+    pub(super) fn of_mut(&mut self, pod: &str) -> impl Iterator<Item = (&str, &mut V)> {
+        self.0.get_mut(pod).into_iter().flatten().map(|(container, value)| (container.as_str(), value))
+    }
+
     /// What is kept of a container, made if it is not there.
     pub(super) fn entry(&mut self, pod: &str, container: &str, make: impl FnOnce() -> V) -> &mut V {
         self.0.entry(pod.to_owned()).or_default().entry(container.to_owned()).or_insert_with(make)

@@ -3,7 +3,7 @@
 //! An owner's annotation works as long as it is there, on all pods it has, without a new template: so a Deployment can
 //! be broken and healed without a rollout. Its pods are found by the caches' indexes of owners.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -22,6 +22,14 @@ pub(super) struct Told {
     pub(super) complaints: Vec<String>,
 }
 
+/// Whether something is cut off from the network, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cut {
+    No,
+    For(Duration),
+    ForGood,
+}
+
 /// What concerns a pod.
 pub(super) fn of(cluster: &Cluster, pod: &Pod) -> Told {
     let own = annotation(pod, ANNOTATION).map(str::to_owned);
@@ -32,9 +40,14 @@ pub(super) fn of(cluster: &Cluster, pod: &Pod) -> Told {
     read(lists.iter().map(String::as_str), pod)
 }
 
-/// Whether a container's program is to reach nobody.
-pub(super) fn cut_off(faults: &[Fault], container: &str) -> bool {
-    faults.iter().any(|fault| fault.kind == FaultKind::Partition && fault.concerns(container))
+/// How long a container's program is to reach nobody.
+pub(super) fn cut_off(faults: &[Fault], container: &str) -> Cut {
+    let concerns = faults.iter().filter(|fault| fault.concerns(container));
+    let cuts = concerns.filter_map(|fault| match fault.kind {
+        FaultKind::Partition(lasts) => Some(lasts.map_or(Cut::ForGood, Cut::For)),
+        _ => None,
+    });
+    cuts.max().unwrap_or(Cut::No)
 }
 
 fn of_owners(cluster: &Cluster, pod: &Pod) -> Vec<String> {
@@ -143,6 +156,14 @@ mod tests {
         let told = read([list].into_iter(), &serde_json::from_value(pod).unwrap());
         assert_eq!(told.faults.iter().map(ToString::to_string).collect::<Vec<_>>(), faults);
         assert_eq!(told.complaints, complaints);
+    }
+
+    #[test]
+    fn the_longest_cut_counts() {
+        let cut = |list: &str| cut_off(&Fault::list(list).0, "web");
+        assert_eq!(cut("not-ready,partition:log"), Cut::No);
+        assert_eq!(cut("partition=30s,partition:web=1m"), Cut::For(Duration::from_secs(60)));
+        assert_eq!(cut("partition:web,partition=1m"), Cut::ForGood);
     }
 
     #[test]

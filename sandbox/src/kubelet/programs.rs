@@ -10,17 +10,20 @@ use std::{
 
 use bytes::Bytes;
 use futures::{FutureExt, future::BoxFuture};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     cache::Key,
+    clock::left,
+    controller::Next,
     meta::{name, namespace, uid},
     queue::Queue,
 };
 
-use super::{behaviour::argv, logs::LogWriter, node_name, volumes::Resolved};
+use super::{behaviour::argv, faults::Cut, logs::LogWriter, node_name, volumes::Resolved};
 
 /// Runs to an exit code; it should end soon after its token is cancelled.
 pub type Program = Arc<dyn Fn(ProgramContext) -> BoxFuture<'static, i32> + Send + Sync>;
@@ -112,10 +115,40 @@ impl ProgramContext {
     }
 }
 
+/// What cuts a program off from the network.
+#[derive(Default)]
+pub(super) struct Partition {
+    is_cut: watch::Sender<bool>,
+    /// When it was first told, as long as it is.
+    since: Option<Timestamp>,
+}
+
+impl Partition {
+    pub(super) fn tell(&mut self, cut: Cut, now: Timestamp) -> Next {
+        let rest = match cut {
+            Cut::For(wait) => {
+                let wait = SignedDuration::try_from(wait).unwrap_or(SignedDuration::MAX);
+                Some(left(*self.since.get_or_insert(now), wait, now)).filter(|rest| !rest.is_zero())
+            }
+            Cut::No | Cut::ForGood => {
+                self.since = None;
+                None
+            }
+        };
+        let is_cut = rest.is_some() || cut == Cut::ForGood;
+        self.is_cut.send_if_modified(|was_cut| std::mem::replace(was_cut, is_cut) != is_cut);
+        rest
+    }
+
+    pub(super) fn follow(&self) -> watch::Receiver<bool> {
+        self.is_cut.subscribe()
+    }
+}
+
 /// A program under way. Dropping it asks the program to stop.
 pub(super) struct Handle {
     token: CancellationToken,
-    partition: watch::Sender<bool>,
+    partition: Partition,
     code: Arc<OnceLock<i32>>,
 }
 
@@ -124,7 +157,7 @@ impl Handle {
         tasks: &TaskTracker,
         program: Program,
         context: ProgramContext,
-        partition: watch::Sender<bool>,
+        partition: Partition,
         queue: Arc<Queue<Key>>,
         pod: Key,
     ) -> Self {
@@ -147,14 +180,14 @@ impl Handle {
     pub(super) fn ended(status: i32) -> Self {
         Self {
             token: CancellationToken::new(),
-            partition: watch::Sender::new(false),
+            partition: Partition::default(),
             code: Arc::new(OnceLock::from(status)),
         }
     }
 
-    /// Cuts the program off, or lets it back.
-    pub(super) fn partition(&self, cut: bool) {
-        self.partition.send_if_modified(|now| std::mem::replace(now, cut) != cut);
+    /// Cuts the program off, or lets it back. Says when to look again.
+    pub(super) fn partition(&mut self, cut: Cut, now: Timestamp) -> Next {
+        self.partition.tell(cut, now)
     }
 
     pub(super) fn stop(&self) {
@@ -169,5 +202,31 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.token.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_partition_ends_by_itself_if_it_is_told_how_long() {
+        let mut partition = Partition::default();
+        let follower = partition.follow();
+        let minute = Cut::For(Duration::from_secs(60));
+        let mut check = |cut: Cut, second: i64, again: Option<u64>, is_cut: bool| {
+            let next = partition.tell(cut, Timestamp::from_second(second).unwrap());
+            assert_eq!((next, *follower.borrow()), (again.map(Duration::from_secs), is_cut), "{second}");
+        };
+        check(minute, 0, Some(60), true);
+        check(minute, 45, Some(15), true);
+        check(minute, 60, None, false);
+        check(minute, 600, None, false);
+        check(Cut::No, 601, None, false);
+        check(minute, 602, Some(60), true);
+        check(Cut::ForGood, 603, None, true);
+        check(Cut::No, 604, None, false);
     }
 }

@@ -65,8 +65,11 @@ pub(super) fn total<'a>(sets: impl IntoIterator<Item = &'a Arc<ReplicaSet>>) -> 
     sets.into_iter().map(|set| replicas(set)).sum()
 }
 
+/// How many available pods a set keeps. Its status may still count those that it was told to give up. (Upstream refuses to
+/// go on for as long.)
 pub(super) fn available(set: &ReplicaSet) -> i32 {
-    set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0)
+    let told = set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0);
+    told.min(replicas(set))
 }
 
 /// The size the new set may have now.
@@ -91,7 +94,7 @@ pub(super) fn old_set_sizes(deployment: &Deployment, old: &[Arc<ReplicaSet>], ne
     let mut sizes: Vec<i32> = old.iter().map(|set| replicas(set)).collect();
     let mut cleaned = 0;
     for (size, set) in sizes.iter_mut().zip(old) {
-        let unhealthy = (*size - available(set)).max(0).min(budget - cleaned);
+        let unhealthy = (*size - available(set)).min(budget - cleaned);
         *size -= unhealthy;
         cleaned += unhealthy;
     }
@@ -157,9 +160,10 @@ mod tests {
     use serde_json::json;
 
     fn deployment(replicas: i32, surge: &str, unavailable: &str) -> Deployment {
+        let number = |text: &str| text.parse::<i32>().map_or(json!(text), |number| json!(number));
         serde_json::from_value(json!({"metadata": {"name": "d"}, "spec": {"replicas": replicas, "selector": {},
             "template": {}, "strategy": {"type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}}}))
+            "rollingUpdate": {"maxSurge": number(surge), "maxUnavailable": number(unavailable)}}}}))
         .unwrap()
     }
 
@@ -198,6 +202,13 @@ mod tests {
         assert_eq!(old_set_sizes(&d, &[set("old", 4, 4)], &set("new", 1, 0)), [(0, 3)]);
         assert_eq!(old_set_sizes(&d, &[set("old", 3, 3)], &set("new", 2, 0)), []);
         assert_eq!(old_set_sizes(&d, &[set("old", 3, 3)], &set("new", 2, 2)), [(0, 1)]);
+    }
+
+    #[test]
+    fn what_a_set_gives_up_already_is_not_counted_on() {
+        let d = deployment(3, "2", "0");
+        assert_eq!(old_set_sizes(&d, &[set("old", 2, 3)], &set("new", 3, 2)), [(0, 1)]);
+        assert_eq!(old_set_sizes(&d, &[set("old", 1, 1)], &set("new", 2, 4)), []);
     }
 
     #[test]

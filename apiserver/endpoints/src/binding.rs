@@ -1,6 +1,6 @@
 //! `pods/binding`: puts a Pod on a node, once.
 
-use api_meta::{Details, FieldErrors, FieldPath, GroupResource, Object, Reason, Status, Value, json, now_seconds};
+use api_meta::{Details, FieldErrors, FieldPath, GroupResource, Object, Reason, Status, Value, json};
 use apiserver_admission::Operation;
 use apiserver_registry::Swapped;
 use http::{Response, StatusCode};
@@ -10,7 +10,7 @@ use crate::context::Call;
 use crate::negotiate::Media;
 use crate::options::{Validation, WriteOptions, unclassified};
 use crate::update::RACES;
-use crate::{fields, respond};
+use crate::{conditions, fields, respond};
 
 pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>, Status> {
     let options = WriteOptions::parse(call.query, "CreateOptions", call.user_agent())?;
@@ -73,18 +73,6 @@ fn bound(pod: &Object, binding: &Object, node: &str) -> Result<Object, Status> {
             *new.at_mut(&["metadata", "annotations", key]) = value.clone();
         }
     }
-    let scheduled = json!({
-        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now_seconds(),
-    });
-    let conditions = new.at_mut(&["status", "conditions"]);
-    if !conditions.is_array() {
-        *conditions = json!([]);
-    }
-    if let Some(list) = conditions.as_array_mut() {
-        match list.iter_mut().find(|c| c["type"] == "PodScheduled") {
-            Some(condition) => *condition = scheduled,
-            None => list.push(scheduled),
-        }
-    }
+    conditions::set(&mut new, json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null}));
     Ok(new)
 }

@@ -10,6 +10,7 @@
 
 mod binding;
 pub mod body;
+mod conditions;
 mod context;
 mod create;
 mod delete;

@@ -22,6 +22,40 @@ pub struct Preconditions {
     pub resource_version: Option<String>,
 }
 
+impl Preconditions {
+    /// Refuses an object that is not the one that was meant.
+    pub fn check(&self, served: &Served, object: &Object) -> Result<(), Status> {
+        let kind = api_meta::GroupResource::new(&*served.info().group, &*served.info().kind);
+        if let Some(uid) = &self.uid
+            && uid != object.uid()
+        {
+            return Err(Status::conflict(
+                &kind,
+                object.name(),
+                format!(
+                    "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+                     deleted and then recreated",
+                    object.uid()
+                ),
+            ));
+        }
+        if let Some(version) = &self.resource_version
+            && version != object.resource_version()
+        {
+            return Err(Status::conflict(
+                &kind,
+                object.name(),
+                format!(
+                    "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
+                     ({}). The object might have been modified",
+                    object.resource_version()
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
     pub grace_period_seconds: Option<i64>,
@@ -52,7 +86,7 @@ impl Registry {
         options: &DeleteOptions,
     ) -> Result<Deleted, Status> {
         for _ in 0..RACES {
-            check_preconditions(served, &current.object, &options.preconditions)?;
+            options.preconditions.check(served, &current.object)?;
             let plan = plan(served, &current.object, options, Timestamp::now());
             if options.dry_run {
                 return Ok(match plan {
@@ -209,35 +243,4 @@ fn finalizers(object: &Object, options: &DeleteOptions) -> Vec<String> {
         finalizers.push(FOREGROUND.into());
     }
     finalizers
-}
-
-fn check_preconditions(served: &Served, object: &Object, wanted: &Preconditions) -> Result<(), Status> {
-    let kind = api_meta::GroupResource::new(&*served.info().group, &*served.info().kind);
-    if let Some(uid) = &wanted.uid
-        && uid != object.uid()
-    {
-        return Err(Status::conflict(
-            &kind,
-            object.name(),
-            format!(
-                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
-                 deleted and then recreated",
-                object.uid()
-            ),
-        ));
-    }
-    if let Some(version) = &wanted.resource_version
-        && version != object.resource_version()
-    {
-        return Err(Status::conflict(
-            &kind,
-            object.name(),
-            format!(
-                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record \
-                 ({}). The object might have been modified",
-                object.resource_version()
-            ),
-        ));
-    }
-    Ok(())
 }

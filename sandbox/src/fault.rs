@@ -120,7 +120,7 @@ pub(crate) fn is_full(claim: &PersistentVolumeClaim) -> bool {
 /// What goes wrong with a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NodeFault {
-    /// The kubelet says that the container runtime is down.
+    /// The kubelet says that the container runtime is down, and no container starts or ends.
     NotReady,
     /// The kubelet neither says nor does anything: no lease, no status; its pods stay as they are.
     Unreachable,

@@ -131,7 +131,12 @@ impl Kubelets {
 
     /// Whether the node's kubelet does anything at all.
     fn acts(&self, node: &str) -> bool {
-        self.cluster.nodes.get(&Key::new("", node)).is_none_or(|node| !NodeFault::Unreachable.is_of(&node))
+        !self.suffers(node, &[NodeFault::Unreachable])
+    }
+
+    fn suffers(&self, node: &str, from: &[NodeFault]) -> bool {
+        let node = self.cluster.nodes.get(&Key::new("", node));
+        node.is_some_and(|node| from.iter().any(|fault| fault.is_of(&node)))
     }
 
     /// Stops and forgets what belonged to a pod that is gone.
@@ -165,7 +170,11 @@ impl Kubelets {
     /// Moves one pod a step on (upstream: `syncPod`).
     async fn sync(&self, key: Key) -> Result<Next, Error> {
         let Some(pod) = self.cluster.pods.get(&key) else { return Ok(None) };
-        let Some(node) = self.node_of(&pod).filter(|node| self.acts(&node.name)) else { return Ok(None) };
+        let Some(node) = self.node_of(&pod) else { return Ok(None) };
+        // Without a container runtime nothing starts or ends, either (upstream: "skipping pod synchronization").
+        if self.suffers(&node.name, &[NodeFault::Unreachable, NodeFault::NotReady]) {
+            return Ok(None);
+        }
         let moved = self.move_on(&pod, &node).await;
         self.forget_gone(&pod);
         moved

@@ -209,6 +209,31 @@ async fn troubles_are_told_and_keep_pods_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_container_runtime_nothing_starts_or_ends() {
+    let cluster = support::start().await;
+    let pods = cluster.api::<Pod>();
+    let mut other = pinned("node-1");
+    other["metadata"]["name"] = json!("q");
+    other["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+    other["spec"]["terminationGracePeriodSeconds"] = json!(1);
+    cluster.create::<Pod>(other.clone()).await;
+    eventually(&pods, "q", |pod| runs_on(pod, "node-1")).await;
+    annotate(&cluster, "node-1", FAULT, json!("not-ready")).await;
+    eventually(&nodes(&cluster), "node-1", |node| is(node, "Ready", "False")).await;
+    pods.delete("q", &DeleteParams::default()).await.unwrap();
+    cluster.create::<Pod>(pinned("node-2")).await;
+    other["metadata"]["name"] = json!("r");
+    cluster.create::<Pod>(other).await;
+    // Had they been to move, they would have while another one did.
+    eventually(&pods, "p", |pod| runs_on(pod, "node-2")).await;
+    assert!(pods.get("q").await.unwrap().metadata.deletion_timestamp.is_some());
+    assert!(!runs_on(&pods.get("r").await.unwrap(), "node-1"));
+    annotate(&cluster, "node-1", FAULT, Value::Null).await;
+    gone(&pods, "q").await;
+    eventually(&pods, "r", |pod| runs_on(pod, "node-1")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_kubelet_restarts_with_another_version() {
     let cluster = support::start().await;
     eventually(&nodes(&cluster), "node-1", is_well).await;

@@ -275,6 +275,21 @@ async fn a_budget_grants_evictions_while_there_are_pods_to_spare() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_evicted_says_so() {
+    let cluster = start().await;
+    let pods = cluster.api::<Pod>();
+    let held = json!({"name": "p", "finalizers": ["example.com/hold"]});
+    cluster.create::<Pod>(json!({"metadata": held, "spec": template(json!({}))["spec"]})).await;
+    eventually(&pods, "p", pod_runs).await;
+    pods.evict("p", &EvictParams::default()).await.unwrap();
+    let pod = pods.get("p").await.unwrap();
+    assert!(pod.metadata.deletion_timestamp.is_some());
+    let conditions = pod.status.unwrap().conditions.unwrap();
+    let told = conditions.iter().find(|condition| condition.type_ == "DisruptionTarget").unwrap();
+    assert_eq!(told.reason.as_deref(), Some("EvictionByEvictionAPI"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pods_leave_a_node_that_is_tainted() {
     let cluster = start().await;
     let leaves_later =

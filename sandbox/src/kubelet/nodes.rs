@@ -38,7 +38,7 @@ use crate::{
     cluster::{Cluster, LEASES},
     controller::{self, Next},
     error::Error,
-    events::{Recorder, Severity, reference},
+    events::{Recorder, reference},
     meta::name,
     queue::Queue,
 };
@@ -146,7 +146,7 @@ impl Reporter {
         for event in work.events {
             // Kubelets name their node by its name alone.
             let about = ObjectReference { uid: Some(spec.name.clone()), resource_version: None, ..reference(node) };
-            events.record(about, Severity::Normal, event.reason, event.message);
+            events.record(about, event.severity, event.reason, event.message);
         }
         if work.acts_again {
             self.cluster.placement.on(&spec.name).into_iter().for_each(|pod| self.pods.add(pod));

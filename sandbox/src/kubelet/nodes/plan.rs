@@ -8,7 +8,13 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 
-use crate::{fault::NodeFault, kubelet::after, meta, nodes::condition};
+use crate::{
+    events::Severity,
+    fault::{ANNOTATION, NodeFault, Place, check},
+    kubelet::after,
+    meta,
+    nodes::condition,
+};
 
 use super::{
     Spec,
@@ -35,6 +41,8 @@ pub(super) struct Memory {
     reported: Option<Timestamp>,
     /// Whether it could not act when it was looked at last.
     cut_off: bool,
+    /// What nobody understands of what it is to suffer from.
+    complaint: Option<String>,
 }
 
 impl Memory {
@@ -50,6 +58,7 @@ impl Memory {
             renew_at: None,
             reported: None,
             cut_off: false,
+            complaint: None,
         }
     }
 }
@@ -57,6 +66,7 @@ impl Memory {
 /// Something to tell of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Happening {
+    pub(super) severity: Severity,
     pub(super) reason: &'static str,
     pub(super) message: String,
 }
@@ -90,7 +100,7 @@ impl Work {
     }
 
     fn tell(&mut self, reason: &'static str, message: impl Into<String>) {
-        self.events.push(Happening { reason, message: message.into() });
+        self.events.push(Happening { severity: Severity::Normal, reason, message: message.into() });
     }
 }
 
@@ -119,6 +129,7 @@ pub(super) fn plan(spec: &Spec, node: Option<&Node>, memory: Memory, pace: &Pace
         work.tell("NodeAllocatableEnforced", "Updated Node Allocatable limit across pods");
     }
     schedulability(node, restarted, &mut work);
+    misunderstood(node, &mut work);
     let was_ready = condition(node, "Ready").is_some_and(|ready| ready.status == "True");
     work.acts_again = cut_off || !was_ready;
     let heartbeat = left(work.memory.reported, pace.heartbeat, now).filter(|_| !restarted && !cut_off);
@@ -179,6 +190,19 @@ fn schedulability(node: &Node, restarted: bool, work: &mut Work) {
         let reason = if unschedulable { "NodeNotSchedulable" } else { "NodeSchedulable" };
         work.tell(reason, format!("Node {} status is now: {reason}", meta::name(node)));
     }
+}
+
+/// Tells once what of the faults says nothing.
+fn misunderstood(node: &Node, work: &mut Work) {
+    let list = meta::annotation(node, ANNOTATION).unwrap_or_default();
+    let complaint = check(Place::Nodes, list).err().map(|error| error.to_string());
+    if complaint == work.memory.complaint {
+        return;
+    }
+    if let Some(message) = complaint.clone() {
+        work.events.push(Happening { severity: Severity::Warning, reason: "InvalidFault", message });
+    }
+    work.memory.complaint = complaint;
 }
 
 /// How much of a wait is left; nothing when it is over, or has not begun.

@@ -172,3 +172,21 @@ fn conditions_of_others_stay() {
     let kinds: Vec<_> = told.iter().map(|condition| condition.type_.as_str()).collect();
     assert_eq!(kinds, ["Frozen", "MemoryPressure", "DiskPressure", "PIDPressure", "Ready"]);
 }
+
+#[test]
+fn what_nobody_understands_is_told_once() {
+    let mut kubelet = Kubelet::started();
+    let mut told = |list: Option<&str>, second: i64| {
+        kubelet.annotate(crate::fault::ANNOTATION, list);
+        let events = kubelet.look(second).events.into_iter().filter(|event| event.reason == "InvalidFault");
+        events.map(|event| event.message).collect::<Vec<_>>()
+    };
+    let haunted = [
+        "fault \"haunted\": unknown; of nodes there are not-ready, unreachable, memory-pressure, disk-pressure, pid-pressure",
+    ];
+    assert_eq!(told(Some("disk-pressure,haunted"), 1), haunted);
+    assert_eq!(told(Some("disk-pressure,haunted"), 2), [""; 0]);
+    assert_eq!(told(Some("disk-pressure"), 3), [""; 0]);
+    assert_eq!(told(Some("haunted"), 4), haunted);
+    assert_eq!(told(None, 5), [""; 0]);
+}

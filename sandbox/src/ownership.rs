@@ -41,12 +41,36 @@ pub(crate) async fn children<O: Kind, C: Kind>(
     selector: &Selector,
     informer: &Informer<C>,
 ) -> Result<Vec<Arc<C>>, Error> {
+    settle(owner, selector, informer, None).await
+}
+
+/// The same for children that bear a finalizer as long as they are managed.
+pub(crate) async fn marked_children<O: Kind, C: Kind>(
+    owner: &O,
+    selector: &Selector,
+    informer: &Informer<C>,
+    finalizer: &str,
+) -> Result<Vec<Arc<C>>, Error> {
+    settle(owner, selector, informer, Some(finalizer)).await
+}
+
+async fn settle<O: Kind, C: Kind>(
+    owner: &O,
+    selector: &Selector,
+    informer: &Informer<C>,
+    mark: Option<&str>,
+) -> Result<Vec<Arc<C>>, Error> {
     let namespace = crate::meta::namespace(owner);
     let verdict = claim(owner, selector, informer.owned_by(uid(owner)), informer.without_owner(namespace));
     let mut children = verdict.keep;
     for orphan in verdict.adopt {
         let mut adopted = (*orphan).clone();
         adopted.meta_mut().owner_references.get_or_insert_default().push(controller_reference(owner));
+        if let Some(mark) = mark {
+            let finalizers = adopted.meta_mut().finalizers.get_or_insert_default();
+            finalizers.retain(|finalizer| finalizer != mark);
+            finalizers.push(mark.to_owned());
+        }
         if let Some(adopted) = settled(informer.update(&orphan, &adopted).await)? {
             children.push(adopted);
         }
@@ -56,6 +80,9 @@ pub(crate) async fn children<O: Kind, C: Kind>(
         released.meta_mut().owner_references.get_or_insert_default().retain(|owner_ref| owner_ref.uid != uid(owner));
         if released.meta().owner_references.as_ref().is_some_and(Vec::is_empty) {
             released.meta_mut().owner_references = None;
+        }
+        if let (Some(mark), Some(finalizers)) = (mark, &mut released.meta_mut().finalizers) {
+            finalizers.retain(|finalizer| finalizer != mark);
         }
         settled(informer.update(&stray, &released).await)?;
     }

@@ -170,7 +170,40 @@ async fn a_job_completes_and_a_failing_one_fails() {
     let jobs = cluster.api::<Job>();
     let good = eventually(&jobs, "good", has("Complete")).await.status.unwrap();
     assert_eq!((good.succeeded, good.active), (Some(2), None));
-    eventually(&jobs, "bad", has("Failed")).await;
+    let bad = eventually(&jobs, "bad", has("Failed")).await.status.unwrap();
+    assert!(bad.failed > Some(0));
+    let pods = cluster.list::<Pod>("").await;
+    assert!(pods.iter().all(|pod| pod.finalizers().is_empty()), "a pod that was counted is let go");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_indexed_job_tries_each_index_within_its_limit() {
+    let clock = Clock::accelerated(60);
+    let cluster = start_with(SandboxConfig { nodes: 1, clock, ..SandboxConfig::default() }, None).await;
+    let job = json!({"metadata": {"name": "j"}, "spec": {"completionMode": "Indexed", "completions": 3,
+        "parallelism": 3, "backoffLimitPerIndex": 1, "template": {"spec": {"restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "a",
+            "command": ["false"]}]}}}});
+    cluster.create::<Job>(job).await;
+    let status = eventually(&cluster.api::<Job>(), "j", has("Failed")).await.status.unwrap();
+    assert_eq!((status.completed_indexes.as_deref(), status.failed_indexes.as_deref()), (None, Some("0-2")));
+    assert_eq!((status.succeeded, status.failed), (None, Some(6)), "each is tried twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pods_of_a_deleted_job_go_though_nobody_counts_them() {
+    let cluster = start().await;
+    let pods = json!({"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "main", "image": "a"}]}});
+    for (name, how) in [("b", DeleteParams::background()), ("f", DeleteParams::foreground())] {
+        cluster.create::<Job>(json!({"metadata": {"name": name}, "spec": {"template": pods}})).await;
+        let jobs = cluster.api::<Job>();
+        let at_work = |job: &Job| job.status.as_ref().is_some_and(|status| status.ready == Some(1));
+        eventually(&jobs, name, at_work).await;
+        jobs.delete(name, &how).await.unwrap();
+        gone(&jobs, name).await;
+        until("its pods follow", || async { cluster.list::<Pod>("").await.is_empty() }).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -247,11 +247,17 @@ impl<K: Kind> Informer<K> {
 
     fn remember(&self, object: K) -> Arc<K> {
         let object = slim(object);
-        // A deletion that completed with this write must not be put back by it.
+        // A deletion that completed with this write is not put back by it: nothing of the object is left.
+        // What holds a namespace is in its spec.
         let finished = object.meta().deletion_timestamp.is_some()
             && object.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
-            && object.meta().deletion_grace_period_seconds == Some(0);
-        let change = if finished { None } else { self.write().apply(object.clone(), true) };
+            && object.meta().deletion_grace_period_seconds == Some(0)
+            && K::kind(&()) != "Namespace";
+        let change = if finished {
+            self.write().delete_here(&Key::of(&object), uid(&object))
+        } else {
+            self.write().apply(object.clone(), true)
+        };
         self.tell(change);
         Arc::new(object)
     }
@@ -273,6 +279,11 @@ impl Deletion {
     /// At once, the way a kubelet ends a pod that has stopped.
     pub(crate) fn immediate() -> Self {
         Self { grace_seconds: Some(0), ..Self::default() }
+    }
+
+    /// Its dependents before it.
+    pub(crate) fn foreground() -> Self {
+        Self { propagation: Some(PropagationPolicy::Foreground), ..Self::default() }
     }
 
     /// And its dependents after it.

@@ -14,34 +14,42 @@ use crate::{
 };
 
 /// Requests of one controller under way at the same time.
-const WIDTH: usize = 8;
+pub(super) const WIDTH: usize = 8;
 
-/// Creates pods and tells of each on `owner`. The first failure is returned after all were tried.
+/// Creates pods and tells of each on `owner`. The first is tried alone, then twice as many each time: where one fails,
+/// as over a quota, all after it would, and only those tried with it are. Returns the first failure.
 pub(super) async fn create_pods<O: Kind>(
     cluster: &Cluster,
     events: &Recorder,
     owner: &O,
     pods: Vec<Pod>,
 ) -> Result<(), Error> {
-    let results = stream::iter(pods)
-        .map(|pod| async move {
-            match cluster.pods.create(namespace(owner), &pod).await {
-                Ok(created) => {
-                    events.normal(owner, "SuccessfulCreate", format!("Created pod: {}", name(&*created)));
-                    Ok(())
-                }
-                Err(error) => {
-                    if !error.is_namespace_terminating() {
-                        events.warning(owner, "FailedCreate", format!("Error creating: {}", error.message()));
-                    }
-                    Err(error)
-                }
+    let (mut rest, mut size) = (pods.into_iter(), 1);
+    while rest.len() > 0 {
+        let results = stream::iter(rest.by_ref().take(size).collect::<Vec<Pod>>())
+            .map(|pod| async move { create_pod(cluster, events, owner, &pod).await })
+            .buffer_unordered(WIDTH)
+            .collect::<Vec<_>>()
+            .await;
+        results.into_iter().collect::<Result<(), Error>>()?;
+        size *= 2;
+    }
+    Ok(())
+}
+
+async fn create_pod<O: Kind>(cluster: &Cluster, events: &Recorder, owner: &O, pod: &Pod) -> Result<(), Error> {
+    match cluster.pods.create(namespace(owner), pod).await {
+        Ok(created) => {
+            events.normal(owner, "SuccessfulCreate", format!("Created pod: {}", name(&*created)));
+            Ok(())
+        }
+        Err(error) => {
+            if !error.is_namespace_terminating() {
+                events.warning(owner, "FailedCreate", format!("Error creating: {}", error.message()));
             }
-        })
-        .buffer_unordered(WIDTH)
-        .collect::<Vec<_>>()
-        .await;
-    results.into_iter().collect()
+            Err(error)
+        }
+    }
 }
 
 /// Deletes pods gracefully and tells of each on `owner`.

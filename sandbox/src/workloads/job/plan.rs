@@ -1,7 +1,10 @@
 //! What a Job does next, and what it reports; no IO.
+//!
+//! Pods are counted once and for all: each has a finalizer until the Job's status has taken it in. A reconcile writes
+//! down what has ended ([`Scene::track`]), lets those pods go, and moves them to the counters ([`take_in`]).
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -9,408 +12,548 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
-        batch::v1::{Job, JobCondition, JobSpec, JobStatus, UncountedTerminatedPods},
-        core::v1::{EnvVar, EnvVarSource, ObjectFieldSelector, Pod},
+        batch::v1::{Job, JobCondition, JobSpec, JobStatus},
+        core::v1::{ContainerStatus, Pod},
     },
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
 use crate::{
     clock::left,
-    meta::{annotation, controller_reference, count, is_deleting, name, namespace, nonzero, seconds},
+    meta::{count, is_deleting, nonzero, seconds, uid},
     pods,
 };
 
-const INDEX: &str = "batch.kubernetes.io/job-completion-index";
-/// The first wait before a failed pod is replaced; doubled for each further failure (upstream: 10 s to 10 min).
-const BACKOFF: Duration = Duration::from_secs(10);
-const BACKOFF_LIMIT: Duration = Duration::from_secs(600);
+use super::{
+    backoff::{self, Backoff},
+    indexes::Indexes,
+    policy::{self, Failure},
+    template::{self, index},
+};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Severity {
-    Normal,
-    Warning,
+/// On pods that their Job has not counted yet.
+pub(super) const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+/// No more pods than this are created or deleted at once, or are on their way to the counters.
+const BURST: usize = 500;
+
+pub(super) fn is_tracked(pod: &Pod) -> bool {
+    pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) severity: Severity,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
-#[derive(Default)]
-pub(super) struct Plan {
-    pub(super) create: Vec<Pod>,
-    pub(super) delete: Vec<Arc<Pod>>,
-    pub(super) status: JobStatus,
-    pub(super) events: Vec<Event>,
-    pub(super) again: Option<Duration>,
-}
-
-impl Plan {
-    fn tell(&mut self, severity: Severity, reason: &'static str, message: impl Into<String>) {
-        self.events.push(Event { severity, reason, message: message.into() });
-    }
-}
-
-fn condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == kind)
-}
-
-fn holds(job: &Job, kind: &str) -> bool {
-    condition(job, kind).is_some_and(|condition| condition.status == "True")
+fn condition<'a>(status: Option<&'a JobStatus>, kind: &str) -> Option<&'a JobCondition> {
+    status?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind && condition.status == "True")
 }
 
 pub(super) fn is_finished(job: &Job) -> bool {
-    holds(job, "Complete") || holds(job, "Failed")
+    ["Complete", "Failed"].into_iter().any(|kind| condition(job.status.as_ref(), kind).is_some())
 }
 
 /// How long a finished Job stays; `None` if it is not finished or stays for ever.
 pub(super) fn expires_in(job: &Job, now: Timestamp) -> Option<Duration> {
     let ttl = job.spec.as_ref()?.ttl_seconds_after_finished?;
-    let ended =
-        ["Complete", "Failed"].into_iter().find_map(|kind| condition(job, kind).filter(|c| c.status == "True"))?;
+    let ended = ["Complete", "Failed"].into_iter().find_map(|kind| condition(job.status.as_ref(), kind))?;
     Some(left(ended.last_transition_time.as_ref()?.0, SignedDuration::from_secs(i64::from(ttl)), now))
 }
 
-struct Counted<'a> {
+/// Whether the Job is left to a controller that is not this one.
+pub(super) fn is_managed_elsewhere(job: &Job) -> bool {
+    let manager = job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref());
+    manager.is_some_and(|manager| manager != "kubernetes.io/job-controller")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Complete,
+    Failed,
+}
+
+/// How a Job ends, as soon as its last pod has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) end: End,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+impl Verdict {
+    fn new(end: End, reason: &str, message: impl Into<String>) -> Self {
+        Self { end, reason: reason.to_owned(), message: message.into() }
+    }
+
+    /// The conditions that say so before all pods have ended, and after.
+    fn conditions(&self) -> (&'static str, &'static str) {
+        match self.end {
+            End::Complete => ("SuccessCriteriaMet", "Complete"),
+            End::Failed => ("FailureTarget", "Failed"),
+        }
+    }
+}
+
+/// What is to be told when the status has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Switch {
+    Suspended,
+    Resumed,
+}
+
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) create: Vec<Pod>,
+    /// Pods that nobody misses: they are let go first, and count for nothing.
+    pub(super) discard: Vec<Arc<Pod>>,
+    /// Pods that end because their Job does.
+    pub(super) stop: Vec<Arc<Pod>>,
+    pub(super) verdict: Option<Verdict>,
+    pub(super) status: JobStatus,
+    pub(super) switch: Option<Switch>,
+    pub(super) again: Option<Duration>,
+}
+
+/// A status that has taken in what ended.
+pub(super) struct Tracked {
+    pub(super) status: JobStatus,
+    /// Pods that are accounted for once this status is written.
+    pub(super) release: Vec<Arc<Pod>>,
+    /// Whether some had to wait, because a status holds so many only.
+    pub(super) partial: bool,
+}
+
+/// A Job, its pods, and what they amount to.
+pub(super) struct Scene<'a> {
+    job: &'a Job,
+    spec: &'a JobSpec,
+    pods: &'a [Arc<Pod>],
+    now: Timestamp,
     active: Vec<&'a Arc<Pod>>,
-    succeeded: usize,
-    failed: usize,
-    /// Completed indexes, for Jobs that have them.
-    indexes: BTreeSet<i32>,
-    last_failure: Option<Timestamp>,
+    succeeded: i32,
+    failed: i32,
+    by_index: Option<ByIndex<'a>>,
+    pub(super) backoff: Backoff,
 }
 
-fn tally<'a>(spec: &JobSpec, children: &'a [Arc<Pod>]) -> Counted<'a> {
-    let in_phase = |wanted: &'static str| children.iter().filter(move |pod| pods::phase(pod) == wanted);
-    // Pods that were deleted, by whomever, fail on their way out; that says nothing of the work.
-    let failed = || in_phase("Failed").filter(|pod| !is_deleting(&***pod));
-    let indexed = is_indexed(spec);
-    let indexes: BTreeSet<i32> =
-        in_phase("Succeeded").filter_map(|pod| index(pod)).filter(|i| *i < spec.completions.unwrap_or(0)).collect();
-    Counted {
-        active: children.iter().filter(|pod| pods::is_active(pod)).collect(),
-        succeeded: if indexed { indexes.len() } else { in_phase("Succeeded").count() },
-        failed: failed().count(),
-        indexes,
-        last_failure: failed().filter_map(|pod| ended(pod)).max(),
+/// What an indexed Job knows of its indexes.
+struct ByIndex<'a> {
+    succeeded: Indexes,
+    /// Those that are not tried again, when each has a limit of its own.
+    failed: Option<Indexes>,
+    /// The last failed pod of each index that is to be tried again: it says how often that was.
+    kept: BTreeMap<i32, &'a Arc<Pod>>,
+}
+
+fn completions(spec: &JobSpec) -> i32 {
+    spec.completions.unwrap_or(0)
+}
+
+/// The index of a pod, if its Job has a use for it.
+fn valid_index(spec: &JobSpec, pod: &Pod) -> Option<i32> {
+    index(pod).filter(|index| *index < completions(spec))
+}
+
+fn has_place(spec: &JobSpec, pod: &Pod) -> bool {
+    !template::is_indexed(spec) || valid_index(spec, pod).is_some()
+}
+
+/// Whether only pods that have ended are replaced, not those that are still going.
+fn replaces_only_failed(spec: &JobSpec) -> bool {
+    spec.pod_replacement_policy.as_deref() == Some("Failed") || spec.pod_failure_policy.is_some()
+}
+
+/// A pod that was deleted failed, unless the Job waits for its end.
+fn is_failed(spec: &JobSpec, pod: &Pod) -> bool {
+    let phase = pods::phase(pod);
+    phase == "Failed" || !replaces_only_failed(spec) && is_deleting(pod) && phase != "Succeeded"
+}
+
+fn is_terminating(pod: &Pod) -> bool {
+    is_deleting(pod) && !pods::is_finished(pod)
+}
+
+impl<'a> Scene<'a> {
+    /// `backoff` is what was known before these pods.
+    pub(super) fn new(
+        job: &'a Job,
+        spec: &'a JobSpec,
+        pods: &'a [Arc<Pod>],
+        backoff: &Backoff,
+        now: Timestamp,
+    ) -> Self {
+        let status = job.status.clone().unwrap_or_default();
+        let uncounted = status.uncounted_terminated_pods.unwrap_or_default();
+        let (done, lost) = (uncounted.succeeded.unwrap_or_default(), uncounted.failed.unwrap_or_default());
+        let fresh = |counted: &[String], test: &dyn Fn(&Pod) -> bool| -> Vec<&'a Pod> {
+            let held = pods.iter().map(|pod| &**pod).filter(|pod| is_tracked(pod) && has_place(spec, pod));
+            held.filter(|pod| !counted.iter().any(|counted| counted == uid(*pod)) && test(pod)).collect()
+        };
+        let succeeded = fresh(&done, &|pod| pods::phase(pod) == "Succeeded");
+        let failed = fresh(&lost, &|pod| is_failed(spec, pod));
+        let counting = failed.iter().filter(|pod| policy::judge(spec, pod).counts()).count();
+        let active: Vec<_> = pods.iter().filter(|pod| pods::is_active(pod)).collect();
+        let by_index = template::is_indexed(spec).then(|| ByIndex::new(job, spec, pods, &active));
+        Self {
+            job,
+            spec,
+            pods,
+            now,
+            succeeded: by_index.as_ref().map_or_else(
+                || status.succeeded.unwrap_or(0) + count(succeeded.len() + done.len()),
+                |by_index| by_index.succeeded.total(),
+            ),
+            failed: status.failed.unwrap_or(0) + count(counting + lost.len()),
+            backoff: backoff.with(&succeeded, &failed),
+            active,
+            by_index,
+        }
     }
-}
 
-fn is_indexed(spec: &JobSpec) -> bool {
-    spec.completion_mode.as_deref() == Some("Indexed")
-}
-
-fn index(pod: &Pod) -> Option<i32> {
-    annotation(pod, INDEX)?.parse().ok()
-}
-
-fn ended(pod: &Pod) -> Option<Timestamp> {
-    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
-    let ends = statuses.iter().filter_map(|s| Some(s.state.as_ref()?.terminated.as_ref()?.finished_at.as_ref()?.0));
-    ends.max()
-}
-
-pub(super) fn plan(job: &Job, children: &[Arc<Pod>], now: Timestamp) -> Plan {
-    let mut plan = Plan { status: job.status.clone().unwrap_or_default(), ..Plan::default() };
-    let Some(spec) = &job.spec else { return plan };
-    if is_finished(job) {
-        return plan;
+    fn is_suspended(&self) -> bool {
+        self.spec.suspend == Some(true)
     }
-    let seen = tally(spec, children);
-    let suspended = spec.suspend == Some(true);
-    plan.status.uncounted_terminated_pods.get_or_insert_with(UncountedTerminatedPods::default);
-    if plan.status.start_time.is_none() && !suspended {
-        plan.status.start_time = Some(Time(seconds(now)));
-    }
-    let verdict = verdict(job, spec, &seen, now);
-    let over = !matches!(verdict, Verdict::GoOn);
-    match verdict {
-        Verdict::Complete(reason, message) => complete(&mut plan, reason, message, now),
-        Verdict::Failed(reason, message) => fail(&mut plan, reason, &message, now),
-        Verdict::GoOn => suspend(&mut plan, job, suspended, now),
-    }
-    if over || suspended {
-        plan.delete = seen.active.iter().map(|pod| (*pod).clone()).collect();
-    } else {
-        scale(job, spec, &seen, now, &mut plan);
-        let deadline = deadline_in(job, spec, now);
+
+    pub(super) fn plan(&self) -> Plan {
+        let mut plan = Plan { status: self.job.status.clone().unwrap_or_default(), ..Plan::default() };
+        plan.status.uncounted_terminated_pods.get_or_insert_default();
+        if plan.status.start_time.is_none() && !self.is_suspended() {
+            plan.status.start_time = Some(Time(seconds(self.now)));
+        }
+        plan.verdict = self.verdict();
+        if plan.verdict.is_some() {
+            plan.stop = self.active.iter().map(|pod| (*pod).clone()).collect();
+            return plan;
+        }
+        if !is_deleting(self.job) {
+            self.scale(&mut plan);
+        }
+        let active = self.active.len() + plan.create.len() - plan.discard.len();
+        let done = match self.spec.completions {
+            Some(wanted) => self.succeeded >= wanted,
+            // A work queue: one success ends it when no other pod is at work.
+            None => self.succeeded > 0,
+        };
+        if done && active == 0 {
+            let message = "Reached expected number of succeeded pods";
+            plan.verdict = Some(Verdict::new(End::Complete, "CompletionsReached", message));
+        } else if !is_deleting(self.job) {
+            self.suspend(&mut plan);
+        }
+        let deadline = self.deadline_in().filter(|_| plan.verdict.is_none());
         plan.again = plan.again.into_iter().chain(deadline).min();
+        plan
     }
-    let active = if over { 0 } else { count(seen.active.len()) };
-    plan.status.active = nonzero(active);
-    plan.status.ready = Some(count(seen.active.iter().filter(|pod| pods::is_ready(pod) && !over).count()));
-    plan.status.terminating = Some(count(children.iter().filter(|pod| is_deleting(&***pod)).count()));
-    plan.status.succeeded = nonzero(count(seen.succeeded));
-    plan.status.failed = nonzero(count(seen.failed));
-    if is_indexed(spec) {
-        plan.status.completed_indexes = Some(intervals(&seen.indexes)).filter(|text| !text.is_empty());
+
+    /// The end of the Job, if it is in sight: one that was decided on before, a failure, or a success.
+    fn verdict(&self) -> Option<Verdict> {
+        let decided = |end: End, kind: &str| {
+            let before = condition(self.job.status.as_ref(), kind)?;
+            let text = |text: &Option<String>| text.clone().unwrap_or_default();
+            Some(Verdict { end, reason: text(&before.reason), message: text(&before.message) })
+        };
+        decided(End::Complete, "SuccessCriteriaMet")
+            .or_else(|| decided(End::Failed, "FailureTarget"))
+            .or_else(|| self.failure().map(|(reason, message)| Verdict::new(End::Failed, reason, message)))
+            .or_else(|| {
+                let succeeded = &self.by_index.as_ref()?.succeeded;
+                policy::success(self.spec, succeeded).map(|why| Verdict::new(End::Complete, "SuccessPolicy", why))
+            })
     }
-    plan
-}
 
-enum Verdict {
-    GoOn,
-    Complete(&'static str, &'static str),
-    Failed(&'static str, String),
-}
+    fn failure(&self) -> Option<(&'static str, String)> {
+        let failed = self.pods.iter().filter(|pod| is_failed(self.spec, pod));
+        let by_policy = failed.map(|pod| policy::judge(self.spec, pod)).find_map(|failure| match failure {
+            Failure::OfJob(message) => Some(message),
+            _ => None,
+        });
+        if let Some(message) = by_policy {
+            return Some(("PodFailurePolicy", message));
+        }
+        if self.failed > self.spec.backoff_limit.unwrap_or(6) || self.restarted_too_often() {
+            return Some(("BackoffLimitExceeded", "Job has reached the specified backoff limit".to_owned()));
+        }
+        if self.deadline_in() == Some(Duration::ZERO) {
+            return Some(("DeadlineExceeded", "Job was active longer than specified deadline".to_owned()));
+        }
+        let by_index = self.by_index.as_ref()?;
+        let failed = by_index.failed.as_ref()?.total();
+        if self.spec.max_failed_indexes.is_some_and(|limit| failed > limit) {
+            let message = "Job has exceeded the specified maximal number of failed indexes";
+            return Some(("MaxFailedIndexesExceeded", message.to_owned()));
+        }
+        (failed > 0 && failed + by_index.succeeded.total() >= completions(self.spec))
+            .then(|| ("FailedIndexes", "Job has failed indexes".to_owned()))
+    }
 
-fn verdict(job: &Job, spec: &JobSpec, seen: &Counted<'_>, now: Timestamp) -> Verdict {
-    let done = match spec.completions {
-        Some(wanted) => count(seen.succeeded) >= wanted,
-        // A work queue: one success ends it when no other pod is at work.
-        None => seen.succeeded > 0 && seen.active.is_empty(),
-    };
-    let retries = seen.active.iter().map(|pod| pods::restarts(pod)).sum::<i32>();
-    if done {
-        Verdict::Complete("CompletionsReached", "Reached expected number of succeeded pods")
-    } else if count(seen.failed) + on_failure(spec, retries) > spec.backoff_limit.unwrap_or(6) {
-        Verdict::Failed("BackoffLimitExceeded", "Job has reached the specified backoff limit".to_owned())
-    } else if deadline_in(job, spec, now) == Some(Duration::ZERO) {
-        Verdict::Failed("DeadlineExceeded", "Job was active longer than specified deadline".to_owned())
-    } else {
-        Verdict::GoOn
+    /// Restarts in place count where pods are not replaced.
+    fn restarted_too_often(&self) -> bool {
+        let policy = self.spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
+        if policy != Some("OnFailure") {
+            return false;
+        }
+        let statuses = self.pods.iter().filter(|pod| !pods::is_finished(pod)).filter_map(|pod| pod.status.as_ref());
+        let containers = statuses
+            .flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses).flatten());
+        let restarts: i32 = containers.map(|container: &ContainerStatus| container.restart_count).sum();
+        restarts >= self.spec.backoff_limit.unwrap_or(6).max(1)
+    }
+
+    fn deadline_in(&self) -> Option<Duration> {
+        let start = self.job.status.as_ref()?.start_time.as_ref()?.0;
+        let limit = self.spec.active_deadline_seconds.filter(|_| !self.is_suspended())?;
+        Some(left(start, SignedDuration::from_secs(limit), self.now))
+    }
+
+    fn suspend(&self, plan: &mut Plan) {
+        let was = condition(Some(&plan.status), "Suspended").is_some();
+        match (self.is_suspended(), was) {
+            (true, false) => {
+                set(&mut plan.status, "Suspended", "True", "JobSuspended", "Job suspended", self.now);
+                plan.switch = Some(Switch::Suspended);
+            }
+            (false, true) => {
+                set(&mut plan.status, "Suspended", "False", "JobResumed", "Job resumed", self.now);
+                // The deadline is of the time that the Job is at work without a break.
+                plan.status.start_time = Some(Time(seconds(self.now)));
+                plan.switch = Some(Switch::Resumed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Creates what is missing, within parallelism, completions and the back-off after failures, or discards what is
+    /// too much; never both at once.
+    fn scale(&self, plan: &mut Plan) {
+        let active = count(self.active.len());
+        let parallelism = self.spec.parallelism.unwrap_or(1);
+        let wanted = match self.spec.completions {
+            _ if self.is_suspended() => 0,
+            Some(completions) => parallelism.min(completions - self.succeeded).max(0),
+            None if self.succeeded > 0 => active,
+            None => parallelism,
+        };
+        plan.discard = self.surplus(usize::try_from(active - wanted).unwrap_or(0));
+        if !plan.discard.is_empty() || self.is_suspended() {
+            return;
+        }
+        let going = self.pods.iter().filter(|pod| is_terminating(pod) && replaces_only_failed(self.spec)).count();
+        let missing = usize::try_from(wanted - active - count(going)).unwrap_or(0).min(BURST);
+        if missing > 0 {
+            self.create(missing, plan);
+        }
+    }
+
+    /// At least that many of the active pods, the ones with less to lose; and, of an indexed Job, all that share an
+    /// index with another or have none.
+    fn surplus(&self, at_least: usize) -> Vec<Arc<Pod>> {
+        let order = |a: &&Arc<Pod>, b: &&Arc<Pod>| pods::deletion_order(a, b);
+        let mut rest = self.active.clone();
+        let mut surplus = Vec::new();
+        if self.by_index.is_some() {
+            let mut groups: BTreeMap<Option<i32>, Vec<&Arc<Pod>>> = BTreeMap::new();
+            for pod in rest.drain(..) {
+                groups.entry(valid_index(self.spec, pod)).or_default().push(pod);
+            }
+            for (index, mut group) in groups {
+                group.sort_by(order);
+                rest.extend(index.and_then(|_| group.pop()));
+                surplus.append(&mut group);
+            }
+        }
+        rest.sort_by(order);
+        let more = at_least.saturating_sub(surplus.len());
+        surplus.into_iter().chain(rest.into_iter().take(more)).take(BURST).cloned().collect()
+    }
+
+    fn create(&self, missing: usize, plan: &mut Plan) {
+        let by_index = self.by_index.as_ref();
+        let each_has_a_limit = by_index.is_some_and(|by_index| by_index.failed.is_some());
+        let wait = if each_has_a_limit { Duration::ZERO } else { self.backoff.wait(self.now) };
+        if !wait.is_zero() {
+            plan.again = Some(wait);
+            return;
+        }
+        let Some(by_index) = by_index else {
+            plan.create = vec![template::pod(self.job, self.spec); missing];
+            return;
+        };
+        let free = by_index.free(self.spec, self.pods);
+        let free = free.missing(completions(self.spec)).take(missing);
+        let waits: Vec<(i32, Duration)> = free.map(|index| (index, by_index.wait(index, self.now))).collect();
+        let ready = waits.iter().filter(|(_, wait)| wait.is_zero());
+        plan.create = ready
+            .map(|(index, _)| {
+                let failures = each_has_a_limit.then(|| by_index.failures(self.spec, *index));
+                template::pod_of_index(self.job, self.spec, *index, failures)
+            })
+            .collect();
+        if plan.create.is_empty() {
+            plan.again = waits.iter().map(|(_, wait)| *wait).min();
+        }
+    }
+
+    /// Writes down in `status` which pods have ended, and how the Job is to.
+    pub(super) fn track(&self, mut status: JobStatus, verdict: Option<&Verdict>) -> Tracked {
+        take_in(&mut status, &self.pods.iter().filter(|pod| is_tracked(pod)).map(|pod| uid(&**pod)).collect());
+        let mut release = Vec::new();
+        let mut partial = false;
+        let mut uncounted = status.uncounted_terminated_pods.take().unwrap_or_default();
+        let (mut done, mut lost) =
+            (uncounted.succeeded.take().unwrap_or_default(), uncounted.failed.take().unwrap_or_default());
+        for pod in self.pods.iter().filter(|pod| is_tracked(pod)) {
+            let failed = is_failed(self.spec, pod);
+            if !self.may_go(pod, failed, verdict) {
+                continue;
+            }
+            if release.len() >= BURST {
+                partial = true;
+                break;
+            }
+            release.push(pod.clone());
+            let id = uid(&**pod).to_owned();
+            if pods::phase(pod) == "Succeeded" && !lost.contains(&id) {
+                // Indexes cannot be counted twice; they need no list.
+                if self.by_index.is_none() && !done.contains(&id) {
+                    done.push(id);
+                }
+            } else if (failed || verdict.is_some_and(|verdict| verdict.end == End::Failed))
+                && has_place(self.spec, pod)
+                && !lost.contains(&id)
+                && policy::judge(self.spec, pod).counts()
+            {
+                lost.push(id);
+            }
+        }
+        let listed = |list: Vec<String>| (!list.is_empty()).then_some(list);
+        (uncounted.succeeded, uncounted.failed) = (listed(done), listed(lost));
+        status.uncounted_terminated_pods = Some(uncounted);
+        if let Some(by_index) = &self.by_index {
+            status.succeeded = nonzero(by_index.succeeded.total());
+            status.completed_indexes = Some(by_index.succeeded.to_string()).filter(|text| !text.is_empty());
+            status.failed_indexes = by_index.failed.as_ref().map(Indexes::to_string);
+        }
+        if let Some(verdict) = verdict {
+            let (before, _) = verdict.conditions();
+            if condition(Some(&status), before).is_none() {
+                set(&mut status, before, "True", &verdict.reason, &verdict.message, self.now);
+            }
+        }
+        Tracked { status, release, partial }
+    }
+
+    /// Whether nothing is to be learnt from a pod any more.
+    fn may_go(&self, pod: &Arc<Pod>, failed: bool, verdict: Option<&Verdict>) -> bool {
+        if is_deleting(self.job) || verdict.is_some() || pods::phase(pod) == "Succeeded" {
+            return true;
+        }
+        let kept = self.by_index.iter().flat_map(|by_index| by_index.kept.values());
+        failed && !kept.into_iter().any(|kept| uid(&***kept) == uid(&**pod))
     }
 }
 
-/// Restarts in place count where pods are not replaced.
-fn on_failure(spec: &JobSpec, restarts: i32) -> i32 {
-    let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    if policy == Some("OnFailure") { restarts } else { 0 }
+impl<'a> ByIndex<'a> {
+    fn new(job: &Job, spec: &JobSpec, pods: &'a [Arc<Pod>], active: &[&Arc<Pod>]) -> Self {
+        let completions = completions(spec);
+        let status = job.status.as_ref();
+        let before = |text: Option<&String>| Indexes::parse(text.map_or("", String::as_str), completions);
+        let held = || pods.iter().filter(|pod| is_tracked(pod)).filter_map(|pod| Some((valid_index(spec, pod)?, pod)));
+        let mut succeeded = before(status.and_then(|status| status.completed_indexes.as_ref()));
+        let done = held().filter(|(_, pod)| pods::phase(pod) == "Succeeded");
+        done.for_each(|(index, _)| succeeded.insert(index));
+        let mut by_index = Self { succeeded, failed: None, kept: BTreeMap::new() };
+        let Some(limit) = spec.backoff_limit_per_index else { return by_index };
+
+        let mut failed = before(status.and_then(|status| status.failed_indexes.as_ref()));
+        let lost = held().filter(|(_, pod)| is_failed(spec, pod));
+        for (index, pod) in lost.clone() {
+            match policy::judge(spec, pod) {
+                Failure::OfIndex => failed.insert(index),
+                failure if failure.counts() && template::failures(pod).0 >= limit => failed.insert(index),
+                _ => {}
+            }
+        }
+        let tried: Indexes = active.iter().filter_map(|pod| index(pod)).collect();
+        let over = |index: i32| by_index.succeeded.has(index) || failed.has(index) || tried.has(index);
+        let rank = |pod: &Pod| (template::failures(pod).0 + template::failures(pod).1, backoff::finished(pod));
+        for (index, pod) in lost.filter(|(index, _)| !over(*index)) {
+            let kept = by_index.kept.entry(index).or_insert(pod);
+            if rank(kept) <= rank(pod) {
+                *kept = pod;
+            }
+        }
+        by_index.failed = Some(failed);
+        by_index
+    }
+
+    /// The indexes that have a pod or need none.
+    fn free(&self, spec: &JobSpec, pods: &[Arc<Pod>]) -> Indexes {
+        let mut taken = self.succeeded.clone();
+        taken.merge(self.failed.as_ref().unwrap_or(&Indexes::default()));
+        let holds = |pod: &&Arc<Pod>| pods::is_active(pod) || replaces_only_failed(spec) && is_terminating(pod);
+        pods.iter().filter(holds).filter_map(|pod| index(pod)).for_each(|index| taken.insert(index));
+        taken
+    }
+
+    fn wait(&self, index: i32, now: Timestamp) -> Duration {
+        let Some(last) = self.kept.get(&index) else { return Duration::ZERO };
+        let (counted, ignored) = template::failures(last);
+        backoff::of_index(u32::try_from(counted + ignored + 1).unwrap_or(1), last, now)
+    }
+
+    /// How often an index has failed, as its next pod says: what counted, and what was ignored.
+    fn failures(&self, spec: &JobSpec, index: i32) -> (i32, i32) {
+        let Some(last) = self.kept.get(&index) else { return (0, 0) };
+        let (counted, ignored) = template::failures(last);
+        if policy::judge(spec, last).counts() { (counted + 1, ignored) } else { (counted, ignored + 1) }
+    }
 }
 
-fn deadline_in(job: &Job, spec: &JobSpec, now: Timestamp) -> Option<Duration> {
-    let start = job.status.as_ref()?.start_time.as_ref()?.0;
-    Some(left(start, SignedDuration::from_secs(spec.active_deadline_seconds?), now))
-}
-
-fn set(plan: &mut Plan, kind: &str, status: &str, reason: &str, message: &str, now: Timestamp) {
-    let conditions = plan.status.conditions.get_or_insert_default();
-    conditions.retain(|condition| condition.type_ != kind);
-    conditions.push(JobCondition {
+fn set(status: &mut JobStatus, kind: &str, value: &str, reason: &str, message: &str, now: Timestamp) {
+    let told = JobCondition {
         type_: kind.to_owned(),
-        status: status.to_owned(),
+        status: value.to_owned(),
         reason: Some(reason.to_owned()),
         message: Some(message.to_owned()),
         last_probe_time: Some(Time(seconds(now))),
         last_transition_time: Some(Time(seconds(now))),
-    });
-}
-
-fn complete(plan: &mut Plan, reason: &'static str, message: &'static str, now: Timestamp) {
-    set(plan, "SuccessCriteriaMet", "True", reason, message, now);
-    set(plan, "Complete", "True", reason, message, now);
-    plan.status.completion_time = Some(Time(seconds(now)));
-    plan.tell(Severity::Normal, "Completed", "Job completed");
-}
-
-fn fail(plan: &mut Plan, reason: &'static str, message: &str, now: Timestamp) {
-    set(plan, "FailureTarget", "True", reason, message, now);
-    set(plan, "Failed", "True", reason, message, now);
-    plan.tell(Severity::Warning, reason, message);
-}
-
-fn suspend(plan: &mut Plan, job: &Job, suspended: bool, now: Timestamp) {
-    match (suspended, holds(job, "Suspended")) {
-        (true, false) => {
-            set(plan, "Suspended", "True", "JobSuspended", "Job suspended", now);
-            plan.status.start_time = None;
-            plan.tell(Severity::Normal, "Suspended", "Job suspended");
-        }
-        (false, true) => {
-            set(plan, "Suspended", "False", "JobResumed", "Job resumed", now);
-            plan.tell(Severity::Normal, "Resumed", "Job resumed");
-        }
-        _ => {}
-    }
-}
-
-/// Creates what is missing, within parallelism, completions and the back-off after failures.
-fn scale(job: &Job, spec: &JobSpec, seen: &Counted<'_>, now: Timestamp, plan: &mut Plan) {
-    let parallelism = spec.parallelism.unwrap_or(1);
-    let wanted = match spec.completions {
-        Some(completions) => parallelism.min(completions - count(seen.succeeded)),
-        None if seen.succeeded > 0 => count(seen.active.len()),
-        None => parallelism,
     };
-    let missing = wanted - count(seen.active.len());
-    if missing < 0 {
-        let surplus = usize::try_from(-missing).unwrap_or(0);
-        let mut active = seen.active.clone();
-        active.sort_by(|a, b| pods::deletion_order(a, b));
-        plan.delete = active.into_iter().take(surplus).cloned().collect();
-        return;
-    }
-    if missing == 0 {
-        return;
-    }
-    if let Some(wait) = backoff(seen, now) {
-        plan.again = Some(wait);
-        return;
-    }
-    let missing = usize::try_from(missing).unwrap_or(0).min(500);
-    if is_indexed(spec) {
-        let taken: BTreeSet<i32> =
-            seen.active.iter().filter_map(|pod| index(pod)).chain(seen.indexes.iter().copied()).collect();
-        let free = (0..spec.completions.unwrap_or(0)).filter(|index| !taken.contains(index));
-        plan.create = free.take(missing).map(|index| pod(job, spec, Some(index))).collect();
-    } else {
-        plan.create = vec![pod(job, spec, None); missing];
+    let conditions = status.conditions.get_or_insert_default();
+    match conditions.iter_mut().find(|condition| condition.type_ == kind) {
+        Some(before) => *before = told,
+        None => conditions.push(told),
     }
 }
 
-fn backoff(seen: &Counted<'_>, now: Timestamp) -> Option<Duration> {
-    let doublings = u32::try_from(seen.failed).ok()?.checked_sub(1)?.min(10);
-    let wait = BACKOFF.saturating_mul(1 << doublings).min(BACKOFF_LIMIT);
-    Some(left(seen.last_failure?, SignedDuration::try_from(wait).ok()?, now)).filter(|rest| !rest.is_zero())
+/// What is at work now.
+pub(super) fn report(status: &mut JobStatus, pods: &[Arc<Pod>]) {
+    let active = || pods.iter().filter(|pod| pods::is_active(pod));
+    status.active = nonzero(count(active().count()));
+    status.ready = Some(count(active().filter(|pod| pods::is_ready(pod)).count()));
+    status.terminating = Some(count(pods.iter().filter(|pod| is_terminating(pod)).count()));
 }
 
-fn pod(job: &Job, spec: &JobSpec, index: Option<i32>) -> Pod {
-    let mut pod = pods::from_template(&spec.template, namespace(job), controller_reference(job));
-    pod.metadata.generate_name = Some(match index {
-        Some(index) => format!("{}-{index}-", name(job)),
-        None => format!("{}-", name(job)),
-    });
-    if let Some(index) = index {
-        let label = || (INDEX.to_owned(), index.to_string());
-        pod.metadata.annotations.get_or_insert_default().extend([label()]);
-        pod.metadata.labels.get_or_insert_default().extend([label()]);
-        if let Some(pod_spec) = &mut pod.spec {
-            pod_spec.hostname = Some(format!("{}-{index}", name(job)));
-            for container in &mut pod_spec.containers {
-                container.env.get_or_insert_default().push(index_variable());
-            }
-        }
-    }
-    pod
-}
-
-fn index_variable() -> EnvVar {
-    let field = ObjectFieldSelector { api_version: None, field_path: format!("metadata.annotations['{INDEX}']") };
-    EnvVar {
-        name: "JOB_COMPLETION_INDEX".to_owned(),
-        value_from: Some(EnvVarSource { field_ref: Some(field), ..EnvVarSource::default() }),
-        ..EnvVar::default()
+/// Moves the pods that have been let go from the list to the counters. `held` are the uids of those that have not.
+pub(super) fn take_in(status: &mut JobStatus, held: &HashSet<&str>) {
+    let Some(uncounted) = &mut status.uncounted_terminated_pods else { return };
+    let lists = [(&mut uncounted.succeeded, &mut status.succeeded), (&mut uncounted.failed, &mut status.failed)];
+    for (list, counter) in lists {
+        let before = list.as_ref().map_or(0, Vec::len);
+        let left: Vec<String> = list.take().into_iter().flatten().filter(|uid| held.contains(uid.as_str())).collect();
+        *counter = nonzero(counter.unwrap_or(0) + count(before - left.len()));
+        *list = (!left.is_empty()).then_some(left);
     }
 }
 
-/// `0,2-4`: as `status.completedIndexes` lists them.
-fn intervals(indexes: &BTreeSet<i32>) -> String {
-    let mut runs: BTreeMap<i32, i32> = BTreeMap::new();
-    for index in indexes {
-        match runs.last_entry() {
-            Some(mut last) if *last.get() + 1 == *index => *last.get_mut() = *index,
-            _ => {
-                runs.insert(*index, *index);
-            }
-        }
+/// Ends the Job if nothing of it is left to wait for; returns whether that is so.
+pub(super) fn finish(status: &mut JobStatus, verdict: &Verdict, now: Timestamp) -> bool {
+    let uncounted = status.uncounted_terminated_pods.as_ref();
+    let waits = uncounted.is_some_and(|uncounted| uncounted.succeeded.is_some() || uncounted.failed.is_some());
+    if waits || status.terminating.is_some_and(|terminating| terminating > 0) {
+        return false;
     }
-    let text = runs.into_iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
-    text.collect::<Vec<_>>().join(",")
+    let (_, kind) = verdict.conditions();
+    set(status, kind, "True", &verdict.reason, &verdict.message, now);
+    if verdict.end == End::Complete {
+        status.completion_time = Some(Time(seconds(now)));
+    }
+    true
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::pods::tests::pod as a_pod;
-    use serde_json::{Value, json};
-
-    fn job(extra: Value) -> Job {
-        let mut spec = json!({"completions": 1, "parallelism": 1, "backoffLimit": 6,
-            "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "main"}]}}});
-        spec.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
-        serde_json::from_value(json!({"metadata": {"name": "j", "namespace": "n", "uid": "u"}, "spec": spec,
-            "status": {"startTime": "2024-01-01T00:00:00Z"}}))
-        .unwrap()
-    }
-
-    fn children(phases: &[&str]) -> Vec<Arc<Pod>> {
-        phases.iter().enumerate().map(|(i, phase)| Arc::new(a_pod(&format!("p{i}"), phase, false))).collect()
-    }
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn now() -> Timestamp {
-        at("2024-01-01T00:01:00Z")
-    }
-
-    fn said(plan: &Plan) -> Vec<(&str, &str)> {
-        let conditions = plan.status.conditions.iter().flatten();
-        conditions.map(|c| (c.type_.as_str(), c.reason.as_deref().unwrap_or_default())).collect()
-    }
-
-    #[test]
-    fn pods_are_created_within_parallelism() {
-        let plan = plan(&job(json!({"completions": 5, "parallelism": 2})), &children(&["Running", "Succeeded"]), now());
-        assert_eq!(plan.create.len(), 1);
-        assert_eq!((plan.status.active, plan.status.succeeded), (Some(1), Some(1)));
-    }
-
-    #[test]
-    fn success_is_reported_once() {
-        let plan = plan(&job(json!({})), &children(&["Succeeded"]), now());
-        assert_eq!(said(&plan), [("SuccessCriteriaMet", "CompletionsReached"), ("Complete", "CompletionsReached")]);
-        assert!(plan.status.completion_time.is_some());
-        let mut finished = job(json!({}));
-        finished.status = Some(plan.status.clone());
-        let again = super::plan(&finished, &children(&["Succeeded"]), now());
-        assert!(again.events.is_empty() && again.create.is_empty());
-        assert_eq!(Some(again.status), finished.status);
-    }
-
-    #[test]
-    fn failures_count_towards_the_limit() {
-        let plan = plan(&job(json!({"backoffLimit": 1})), &children(&["Failed", "Failed"]), now());
-        assert_eq!(said(&plan), [("FailureTarget", "BackoffLimitExceeded"), ("Failed", "BackoffLimitExceeded")]);
-        assert_eq!(plan.events[0].message, "Job has reached the specified backoff limit");
-    }
-
-    #[test]
-    fn a_failed_pod_is_replaced_after_a_while() {
-        let mut failed = a_pod("p", "Failed", false);
-        failed.status.as_mut().unwrap().container_statuses = serde_json::from_value(json!([{"name": "main", "image": "", "imageID": "",
-            "ready": false, "restartCount": 0, "state": {"terminated": {"exitCode": 1, "finishedAt": "2024-01-01T00:00:55Z"}}}])).unwrap();
-        let waiting = plan(&job(json!({})), &[Arc::new(failed.clone())], now());
-        assert_eq!((waiting.create.len(), waiting.again), (0, Some(Duration::from_secs(5))));
-        assert_eq!(plan(&job(json!({})), &[Arc::new(failed)], at("2024-01-01T00:01:05Z")).create.len(), 1);
-    }
-
-    #[test]
-    fn a_deadline_ends_it() {
-        let plan = plan(&job(json!({"activeDeadlineSeconds": 30})), &children(&["Running"]), now());
-        assert_eq!(said(&plan), [("FailureTarget", "DeadlineExceeded"), ("Failed", "DeadlineExceeded")]);
-        assert_eq!(plan.delete.len(), 1);
-    }
-
-    #[test]
-    fn a_deadline_beyond_all_time_never_comes() {
-        let plan = plan(&job(json!({"activeDeadlineSeconds": i64::MAX})), &children(&["Running"]), now());
-        assert!(said(&plan).is_empty() && plan.again > Some(Duration::from_secs(1 << 40)));
-    }
-
-    #[test]
-    fn a_suspended_job_stops_its_pods() {
-        let plan = plan(&job(json!({"suspend": true})), &children(&["Running"]), now());
-        assert_eq!((plan.delete.len(), said(&plan)), (1, vec![("Suspended", "JobSuspended")]));
-    }
-
-    #[test]
-    fn indexes_are_filled_from_the_lowest() {
-        let plan = plan(&job(json!({"completionMode": "Indexed", "completions": 3, "parallelism": 2})), &[], now());
-        assert_eq!(plan.create.iter().filter_map(index).collect::<Vec<_>>(), [0, 1]);
-        assert_eq!(intervals(&[0, 2, 3, 4].into()), "0,2-4");
-    }
-
-    #[test]
-    fn finished_jobs_expire() {
-        let mut finished = job(json!({"ttlSecondsAfterFinished": 60}));
-        finished.status = Some(plan(&finished, &children(&["Succeeded"]), now()).status);
-        assert_eq!(expires_in(&finished, at("2024-01-01T00:01:30Z")), Some(Duration::from_secs(30)));
-        assert_eq!(expires_in(&job(json!({"ttlSecondsAfterFinished": 60})), now()), None);
-    }
-}
+mod tests;

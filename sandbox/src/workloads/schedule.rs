@@ -1,12 +1,43 @@
-//! Cron schedules: five fields, names, ranges, steps, and the `@daily` kind.
+//! Cron schedules: five fields, names, ranges, steps, the `@daily` kind, and `@every` with a duration.
 
-use jiff::{ToSpan, civil::DateTime, tz::TimeZone};
+use jiff::{SignedDuration, ToSpan, civil::DateTime, tz::TimeZone};
 
 /// No schedule is looked ahead further: `0 0 30 2 *` never comes.
 const YEARS: i16 = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Schedule {
+pub(super) enum Schedule {
+    /// By the clock on the wall.
+    Fields(Fields),
+    /// So long after the last time.
+    Every(SignedDuration),
+}
+
+impl Schedule {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        match text.trim().strip_prefix("@every ") {
+            Some(interval) => every(interval).map(Self::Every),
+            None => Fields::parse(text).map(Self::Fields),
+        }
+    }
+
+    /// The first moment after `after`, by the clock of `zone`.
+    pub(super) fn next(&self, after: jiff::Timestamp, zone: &TimeZone) -> Option<jiff::Timestamp> {
+        match self {
+            Self::Fields(fields) => fields.next(after, zone),
+            Self::Every(interval) => jiff::Timestamp::from_second(after.as_second()).ok()?.checked_add(*interval).ok(),
+        }
+    }
+}
+
+/// Whole seconds, and one at least.
+fn every(text: &str) -> Result<SignedDuration, String> {
+    let interval: SignedDuration = text.trim().parse().map_err(|error| format!("failed to parse duration: {error}"))?;
+    Ok(SignedDuration::from_secs(interval.as_secs().max(1)))
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fields {
     minutes: u64,
     hours: u64,
     days: u64,
@@ -19,8 +50,8 @@ pub(super) struct Schedule {
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-impl Schedule {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+impl Fields {
+    fn parse(text: &str) -> Result<Self, String> {
         let text = match text.trim() {
             "@yearly" | "@annually" => "0 0 1 1 *",
             "@monthly" => "0 0 1 * *",
@@ -51,8 +82,7 @@ impl Schedule {
         self.months & 1 << at.month() != 0 && if self.either_day { day || weekday } else { day && weekday }
     }
 
-    /// The first moment after `after`, by the clock of `zone`.
-    pub(super) fn next(&self, after: jiff::Timestamp, zone: &TimeZone) -> Option<jiff::Timestamp> {
+    fn next(&self, after: jiff::Timestamp, zone: &TimeZone) -> Option<jiff::Timestamp> {
         let local = after.to_zoned(zone.clone()).datetime();
         let mut at = DateTime::from_parts(local.date(), jiff::civil::time(local.hour(), local.minute(), 0, 0));
         at = at.checked_add(1.minute()).ok()?;
@@ -128,11 +158,12 @@ mod tests {
         check("0 0 30 2 *", "2024-03-01T00:00:00Z", None);
         check("@monthly", "2024-01-31T00:00:00Z", Some("2024-02-01T00:00:00Z"));
         check("0 0 1 feb *", "2024-01-31T00:00:00Z", Some("2024-02-01T00:00:00Z"));
+        check("@every 1h30m", "2024-01-31T00:00:00.5Z", Some("2024-01-31T01:30:00Z"));
     }
 
     #[test]
     fn nonsense_is_refused() {
-        for text in ["", "* * * *", "60 * * * *", "* * * * monday", "5-1 * * * *", "*/0 * * * *"] {
+        for text in ["", "* * * *", "60 * * * *", "* * * * monday", "5-1 * * * *", "*/0 * * * *", "@every day"] {
             assert!(Schedule::parse(text).is_err(), "{text}");
         }
     }

@@ -7,7 +7,8 @@ use k8s_openapi::api::{
     batch::v1::{CronJob, Job},
     coordination::v1::Lease,
     core::v1::{
-        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service, ServiceAccount,
+        ConfigMap, Endpoints, Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, ReplicationController,
+        Service, ServiceAccount,
     },
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
@@ -47,6 +48,7 @@ pub(crate) struct Cluster {
     pub(crate) slices: Arc<Informer<EndpointSlice>>,
     pub(crate) deployments: Arc<Informer<Deployment>>,
     pub(crate) replica_sets: Arc<Informer<ReplicaSet>>,
+    pub(crate) replication_controllers: Arc<Informer<ReplicationController>>,
     pub(crate) stateful_sets: Arc<Informer<StatefulSet>>,
     pub(crate) daemon_sets: Arc<Informer<DaemonSet>>,
     pub(crate) revisions: Arc<Informer<ControllerRevision>>,
@@ -93,6 +95,7 @@ impl Cluster {
             slices: informer(client),
             deployments: informer(client),
             replica_sets: informer(client),
+            replication_controllers: informer(client),
             stateful_sets: informer(client),
             daemon_sets: informer(client),
             revisions: informer(client),
@@ -130,6 +133,7 @@ impl Cluster {
         self.watch(&self.slices);
         self.watch(&self.deployments);
         self.watch(&self.replica_sets);
+        self.watch(&self.replication_controllers);
         self.watch(&self.stateful_sets);
         self.watch(&self.daemon_sets);
         self.watch(&self.revisions);

@@ -102,7 +102,7 @@ pub(crate) fn follow<O: Kind, C: Kind>(
     children: &Informer<C>,
     owners: &Arc<Informer<O>>,
     queue: &Arc<Queue<Key>>,
-    selector_of: fn(&O) -> Option<&LabelSelector>,
+    selector_of: fn(&O) -> Option<LabelSelector>,
 ) {
     let (owners, queue) = (owners.clone(), queue.clone());
     children.on_change(move |old, new| {
@@ -113,7 +113,7 @@ pub(crate) fn follow<O: Kind, C: Kind>(
         }
         let Some(orphan) = new.filter(|child| controller_of(child.meta()).is_none()) else { return };
         for owner in owners.in_namespace(crate::meta::namespace(&**orphan)) {
-            let wanted = selector_of(&owner).and_then(|given| selector(given).ok().flatten());
+            let wanted = selector_of(&owner).and_then(|given| selector(&given).ok().flatten());
             if wanted.is_some_and(|selector| selector.matches(labels(&**orphan))) {
                 queue.add(Key::of(&*owner));
             }

@@ -117,6 +117,12 @@ pub(crate) fn from_template(template: &PodTemplateSpec, namespace: &str, owner: 
 
 /// Which of two pods a controller deletes first (upstream: `controller.ActivePods`): the one with less to lose.
 pub(crate) fn deletion_order(a: &Pod, b: &Pod) -> Ordering {
+    deletion_order_in(a, b, |_| 0)
+}
+
+/// The same when it is known how many of their like there are where the pods run: of those that are equal otherwise
+/// the one in the larger crowd.
+pub(crate) fn deletion_order_in(a: &Pod, b: &Pod, crowd: impl Fn(&Pod) -> usize) -> Ordering {
     let assigned = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
     let rank = |pod: &Pod| match phase(pod) {
         "Pending" => 0,
@@ -133,6 +139,7 @@ pub(crate) fn deletion_order(a: &Pod, b: &Pod) -> Ordering {
         .then(rank(a).cmp(&rank(b)))
         .then(is_ready(a).cmp(&is_ready(b)))
         .then(cost(a).cmp(&cost(b)))
+        .then(crowd(b).cmp(&crowd(a)))
         .then(ready_since(b).cmp(&ready_since(a)))
         .then(restarts(b).cmp(&restarts(a)))
         .then(created(b).cmp(&created(a)))

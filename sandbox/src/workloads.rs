@@ -15,12 +15,15 @@ mod schedule;
 mod stateful_set;
 mod taint_eviction;
 
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::ReplicationController};
+
 use crate::cluster::Cluster;
 
 /// Starts all workload controllers of a cluster; their informers must not be running yet.
 pub(crate) fn start(cluster: &Cluster) {
     deployment::start(cluster);
-    replica_set::start(cluster);
+    replica_set::start::<ReplicaSet>(cluster);
+    replica_set::start::<ReplicationController>(cluster);
     stateful_set::start(cluster);
     daemon_set::start(cluster);
     job::start(cluster);

@@ -7,7 +7,7 @@ mod support;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::Job,
-    core::v1::{Endpoints, Event, Node, Pod, Service},
+    core::v1::{Endpoints, Event, Node, Pod, ReplicationController, Service},
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
 };
@@ -108,6 +108,18 @@ async fn a_replica_set_adopts_and_releases() {
     until("it is replaced", || async { cluster.list::<Pod>("app=demo").await.len() == 2 }).await;
     sets.patch("r", &PatchParams::default(), &Patch::Merge(json!({"spec": {"replicas": 0}}))).await.unwrap();
     until("none are left", || async { cluster.list::<Pod>("app=demo").await.is_empty() }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replication_controller_keeps_its_number() {
+    let cluster = start().await;
+    let spec = json!({"replicas": 2, "selector": {"app": "demo"}, "template": template(json!({}))});
+    cluster.create::<ReplicationController>(json!({"metadata": {"name": "rc"}, "spec": spec})).await;
+    let controllers = cluster.api::<ReplicationController>();
+    let ready = |rc: &ReplicationController| rc.status.as_ref().is_some_and(|s| s.available_replicas == Some(2));
+    eventually(&controllers, "rc", ready).await;
+    controllers.delete("rc", &DeleteParams::background()).await.unwrap();
+    until("its pods follow", || async { cluster.list::<Pod>("app=demo").await.is_empty() }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

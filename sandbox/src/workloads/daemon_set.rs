@@ -24,7 +24,9 @@ use plan::{plan, status};
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.daemon_sets, &queue);
-    ownership::follow(&cluster.pods, &cluster.daemon_sets, &queue, |set| set.spec.as_ref().map(|spec| &spec.selector));
+    ownership::follow(&cluster.pods, &cluster.daemon_sets, &queue, |set| {
+        set.spec.as_ref().map(|spec| spec.selector.clone())
+    });
     let (sets, wake) = (cluster.daemon_sets.clone(), queue.clone());
     cluster.nodes.on_change(move |old, new| {
         let same =

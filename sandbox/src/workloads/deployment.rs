@@ -30,7 +30,7 @@ pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.deployments, &queue);
     ownership::follow(&cluster.replica_sets, &cluster.deployments, &queue, |deployment| {
-        deployment.spec.as_ref().map(|spec| &spec.selector)
+        deployment.spec.as_ref().map(|spec| spec.selector.clone())
     });
     // Recreate waits for the last old pod to go.
     let (sets, wake) = (cluster.replica_sets.clone(), queue.clone());

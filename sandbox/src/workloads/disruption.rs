@@ -41,6 +41,7 @@ pub(super) fn start(cluster: &Cluster) {
         cluster.pods.synced().await;
         cluster.deployments.synced().await;
         cluster.replica_sets.synced().await;
+        cluster.replication_controllers.synced().await;
         cluster.stateful_sets.synced().await;
         controller::run("disruption", queue, 2, token, |key| reconcile(&cluster, key)).await;
     });
@@ -74,6 +75,10 @@ fn scale(cluster: &Cluster, namespace: &str, owner: &OwnerReference) -> Option<(
             };
             let deployment = cluster.deployments.get(&Key::new(namespace, &above.name))?;
             Some((above.uid.clone(), deployment.spec.as_ref()?.replicas.unwrap_or(1)))
+        }
+        "ReplicationController" => {
+            let set = cluster.replication_controllers.get(&key)?;
+            Some((owner.uid.clone(), set.spec.as_ref()?.replicas.unwrap_or(1)))
         }
         "StatefulSet" => {
             let set = cluster.stateful_sets.get(&key)?;

@@ -42,7 +42,7 @@ struct Jobs {
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.jobs, &queue);
-    ownership::follow(&cluster.pods, &cluster.jobs, &queue, |job| job.spec.as_ref()?.selector.as_ref());
+    ownership::follow(&cluster.pods, &cluster.jobs, &queue, |job| job.spec.as_ref()?.selector.clone());
     let left_behind = Arc::new(Queue::new(&cluster.clock));
     follow_left_behind(cluster, &left_behind);
     let events = cluster.events.for_component("job-controller");

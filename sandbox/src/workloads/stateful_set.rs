@@ -28,7 +28,7 @@ pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(&cluster.stateful_sets, &queue);
     ownership::follow(&cluster.pods, &cluster.stateful_sets, &queue, |set| {
-        set.spec.as_ref().map(|spec| &spec.selector)
+        set.spec.as_ref().map(|spec| spec.selector.clone())
     });
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
     let events = cluster.events.for_component("statefulset-controller");

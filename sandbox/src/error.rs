@@ -29,6 +29,14 @@ pub enum Error {
         /// The reason, for people.
         why: String,
     },
+    /// Something of the same name has to go first.
+    #[error("{what} {name} is being deleted")]
+    Leaving {
+        /// Its kind, as people call it.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The certificate signer refused a request.
     #[error("could not sign the certificate request: {0}")]
     Signing(String),

@@ -7,7 +7,7 @@ mod support;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::Job,
-    core::v1::{Endpoints, Event, Node, Pod, ReplicationController, Service},
+    core::v1::{Endpoints, Event, Node, PersistentVolumeClaim, Pod, ReplicationController, Service},
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
 };
@@ -146,6 +146,32 @@ async fn a_stateful_set_comes_in_order_and_keeps_its_names() {
             && status.current_revision == status.update_revision
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_go_with_the_pods_or_the_set_that_take_them_along() {
+    let config = SandboxConfig { nodes: 1, default_storage: true, ..SandboxConfig::default() };
+    let cluster = start_with(config, None).await;
+    let claim = json!({"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}}}});
+    let spec = json!({"replicas": 2, "serviceName": "db", "selector": selector(), "template": template(json!({})),
+        "volumeClaimTemplates": [claim],
+        "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete", "whenDeleted": "Delete"}});
+    cluster.create::<StatefulSet>(json!({"metadata": {"name": "db"}, "spec": spec})).await;
+    let (sets, claims) = (cluster.api::<StatefulSet>(), cluster.api::<PersistentVolumeClaim>());
+    let ready = |n: i32| move |set: &StatefulSet| set.status.as_ref().is_some_and(|s| s.ready_replicas == Some(n));
+    eventually(&sets, "db", ready(2)).await;
+    let owner = |claim: &PersistentVolumeClaim| claim.owner_references().first().map(|owner| owner.kind.clone());
+    eventually(&claims, "data-db-1", |claim| owner(claim).as_deref() == Some("StatefulSet")).await;
+    let scale = |n: i32| Patch::Merge(json!({"spec": {"replicas": n}}));
+    sets.patch("db", &PatchParams::default(), &scale(1)).await.unwrap();
+    gone(&claims, "data-db-1").await;
+    sets.patch("db", &PatchParams::default(), &scale(2)).await.unwrap();
+    eventually(&sets, "db", ready(2)).await;
+    sets.delete("db", &DeleteParams::background()).await.unwrap();
+    for name in ["data-db-0", "data-db-1"] {
+        gone(&claims, name).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,14 +1,11 @@
 //! StatefulSets: pods with names of their own, one after the other (or all at once when asked), updated from the last.
 
+mod claims;
 mod plan;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    apps::v1::StatefulSet,
-    core::v1::{PersistentVolumeClaim, Pod},
-};
-use kube::api::{Api, PostParams};
+use k8s_openapi::api::{apps::v1::StatefulSet, core::v1::Pod};
 
 use crate::{
     cache::{Deletion, Key},
@@ -16,13 +13,13 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::Recorder,
-    meta::{MANAGER, is_deleting, labels, name, namespace, selector},
+    meta::{is_deleting, labels, name, namespace, selector, uid},
     ownership, pods,
     queue::Queue,
 };
 
 use super::revisions;
-use plan::{Revisions, plan, status};
+use plan::{Plan, Revisions, plan, status};
 
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
@@ -30,12 +27,20 @@ pub(super) fn start(cluster: &Cluster) {
     ownership::follow(&cluster.pods, &cluster.stateful_sets, &queue, |set| {
         set.spec.as_ref().map(|spec| spec.selector.clone())
     });
+    // A pod may wait for a claim to go.
+    let (sets, wake) = (cluster.stateful_sets.clone(), queue.clone());
+    cluster.claims.on_change(move |old, new| {
+        let (Some(gone), None) = (old, new) else { return };
+        let sets = sets.in_namespace(namespace(&**gone));
+        sets.iter().filter(|set| claims::has_claim(set, gone)).for_each(|set| wake.add(Key::of(&**set)));
+    });
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
     let events = cluster.events.for_component("statefulset-controller");
     cluster.tasks.clone().spawn(async move {
         cluster.stateful_sets.synced().await;
         cluster.pods.synced().await;
         cluster.revisions.synced().await;
+        cluster.claims.synced().await;
         controller::run("statefulset", queue, 4, token, |key| reconcile(&cluster, &events, key)).await;
     });
 }
@@ -58,56 +63,121 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
         update: name(&*history.update).to_owned(),
     };
     let at = cluster.clock.now();
-    let plan = plan(&set, &known, &children, at);
-    for pod in plan.create {
-        create(cluster, events, &set, &pod).await?;
-    }
-    for pod in plan.delete {
-        cluster.pods.delete(&pod, Deletion::graceful()).await?;
-        let message = format!("delete Pod {} in StatefulSet {} successful", name(&*pod), name(&*set));
-        events.normal(&*set, "SuccessfulDelete", message);
-    }
+    let stale = |pod: &Pod| {
+        let claims = claims::claims(&set, pod).into_iter().filter_map(|claim| cluster.claims.get(&Key::of(&claim)));
+        claims.into_iter().any(|claim| claims::is_stale(&set, pod, &claim))
+    };
+    let plan = plan(&set, &known, &children, stale, at);
+    let work = Work { cluster, events, set: &set };
+    let worked = work.carry_out(plan, &children).await;
 
     let Some(set) = cluster.stateful_sets.get(&key) else { return Ok(None) };
-    let now_owned = cluster.pods.owned_by(crate::meta::uid(&*set));
+    let now_owned = cluster.pods.owned_by(uid(&*set));
     let mut reported = (*set).clone();
     reported.status = Some(status(&set, &known, &now_owned, at));
     cluster.stateful_sets.update_status(&set, &reported).await?;
-    let in_use: Vec<&str> =
+    worked?;
+    let mut in_use: Vec<&str> =
         now_owned.iter().filter_map(|pod| labels(&**pod).get(revisions::HASH)).map(String::as_str).collect();
+    in_use.push(&known.current);
     revisions::prune(cluster, &history, spec.revision_history_limit.unwrap_or(10), &in_use).await?;
     let min_ready = spec.min_ready_seconds.unwrap_or(0);
     Ok(pods::next_available(now_owned.iter().map(|pod| &**pod), min_ready, at))
 }
 
-async fn create(cluster: &Cluster, events: &Recorder, set: &StatefulSet, pod: &Pod) -> Result<(), Error> {
-    for claim in plan::claims(set, pod) {
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client.clone(), namespace(set));
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        match claims.create(&params, &claim).await {
-            Ok(_) => {
-                let message =
-                    format!("create Claim {} Pod {} in StatefulSet {} success", name(&claim), name(pod), name(set));
-                events.normal(set, "SuccessfulCreate", message);
-            }
-            // Kept from an earlier pod of that name: that is what claims are for.
-            Err(kube::Error::Api(status)) if status.code == 409 => {}
-            Err(error) => return Err(Error::api("create a claim", error)),
+struct Work<'a> {
+    cluster: &'a Cluster,
+    events: &'a Recorder,
+    set: &'a StatefulSet,
+}
+
+impl Work<'_> {
+    async fn carry_out(&self, plan: Plan, children: &[Arc<Pod>]) -> Result<(), Error> {
+        for pod in &plan.create {
+            self.create(pod).await?;
+        }
+        for pod in &plan.waiting {
+            self.create_claims(pod).await?;
+        }
+        // Before any of them goes: its claims may have to go with it.
+        for pod in children {
+            self.own_claims(pod).await?;
+        }
+        for pod in &plan.delete {
+            let result = self.cluster.pods.delete(pod, Deletion::graceful()).await;
+            self.tell(["delete", "SuccessfulDelete", "FailedDelete"], pod, &result);
+            result?;
+        }
+        Ok(())
+    }
+
+    async fn create(&self, pod: &Pod) -> Result<(), Error> {
+        let result = match self.create_claims(pod).await {
+            Ok(()) => self.cluster.pods.create(namespace(self.set), pod).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if !result.as_ref().is_err_and(|error| error.is_namespace_terminating() || error.is_conflict()) {
+            self.tell(["create", "SuccessfulCreate", "FailedCreate"], pod, &result);
+        }
+        result?;
+        self.own_claims(pod).await
+    }
+
+    /// What became of a pod: the verb, and the reasons of the event for success and failure.
+    fn tell(&self, [verb, success, failure]: [&'static str; 3], pod: &Pod, result: &Result<(), Error>) {
+        let what = format!("{verb} Pod {} in StatefulSet {}", name(pod), name(self.set));
+        match result {
+            Ok(()) => self.events.normal(self.set, success, format!("{what} successful")),
+            Err(error) => self.events.warning(self.set, failure, format!("{what} failed error: {}", error.message())),
         }
     }
-    match cluster.pods.create(namespace(set), pod).await {
-        Ok(_) => {
-            let message = format!("create Pod {} in StatefulSet {} successful", name(pod), name(set));
-            events.normal(set, "SuccessfulCreate", message);
-            Ok(())
-        }
-        Err(error) => {
-            if !error.is_namespace_terminating() && !error.is_conflict() {
-                let what =
-                    format!("create Pod {} in StatefulSet {} failed error: {}", name(pod), name(set), error.message());
-                events.warning(set, "FailedCreate", what);
+
+    /// Makes the claims of a pod that are not there. Others were kept from an earlier pod of its name: that is what
+    /// claims are for.
+    async fn create_claims(&self, pod: &Pod) -> Result<(), Error> {
+        for claim in claims::claims(self.set, pod) {
+            if let Some(present) = self.cluster.claims.get(&Key::of(&claim)) {
+                if is_deleting(&*present) {
+                    return Err(Error::Leaving { what: "pvc", name: name(&claim).to_owned() });
+                }
+                continue;
             }
-            Err(error)
+            let (pod, set) = (name(pod), name(self.set));
+            match self.cluster.claims.create(namespace(self.set), &claim).await {
+                Ok(_) => {
+                    let message = format!("create Claim {} Pod {pod} in StatefulSet {set} success", name(&claim));
+                    self.events.normal(self.set, "SuccessfulCreate", message);
+                }
+                Err(error) if error.is_conflict() => {}
+                Err(error) => {
+                    let what = format!("create Claim {} for Pod {pod} in StatefulSet {set}", name(&claim));
+                    let message = format!("{what} failed error: {}", error.message());
+                    self.events.warning(self.set, "FailedCreate", message);
+                    return Err(error);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Gives the claims of a pod the owners that the set's policy asks for.
+    async fn own_claims(&self, pod: &Pod) -> Result<(), Error> {
+        for claim in claims::claims(self.set, pod) {
+            let Some(claim) = self.cluster.claims.get(&Key::of(&claim)) else { continue };
+            let owned = claims::with_owners(self.set, pod, &claim);
+            // Told once: when the pod is made, or when it turns out that the owners are of no use.
+            if (owned.is_some() || uid(pod).is_empty()) && claims::has_other_controller(self.set, pod, &claim) {
+                let message = format!(
+                    "PersistentVolumeClaim {} has a conflicting OwnerReference that acts as a manging controller, \
+                     the retention policy is ignored for this claim",
+                    name(&*claim)
+                );
+                self.events.warning(self.set, "ConflictingController", message);
+            }
+            if let Some(owned) = owned {
+                self.cluster.claims.update(&claim, &owned).await?;
+            }
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! Which pod of a StatefulSet to create or delete next; no IO.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
     apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus},
-    core::v1::{PersistentVolumeClaim, PersistentVolumeClaimVolumeSource, Pod, PodTemplateSpec, Volume},
+    core::v1::{PersistentVolumeClaimVolumeSource, Pod, PodTemplateSpec, Volume},
 };
 
 use crate::{
@@ -25,6 +25,8 @@ pub(super) struct Revisions {
 pub(super) struct Plan {
     pub(super) create: Vec<Pod>,
     pub(super) delete: Vec<Arc<Pod>>,
+    /// Pods that do not run yet: perhaps because a claim of theirs went.
+    pub(super) waiting: Vec<Arc<Pod>>,
 }
 
 fn first_ordinal(spec: &StatefulSetSpec) -> i32 {
@@ -39,9 +41,9 @@ fn is_parallel(spec: &StatefulSetSpec) -> bool {
     spec.pod_management_policy.as_deref() == Some("Parallel")
 }
 
-fn partition(spec: &StatefulSetSpec) -> i32 {
-    let strategy = spec.update_strategy.as_ref();
-    strategy.and_then(|strategy| strategy.rolling_update.as_ref()).and_then(|rolling| rolling.partition).unwrap_or(0)
+/// How many pods from the first keep their revision.
+fn partition(spec: &StatefulSetSpec) -> Option<i32> {
+    spec.update_strategy.as_ref()?.rolling_update.as_ref()?.partition
 }
 
 fn is_rolling(spec: &StatefulSetSpec) -> bool {
@@ -57,38 +59,59 @@ fn is_healthy(pod: &Pod, min_ready: i32, now: Timestamp) -> bool {
     pods::phase(pod) == "Running" && !is_deleting(pod) && pods::is_available(pod, min_ready, now)
 }
 
-pub(super) fn plan(set: &StatefulSet, revisions: &Revisions, children: &[Arc<Pod>], now: Timestamp) -> Plan {
+/// Whether the set has a place for the pod, or it is one too many.
+pub(super) fn is_wanted(set: &StatefulSet, pod: &Pod) -> bool {
+    let Some(spec) = &set.spec else { return false };
+    ordinal(set, pod).is_some_and(|at| ordinals(spec).contains(&at))
+}
+
+fn ordinals(spec: &StatefulSetSpec) -> Range<i32> {
+    let start = first_ordinal(spec);
+    start..start.saturating_add(spec.replicas.unwrap_or(1))
+}
+
+/// `blocked` tells new pods that cannot be made yet.
+pub(super) fn plan(
+    set: &StatefulSet,
+    revisions: &Revisions,
+    children: &[Arc<Pod>],
+    blocked: impl Fn(&Pod) -> bool,
+    now: Timestamp,
+) -> Plan {
     let mut plan = Plan::default();
     let Some(spec) = &set.spec else { return plan };
     let min_ready = spec.min_ready_seconds.unwrap_or(0);
-    let (start, wanted) = (first_ordinal(spec), spec.replicas.unwrap_or(1));
     let by_ordinal: BTreeMap<i32, &Arc<Pod>> =
         children.iter().filter_map(|pod| Some((ordinal(set, pod)?, pod))).collect();
     let parallel = is_parallel(spec);
-    for at in start..start.saturating_add(wanted) {
+    for at in ordinals(spec) {
         match by_ordinal.get(&at) {
-            None => plan.create.push(pod(set, spec, at, revisions)),
-            Some(pod) if pods::is_finished(pod) && !is_deleting(&***pod) => plan.delete.push((*pod).clone()),
+            None => plan.create.extend(Some(pod(set, spec, at, revisions)).filter(|pod| !blocked(pod))),
+            Some(pod) if pods::is_finished(pod) => {
+                plan.delete.extend((!is_deleting(&***pod)).then(|| (*pod).clone()));
+            }
             Some(pod) if is_healthy(pod, min_ready, now) => continue,
+            Some(pod) if pods::phase(pod) == "Pending" => plan.waiting.push((*pod).clone()),
             Some(_) => {}
         }
         if !parallel {
             return plan;
         }
     }
-    if !plan.create.is_empty() || !plan.delete.is_empty() {
-        return plan;
-    }
-    let surplus = by_ordinal.iter().rev().filter(|(at, _)| **at < start || **at >= start.saturating_add(wanted));
-    for (_, pod) in surplus {
-        if !is_deleting(&***pod) {
-            plan.delete.push((*pod).clone());
+    let surplus: Vec<_> =
+        by_ordinal.iter().filter(|(at, _)| !ordinals(spec).contains(at)).map(|(_, pod)| *pod).collect();
+    let first_unhealthy = surplus.iter().find(|pod| !is_healthy(pod, min_ready, now)).map(|pod| name(&***pod));
+    for pod in surplus.into_iter().rev() {
+        // One after the other, the one in trouble comes first: with another it waits for somebody to look into it.
+        let in_turn = parallel || first_unhealthy.is_none_or(|first| first == name(&**pod));
+        if !is_deleting(&**pod) && (in_turn || is_healthy(pod, min_ready, now)) {
+            plan.delete.push(pod.clone());
         }
         if !parallel {
             return plan;
         }
     }
-    if plan.delete.is_empty() && is_rolling(spec) {
+    if is_rolling(spec) {
         update(spec, revisions, &by_ordinal, now, &mut plan);
     }
     plan
@@ -103,10 +126,14 @@ fn update(
     plan: &mut Plan,
 ) {
     let min_ready = spec.min_ready_seconds.unwrap_or(0);
-    let from = first_ordinal(spec).max(partition(spec));
-    for (_, pod) in by_ordinal.iter().rev().filter(|(at, _)| **at >= from) {
+    let partition = usize::try_from(partition(spec).unwrap_or(0)).unwrap_or(0);
+    for at in ordinals(spec).skip(partition).rev() {
+        // One that is just being made is not healthy.
+        let Some(pod) = by_ordinal.get(&at) else { return };
         if revision(pod) != revisions.update && !is_deleting(&***pod) {
-            plan.delete.push((*pod).clone());
+            if !plan.delete.iter().any(|going| name(&**going) == name(&***pod)) {
+                plan.delete.push((*pod).clone());
+            }
             return;
         }
         if !is_healthy(pod, min_ready, now) {
@@ -117,13 +144,8 @@ fn update(
 
 /// The pod of an ordinal: of the old revision where the update has not come to, of the new one elsewhere.
 fn pod(set: &StatefulSet, spec: &StatefulSetSpec, at: i32, revisions: &Revisions) -> Pod {
-    let updating = revisions.current != revisions.update && is_rolling(spec);
     let current_replicas = set.status.as_ref().and_then(|status| status.current_replicas).unwrap_or(0);
-    let old = updating
-        && match partition(spec) {
-            0 => at < first_ordinal(spec) + current_replicas,
-            partition => at < partition,
-        };
+    let old = is_rolling(spec) && at - first_ordinal(spec) < partition(spec).unwrap_or(current_replicas);
     let (template, revision) = match (&revisions.current_template, old) {
         (Some(template), true) => (template, &revisions.current),
         _ => (&spec.template, &revisions.update),
@@ -137,39 +159,29 @@ fn pod(set: &StatefulSet, spec: &StatefulSetSpec, at: i32, revisions: &Revisions
     if let Some(pod_spec) = &mut pod.spec {
         pod_spec.hostname = Some(pod_name.clone());
         pod_spec.subdomain = spec.service_name.clone().filter(|service| !service.is_empty());
-        for template in spec.volume_claim_templates.iter().flatten() {
-            let volumes = pod_spec.volumes.get_or_insert_default();
-            volumes.retain(|volume| volume.name != name(template));
-            volumes.push(Volume {
-                name: name(template).to_owned(),
-                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                    claim_name: format!("{}-{pod_name}", name(template)),
-                    ..PersistentVolumeClaimVolumeSource::default()
-                }),
-                ..Volume::default()
-            });
-        }
+        let templates = spec.volume_claim_templates.iter().flatten();
+        let mut volumes: Vec<Volume> = templates.map(|template| volume(name(template), &pod_name)).collect();
+        let others = pod_spec.volumes.take().unwrap_or_default();
+        volumes.extend(others.into_iter().filter(|other| !spec_has_claim(spec, &other.name)));
+        pod_spec.volumes = (!volumes.is_empty()).then_some(volumes);
     }
     pod.metadata.name = Some(pod_name);
     pod
 }
 
-/// The claims that belong to one pod. They outlive it.
-pub(super) fn claims(set: &StatefulSet, pod: &Pod) -> Vec<PersistentVolumeClaim> {
-    let spec = set.spec.as_ref();
-    let templates = spec.and_then(|spec| spec.volume_claim_templates.as_deref()).unwrap_or_default();
-    templates
-        .iter()
-        .map(|template| {
-            let mut claim = template.clone();
-            claim.status = None;
-            claim.metadata.name = Some(format!("{}-{}", name(template), name(pod)));
-            claim.metadata.namespace = Some(namespace(set).to_owned());
-            let labels = claim.metadata.labels.get_or_insert_default();
-            labels.extend(spec.and_then(|spec| spec.selector.match_labels.clone()).unwrap_or_default());
-            claim
-        })
-        .collect()
+fn spec_has_claim(spec: &StatefulSetSpec, volume: &str) -> bool {
+    spec.volume_claim_templates.iter().flatten().any(|template| name(template) == volume)
+}
+
+fn volume(template: &str, pod: &str) -> Volume {
+    Volume {
+        name: template.to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: format!("{template}-{pod}"),
+            ..PersistentVolumeClaimVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
 }
 
 pub(super) fn status(
@@ -235,7 +247,7 @@ mod tests {
 
     #[track_caller]
     fn check(set: &StatefulSet, revisions: &Revisions, children: &[Arc<Pod>], create: &[&str], delete: &[&str]) {
-        let plan = plan(set, revisions, children, Timestamp::now());
+        let plan = plan(set, revisions, children, |_| false, Timestamp::now());
         assert_eq!(plan.create.iter().map(name).collect::<Vec<_>>(), create);
         assert_eq!(plan.delete.iter().map(|pod| name(&**pod)).collect::<Vec<_>>(), delete);
     }
@@ -276,13 +288,63 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_that_comes_again_is_of_the_new_revision_from_the_partition_on() {
+        let template = |image: &str| {
+            let template = json!({"spec": {"containers": [{"name": "main", "image": image}]}});
+            serde_json::from_value::<PodTemplateSpec>(template).unwrap()
+        };
+        let strategy = |partition: i32| json!({"type": "RollingUpdate", "rollingUpdate": {"partition": partition}});
+        let revs = Revisions { current_template: Some(template("old")), ..revisions("r1", "r2") };
+        let made = |extra: Value| {
+            let mut set = set(extra);
+            set.status = Some(serde_json::from_value(json!({"replicas": 3, "currentReplicas": 3})).unwrap());
+            let plan = plan(&set, &revs, &[], |_| false, Timestamp::now());
+            plan.create.iter().map(|pod| revision(pod).to_owned()).collect::<Vec<_>>()
+        };
+        let parallel = |partition: i32, start: i32| {
+            made(json!({"podManagementPolicy": "Parallel", "ordinals": {"start": start},
+                        "updateStrategy": strategy(partition)}))
+        };
+        assert_eq!(parallel(0, 0), ["r2", "r2", "r2"]);
+        assert_eq!(parallel(2, 0), ["r1", "r1", "r2"]);
+        assert_eq!(parallel(2, 5), ["r1", "r1", "r2"]);
+        assert_eq!(made(json!({"podManagementPolicy": "Parallel", "updateStrategy": {"type": "OnDelete"}})), ["r2"; 3]);
+    }
+
+    #[test]
+    fn a_partition_counts_from_the_first_ordinal() {
+        let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});
+        let set = set(json!({"ordinals": {"start": 5}, "updateStrategy": strategy}));
+        let all = [child(5, true, "r1"), child(6, true, "r1"), child(7, true, "r2")];
+        check(&set, &revisions("r1", "r2"), &all, &[], &["db-6"]);
+        let all = [child(5, true, "r1"), child(6, true, "r2"), child(7, true, "r2")];
+        check(&set, &revisions("r1", "r2"), &all, &[], &[]);
+    }
+
+    #[test]
+    fn of_two_in_trouble_the_first_is_looked_into_first() {
+        let (one, revs) = (set(json!({"replicas": 1})), revisions("r1", "r1"));
+        let all = [child(0, true, "r1"), child(1, true, "r1"), child(2, false, "r1")];
+        check(&one, &revs, &all, &[], &["db-2"]);
+        let all = [child(0, true, "r1"), child(1, false, "r1"), child(2, false, "r1")];
+        check(&one, &revs, &all, &[], &[]);
+        check(&set(json!({"replicas": 1, "podManagementPolicy": "Parallel"})), &revs, &all, &[], &["db-2", "db-1"]);
+    }
+
+    #[test]
+    fn a_pod_waits_for_the_claim_of_its_predecessor() {
+        let plan = plan(&set(json!({})), &revisions("r1", "r1"), &[], |pod| name(pod) == "db-0", Timestamp::now());
+        assert!(plan.create.is_empty());
+    }
+
+    #[test]
     fn identity_and_claims() {
         let with_claims = set(json!({"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]}));
-        let plan = plan(&with_claims, &revisions("r1", "r1"), &[], Timestamp::now());
+        let plan = plan(&with_claims, &revisions("r1", "r1"), &[], |_| false, Timestamp::now());
         let pod = &plan.create[0];
         assert_eq!(labels(pod)["apps.kubernetes.io/pod-index"], "0");
         assert_eq!(pod.spec.as_ref().unwrap().subdomain.as_deref(), Some("db"));
-        assert_eq!(name(&claims(&with_claims, pod)[0]), "data-db-0");
+        assert_eq!(name(&super::super::claims::claims(&with_claims, pod)[0]), "data-db-0");
         let volume = &pod.spec.as_ref().unwrap().volumes.as_ref().unwrap()[0];
         assert_eq!(volume.persistent_volume_claim.as_ref().unwrap().claim_name, "data-db-0");
     }

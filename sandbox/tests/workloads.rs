@@ -189,6 +189,26 @@ async fn a_daemon_set_runs_on_every_node() {
     assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["node-1", "node-2"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_set_with_surge_is_replaced() {
+    let cluster = start().await;
+    let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
+    let spec = json!({"selector": selector(), "template": template(json!({})), "updateStrategy": strategy});
+    cluster.create::<DaemonSet>(json!({"metadata": {"name": "d"}, "spec": spec})).await;
+    let sets = cluster.api::<DaemonSet>();
+    eventually(&sets, "d", |set| set.status.as_ref().is_some_and(|s| s.number_available == Some(2))).await;
+    let image =
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "registry.example/app:2"}]}}}});
+    sets.patch("d", &PatchParams::default(), &Patch::Strategic(image)).await.unwrap();
+    eventually(&sets, "d", |set| {
+        let status = set.status.clone().unwrap_or_default();
+        status.observed_generation == Some(2)
+            && (status.updated_number_scheduled, status.number_available) == (Some(2), Some(2))
+    })
+    .await;
+    until("old pods are gone", || async { cluster.list::<Pod>("app=demo").await.len() == 2 }).await;
+}
+
 fn has(kind: &str) -> impl Fn(&Job) -> bool {
     move |job| {
         let conditions = job.status.iter().flat_map(|status| status.conditions.iter().flatten());

@@ -1,15 +1,19 @@
 //! DaemonSets: one pod on every node that takes it.
 
 mod plan;
+mod rollout;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     cache::Key,
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
-    events::Recorder,
+    events::{Recorder, Severity},
     meta::{is_deleting, labels, selector, uid},
     ownership, pods,
     queue::Queue,
@@ -19,7 +23,7 @@ use super::{
     apply::{create_pods, delete_pods},
     revisions,
 };
-use plan::{plan, status};
+use plan::{Failures, Plan, plan, status};
 
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
@@ -42,14 +46,27 @@ pub(super) fn start(cluster: &Cluster) {
         cluster.pods.synced().await;
         cluster.nodes.synced().await;
         cluster.revisions.synced().await;
-        controller::run("daemonset", queue, 4, token, |key| reconcile(&cluster, &events, key)).await;
+        let failures = Mutex::default();
+        controller::run("daemonset", queue, 4, token, |key| reconcile(&cluster, &events, &failures, key)).await;
     });
 }
 
-async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Next, Error> {
-    let Some(set) = cluster.daemon_sets.get(&key) else { return Ok(None) };
+async fn reconcile(
+    cluster: &Cluster,
+    events: &Recorder,
+    failures: &Mutex<HashMap<Key, Failures>>,
+    key: Key,
+) -> Result<Next, Error> {
+    let Some(set) = cluster.daemon_sets.get(&key) else {
+        failures.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        return Ok(None);
+    };
     let Some(spec) = &set.spec else { return Ok(None) };
-    let Some(selector) = selector(&spec.selector)? else { return Ok(None) };
+    let Some(selector) = selector(&spec.selector)? else {
+        let message = "This daemon set is selecting all pods. A non-empty selector is required.";
+        events.warning(&*set, "SelectingAll", message);
+        return Ok(None);
+    };
     if is_deleting(&*set) {
         return Ok(None);
     }
@@ -58,17 +75,30 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
     let history = revisions::sync(cluster, &*set, &spec.template, collisions).await?;
     let hash = revisions::hash(&history.update).to_owned();
     let at = cluster.clock.now();
-    let plan = plan(&set, &hash, &cluster.nodes.all(), &children, at);
-    create_pods(cluster, events, &*set, plan.create).await?;
-    delete_pods(cluster, events, &*set, plan.delete).await?;
+    let Plan { create, delete, events: told, again } = {
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_set = failures.entry(key.clone()).or_default();
+        *of_set = std::mem::take(of_set).of(&set);
+        plan(&set, &hash, &cluster.nodes.all(), &children, of_set, at)
+    };
+    for (severity, reason, message) in told {
+        match severity {
+            Severity::Normal => events.normal(&*set, reason, message),
+            Severity::Warning => events.warning(&*set, reason, message),
+        }
+    }
+    let created = create_pods(cluster, events, &*set, create).await;
+    let deleted = delete_pods(cluster, events, &*set, delete).await;
 
     let Some(set) = cluster.daemon_sets.get(&key) else { return Ok(None) };
     let now_owned = cluster.pods.owned_by(uid(&*set));
     let mut reported = (*set).clone();
     reported.status = Some(status(&set, &hash, &cluster.nodes.all(), &now_owned, at));
     cluster.daemon_sets.update_status(&set, &reported).await?;
+    created.and(deleted)?;
     let in_use: Vec<&str> =
         now_owned.iter().filter_map(|pod| labels(&**pod).get(revisions::HASH)).map(String::as_str).collect();
     revisions::prune(cluster, &history, spec.revision_history_limit.unwrap_or(10), &in_use).await?;
-    Ok(pods::next_available(now_owned.iter().map(|pod| &**pod), spec.min_ready_seconds.unwrap_or(0), at))
+    let available = pods::next_available(now_owned.iter().map(|pod| &**pod), spec.min_ready_seconds.unwrap_or(0), at);
+    Ok(again.into_iter().chain(available).min())
 }

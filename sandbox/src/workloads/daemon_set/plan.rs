@@ -1,23 +1,70 @@
 //! Which nodes get or lose a pod of a DaemonSet; no IO.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, DaemonSetStatus},
     core::v1::{Affinity, Node, NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Toleration},
 };
 
 use crate::{
-    meta::{controller_reference, count, is_deleting, labels, name, namespace, nonzero},
+    clock::left,
+    events::Severity,
+    meta::{controller_reference, created, is_deleting, name, namespace, nonzero},
     pods, scheduler,
-    workloads::{deployment, revisions::HASH},
+    workloads::revisions::HASH,
 };
+
+use super::rollout;
+
+/// No more pods than this are created or deleted at once for one set.
+const BURST: usize = 250;
+/// The first wait before a pod that failed on a node is deleted once more; each further one doubles it.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) create: Vec<Pod>,
     pub(super) delete: Vec<Arc<Pod>>,
+    pub(super) events: Vec<(Severity, &'static str, String)>,
+    pub(super) again: Option<Duration>,
+}
+
+/// When pods of one generation of a set failed last, node by node, and for how long no other that does is deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Failures {
+    generation: Option<i64>,
+    by_node: HashMap<String, (Timestamp, Duration)>,
+}
+
+impl Failures {
+    /// Those of an earlier generation say nothing of this one.
+    pub(super) fn of(self, set: &DaemonSet) -> Self {
+        let generation = set.metadata.generation;
+        if self.generation == generation { self } else { Self { generation, ..Self::default() } }
+    }
+
+    /// How long to wait yet; if not at all, the next one waits for longer.
+    fn wait(&mut self, node: &str, now: Timestamp) -> Duration {
+        let before = self.by_node.get(node).copied();
+        // One that is long past is forgotten.
+        let before = before.filter(|(at, _)| now.duration_since(*at).unsigned_abs() <= LONGEST * 2);
+        if let Some((at, wait)) = before {
+            let left = SignedDuration::try_from(wait).map_or(Duration::ZERO, |wait| left(at, wait, now));
+            if !left.is_zero() {
+                return left;
+            }
+        }
+        let wait = before.map_or(SHORTEST, |(_, wait)| (wait * 2).min(LONGEST));
+        self.by_node.insert(node.to_owned(), (now, wait));
+        Duration::ZERO
+    }
 }
 
 /// What daemons always tolerate (upstream: `AddOrUpdateDaemonPodTolerations`).
@@ -30,9 +77,13 @@ const TOLERATED: [(&str, &str); 6] = [
     ("node.kubernetes.io/unschedulable", "NoSchedule"),
 ];
 
+/// And those that use the node's own network.
+const TOLERATED_BY_HOST: (&str, &str) = ("node.kubernetes.io/network-unavailable", "NoSchedule");
+
 fn tolerate(spec: &mut PodSpec) {
+    let by_host = (spec.host_network == Some(true)).then_some(TOLERATED_BY_HOST);
     let tolerations = spec.tolerations.get_or_insert_default();
-    for (key, effect) in TOLERATED {
+    for (key, effect) in TOLERATED.into_iter().chain(by_host) {
         let toleration = Toleration {
             key: Some(key.to_owned()),
             operator: Some("Exists".to_owned()),
@@ -54,7 +105,8 @@ fn pod_spec(set: &DaemonSet) -> PodSpec {
 
 /// Whether a pod should be on the node, and whether one that is there may stay.
 fn wants(spec: &PodSpec, node: &Node) -> (bool, bool) {
-    if !scheduler::matches_node(spec, node) {
+    let elsewhere = spec.node_name.as_deref().is_some_and(|wanted| !wanted.is_empty() && wanted != name(node));
+    if elsewhere || !scheduler::matches_node(spec, node) {
         return (false, false);
     }
     let tolerations = spec.tolerations.as_deref().unwrap_or_default();
@@ -76,69 +128,100 @@ fn node_of(pod: &Pod) -> Option<&str> {
     field.values.as_ref()?.first().map(String::as_str)
 }
 
+/// What is on each node or bound for it: first what is bound, then the oldest.
 fn by_node(children: &[Arc<Pod>]) -> BTreeMap<&str, Vec<&Arc<Pod>>> {
     let mut by_node: BTreeMap<&str, Vec<&Arc<Pod>>> = BTreeMap::new();
-    for pod in children {
+    for pod in children.iter().filter(|pod| !(is_deleting(&***pod) && pods::is_finished(pod))) {
         by_node.entry(node_of(pod).unwrap_or_default()).or_default().push(pod);
+    }
+    let is_bound = |pod: &Pod| pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+    for pods in by_node.values_mut() {
+        pods.sort_by_key(|pod| (!is_bound(pod), created(&***pod), name(&***pod).to_owned()));
     }
     by_node
 }
 
-pub(super) fn plan(set: &DaemonSet, hash: &str, nodes: &[Arc<Node>], children: &[Arc<Pod>], now: Timestamp) -> Plan {
+pub(super) fn plan(
+    set: &DaemonSet,
+    hash: &str,
+    nodes: &[Arc<Node>],
+    children: &[Arc<Pod>],
+    failures: &mut Failures,
+    now: Timestamp,
+) -> Plan {
     let mut plan = Plan::default();
     let spec = pod_spec(set);
     let mut by_node = by_node(children);
+    let mut needy: Vec<&str> = Vec::new();
     for node in nodes {
-        let present = by_node.remove(name(&**node)).unwrap_or_default();
         let (should_run, may_stay) = wants(&spec, node);
-        let mut kept = 0;
-        for pod in present {
-            if is_deleting(&**pod) {
-                // Its place is taken until it is gone.
-                kept += 1;
-            } else if !may_stay || pods::is_finished(pod) || kept > 0 {
-                plan.delete.push(pod.clone());
-            } else {
-                kept += 1;
-            }
+        let node = name(&**node);
+        let Some(present) = by_node.get(node) else {
+            needy.extend(should_run.then_some(node));
+            continue;
+        };
+        let staying: Vec<_> = present.iter().copied().filter(|pod| !is_deleting(&***pod)).collect();
+        if !may_stay {
+            plan.delete.extend(staying.into_iter().cloned());
+            continue;
         }
-        if should_run && kept == 0 {
-            plan.create.push(pod(set, &spec, name(&**node), hash));
+        let (ended, running): (Vec<_>, Vec<_>) = staying.into_iter().partition(|pod| pods::is_finished(pod));
+        ended.into_iter().for_each(|pod| bury(pod, node, failures, now, &mut plan));
+        if !rollout::surges(set) {
+            plan.delete.extend(running.into_iter().skip(1).cloned());
+        } else if running.is_empty() {
+            needy.extend(should_run.then_some(node));
+        } else {
+            pair(set, hash, running, now, &mut plan.delete);
         }
     }
-    // Pods on nodes that are gone.
-    plan.delete.extend(by_node.into_values().flatten().filter(|pod| !is_deleting(&***pod)).cloned());
-    if plan.create.is_empty() && plan.delete.is_empty() {
-        plan.delete = outdated(set, hash, nodes, children, now);
+    // Of those that are on nodes that are gone the nodes' controllers take care.
+    let lost = by_node.iter().filter(|(at, _)| !nodes.iter().any(|node| name(&**node) == **at));
+    let unbound = lost
+        .flat_map(|(_, pods)| pods)
+        .filter(|pod| pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none()) && !is_deleting(&****pod));
+    plan.delete.extend(unbound.map(|pod| (*pod).clone()));
+
+    if needy.is_empty() && plan.delete.is_empty() && rollout::is_rolling(set) {
+        let runs = |at: &str| nodes.iter().any(|node| name(&**node) == at && wants(&spec, node).0);
+        for node in nodes.iter().map(|node| name(&**node)).filter(|node| runs(node)) {
+            by_node.entry(node).or_default();
+        }
+        let step = rollout::step(set, hash, &by_node, runs, now);
+        (needy, plan.delete) = (step.create, step.delete);
     }
+    plan.create = needy.into_iter().take(BURST).map(|node| pod(set, &spec, node, hash)).collect();
+    plan.delete.truncate(BURST);
     plan
 }
 
-/// Pods of an older revision that may go now without making more than `maxUnavailable` nodes unavailable.
-fn outdated(set: &DaemonSet, hash: &str, nodes: &[Arc<Node>], children: &[Arc<Pod>], now: Timestamp) -> Vec<Arc<Pod>> {
-    let Some(spec) = &set.spec else { return Vec::new() };
-    let strategy = spec.update_strategy.as_ref();
-    if strategy.and_then(|strategy| strategy.type_.as_deref()) == Some("OnDelete") {
-        return Vec::new();
-    }
-    let pod_spec = pod_spec(set);
-    let desired = count(nodes.iter().filter(|node| wants(&pod_spec, node).0).count());
-    let limit = strategy.and_then(|strategy| strategy.rolling_update.as_ref()).and_then(|r| r.max_unavailable.as_ref());
-    let limit = limit.map_or(1, |limit| deployment::scaled(limit, desired, true)).max(1);
-    let min_ready = spec.min_ready_seconds.unwrap_or(0);
-    let is_up = |pod: &Arc<Pod>| !is_deleting(&**pod) && pods::is_available(pod, min_ready, now);
-    let up = count(children.iter().filter(|pod| is_up(pod)).count());
-    let mut room = usize::try_from(limit - (desired - up).max(0)).unwrap_or(0);
-    let old = |pod: &&Arc<Pod>| !is_deleting(&***pod) && labels(&***pod).get(HASH).is_none_or(|held| held != hash);
-    let mut chosen: Vec<Arc<Pod>> = children.iter().filter(old).filter(|pod| !is_up(pod)).cloned().collect();
-    for pod in children.iter().filter(old).filter(|pod| is_up(pod)) {
-        if room == 0 {
-            break;
+/// Has a pod that ended deleted, so that another takes its place; one that failed only after a while.
+fn bury(pod: &Arc<Pod>, node: &str, failures: &mut Failures, now: Timestamp, plan: &mut Plan) {
+    let what = format!("daemon pod {}/{} on node {node}", namespace(&**pod), name(&**pod));
+    let event = if pods::phase(pod) == "Failed" {
+        let wait = failures.wait(node, now);
+        if !wait.is_zero() {
+            plan.again = plan.again.into_iter().chain([wait]).min();
+            return;
         }
-        room -= 1;
-        chosen.push(pod.clone());
+        (Severity::Warning, "FailedDaemonPod", format!("Found failed {what}, will try to kill it"))
+    } else {
+        (Severity::Normal, "SucceededDaemonPod", format!("Found succeeded {what}, will try to delete it"))
+    };
+    plan.events.push(event);
+    plan.delete.push(pod.clone());
+}
+
+/// Leaves a node one pod of the new template and one of the old, until the new one serves or the old one does not.
+fn pair(set: &DaemonSet, hash: &str, running: Vec<&Arc<Pod>>, now: Timestamp, delete: &mut Vec<Arc<Pod>>) {
+    let (new, old): (Vec<_>, Vec<_>) = running.into_iter().partition(|pod| rollout::is_updated(pod, hash));
+    delete.extend(new.iter().skip(1).chain(old.iter().skip(1)).map(|pod| (*pod).clone()));
+    if let (Some(new), Some(old)) = (new.first(), old.first()) {
+        let min_ready = set.spec.as_ref().and_then(|spec| spec.min_ready_seconds).unwrap_or(0);
+        if !pods::is_ready(old) || pods::is_available(new, min_ready, now) {
+            delete.push((*old).clone());
+        }
     }
-    chosen
 }
 
 fn pod(set: &DaemonSet, spec: &PodSpec, node: &str, hash: &str) -> Pod {
@@ -163,16 +246,13 @@ fn bind(spec: &mut PodSpec, node: &str) {
         operator: "In".to_owned(),
         values: Some(vec![node.to_owned()]),
     };
-    let required = &mut spec
-        .affinity
+    let term = NodeSelectorTerm { match_fields: Some(vec![field]), ..NodeSelectorTerm::default() };
+    // In the place of the template's own terms: that the node meets those is known.
+    spec.affinity
         .get_or_insert_with(Affinity::default)
         .node_affinity
         .get_or_insert_default()
-        .required_during_scheduling_ignored_during_execution;
-    let terms = required.take().map(|given| given.node_selector_terms).unwrap_or_default();
-    let terms = if terms.is_empty() { vec![NodeSelectorTerm::default()] } else { terms };
-    let bound = terms.into_iter().map(|term| NodeSelectorTerm { match_fields: Some(vec![field.clone()]), ..term });
-    *required = Some(NodeSelector { node_selector_terms: bound.collect() });
+        .required_during_scheduling_ignored_during_execution = Some(NodeSelector { node_selector_terms: vec![term] });
 }
 
 pub(super) fn status(
@@ -203,7 +283,7 @@ pub(super) fn status(
         status.current_number_scheduled += 1;
         status.number_ready += i32::from(pods::is_ready(pod));
         available += i32::from(pods::is_available(pod, min_ready, now));
-        updated += i32::from(labels(&***pod).get(HASH).is_some_and(|held| held == hash));
+        updated += i32::from(rollout::is_updated(pod, hash));
     }
     status.number_available = nonzero(available);
     status.updated_number_scheduled = nonzero(updated);
@@ -235,6 +315,14 @@ mod tests {
         Arc::new(pod)
     }
 
+    fn planned(nodes: &[Arc<Node>], children: &[Arc<Pod>]) -> Plan {
+        plan(&set(), "h", nodes, children, &mut Failures::default(), Timestamp::now())
+    }
+
+    fn names(pods: &[Arc<Pod>]) -> Vec<&str> {
+        pods.iter().map(|pod| name(&**pod)).collect()
+    }
+
     #[test]
     fn every_node_gets_one_even_a_cordoned_one() {
         let nodes = [
@@ -246,7 +334,7 @@ mod tests {
             ),
             node("c", json!({"taints": [{"key": "gpu", "effect": "NoSchedule"}]})),
         ];
-        let plan = plan(&set(), "h", &nodes, &[], Timestamp::now());
+        let plan = planned(&nodes, &[]);
         let bound: Vec<_> = plan.create.iter().map(|pod| node_of(pod).unwrap().to_owned()).collect();
         assert_eq!(bound, ["a", "b"]);
         assert!(scheduler::matches_node(plan.create[0].spec.as_ref().unwrap(), &nodes[0]));
@@ -254,19 +342,70 @@ mod tests {
     }
 
     #[test]
-    fn pods_on_lost_nodes_go() {
-        let plan =
-            plan(&set(), "h", &[node("a", json!({}))], &[on("a", true, "h"), on("gone", true, "h")], Timestamp::now());
-        assert_eq!(plan.delete.iter().map(|pod| name(&**pod)).collect::<Vec<_>>(), ["on-gone"]);
+    fn pods_bound_for_lost_nodes_go() {
+        let mut bound = (*on("gone", true, "h")).clone();
+        let spec = pod(&set(), &pod_spec(&set()), "gone", "h").spec;
+        (bound.spec, bound.metadata.name) = (spec, Some("bound".to_owned()));
+        let children = [on("a", true, "h"), on("gone", true, "h"), Arc::new(bound)];
+        assert_eq!(names(&planned(&[node("a", json!({}))], &children).delete), ["bound"]);
     }
 
     #[test]
-    fn an_update_takes_one_node_at_a_time() {
-        let nodes = [node("a", json!({})), node("b", json!({}))];
-        let first = plan(&set(), "new", &nodes, &[on("a", true, "old"), on("b", true, "old")], Timestamp::now());
-        assert_eq!(first.delete.len(), 1);
-        let waiting = plan(&set(), "new", &nodes, &[on("a", false, "new"), on("b", true, "old")], Timestamp::now());
-        assert!(waiting.delete.is_empty());
+    fn the_oldest_stays() {
+        let mut young = (*on("a", true, "h")).clone();
+        young.metadata.name = Some("young".to_owned());
+        young.metadata.creation_timestamp = Some(crate::meta::now());
+        let children = [Arc::new(young), on("a", true, "h")];
+        assert_eq!(names(&planned(&[node("a", json!({}))], &children).delete), ["young"]);
+    }
+
+    #[test]
+    fn with_surge_a_node_keeps_both_pods_until_one_of_them_is_of_no_use() {
+        let mut set = set();
+        set.spec.as_mut().unwrap().update_strategy =
+            serde_json::from_value(json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}})).unwrap();
+        let check = |old_ready: bool, new_ready: bool, expect: &[&str]| {
+            let mut old = (*on("a", old_ready, "old")).clone();
+            old.metadata.name = Some("old".to_owned());
+            let children = [Arc::new(old), on("a", new_ready, "new")];
+            let nodes = [node("a", json!({}))];
+            let plan = plan(&set, "new", &nodes, &children, &mut Failures::default(), Timestamp::now());
+            assert_eq!(names(&plan.delete), expect);
+        };
+        check(true, false, &[]);
+        check(true, true, &["old"]);
+        check(false, false, &["old"]);
+    }
+
+    #[test]
+    fn a_pod_that_ended_is_told_of_and_deleted_the_failed_one_not_at_once_again() {
+        let mut ended = (*on("a", false, "h")).clone();
+        let mut failures = Failures::default();
+        let mut at = |second: i64, phase: &str| {
+            ended.status.as_mut().unwrap().phase = Some(phase.to_owned());
+            let now = Timestamp::from_second(1_700_000_000 + second).unwrap();
+            let nodes = [node("a", json!({}))];
+            let plan = plan(&set(), "h", &nodes, &[Arc::new(ended.clone())], &mut failures, now);
+            let told = plan.events.into_iter().map(|(_, _, message)| message).next();
+            (plan.delete.len(), told, plan.again)
+        };
+        let message = "Found failed daemon pod n/on-a on node a, will try to kill it";
+        assert_eq!(at(0, "Failed"), (1, Some(message.to_owned()), None));
+        assert_eq!(at(0, "Failed"), (0, None, Some(Duration::from_secs(1))));
+        assert_eq!(at(1, "Failed").0, 1);
+        assert_eq!(at(2, "Failed"), (0, None, Some(Duration::from_secs(1))));
+        let message = "Found succeeded daemon pod n/on-a on node a, will try to delete it";
+        assert_eq!(at(2, "Succeeded"), (1, Some(message.to_owned()), None));
+        assert!(failures.of(&set()).by_node.is_empty(), "another generation begins anew");
+    }
+
+    #[test]
+    fn the_nodes_own_network_needs_one_toleration_more() {
+        let mut set = set();
+        let count = |set: &DaemonSet| pod_spec(set).tolerations.unwrap().len();
+        assert_eq!(count(&set), 6);
+        set.spec.as_mut().unwrap().template.spec.as_mut().unwrap().host_network = Some(true);
+        assert_eq!(count(&set), 7);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     controller::{self, Next},
     error::Error,
     events::{Recorder, Severity},
-    meta::{is_deleting, labels, selector, uid},
+    meta::{is_deleting, labels, nonzero, selector, uid},
     ownership, pods,
     queue::Queue,
 };
@@ -72,7 +72,14 @@ async fn reconcile(
     }
     let children = ownership::children(&*set, &selector, &cluster.pods).await?;
     let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
-    let history = revisions::sync(cluster, &*set, &spec.template, collisions).await?;
+    let owner = revisions::Owner {
+        object: &*set,
+        selector: &selector,
+        template: &spec.template,
+        collisions,
+        label: revisions::HASH,
+    };
+    let history = revisions::sync(cluster, owner).await?;
     let hash = revisions::hash(&history.update).to_owned();
     let at = cluster.clock.now();
     let Plan { create, delete, events: told, again } = {
@@ -93,7 +100,9 @@ async fn reconcile(
     let Some(set) = cluster.daemon_sets.get(&key) else { return Ok(None) };
     let now_owned = cluster.pods.owned_by(uid(&*set));
     let mut reported = (*set).clone();
-    reported.status = Some(status(&set, &hash, &cluster.nodes.all(), &now_owned, at));
+    let mut now = status(&set, &hash, &cluster.nodes.all(), &now_owned, at);
+    now.collision_count = nonzero(history.collisions);
+    reported.status = Some(now);
     cluster.daemon_sets.update_status(&set, &reported).await?;
     created.and(deleted)?;
     let in_use: Vec<&str> =

@@ -54,13 +54,21 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
     }
     let children = ownership::children(&*set, &selector, &cluster.pods).await?;
     let collisions = set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
-    let history = revisions::sync(cluster, &*set, &spec.template, collisions).await?;
+    let owner = revisions::Owner {
+        object: &*set,
+        selector: &selector,
+        template: &spec.template,
+        collisions,
+        label: revisions::OWN_HASH,
+    };
+    let history = revisions::sync(cluster, owner).await?;
     let current_name = set.status.as_ref().and_then(|status| status.current_revision.clone());
     let current = history.all.iter().find(|revision| Some(name(&***revision)) == current_name.as_deref());
     let known = Revisions {
         current: name(&**current.unwrap_or(&history.update)).to_owned(),
         current_template: current.and_then(|revision| revisions::template(revision)),
         update: name(&*history.update).to_owned(),
+        collisions: history.collisions,
     };
     let at = cluster.clock.now();
     let stale = |pod: &Pod| {

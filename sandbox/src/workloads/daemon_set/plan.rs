@@ -267,7 +267,6 @@ pub(super) fn status(
     let by_node = by_node(children);
     let mut status = DaemonSetStatus {
         observed_generation: set.metadata.generation,
-        collision_count: set.status.as_ref().and_then(|status| status.collision_count),
         conditions: set.status.as_ref().and_then(|status| status.conditions.clone()),
         ..DaemonSetStatus::default()
     };

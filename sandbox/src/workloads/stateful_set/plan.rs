@@ -19,6 +19,7 @@ pub(super) struct Revisions {
     pub(super) current: String,
     pub(super) current_template: Option<PodTemplateSpec>,
     pub(super) update: String,
+    pub(super) collisions: i32,
 }
 
 #[derive(Default)]
@@ -205,7 +206,7 @@ pub(super) fn status(
         updated_replicas: nonzero(of(&|pod| staying(pod, &revisions.update))),
         current_revision: Some(revisions.current.clone()),
         update_revision: Some(revisions.update.clone()),
-        collision_count: Some(set.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0)),
+        collision_count: Some(revisions.collisions),
         conditions: set.status.as_ref().and_then(|status| status.conditions.clone()),
     };
     let complete = status.updated_replicas.unwrap_or(0) == wanted
@@ -236,7 +237,7 @@ mod tests {
     }
 
     fn revisions(current: &str, update: &str) -> Revisions {
-        Revisions { current: current.to_owned(), current_template: None, update: update.to_owned() }
+        Revisions { current: current.to_owned(), current_template: None, update: update.to_owned(), collisions: 0 }
     }
 
     fn child(at: i32, ready: bool, revision: &str) -> Arc<Pod> {

@@ -69,7 +69,6 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
 }
 
 async fn apply(cluster: &Cluster, events: &Recorder, deployment: &Deployment, plan: Plan) -> Result<Next, Error> {
-    let mut failure = None;
     if let Some(set) = &plan.create {
         match cluster.replica_sets.create(namespace(deployment), set).await {
             Ok(_) => {
@@ -88,8 +87,11 @@ async fn apply(cluster: &Cluster, events: &Recorder, deployment: &Deployment, pl
             Err(error) if error.is_namespace_terminating() => return Ok(None),
             Err(error) => {
                 let message = format!("Failed to create new replica set {:?}: {}", name(set), error.message());
+                if let Some(failed) = status::creation_failed(deployment, &message, cluster.clock.now()) {
+                    cluster.deployments.update_status(deployment, &failed).await?;
+                }
                 events.warning(deployment, "ReplicaSetCreateError", message);
-                failure = Some(error);
+                return Err(error);
             }
         }
     }
@@ -107,5 +109,5 @@ async fn apply(cluster: &Cluster, events: &Recorder, deployment: &Deployment, pl
     reported.status = Some(plan.status);
     cluster.deployments.update_status(deployment, &reported).await?;
     tracing::trace!(deployment = %uid(deployment), "reconciled");
-    failure.map_or(Ok(plan.again), Err)
+    Ok(plan.again)
 }

@@ -235,19 +235,18 @@ fn scale(deployment: &Deployment, observed: &Observed, plan: &mut Plan) {
     }
 }
 
-/// Deletes the oldest empty sets beyond the history limit.
+/// Deletes the oldest sets beyond the history limit, as far as they are empty.
 fn clean_up(deployment: &Deployment, observed: &Observed, plan: &mut Plan) {
     let Some(limit) = deployment.spec.as_ref().and_then(|spec| spec.revision_history_limit) else { return };
-    let mut empty: Vec<_> = observed.old.iter().filter(|set| is_empty(set)).cloned().collect();
-    let surplus = empty.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
-    empty.sort_by_key(|set| revision(set));
-    plan.delete = empty.into_iter().take(surplus).collect();
+    let mut old: Vec<_> = observed.old.iter().filter(|set| !is_deleting(&***set)).cloned().collect();
+    let surplus = old.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
+    old.sort_by_key(|set| revision(set));
+    plan.delete = old.into_iter().take(surplus).filter(|set| is_empty(set)).collect();
 }
 
 fn is_empty(set: &ReplicaSet) -> bool {
     let status = set.status.as_ref();
     replicas(set) == 0
-        && !is_deleting(set)
         && status.is_some_and(|status| status.replicas == 0 && status.observed_generation >= set.metadata.generation)
 }
 

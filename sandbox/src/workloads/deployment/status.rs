@@ -48,6 +48,14 @@ pub(super) fn calculate(
     status
 }
 
+/// The Deployment with the word that its new set could not be made, if that is news.
+pub(super) fn creation_failed(deployment: &Deployment, message: &str, now: Timestamp) -> Option<Deployment> {
+    let mut failed = deployment.clone();
+    let told = condition("Progressing", "False", "ReplicaSetCreateError", message, now);
+    set(failed.status.get_or_insert_default(), told);
+    (has_deadline(deployment) && failed != *deployment).then_some(failed)
+}
+
 fn actual(set: &ReplicaSet) -> i32 {
     set.status.as_ref().map_or(0, |status| status.replicas)
 }

@@ -176,6 +176,34 @@ fn history_beyond_the_limit_is_deleted() {
 }
 
 #[test]
+fn history_counts_sets_that_still_have_pods() {
+    let mut world = World::new(deployment(2));
+    for version in 1..=3 {
+        world.deployment.spec.as_mut().unwrap().revision_history_limit = None;
+        image(&mut world.deployment, &format!("a:{version}"));
+        world.settle();
+    }
+    let spec = world.deployment.spec.as_mut().unwrap();
+    (spec.revision_history_limit, spec.paused) = (Some(1), Some(true));
+    let held = world.sets.iter_mut().find(|set| revision(set) == 2).unwrap();
+    let mut with_pods = (**held).clone();
+    with_pods.spec.as_mut().unwrap().replicas = Some(1);
+    *held = Arc::new(with_pods);
+    let plan = world.step();
+    assert_eq!(plan.delete.iter().map(|set| revision(set)).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn that_the_new_set_could_not_be_made_is_said_once() {
+    let (deployment, now) = (deployment(1), "2024-01-01T00:00:00Z".parse().unwrap());
+    let failed = status::creation_failed(&deployment, "no", now).unwrap();
+    let condition = status::find(failed.status.as_ref().unwrap(), "Progressing").unwrap();
+    let said = (condition.status.as_str(), condition.reason.as_deref(), condition.message.as_deref());
+    assert_eq!(said, ("False", Some("ReplicaSetCreateError"), Some("no")));
+    assert_eq!(status::creation_failed(&failed, "no", now), None);
+}
+
+#[test]
 fn recreate_waits_for_old_pods() {
     let mut world = World::new(deployment(2));
     world.settle();

@@ -15,12 +15,13 @@ use crate::{
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
+    events::Recorder,
     meta::{controller_of, labels, namespace},
     ownership,
     queue::Queue,
 };
 
-use plan::plan;
+use plan::{Plan, plan};
 
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
@@ -36,6 +37,7 @@ pub(super) fn start(cluster: &Cluster) {
         }
     });
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
+    let events = cluster.events.for_component("controllermanager");
     cluster.tasks.clone().spawn(async move {
         cluster.budgets.synced().await;
         cluster.pods.synced().await;
@@ -43,19 +45,47 @@ pub(super) fn start(cluster: &Cluster) {
         cluster.replica_sets.synced().await;
         cluster.replication_controllers.synced().await;
         cluster.stateful_sets.synced().await;
-        controller::run("disruption", queue, 2, token, |key| reconcile(&cluster, key)).await;
+        controller::run("disruption", queue, 2, token, |key| reconcile(&cluster, &events, key)).await;
     });
 }
 
-async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
+async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Next, Error> {
     let Some(budget) = cluster.budgets.get(&key) else { return Ok(None) };
     let pods: Vec<Arc<Pod>> =
         cluster.pods.in_namespace(&key.namespace).into_iter().filter(|pod| covers(&budget, pod)).collect();
-    let plan = plan(&budget, &pods, &|owner| scale(cluster, &key.namespace, owner), cluster.clock.now());
+    if pods.is_empty() {
+        events.normal(&*budget, "NoPods", "No matching pods found");
+    }
+    let now = cluster.clock.now();
+    let (status, again) = match plan(&budget, &pods, &|owner| scale(cluster, &key.namespace, owner), now) {
+        Ok(Plan { status, again, unmanaged, overdue }) => {
+            for pod in overdue {
+                // Upstream names the budget so.
+                let budget = format!("{0}/{0}", key.namespace);
+                let message = format!("Pod was expected by PDB {budget} to be deleted but it wasn't");
+                events.warning(&*pod, "NotDeleted", message);
+            }
+            if unmanaged {
+                let selector = plan::printed(budget.spec.as_ref().and_then(|spec| spec.selector.as_ref()));
+                events.warning(&*budget, "UnmanagedPods", format!(
+                    "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a \
+                     result, the status of the PDB cannot be calculated correctly, which may result in undefined \
+                     behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an \
+                     integer value."
+                ));
+            }
+            (status, again)
+        }
+        Err(why) => {
+            let message = format!("Failed to calculate the number of expected pods: {why}");
+            events.warning(&*budget, "CalculateExpectedPodCountFailed", message);
+            (plan::failed(&budget, &why, now), None)
+        }
+    };
     let mut reported = (*budget).clone();
-    reported.status = Some(plan.status);
+    reported.status = Some(status);
     cluster.budgets.update_status(&budget, &reported).await?;
-    Ok(plan.again)
+    Ok(again)
 }
 
 /// Without a selector a budget covers nothing; with an empty one, all pods of its namespace.
@@ -64,8 +94,18 @@ fn covers(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
     given.and_then(|given| Selector::try_from(given).ok()).is_some_and(|selector| selector.matches(labels(pod)))
 }
 
-/// The controller whose size counts for a pod of `owner`, and that size. A ReplicaSet's Deployment stands for it.
-fn scale(cluster: &Cluster, namespace: &str, owner: &OwnerReference) -> Option<(String, i32)> {
+/// The controller whose size counts for a pod of `owner`, and that size. A ReplicaSet's Deployment stands for it. Of
+/// kinds that are not known here nothing is counted.
+fn scale(cluster: &Cluster, namespace: &str, owner: &OwnerReference) -> Result<Option<(String, i32)>, String> {
+    let sizeless = |resource: &str| Err(format!("{resource} does not implement the scale subresource"));
+    match owner.kind.as_str() {
+        "DaemonSet" => sizeless("daemonsets.apps"),
+        "Job" => sizeless("jobs.batch"),
+        _ => Ok(known_scale(cluster, namespace, owner)),
+    }
+}
+
+fn known_scale(cluster: &Cluster, namespace: &str, owner: &OwnerReference) -> Option<(String, i32)> {
     let key = Key::new(namespace, &owner.name);
     match owner.kind.as_str() {
         "ReplicaSet" => {

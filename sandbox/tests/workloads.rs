@@ -7,13 +7,15 @@ mod support;
 use k8s_openapi::api::{
     apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet},
     batch::v1::Job,
-    core::v1::{Endpoints, Event, Node, PersistentVolumeClaim, Pod, ReplicationController, Service},
+    core::v1::{
+        Endpoints, Event, Namespace, Node, PersistentVolumeClaim, Pod, ReplicationController, Service, ServiceAccount,
+    },
     discovery::v1::EndpointSlice,
     policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
 };
 use sandbox::{Clock, SandboxConfig};
 use serde_json::json;
@@ -262,6 +264,16 @@ async fn the_pods_of_a_deleted_job_go_though_nobody_counts_them() {
         gone(&jobs, name).await;
         until("its pods follow", || async { cluster.list::<Pod>("").await.is_empty() }).await;
     }
+    let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
+    let namespace = serde_json::from_value(json!({"metadata": {"name": "n"}})).unwrap();
+    namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+    let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), "n");
+    let job = serde_json::from_value(json!({"metadata": {"name": "j"}, "spec": {"template": pods}})).unwrap();
+    eventually(&Api::<ServiceAccount>::namespaced(cluster.client.clone(), "n"), "default", |_| true).await;
+    jobs.create(&PostParams::default(), &job).await.unwrap();
+    eventually(&jobs, "j", |job| job.status.as_ref().is_some_and(|status| status.active == Some(1))).await;
+    namespaces.delete("n", &DeleteParams::default()).await.unwrap();
+    gone(&namespaces, "n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,14 @@
 //! Endpoints and EndpointSlices of Services with a selector.
 
 mod plan;
+mod slices;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
 use kube::{api::PostParams, core::Request};
 use serde_json::Value;
 
@@ -18,7 +22,11 @@ use crate::{
     queue::Queue,
 };
 
-use plan::{SERVICE_LABEL, backends, endpoints, selects, slice};
+use plan::{SERVICE_LABEL, backends, endpoints, selects};
+use slices::slices;
+
+/// On nodes: where they are.
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 pub(super) fn start(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
@@ -48,6 +56,7 @@ pub(super) fn start(cluster: &Cluster) {
         cluster.pods.synced().await;
         cluster.endpoints.synced().await;
         cluster.slices.synced().await;
+        cluster.nodes.synced().await;
         controller::run("endpoints", queue, 4, token, |key| reconcile(&cluster, key)).await;
     });
 }
@@ -67,43 +76,48 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
     }
     let pods: Vec<Arc<Pod>> =
         cluster.pods.in_namespace(&key.namespace).into_iter().filter(|pod| selects(&service, pod)).collect();
-    let backends = backends(&service, &pods);
-    write_slice(cluster, &service, &backends).await?;
+    let backends = backends(&service, &pods, &|node| {
+        let node = cluster.nodes.get(&Key::new("", node))?;
+        labels(&*node).get(ZONE).cloned()
+    });
+    write_slices(cluster, &service, &backends).await?;
     write_endpoints(cluster, &service, &backends, &key).await?;
     Ok(None)
 }
 
-async fn write_slice(cluster: &Cluster, service: &Service, backends: &[plan::Backend]) -> Result<(), Error> {
+async fn write_slices(cluster: &Cluster, service: &Service, backends: &[plan::Backend]) -> Result<(), Error> {
     let mut present: Vec<_> = cluster.slices.owned_by(uid(service));
     present.retain(|slice| !is_deleting(&**slice));
-    let Some(current) = present.first() else {
-        // Sent as JSON: an empty slice says null for its lists, which typed values cannot.
-        let request =
-            Request::new(format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", namespace(service)));
-        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let body = slice(service, backends, true)?.to_string().into_bytes();
-        let request = request
-            .create(&params, body)
-            .map_err(|error| Error::api("create an EndpointSlice", kube::Error::BuildRequest(error)))?;
-        let created: Value =
-            cluster.client.request(request).await.map_err(|error| Error::api("create an EndpointSlice", error))?;
-        let created =
-            serde_json::from_value(created).map_err(|source| Error::Encoding { what: "an EndpointSlice", source })?;
-        cluster.slices.learn(created);
-        return Ok(());
-    };
-    let wanted: k8s_openapi::api::discovery::v1::EndpointSlice =
-        serde_json::from_value(slice(service, backends, false)?)
-            .map_err(|source| Error::Encoding { what: "an EndpointSlice", source })?;
-    let mut updated = (**current).clone();
-    updated.endpoints = wanted.endpoints;
-    // No pods, no ports: null, as at the beginning.
-    updated.ports = wanted.ports.filter(|ports| !ports.is_empty());
-    updated.metadata.labels = wanted.metadata.labels;
-    cluster.slices.update(current, &updated).await?;
-    for surplus in present.iter().skip(1) {
+    let slices = slices(service, backends, &present);
+    for slice in &slices.create {
+        create_slice(cluster, slice).await?;
+    }
+    for (current, updated) in &slices.keep {
+        cluster.slices.update(current, updated).await?;
+    }
+    for surplus in &slices.delete {
         cluster.slices.delete(surplus, Deletion::background()).await?;
     }
+    Ok(())
+}
+
+async fn create_slice(cluster: &Cluster, slice: &EndpointSlice) -> Result<(), Error> {
+    let encoding = |source| Error::Encoding { what: "an EndpointSlice", source };
+    // Sent as JSON: an empty slice says null for its lists, which typed values cannot.
+    let mut body = serde_json::to_value(slice).map_err(encoding)?;
+    for list in ["endpoints", "ports"] {
+        if body[list].as_array().is_none_or(Vec::is_empty) {
+            body[list] = Value::Null;
+        }
+    }
+    let request = Request::new(format!("/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices", namespace(slice)));
+    let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    let request = request
+        .create(&params, body.to_string().into_bytes())
+        .map_err(|error| Error::api("create an EndpointSlice", kube::Error::BuildRequest(error)))?;
+    let created: Value =
+        cluster.client.request(request).await.map_err(|error| Error::api("create an EndpointSlice", error))?;
+    cluster.slices.learn(serde_json::from_value(created).map_err(encoding)?);
     Ok(())
 }
 

@@ -2,34 +2,31 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use crate::{
+    events::reference,
+    meta::{is_deleting, labels, name},
+    pods,
+};
 use k8s_openapi::{
     api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service, ServicePort},
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
-use serde_json::{Value, json};
-
-use crate::{
-    error::Error,
-    events::reference,
-    meta::{controller_reference, is_deleting, labels, name, namespace, uid},
-    pods,
-};
 
 pub(super) const SERVICE_LABEL: &str = "kubernetes.io/service-name";
-const SLICE_MANAGER: &str = "endpointslice.kubernetes.io/managed-by";
 const ENDPOINTS_MANAGER: &str = "endpoints.kubernetes.io/managed-by";
 const HEADLESS: &str = "service.kubernetes.io/headless";
-const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+pub(super) const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// A pod behind a Service.
 #[derive(Clone, Debug)]
 pub(super) struct Backend {
-    pod: Arc<Pod>,
-    ip: String,
-    ready: bool,
-    serving: bool,
-    terminating: bool,
-    ports: Vec<(ServicePort, i32)>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) ip: String,
+    pub(super) ready: bool,
+    pub(super) serving: bool,
+    pub(super) terminating: bool,
+    pub(super) ports: Vec<(ServicePort, i32)>,
+    pub(super) zone: Option<String>,
 }
 
 pub(super) fn selects(service: &Service, pod: &Pod) -> bool {
@@ -43,8 +40,12 @@ pub(super) fn is_ours(endpoints: &Endpoints) -> bool {
     labels(endpoints).get(ENDPOINTS_MANAGER).is_some_and(|manager| manager == "endpoint-controller")
 }
 
-/// The pods that count, by address.
-pub(super) fn backends(service: &Service, candidates: &[Arc<Pod>]) -> Vec<Backend> {
+/// The pods that count, by address. `zone` tells of a node where it is.
+pub(super) fn backends(
+    service: &Service,
+    candidates: &[Arc<Pod>],
+    zone: &dyn Fn(&str) -> Option<String>,
+) -> Vec<Backend> {
     let spec = service.spec.clone().unwrap_or_default();
     let publish = spec.publish_not_ready_addresses == Some(true);
     let mut found: Vec<Backend> = candidates
@@ -52,16 +53,17 @@ pub(super) fn backends(service: &Service, candidates: &[Arc<Pod>]) -> Vec<Backen
         .filter(|pod| !pods::is_finished(pod))
         .filter_map(|pod| {
             let ip = pod.status.as_ref()?.pod_ip.clone()?;
-            let (serving, terminating) = (pods::is_ready(pod) || publish, is_deleting(&**pod));
+            let (serving, terminating) = (pods::is_ready(pod), is_deleting(&**pod));
             let ports =
                 spec.ports.iter().flatten().filter_map(|port| Some((port.clone(), target(port, pod)?))).collect();
             Some(Backend {
                 pod: pod.clone(),
                 ip,
-                ready: serving && (!terminating || publish),
+                ready: publish || serving && !terminating,
                 serving,
                 terminating,
                 ports,
+                zone: pod.spec.as_ref().and_then(|spec| zone(spec.node_name.as_deref()?)),
             })
         })
         .collect();
@@ -86,7 +88,7 @@ fn target(port: &ServicePort, pod: &Pod) -> Option<i32> {
     }
 }
 
-fn base_labels(service: &Service) -> BTreeMap<String, String> {
+pub(super) fn base_labels(service: &Service) -> BTreeMap<String, String> {
     let mut labels = labels(service).clone();
     labels.remove(HEADLESS);
     if service.spec.as_ref().and_then(|spec| spec.cluster_ip.as_deref()) == Some("None") {
@@ -95,65 +97,8 @@ fn base_labels(service: &Service) -> BTreeMap<String, String> {
     labels
 }
 
-/// The one slice of a Service. Its ports are those of its first pod; pods that map names to other numbers would need
-/// slices of their own.
-pub(super) fn slice(service: &Service, backends: &[Backend], fresh: bool) -> Result<Value, Error> {
-    let mut labels = base_labels(service);
-    labels.insert(SERVICE_LABEL.to_owned(), name(service).to_owned());
-    labels.insert(SLICE_MANAGER.to_owned(), "endpointslice-controller.k8s.io".to_owned());
-    let endpoints: Vec<Value> = backends
-        .iter()
-        .map(|backend| {
-            let mut endpoint = json!({
-                "addresses": [backend.ip],
-                "conditions": {"ready": backend.ready, "serving": backend.serving, "terminating": backend.terminating},
-                "nodeName": backend.pod.spec.as_ref().and_then(|spec| spec.node_name.clone()),
-                "targetRef": {"kind": "Pod", "namespace": namespace(&*backend.pod), "name": name(&*backend.pod),
-                              "uid": uid(&*backend.pod)},
-            });
-            if let Some(hostname) = hostname(service, &backend.pod) {
-                endpoint["hostname"] = json!(hostname);
-            }
-            endpoint
-        })
-        .collect();
-    let ports: Vec<Value> = backends.first().map(|backend| ports(&backend.ports)).unwrap_or_default();
-    let or_null = |list: Vec<Value>| if list.is_empty() && fresh { Value::Null } else { json!(list) };
-    let owner = serde_json::to_value(controller_reference(service))
-        .map_err(|source| Error::Encoding { what: "an owner reference", source })?;
-    Ok(json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": format!("{}-", name(service)),
-            "namespace": namespace(service),
-            "labels": labels,
-            "ownerReferences": [owner],
-        },
-        "addressType": "IPv4",
-        "endpoints": or_null(endpoints),
-        "ports": or_null(ports),
-    }))
-}
-
-fn ports(of: &[(ServicePort, i32)]) -> Vec<Value> {
-    of.iter()
-        .map(|(port, number)| {
-            let mut value = json!({
-                "name": port.name.clone().unwrap_or_default(),
-                "protocol": port.protocol.as_deref().unwrap_or("TCP"),
-                "port": number,
-            });
-            if let Some(protocol) = &port.app_protocol {
-                value["appProtocol"] = json!(protocol);
-            }
-            value
-        })
-        .collect()
-}
-
 /// A pod that names the Service as its subdomain is found under its own host name.
-fn hostname(service: &Service, pod: &Pod) -> Option<String> {
+pub(super) fn hostname(service: &Service, pod: &Pod) -> Option<String> {
     let spec = pod.spec.as_ref()?;
     let hostname = spec.hostname.clone().filter(|name| !name.is_empty())?;
     (spec.subdomain.as_deref() == Some(name(service))).then_some(hostname)
@@ -208,6 +153,7 @@ pub(super) fn endpoints(service: &Service, backends: &[Backend]) -> Endpoints {
 mod tests {
     use super::*;
     use crate::pods::tests::pod;
+    use serde_json::json;
 
     fn service() -> Service {
         serde_json::from_value(json!({"metadata": {"name": "s", "namespace": "n", "uid": "u", "labels": {"svc": "1"}},
@@ -221,29 +167,25 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_slice_says_null() {
-        let slice = slice(&service(), &[], true).unwrap();
-        assert_eq!((&slice["endpoints"], &slice["ports"]), (&Value::Null, &Value::Null));
-        let labels = json!({"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
-                            "kubernetes.io/service-name": "s", "svc": "1"});
-        assert_eq!(slice["metadata"]["labels"], labels);
-    }
-
-    #[test]
     fn ready_pods_are_addresses() {
         let pods = [with_ip(pod("a", "Running", true), "10.0.0.2"), with_ip(pod("b", "Running", false), "10.0.0.1")];
-        let found = backends(&service(), &pods);
-        let slice = slice(&service(), &found, false).unwrap();
-        assert_eq!(slice["endpoints"][1]["conditions"], json!({"ready": true, "serving": true, "terminating": false}));
-        assert_eq!(slice["ports"], json!([{"name": "web", "protocol": "TCP", "port": 8080}]));
+        let found = backends(&service(), &pods, &|_| None);
         let subset = &endpoints(&service(), &found).subsets.unwrap()[0];
         assert_eq!(subset.addresses.as_ref().unwrap()[0].ip, "10.0.0.2");
         assert_eq!(subset.not_ready_addresses.as_ref().unwrap()[0].ip, "10.0.0.1");
     }
 
     #[test]
+    fn published_pods_are_ready_though_they_do_not_serve() {
+        let mut service = service();
+        service.spec.as_mut().unwrap().publish_not_ready_addresses = Some(true);
+        let found = backends(&service, &[with_ip(pod("a", "Running", false), "10.0.0.1")], &|_| None);
+        assert_eq!((found[0].ready, found[0].serving), (true, false));
+    }
+
+    #[test]
     fn finished_pods_and_pods_without_address_do_not_count() {
         let pods = [with_ip(pod("a", "Succeeded", false), "10.0.0.2"), Arc::new(pod("b", "Pending", false))];
-        assert!(backends(&service(), &pods).is_empty());
+        assert!(backends(&service(), &pods, &|_| None).is_empty());
     }
 }

@@ -3,8 +3,12 @@
 //! They are facts, and stand in `bootstrap/policy.json`: those that a kube-apiserver 1.34 with the authorisers Node and
 //! RBAC makes on an empty store, in its order, short of what all of them share.
 
+mod reconcile;
+
 use api_meta::{Object, Value, json};
 use serde::Deserialize;
+
+pub use reconcile::{Reconciled, reconciled};
 
 const POLICY: &str = include_str!("bootstrap/policy.json");
 const GROUP: &str = "rbac.authorization.k8s.io";

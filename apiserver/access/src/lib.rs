@@ -16,7 +16,7 @@ mod user;
 
 pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
 pub use attributes::{Attributes, Decision, ResourceAttributes};
-pub use bootstrap::bootstrap_policy;
+pub use bootstrap::{Reconciled, bootstrap_policy, reconciled};
 pub use bootstrap_tokens::{BootstrapTokens, SecretSource};
 pub use certificate::certificate_user;
 pub use rbac::{PolicySource, Rbac};

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use api_meta::{Object, Status, Value, json};
-use apiserver_access::User;
+use apiserver_access::{Reconciled, User, reconciled};
 use apiserver_builtin::flow_control::{Maintained, maintained_objects};
 use apiserver_endpoints::{Endpoints, Info, body};
 use http::{Method, Request};
@@ -18,7 +18,7 @@ const FLOW_CONTROL_MANAGER: &str = "api-priority-and-fairness-config-producer-v1
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
-/// Creates what is missing; what is there stays as it is.
+/// Creates what is missing; what is there stays as it is, but that roles and bindings allow no less than they should.
 pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: Vec<Object>) -> Result<(), Status> {
     for name in NAMESPACES {
         create(endpoints, "/api/v1/namespaces", &json!({"metadata": {"name": name}})).await?;
@@ -47,10 +47,29 @@ pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: 
         create(endpoints, "/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
     }
     for object in policy {
-        let path = policy_path(&object);
-        create(endpoints, &path, &object.to_value()).await?;
+        ensure_policy(endpoints, &object).await?;
     }
     Ok(())
+}
+
+/// Creates a role or binding, or sees to it that the one that is there allows what it should.
+async fn ensure_policy(endpoints: &Endpoints, shipped: &Object) -> Result<(), Status> {
+    let collection = policy_path(shipped);
+    let path = format!("{collection}/{}", shipped.name());
+    let plural = format!("{}s", shipped.kind().to_lowercase());
+    let served = endpoints.registry.catalog().find("rbac.authorization.k8s.io", "v1", &plural);
+    let served = served.ok_or_else(Status::no_such_resource)?;
+    let Ok(there) = endpoints.registry.get_cached(&served, shipped.namespace(), shipped.name()) else {
+        return create(endpoints, &collection, &shipped.to_value()).await;
+    };
+    match reconciled(&there.object, shipped) {
+        Reconciled::Stays => Ok(()),
+        Reconciled::Update(new) => write(endpoints, Method::PUT, &path, MANAGER, &new.to_value()).await,
+        Reconciled::Recreate => {
+            write(endpoints, Method::DELETE, &path, MANAGER, &json!({})).await?;
+            create(endpoints, &collection, &shipped.to_value()).await
+        }
+    }
 }
 
 /// The objects of priority and fairness: what must be as it is shipped is made so again, what an operator has taken over

@@ -2,6 +2,7 @@
 
 mod admission;
 mod audit;
+mod bootstrap;
 mod credentials;
 mod expiry;
 mod fairness;

@@ -13,7 +13,7 @@ use k8s_openapi::{
 
 use crate::{
     events::{Severity, reference},
-    meta::{controller_reference, created, is_deleting, name, namespace, uid},
+    meta::{annotation, controller_reference, created, is_deleting, name, namespace, uid},
 };
 
 use super::super::schedule::Schedule;
@@ -115,12 +115,23 @@ pub(super) fn plan(cron: &CronJob, status: CronJobStatus, jobs: &[Arc<Job>], now
     plan
 }
 
+/// For which moment the controller made a Job; nothing for one that people made.
+fn moment(job: &Job) -> Option<Timestamp> {
+    annotation(job, SCHEDULED)?.parse().ok()
+}
+
 /// Takes what ended or is gone off the list of what is at work.
 fn look_after_active(jobs: &[Arc<Job>], plan: &mut Plan) {
     let mut active = plan.status.active.take().unwrap_or_default();
     for job in jobs {
         let listed = active.iter().position(|active| active.uid.as_deref() == Some(uid(&**job)));
         match (end(job), listed) {
+            // Begun by a controller that ended before it could note that: to overlook it is to run it company.
+            (None, None) if moment(job).is_some() => {
+                active.push(reference(&**job));
+                let last = plan.status.last_schedule_time.take().map(|at| at.0);
+                plan.status.last_schedule_time = last.max(moment(job)).map(Time);
+            }
             (None, None) => {
                 let message = format!("Saw a job that the controller did not create or forgot: {}", name(&**job));
                 plan.tell(Severity::Warning, "UnexpectedJob", message);
@@ -278,7 +289,6 @@ pub(super) fn rescheduled(old: &CronJob, new: &CronJob, now: Timestamp) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::meta::annotation;
     use serde_json::{Value, json};
 
     fn cron(spec: Value, last: Option<&str>) -> CronJob {
@@ -425,6 +435,19 @@ mod tests {
         );
         assert_eq!(plan.status.active, Some(vec![reference(&*jobs[1])]));
         assert_eq!(plan.status.last_successful_time.unwrap().0.to_string(), "2024-01-01T00:14:00Z");
+    }
+
+    #[test]
+    fn a_job_that_was_begun_and_not_noted_is_at_work() {
+        let mut begun = (*child(28_401_135, None)).clone();
+        let at = "2024-01-01T01:15:00+01:00".to_owned();
+        begun.metadata.annotations = Some([(SCHEDULED.to_owned(), at)].into());
+        let begun = [Arc::new(begun)];
+        let cron = cron(json!({"concurrencyPolicy": "Forbid"}), Some("2024-01-01T00:10:00Z"));
+        let plan = planned(&cron, &begun, "2024-01-01T00:20:30Z");
+        assert_eq!(said(&plan)[0].0, "JobAlreadyActive");
+        assert_eq!(plan.status.active, Some(vec![reference(&*begun[0])]));
+        assert_eq!(plan.status.last_schedule_time.unwrap().0.to_string(), "2024-01-01T00:15:00Z");
     }
 
     #[test]

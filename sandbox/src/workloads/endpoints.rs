@@ -42,6 +42,10 @@ pub(super) fn start(cluster: &Cluster) {
     });
     let (services, wake) = (cluster.services.clone(), queue.clone());
     cluster.pods.on_change(move |old, new| {
+        // Most changes of a pod change no address.
+        if old.and_then(|pod| plan::shown(pod)) == new.and_then(|pod| plan::shown(pod)) {
+            return;
+        }
         let pods: Vec<&Arc<Pod>> = [old, new].into_iter().flatten().collect();
         let Some(pod) = pods.first() else { return };
         for service in services.in_namespace(namespace(&***pod)) {

@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     events::reference,
-    meta::{is_deleting, labels, name},
+    meta::{is_deleting, labels, name, uid},
     pods,
 };
 use k8s_openapi::{
-    api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service, ServicePort},
+    api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, PodSpec, Service, ServicePort},
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 
@@ -40,6 +40,29 @@ pub(super) fn is_ours(endpoints: &Endpoints) -> bool {
     labels(endpoints).get(ENDPOINTS_MANAGER).is_some_and(|manager| manager == "endpoint-controller")
 }
 
+/// What of a pod is told behind its Services, and decides which those are; `None` for one that does not count.
+#[derive(PartialEq)]
+pub(super) struct Shown<'a> {
+    ip: &'a str,
+    ready: bool,
+    terminating: bool,
+    uid: &'a str,
+    labels: &'a BTreeMap<String, String>,
+    spec: Option<&'a PodSpec>,
+}
+
+pub(super) fn shown(pod: &Pod) -> Option<Shown<'_>> {
+    let ip = pod.status.as_ref()?.pod_ip.as_deref().filter(|_| !pods::is_finished(pod))?;
+    Some(Shown {
+        ip,
+        ready: pods::is_ready(pod),
+        terminating: is_deleting(pod),
+        uid: uid(pod),
+        labels: labels(pod),
+        spec: pod.spec.as_ref(),
+    })
+}
+
 /// The pods that count, by address. `zone` tells of a node where it is.
 pub(super) fn backends(
     service: &Service,
@@ -50,15 +73,13 @@ pub(super) fn backends(
     let publish = spec.publish_not_ready_addresses == Some(true);
     let mut found: Vec<Backend> = candidates
         .iter()
-        .filter(|pod| !pods::is_finished(pod))
         .filter_map(|pod| {
-            let ip = pod.status.as_ref()?.pod_ip.clone()?;
-            let (serving, terminating) = (pods::is_ready(pod), is_deleting(&**pod));
+            let Shown { ip, ready: serving, terminating, .. } = shown(pod)?;
             let ports =
                 spec.ports.iter().flatten().filter_map(|port| Some((port.clone(), target(port, pod)?))).collect();
             Some(Backend {
                 pod: pod.clone(),
-                ip,
+                ip: ip.to_owned(),
                 ready: publish || serving && !terminating,
                 serving,
                 terminating,
@@ -187,5 +208,24 @@ mod tests {
     fn finished_pods_and_pods_without_address_do_not_count() {
         let pods = [with_ip(pod("a", "Succeeded", false), "10.0.0.2"), Arc::new(pod("b", "Pending", false))];
         assert!(backends(&service(), &pods, &|_| None).is_empty());
+    }
+
+    #[test]
+    fn a_change_that_changes_no_address_is_not_looked_at() {
+        let ready = with_ip(pod("a", "Running", true), "10.0.0.1");
+        let changed = |change: &dyn Fn(&mut Pod)| {
+            let mut pod = (*ready).clone();
+            change(&mut pod);
+            shown(&pod) != shown(&ready)
+        };
+        assert!(!changed(&|pod| pod.status.as_mut().unwrap().message = Some("hello".to_owned())));
+        assert!(!changed(&|pod| pod.metadata.annotations = Some([("a".to_owned(), "b".to_owned())].into())));
+        assert!(changed(&|pod| pod.metadata.labels = None));
+        assert!(changed(&|pod| pod.metadata.deletion_timestamp = Some(crate::meta::now())));
+        assert!(changed(&|pod| pod.spec.as_mut().unwrap().node_name = None));
+        for of in [pod("a", "Running", false), pod("a", "Failed", false), pod("a", "Pending", false)] {
+            assert!(changed(&|pod| pod.status = of.status.clone()));
+        }
+        assert!(shown(&pod("a", "Pending", false)).is_none(), "it has no address yet");
     }
 }

@@ -3,7 +3,7 @@
 //! Pods with the same ports share slices. A backend stays in the slice that it is in, so that one pod more or less
 //! changes one slice.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -33,16 +33,18 @@ pub(super) fn slices(service: &Service, backends: &[Backend], present: &[Arc<End
     let mut slices = Slices::default();
     let mut spare: Vec<&Arc<EndpointSlice>> = present.iter().collect();
     let mut homeless: Vec<(Option<Vec<EndpointPort>>, Vec<Endpoint>)> = Vec::new();
-    for (ports, mut members) in by_ports(service, backends) {
+    for (ports, members) in by_ports(service, backends) {
         let mut homes: Vec<(&Arc<EndpointSlice>, Vec<Endpoint>)> = Vec::new();
+        let mut members = Members::new(members);
         spare.retain(|slice| {
-            let stay = if slice.ports == ports { staying(slice, &mut members) } else { Vec::new() };
+            let stay = if slice.ports == ports { members.staying(slice) } else { Vec::new() };
             let used = !stay.is_empty();
             if used {
                 homes.push((*slice, stay));
             }
             !used
         });
+        let mut members = members.homeless();
         for (slice, mut endpoints) in homes {
             let room = LARGEST.saturating_sub(endpoints.len()).min(members.len());
             endpoints.extend(members.drain(..room));
@@ -127,14 +129,33 @@ fn hints(service: &Service, backend: &Backend) -> Option<EndpointHints> {
     (backend.ready && (zone.is_some() || node.is_some())).then_some(EndpointHints { for_nodes: node, for_zones: zone })
 }
 
-/// Takes those of `members` that are in the slice already, in the order in which it has them.
-fn staying(slice: &EndpointSlice, members: &mut Vec<Endpoint>) -> Vec<Endpoint> {
-    let who = |endpoint: &Endpoint| (endpoint.addresses.clone(), endpoint.target_ref.as_ref().map(|of| of.uid.clone()));
-    let here = slice.endpoints.iter().filter_map(|held| {
-        let at = members.iter().position(|member| who(member) == who(held))?;
-        Some(members.remove(at))
-    });
-    here.collect()
+/// The pod and the address of an endpoint.
+type Who = (Option<String>, Vec<String>);
+
+fn who(endpoint: &Endpoint) -> Who {
+    (endpoint.target_ref.as_ref().and_then(|of| of.uid.clone()), endpoint.addresses.clone())
+}
+
+/// Backends with the same ports that are to have a place in a slice.
+struct Members {
+    in_order: Vec<Option<Endpoint>>,
+    places: HashMap<Who, usize>,
+}
+
+impl Members {
+    fn new(members: Vec<Endpoint>) -> Self {
+        let places = members.iter().enumerate().map(|(at, member)| (who(member), at)).collect();
+        Self { in_order: members.into_iter().map(Some).collect(), places }
+    }
+
+    /// Takes those that are in the slice already, in the order in which it has them.
+    fn staying(&mut self, slice: &EndpointSlice) -> Vec<Endpoint> {
+        slice.endpoints.iter().filter_map(|held| self.in_order[*self.places.get(&who(held))?].take()).collect()
+    }
+
+    fn homeless(self) -> Vec<Endpoint> {
+        self.in_order.into_iter().flatten().collect()
+    }
 }
 
 fn kept(

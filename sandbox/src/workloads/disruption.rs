@@ -28,10 +28,15 @@ pub(super) fn start(cluster: &Cluster) {
     ownership::each(&cluster.budgets, &queue);
     let (budgets, wake) = (cluster.budgets.clone(), queue.clone());
     cluster.pods.on_change(move |old, new| {
+        // Most changes of a pod change nothing that is counted.
+        if old.map(|pod| plan::counted(pod)) == new.map(|pod| plan::counted(pod)) {
+            return;
+        }
         let pods: Vec<&Arc<Pod>> = [old, new].into_iter().flatten().collect();
         let Some(pod) = pods.first() else { return };
         for budget in budgets.in_namespace(namespace(&***pod)) {
-            if pods.iter().any(|pod| covers(&budget, pod)) {
+            let Some(selector) = selector(&budget) else { continue };
+            if pods.iter().any(|pod| selector.matches(labels(&***pod))) {
                 wake.add(Key::of(&*budget));
             }
         }
@@ -51,8 +56,11 @@ pub(super) fn start(cluster: &Cluster) {
 
 async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Next, Error> {
     let Some(budget) = cluster.budgets.get(&key) else { return Ok(None) };
-    let pods: Vec<Arc<Pod>> =
-        cluster.pods.in_namespace(&key.namespace).into_iter().filter(|pod| covers(&budget, pod)).collect();
+    let mut pods: Vec<Arc<Pod>> = Vec::new();
+    if let Some(selector) = selector(&budget) {
+        pods = cluster.pods.in_namespace(&key.namespace);
+        pods.retain(|pod| selector.matches(labels(&**pod)));
+    }
     if pods.is_empty() {
         events.normal(&*budget, "NoPods", "No matching pods found");
     }
@@ -89,9 +97,8 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
 }
 
 /// Without a selector a budget covers nothing; with an empty one, all pods of its namespace.
-fn covers(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
-    let given = budget.spec.as_ref().and_then(|spec| spec.selector.clone());
-    given.and_then(|given| Selector::try_from(given).ok()).is_some_and(|selector| selector.matches(labels(pod)))
+fn selector(budget: &PodDisruptionBudget) -> Option<Selector> {
+    Selector::try_from(budget.spec.as_ref()?.selector.clone()?).ok()
 }
 
 /// The controller whose size counts for a pod of `owner`, and that size. A ReplicaSet's Deployment stands for it. Of

@@ -20,7 +20,7 @@ use k8s_openapi::{
 
 use crate::{
     clock::left,
-    meta::{controller_of, count, is_deleting, name, seconds},
+    meta::{controller_of, count, is_deleting, labels, name, seconds},
     pods,
 };
 
@@ -75,6 +75,24 @@ pub(super) fn plan(
     })
 }
 
+/// What of a pod its budgets count, and what decides which those are.
+#[derive(PartialEq)]
+pub(super) struct Counted<'a> {
+    labels: &'a BTreeMap<String, String>,
+    controller: Option<&'a OwnerReference>,
+    ready: bool,
+    going: bool,
+}
+
+pub(super) fn counted(pod: &Pod) -> Counted<'_> {
+    Counted {
+        labels: labels(pod),
+        controller: controller_of(&pod.metadata),
+        ready: pods::is_ready(pod),
+        going: is_deleting(pod),
+    }
+}
+
 /// Nothing may be evicted while the count cannot be told.
 pub(super) fn failed(budget: &PodDisruptionBudget, why: &str, now: Timestamp) -> PodDisruptionBudgetStatus {
     PodDisruptionBudgetStatus {
@@ -123,8 +141,11 @@ fn wanted(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], scale: Scale<'_>) -> 
     let spec = budget.spec.as_ref();
     let of_controllers = || -> Result<(i32, bool), String> {
         let owners = pods.iter().filter_map(|pod| controller_of(&pod.metadata));
-        let sizes = owners.map(scale).filter_map(Result::transpose).collect::<Result<HashMap<_, _>, _>>()?;
-        Ok((sizes.values().sum(), pods.iter().any(|pod| controller_of(&pod.metadata).is_none())))
+        let owners: BTreeMap<&str, &OwnerReference> = owners.map(|owner| (owner.uid.as_str(), owner)).collect();
+        let sizes = owners.into_values().map(scale).filter_map(Result::transpose);
+        let sizes = sizes.collect::<Result<HashMap<_, _>, _>>()?;
+        let expected = sizes.into_values().fold(0, i32::saturating_add);
+        Ok((expected, pods.iter().any(|pod| controller_of(&pod.metadata).is_none())))
     };
     let present = count(pods.len());
     Ok(match spec.map(|spec| (&spec.max_unavailable, &spec.min_available)) {
@@ -202,6 +223,32 @@ mod tests {
     }
 
     #[test]
+    fn sizes_beyond_all_numbers_are_the_largest_number() {
+        let mut members = members(&[true, true]);
+        let mut other = (*members[1]).clone();
+        other.metadata.owner_references.as_mut().unwrap()[0].uid = "other".to_owned();
+        members[1] = Arc::new(other);
+        let scale = |owner: &OwnerReference| Ok(Some((owner.uid.clone(), i32::MAX)));
+        let plan = plan(&budget(json!({"maxUnavailable": 1})), &members, &scale, NOW.parse().unwrap()).unwrap();
+        assert_eq!((plan.status.expected_pods, plan.status.disruptions_allowed), (i32::MAX, 0));
+    }
+
+    #[test]
+    fn a_change_that_is_not_counted_is_not_looked_at() {
+        let ready = members(&[true]).remove(0);
+        let changed = |change: &dyn Fn(&mut Pod)| {
+            let mut pod = (*ready).clone();
+            change(&mut pod);
+            counted(&pod) != counted(&ready)
+        };
+        assert!(!changed(&|pod| pod.status.as_mut().unwrap().message = Some("hello".to_owned())));
+        assert!(changed(&|pod| pod.metadata.labels = None));
+        assert!(changed(&|pod| pod.metadata.owner_references = None));
+        assert!(changed(&|pod| pod.metadata.deletion_timestamp = Some(crate::meta::now())));
+        assert!(changed(&|pod| pod.status = None));
+    }
+
+    #[test]
     fn a_granted_eviction_counts_until_it_shows_or_runs_out() {
         let scale = |owner: &OwnerReference| Ok(Some((owner.uid.clone(), 2)));
         let mut budget = budget(json!({"minAvailable": 1}));
@@ -218,6 +265,7 @@ mod tests {
         let condition = &plan.status.conditions.unwrap()[0];
         assert_eq!((condition.reason.as_str(), condition.observed_generation), ("InsufficientPods", Some(2)));
     }
+
     #[test]
     fn what_cannot_be_counted_is_not_evicted() {
         let scale = |_: &OwnerReference| Err("jobs.batch does not implement the scale subresource".to_owned());

@@ -153,9 +153,12 @@ pub(super) fn plan(
     let spec = pod_spec(set);
     let mut by_node = by_node(children);
     let mut needy: Vec<&str> = Vec::new();
+    // Every node that is there, and whether it should have a pod.
+    let mut runs: HashMap<&str, bool> = HashMap::with_capacity(nodes.len());
     for node in nodes {
         let (should_run, may_stay) = wants(&spec, node);
         let node = name(&**node);
+        runs.insert(node, should_run);
         let Some(present) = by_node.get(node) else {
             needy.extend(should_run.then_some(node));
             continue;
@@ -176,18 +179,17 @@ pub(super) fn plan(
         }
     }
     // Of those that are on nodes that are gone the nodes' controllers take care.
-    let lost = by_node.iter().filter(|(at, _)| !nodes.iter().any(|node| name(&**node) == **at));
+    let lost = by_node.iter().filter(|(at, _)| !runs.contains_key(*at));
     let unbound = lost
         .flat_map(|(_, pods)| pods)
         .filter(|pod| pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none()) && !is_deleting(&****pod));
     plan.delete.extend(unbound.map(|pod| (*pod).clone()));
 
     if needy.is_empty() && plan.delete.is_empty() && rollout::is_rolling(set) {
-        let runs = |at: &str| nodes.iter().any(|node| name(&**node) == at && wants(&spec, node).0);
-        for node in nodes.iter().map(|node| name(&**node)).filter(|node| runs(node)) {
-            by_node.entry(node).or_default();
+        for (node, _) in runs.iter().filter(|(_, should_run)| **should_run) {
+            by_node.entry(*node).or_default();
         }
-        let step = rollout::step(set, hash, &by_node, runs, now);
+        let step = rollout::step(set, hash, &by_node, |node| runs.get(node) == Some(&true), now);
         (needy, plan.delete) = (step.create, step.delete);
     }
     plan.create = needy.into_iter().take(BURST).map(|node| pod(set, &spec, node, hash)).collect();

@@ -28,12 +28,20 @@ use super::{
 
 /// Any built-in kind.
 pub(crate) trait Kind:
-    kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
+    kube::Resource<DynamicType = ()> + Clone + Debug + PartialEq + DeserializeOwned + Serialize + Send + Sync + 'static
 {
 }
 
 impl<K> Kind for K where
-    K: kube::Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync + 'static
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + Debug
+        + PartialEq
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync
+        + 'static
 {
 }
 
@@ -189,6 +197,10 @@ impl<K: Kind> Informer<K> {
         subresource: Option<&str>,
         manager: &str,
     ) -> Result<Option<Arc<K>>, Error> {
+        // Most reconciles change nothing: that is told without spelling both out.
+        if old == new {
+            return Ok(None);
+        }
         let doing = || format!("update {}", K::plural(&()));
         let Some(mut patch) = merge_diff(&to_value(old)?, &to_value(new)?) else { return Ok(None) };
         let meta = &mut patch["metadata"];

@@ -80,7 +80,7 @@ async fn apply(cluster: &Cluster, events: &Recorder, deployment: &Deployment, pl
             Err(error) if error.is_conflict() => {
                 let mut bumped = deployment.clone();
                 let status = bumped.status.get_or_insert_default();
-                status.collision_count = Some(status.collision_count.unwrap_or(0) + 1);
+                status.collision_count = Some(status.collision_count.unwrap_or(0).wrapping_add(1));
                 cluster.deployments.update_status(deployment, &bumped).await?;
                 return Err(error);
             }

@@ -86,7 +86,8 @@ async fn create<O: Kind>(
         match cluster.revisions.create(namespace(owner.object), &fresh).await {
             Err(error) if error.is_conflict() => match cluster.revisions.get(&Key::of(&fresh)) {
                 Some(taken) if holds(&taken, data) => return Ok(taken),
-                Some(_) => *collisions += 1,
+                // The count may have been written by anybody, and another name is all that is wanted.
+                Some(_) => *collisions = collisions.wrapping_add(1),
                 None => return Err(error),
             },
             result => return result,

@@ -20,8 +20,9 @@ pub(super) fn is_rolling(deployment: &Deployment) -> bool {
     strategy.and_then(|strategy| strategy.type_.as_deref()) != Some("Recreate")
 }
 
+/// No more than can be added to what is wanted: people may write any number.
 pub(super) fn max_surge(deployment: &Deployment) -> i32 {
-    if is_rolling(deployment) { fenceposts(deployment).0 } else { 0 }
+    if is_rolling(deployment) { fenceposts(deployment).0.min(i32::MAX - wanted(deployment)) } else { 0 }
 }
 
 pub(super) fn max_unavailable(deployment: &Deployment) -> i32 {
@@ -50,7 +51,7 @@ pub(in crate::workloads) fn scaled(value: &IntOrString, total: i32, round_up: bo
         IntOrString::Int(number) => *number,
         IntOrString::String(text) => {
             let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-            let exact = percent * i64::from(total);
+            let exact = i128::from(percent) * i128::from(total);
             let rounded = if round_up { (exact + 99).div_euclid(100) } else { exact.div_euclid(100) };
             i32::try_from(rounded).unwrap_or(i32::MAX)
         }
@@ -62,7 +63,7 @@ pub(super) fn by_age(sets: &mut [Arc<ReplicaSet>]) {
 }
 
 pub(super) fn total<'a>(sets: impl IntoIterator<Item = &'a Arc<ReplicaSet>>) -> i32 {
-    sets.into_iter().map(|set| replicas(set)).sum()
+    sets.into_iter().map(|set| replicas(set)).fold(0, i32::saturating_add)
 }
 
 /// How many available pods a set keeps. Its status may still count those that it was told to give up. (Upstream refuses to
@@ -84,7 +85,7 @@ pub(super) fn new_set_size(deployment: &Deployment, all: &[Arc<ReplicaSet>], new
 
 /// New sizes for the old sets during a rolling update: first the pods that never became available, then the rest.
 pub(super) fn old_set_sizes(deployment: &Deployment, old: &[Arc<ReplicaSet>], new: &ReplicaSet) -> Vec<(usize, i32)> {
-    let all = total(old) + replicas(new);
+    let all = total(old).saturating_add(replicas(new));
     let minimum = wanted(deployment) - max_unavailable(deployment);
     let new_unavailable = replicas(new) - available(new);
     let budget = all - minimum - new_unavailable;
@@ -185,6 +186,16 @@ mod tests {
     fn zero_and_zero_would_never_move() {
         let d = deployment(3, "0%", "0%");
         assert_eq!((max_surge(&d), max_unavailable(&d)), (0, 1));
+    }
+
+    #[test]
+    fn any_number_can_be_written() {
+        for surge in ["2147483647", "9223372036854775807%"] {
+            let d = deployment(3, surge, "0");
+            assert_eq!(max_surge(&d), i32::MAX - 3);
+            assert_eq!(new_set_size(&d, &[set("old", i32::MAX, 3), set("older", i32::MAX, 0)], None), 0);
+            assert_eq!(new_set_size(&d, &[set("old", 3, 3)], None), 3);
+        }
     }
 
     #[test]

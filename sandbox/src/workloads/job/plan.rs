@@ -195,10 +195,10 @@ impl<'a> Scene<'a> {
             pods,
             now,
             succeeded: by_index.as_ref().map_or_else(
-                || status.succeeded.unwrap_or(0) + count(succeeded.len() + done.len()),
+                || status.succeeded.unwrap_or(0).saturating_add(count(succeeded.len() + done.len())),
                 |by_index| by_index.succeeded.total(),
             ),
-            failed: status.failed.unwrap_or(0) + count(counting + lost.len()),
+            failed: status.failed.unwrap_or(0).saturating_add(count(counting + lost.len())),
             backoff: backoff.with(&succeeded, &failed),
             active,
             by_index,
@@ -277,7 +277,7 @@ impl<'a> Scene<'a> {
             let message = "Job has exceeded the specified maximal number of failed indexes";
             return Some(("MaxFailedIndexesExceeded", message.to_owned()));
         }
-        (failed > 0 && failed + by_index.succeeded.total() >= completions(self.spec))
+        (failed > 0 && failed.saturating_add(by_index.succeeded.total()) >= completions(self.spec))
             .then(|| ("FailedIndexes", "Job has failed indexes".to_owned()))
     }
 
@@ -290,7 +290,8 @@ impl<'a> Scene<'a> {
         let statuses = self.pods.iter().filter(|pod| !pods::is_finished(pod)).filter_map(|pod| pod.status.as_ref());
         let containers = statuses
             .flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses).flatten());
-        let restarts: i32 = containers.map(|container: &ContainerStatus| container.restart_count).sum();
+        let restarts =
+            containers.map(|container: &ContainerStatus| container.restart_count).fold(0, i32::saturating_add);
         restarts >= self.spec.backoff_limit.unwrap_or(6).max(1)
     }
 
@@ -324,7 +325,7 @@ impl<'a> Scene<'a> {
         let parallelism = self.spec.parallelism.unwrap_or(1);
         let wanted = match self.spec.completions {
             _ if self.is_suspended() => 0,
-            Some(completions) => parallelism.min(completions - self.succeeded).max(0),
+            Some(completions) => parallelism.min(completions.saturating_sub(self.succeeded)).max(0),
             None if self.succeeded > 0 => active,
             None => parallelism,
         };
@@ -470,7 +471,10 @@ impl<'a> ByIndex<'a> {
         }
         let tried: Indexes = active.iter().filter_map(|pod| index(pod)).collect();
         let over = |index: i32| by_index.succeeded.has(index) || failed.has(index) || tried.has(index);
-        let rank = |pod: &Pod| (template::failures(pod).0 + template::failures(pod).1, backoff::finished(pod));
+        let rank = |pod: &Pod| {
+            let (counted, ignored) = template::failures(pod);
+            (counted.saturating_add(ignored), backoff::finished(pod))
+        };
         for (index, pod) in lost.filter(|(index, _)| !over(*index)) {
             let kept = by_index.kept.entry(index).or_insert(pod);
             if rank(kept) <= rank(pod) {
@@ -493,14 +497,19 @@ impl<'a> ByIndex<'a> {
     fn wait(&self, index: i32, now: Timestamp) -> Duration {
         let Some(last) = self.kept.get(&index) else { return Duration::ZERO };
         let (counted, ignored) = template::failures(last);
-        backoff::of_index(u32::try_from(counted + ignored + 1).unwrap_or(1), last, now)
+        let failures = counted.saturating_add(ignored).saturating_add(1);
+        backoff::of_index(u32::try_from(failures).unwrap_or(1), last, now)
     }
 
     /// How often an index has failed, as its next pod says: what counted, and what was ignored.
     fn failures(&self, spec: &JobSpec, index: i32) -> (i32, i32) {
         let Some(last) = self.kept.get(&index) else { return (0, 0) };
         let (counted, ignored) = template::failures(last);
-        if policy::judge(spec, last).counts() { (counted + 1, ignored) } else { (counted, ignored + 1) }
+        if policy::judge(spec, last).counts() {
+            (counted.saturating_add(1), ignored)
+        } else {
+            (counted, ignored.saturating_add(1))
+        }
     }
 }
 
@@ -535,7 +544,7 @@ pub(super) fn take_in(status: &mut JobStatus, held: &HashSet<&str>) {
     for (list, counter) in lists {
         let before = list.as_ref().map_or(0, Vec::len);
         let left: Vec<String> = list.take().into_iter().flatten().filter(|uid| held.contains(uid.as_str())).collect();
-        *counter = nonzero(counter.unwrap_or(0) + count(before - left.len()));
+        *counter = nonzero(counter.unwrap_or(0).saturating_add(count(before - left.len())));
         *list = (!left.is_empty()).then_some(left);
     }
 }

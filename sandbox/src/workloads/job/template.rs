@@ -27,7 +27,7 @@ pub(super) fn index(pod: &Pod) -> Option<i32> {
     annotation(pod, INDEX)?.parse().ok().filter(|index| *index >= 0)
 }
 
-/// How often the index of a pod had failed before it: what counted, and what was ignored.
+/// How often the index of a pod had failed before it: what counted, and what was ignored. Anybody can have written that.
 pub(super) fn failures(pod: &Pod) -> (i32, i32) {
     let number = |key: &str| annotation(pod, key).and_then(|text| text.parse().ok()).unwrap_or(0).max(0);
     (number(FAILURES), number(IGNORED_FAILURES))

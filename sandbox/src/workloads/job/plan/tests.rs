@@ -324,3 +324,24 @@ fn other_controllers_are_left_their_jobs() {
     assert!(!is_managed_elsewhere(&job(json!({"managedBy": "kubernetes.io/job-controller"}))));
     assert!(is_managed_elsewhere(&job(json!({"managedBy": "example.com/queue"}))));
 }
+
+#[test]
+fn what_pods_say_of_themselves_does_not_overflow() {
+    let limits = json!({"backoffLimitPerIndex": i32::MAX, "backoffLimit": i32::MAX});
+    let mut lost = indexed(limits);
+    let pods = [of_index(0, "Failed", i32::MAX - 1), of_index(1, "Failed", i32::MAX), of_index(i32::MAX, "Running", 0)];
+    let plan = planned(&lost, &pods);
+    assert_eq!(plan.discard.iter().map(|pod| uid(&**pod)).collect::<Vec<_>>(), [uid(&*pods[2])]);
+    let counted = json!({"failed": i32::MAX, "uncountedTerminatedPods": {"failed": ["gone"]}});
+    lost.status = Some(serde_json::from_value(counted).unwrap());
+    assert!(step(&mut lost, &pods[..2]).contains(&uid(&*pods[1]).to_owned()));
+    assert_eq!(lost.status.unwrap().failed, Some(i32::MAX));
+    let mut restarting = tracked("p", "Running");
+    let containers = [0, 1].map(
+        |at| json!({"name": format!("c{at}"), "image": "a", "imageID": "", "ready": true, "restartCount": i32::MAX}),
+    );
+    restarting.status.as_mut().unwrap().container_statuses = serde_json::from_value(json!(containers)).unwrap();
+    let mut in_place = job(json!({}));
+    in_place.spec.as_mut().unwrap().template.spec.as_mut().unwrap().restart_policy = Some("OnFailure".to_owned());
+    assert_eq!(reason(&planned(&in_place, &[Arc::new(restarting)])), Some("BackoffLimitExceeded"));
+}

@@ -14,6 +14,9 @@ use crate::{
     workloads::revisions::HASH,
 };
 
+/// No more pods than this are created at once for one set.
+const BURST: usize = 500;
+
 /// The revision pods have had, and the one they should get. For StatefulSets the pod's label is the revision's name.
 pub(super) struct Revisions {
     pub(super) current: String,
@@ -86,6 +89,9 @@ pub(super) fn plan(
         children.iter().filter_map(|pod| Some((ordinal(set, pod)?, pod))).collect();
     let parallel = is_parallel(spec);
     for at in ordinals(spec) {
+        if plan.create.len() == BURST {
+            return plan;
+        }
         match by_ordinal.get(&at) {
             None => plan.create.extend(Some(pod(set, spec, at, revisions)).filter(|pod| !blocked(pod))),
             Some(pod) if pods::is_finished(pod) => {
@@ -270,6 +276,13 @@ mod tests {
             &["db-0", "db-1", "db-2"],
             &[],
         );
+    }
+
+    #[test]
+    fn very_many_do_not_come_at_once() {
+        let set = set(json!({"podManagementPolicy": "Parallel", "replicas": i32::MAX, "ordinals": {"start": 7}}));
+        let plan = plan(&set, &revisions("r1", "r1"), &[], |_| false, Timestamp::now());
+        assert_eq!(plan.create.len(), BURST);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) trait Replicated: Kind {
 
     fn informer(cluster: &Cluster) -> &Arc<Informer<Self>>;
     fn wish(&self) -> Option<ReplicaSetSpec>;
+    /// That of the wish, without the template.
+    fn selector(&self) -> Option<LabelSelector>;
     fn state(&self) -> ReplicaSetStatus;
     fn set_state(&mut self, state: ReplicaSetStatus);
 }
@@ -53,6 +55,10 @@ impl Replicated for ReplicaSet {
 
     fn wish(&self) -> Option<ReplicaSetSpec> {
         self.spec.clone()
+    }
+
+    fn selector(&self) -> Option<LabelSelector> {
+        self.spec.as_ref().map(|spec| spec.selector.clone())
     }
 
     fn state(&self) -> ReplicaSetStatus {
@@ -72,9 +78,13 @@ impl Replicated for ReplicationController {
     }
 
     fn wish(&self) -> Option<ReplicaSetSpec> {
-        let ReplicationControllerSpec { min_ready_seconds, replicas, selector, template } = self.spec.clone()?;
-        let selector = LabelSelector { match_labels: selector, match_expressions: None };
-        Some(ReplicaSetSpec { min_ready_seconds, replicas, selector, template })
+        let ReplicationControllerSpec { min_ready_seconds, replicas, selector: _, template } = self.spec.clone()?;
+        Some(ReplicaSetSpec { min_ready_seconds, replicas, selector: self.selector()?, template })
+    }
+
+    fn selector(&self) -> Option<LabelSelector> {
+        let spec = self.spec.as_ref()?;
+        Some(LabelSelector { match_labels: spec.selector.clone(), match_expressions: None })
     }
 
     fn state(&self) -> ReplicaSetStatus {
@@ -119,7 +129,7 @@ impl Replicated for ReplicationController {
 pub(super) fn start<O: Replicated>(cluster: &Cluster) {
     let queue = Arc::new(Queue::new(&cluster.clock));
     ownership::each(O::informer(cluster), &queue);
-    ownership::follow(&cluster.pods, O::informer(cluster), &queue, |set| set.wish().map(|wish| wish.selector));
+    ownership::follow(&cluster.pods, O::informer(cluster), &queue, O::selector);
     let (cluster, token) = (cluster.clone(), cluster.token.clone());
     let [controller, component] = O::CONTROLLER;
     let events = cluster.events.for_component(component);

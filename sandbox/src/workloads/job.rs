@@ -30,6 +30,7 @@ use crate::{
 
 use super::apply::{WIDTH, create_pods, delete_pods};
 use backoff::Backoff;
+pub(super) use plan::ended;
 use plan::{End, FINALIZER, Scene, Switch, Verdict, is_tracked};
 
 struct Jobs {

@@ -16,7 +16,7 @@ use crate::{
     meta::{annotation, controller_reference, created, is_deleting, name, namespace, uid},
 };
 
-use super::super::schedule::Schedule;
+use super::super::{job::ended, schedule::Schedule};
 
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 /// As many moments missed are nothing out of the ordinary.
@@ -54,10 +54,8 @@ pub(super) struct Run {
 }
 
 /// How a Job ended, if it has.
-pub(super) fn end(job: &Job) -> Option<&str> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    let ended = conditions.iter().find(|c| matches!(c.type_.as_str(), "Complete" | "Failed") && c.status == "True");
-    ended.map(|condition| condition.type_.as_str())
+fn end(job: &Job) -> Option<&str> {
+    ended(job).map(|condition| condition.type_.as_str())
 }
 
 /// Finished Jobs beyond the history limits, the oldest first.

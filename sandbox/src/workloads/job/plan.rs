@@ -44,15 +44,19 @@ fn condition<'a>(status: Option<&'a JobStatus>, kind: &str) -> Option<&'a JobCon
     status?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind && condition.status == "True")
 }
 
+/// How a Job ended, if it has.
+pub(in crate::workloads) fn ended(job: &Job) -> Option<&JobCondition> {
+    ["Complete", "Failed"].into_iter().find_map(|kind| condition(job.status.as_ref(), kind))
+}
+
 pub(super) fn is_finished(job: &Job) -> bool {
-    ["Complete", "Failed"].into_iter().any(|kind| condition(job.status.as_ref(), kind).is_some())
+    ended(job).is_some()
 }
 
 /// How long a finished Job stays; `None` if it is not finished or stays for ever.
 pub(super) fn expires_in(job: &Job, now: Timestamp) -> Option<Duration> {
     let ttl = job.spec.as_ref()?.ttl_seconds_after_finished?;
-    let ended = ["Complete", "Failed"].into_iter().find_map(|kind| condition(job.status.as_ref(), kind))?;
-    Some(left(ended.last_transition_time.as_ref()?.0, SignedDuration::from_secs(i64::from(ttl)), now))
+    Some(left(ended(job)?.last_transition_time.as_ref()?.0, SignedDuration::from_secs(i64::from(ttl)), now))
 }
 
 /// Whether the Job is left to a controller that is not this one.

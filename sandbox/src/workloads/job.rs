@@ -36,8 +36,8 @@ use plan::{End, FINALIZER, Scene, Switch, Verdict, is_tracked};
 struct Jobs {
     cluster: Cluster,
     events: Recorder,
-    /// Of Jobs that are not finished.
-    backoffs: Mutex<HashMap<Key, Backoff>>,
+    /// Of Jobs that are not finished, with their uids: the next Job of the name begins anew.
+    backoffs: Mutex<HashMap<Key, (String, Backoff)>>,
 }
 
 pub(super) fn start(cluster: &Cluster) {
@@ -124,8 +124,13 @@ fn present(cluster: &Cluster, pod: &Pod) -> Option<Arc<Pod>> {
 }
 
 impl Jobs {
-    fn backoffs(&self) -> MutexGuard<'_, HashMap<Key, Backoff>> {
+    fn backoffs(&self) -> MutexGuard<'_, HashMap<Key, (String, Backoff)>> {
         self.backoffs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn backoff(&self, key: &Key, job: &Job) -> Backoff {
+        let known = self.backoffs().get(key).cloned();
+        known.filter(|(of, _)| of == uid(job)).map(|(_, backoff)| backoff).unwrap_or_default()
     }
 
     async fn reconcile(&self, key: Key) -> Result<Next, Error> {
@@ -144,7 +149,7 @@ impl Jobs {
         let Some(spec) = &job.spec else { return Ok(None) };
         let Some(selector) = spec.selector.as_ref().map(selector).transpose()?.flatten() else { return Ok(None) };
         let children = ownership::marked_children(&*job, &selector, &cluster.pods, FINALIZER).await?;
-        let before = self.backoffs().get(&key).cloned().unwrap_or_default();
+        let before = self.backoff(&key, &job);
         let now = cluster.clock.now();
         let scene = Scene::new(&job, spec, &children, &before, now);
         let plan = scene.plan();
@@ -158,7 +163,7 @@ impl Jobs {
         let mut tracked = scene.track(plan.status, verdict.as_ref());
         plan::report(&mut tracked.status, &cluster.pods.owned_by(uid(&*job)));
         let job = self.write(&job, &tracked.status).await?;
-        self.backoffs().insert(key, scene.backoff);
+        self.backoffs().insert(key, (uid(&*job).to_owned(), scene.backoff));
         match plan.switch {
             Some(Switch::Suspended) => self.events.normal(&*job, "Suspended", "Job suspended"),
             Some(Switch::Resumed) => self.events.normal(&*job, "Resumed", "Job resumed"),

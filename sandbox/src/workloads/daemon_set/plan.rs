@@ -15,7 +15,7 @@ use k8s_openapi::api::{
 use crate::{
     clock::left,
     events::Severity,
-    meta::{controller_reference, created, is_deleting, name, namespace, nonzero},
+    meta::{controller_reference, created, is_deleting, name, namespace, nonzero, uid},
     pods, scheduler,
     workloads::revisions::HASH,
 };
@@ -39,15 +39,19 @@ pub(super) struct Plan {
 /// When pods of one generation of a set failed last, node by node, and for how long no other that does is deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Failures {
+    uid: String,
     generation: Option<i64>,
     by_node: HashMap<String, (Timestamp, Duration)>,
 }
 
 impl Failures {
-    /// Those of an earlier generation say nothing of this one.
+    /// Those of an earlier generation, or of a set that had this one's name, say nothing of it.
     pub(super) fn of(self, set: &DaemonSet) -> Self {
         let generation = set.metadata.generation;
-        if self.generation == generation { self } else { Self { generation, ..Self::default() } }
+        if (self.uid.as_str(), self.generation) == (uid(set), generation) {
+            return self;
+        }
+        Self { uid: uid(set).to_owned(), generation, ..Self::default() }
     }
 
     /// How long to wait yet; if not at all, the next one waits for longer.
@@ -398,6 +402,17 @@ mod tests {
         let message = "Found succeeded daemon pod n/on-a on node a, will try to delete it";
         assert_eq!(at(2, "Succeeded"), (1, Some(message.to_owned()), None));
         assert!(failures.of(&set()).by_node.is_empty(), "another generation begins anew");
+    }
+
+    #[test]
+    fn a_namesake_begins_anew() {
+        let mut set = set();
+        let mut failures = Failures::default().of(&set);
+        failures.wait("a", Timestamp::now());
+        failures = failures.of(&set);
+        assert!(!failures.by_node.is_empty());
+        set.metadata.uid = Some("another".to_owned());
+        assert!(failures.of(&set).by_node.is_empty());
     }
 
     #[test]

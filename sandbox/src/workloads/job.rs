@@ -77,7 +77,7 @@ fn follow_left_behind(cluster: &Cluster, queue: &Arc<Queue<Key>>) {
 
 /// The key and the uid of the Job that manages a pod.
 fn job_of(pod: &Pod) -> Option<(Key, &str)> {
-    let owner = controller_of(&pod.metadata).filter(|owner| owner.kind == "Job")?;
+    let owner = controller_of(&pod.metadata).filter(|owner| owner.kind == "Job" && owner.api_version == "batch/v1")?;
     Some((Key::new(namespace(pod), &owner.name), &owner.uid))
 }
 

@@ -185,8 +185,9 @@ impl<'a> Scene<'a> {
         let uncounted = status.uncounted_terminated_pods.unwrap_or_default();
         let (done, lost) = (uncounted.succeeded.unwrap_or_default(), uncounted.failed.unwrap_or_default());
         let fresh = |counted: &[String], test: &dyn Fn(&Pod) -> bool| -> Vec<&'a Pod> {
+            let counted: HashSet<&str> = counted.iter().map(String::as_str).collect();
             let held = pods.iter().map(|pod| &**pod).filter(|pod| is_tracked(pod) && has_place(spec, pod));
-            held.filter(|pod| !counted.iter().any(|counted| counted == uid(*pod)) && test(pod)).collect()
+            held.filter(|pod| !counted.contains(uid(*pod)) && test(pod)).collect()
         };
         let succeeded = fresh(&done, &|pod| pods::phase(pod) == "Succeeded");
         let failed = fresh(&lost, &|pod| is_failed(spec, pod));
@@ -447,8 +448,8 @@ impl<'a> Scene<'a> {
         if is_deleting(self.job) || verdict.is_some() || pods::phase(pod) == "Succeeded" {
             return true;
         }
-        let kept = self.by_index.iter().flat_map(|by_index| by_index.kept.values());
-        failed && !kept.into_iter().any(|kept| uid(&***kept) == uid(&**pod))
+        let kept = self.by_index.as_ref().and_then(|by_index| by_index.kept.get(&index(pod)?));
+        failed && kept.is_none_or(|kept| uid(&***kept) != uid(&**pod))
     }
 }
 

@@ -164,12 +164,17 @@ async fn claims_go_with_the_pods_or_the_set_that_take_them_along() {
     let ready = |n: i32| move |set: &StatefulSet| set.status.as_ref().is_some_and(|s| s.ready_replicas == Some(n));
     eventually(&sets, "db", ready(2)).await;
     let owner = |claim: &PersistentVolumeClaim| claim.owner_references().first().map(|owner| owner.kind.clone());
-    eventually(&claims, "data-db-1", |claim| owner(claim).as_deref() == Some("StatefulSet")).await;
+    let owned = |claim: &PersistentVolumeClaim| owner(claim).as_deref() == Some("StatefulSet");
+    eventually(&claims, "data-db-1", owned).await;
     let scale = |n: i32| Patch::Merge(json!({"spec": {"replicas": n}}));
     sets.patch("db", &PatchParams::default(), &scale(1)).await.unwrap();
     gone(&claims, "data-db-1").await;
     sets.patch("db", &PatchParams::default(), &scale(2)).await.unwrap();
     eventually(&sets, "db", ready(2)).await;
+    // A pod may be ready before its claim, which others write to as well, has its owner.
+    for name in ["data-db-0", "data-db-1"] {
+        eventually(&claims, name, owned).await;
+    }
     sets.delete("db", &DeleteParams::background()).await.unwrap();
     for name in ["data-db-0", "data-db-1"] {
         gone(&claims, name).await;
@@ -274,6 +279,26 @@ async fn the_pods_of_a_deleted_job_go_though_nobody_counts_them() {
     eventually(&jobs, "j", |job| job.status.as_ref().is_some_and(|status| status.active == Some(1))).await;
     namespaces.delete("n", &DeleteParams::default()).await.unwrap();
     gone(&namespaces, "n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pods_that_a_job_leaves_behind_are_let_go_though_another_has_its_name() {
+    let cluster = start().await;
+    let pods = json!({"spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0,
+        "containers": [{"name": "main", "image": "a"}]}});
+    let job = json!({"metadata": {"name": "j"}, "spec": {"template": pods}});
+    let (jobs, all) = (cluster.api::<Job>(), cluster.api::<Pod>());
+    let at_work = |job: &Job| job.status.as_ref().is_some_and(|status| status.ready == Some(1));
+    cluster.create::<Job>(job.clone()).await;
+    eventually(&jobs, "j", at_work).await;
+    let left = cluster.list::<Pod>("").await.remove(0).name_any();
+    jobs.delete("j", &DeleteParams::orphan()).await.unwrap();
+    gone(&jobs, "j").await;
+    cluster.create::<Job>(job).await;
+    eventually(&jobs, "j", at_work).await;
+    eventually(&all, &left, |pod| pod.finalizers().is_empty() && pod.owner_references().is_empty()).await;
+    let own = cluster.list::<Pod>("").await.into_iter().find(|pod| pod.name_any() != left).unwrap();
+    assert_eq!(own.finalizers(), ["batch.kubernetes.io/job-tracking"], "the other Job's are not touched");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,8 @@
 //! What a Job does next, and what it reports; no IO.
-//!
-//! Pods are counted once and for all: each has a finalizer until the Job's status has taken it in. A reconcile writes
-//! down what has ended ([`Scene::track`]), lets those pods go, and moves them to the counters ([`take_in`]).
+
+mod by_index;
+mod tracking;
+mod verdict;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,7 +13,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::{
-        batch::v1::{Job, JobCondition, JobSpec, JobStatus},
+        batch::v1::{Job, JobSpec, JobStatus},
         core::v1::{ContainerStatus, Pod},
     },
     apimachinery::pkg::apis::meta::v1::Time,
@@ -20,77 +21,29 @@ use k8s_openapi::{
 
 use crate::{
     clock::left,
-    meta::{count, is_deleting, nonzero, seconds, uid},
+    meta::{count, is_deleting, seconds, uid},
     pods,
 };
 
 use super::{
-    backoff::{self, Backoff},
-    indexes::Indexes,
+    backoff::Backoff,
     policy::{self, Failure},
     template::{self, index},
 };
 
-/// On pods that their Job has not counted yet.
-pub(super) const FINALIZER: &str = "batch.kubernetes.io/job-tracking";
+use by_index::ByIndex;
+pub(super) use tracking::{FINALIZER, is_tracked, report, take_in};
+pub(in crate::workloads) use verdict::ended;
+pub(super) use verdict::{End, Verdict, expires_in, finish, is_finished};
+use verdict::{condition, set};
+
 /// No more pods than this are created or deleted at once, or are on their way to the counters.
 const BURST: usize = 500;
-
-pub(super) fn is_tracked(pod: &Pod) -> bool {
-    pod.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
-}
-
-fn condition<'a>(status: Option<&'a JobStatus>, kind: &str) -> Option<&'a JobCondition> {
-    status?.conditions.as_ref()?.iter().find(|condition| condition.type_ == kind && condition.status == "True")
-}
-
-/// How a Job ended, if it has.
-pub(in crate::workloads) fn ended(job: &Job) -> Option<&JobCondition> {
-    ["Complete", "Failed"].into_iter().find_map(|kind| condition(job.status.as_ref(), kind))
-}
-
-pub(super) fn is_finished(job: &Job) -> bool {
-    ended(job).is_some()
-}
-
-/// How long a finished Job stays; `None` if it is not finished or stays for ever.
-pub(super) fn expires_in(job: &Job, now: Timestamp) -> Option<Duration> {
-    let ttl = job.spec.as_ref()?.ttl_seconds_after_finished?;
-    Some(left(ended(job)?.last_transition_time.as_ref()?.0, SignedDuration::from_secs(i64::from(ttl)), now))
-}
 
 /// Whether the Job is left to a controller that is not this one.
 pub(super) fn is_managed_elsewhere(job: &Job) -> bool {
     let manager = job.spec.as_ref().and_then(|spec| spec.managed_by.as_deref());
     manager.is_some_and(|manager| manager != "kubernetes.io/job-controller")
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    Complete,
-    Failed,
-}
-
-/// How a Job ends, as soon as its last pod has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) end: End,
-    pub(super) reason: String,
-    pub(super) message: String,
-}
-
-impl Verdict {
-    fn new(end: End, reason: &str, message: impl Into<String>) -> Self {
-        Self { end, reason: reason.to_owned(), message: message.into() }
-    }
-
-    /// The conditions that say so before all pods have ended, and after.
-    fn conditions(&self) -> (&'static str, &'static str) {
-        match self.end {
-            End::Complete => ("SuccessCriteriaMet", "Complete"),
-            End::Failed => ("FailureTarget", "Failed"),
-        }
-    }
 }
 
 /// What is to be told when the status has been written.
@@ -113,15 +66,6 @@ pub(super) struct Plan {
     pub(super) again: Option<Duration>,
 }
 
-/// A status that has taken in what ended.
-pub(super) struct Tracked {
-    pub(super) status: JobStatus,
-    /// Pods that are accounted for once this status is written.
-    pub(super) release: Vec<Arc<Pod>>,
-    /// Whether some had to wait, because a status holds so many only.
-    pub(super) partial: bool,
-}
-
 /// A Job, its pods, and what they amount to.
 pub(super) struct Scene<'a> {
     job: &'a Job,
@@ -133,15 +77,6 @@ pub(super) struct Scene<'a> {
     failed: i32,
     by_index: Option<ByIndex<'a>>,
     pub(super) backoff: Backoff,
-}
-
-/// What an indexed Job knows of its indexes.
-struct ByIndex<'a> {
-    succeeded: Indexes,
-    /// Those that are not tried again, when each has a limit of its own.
-    failed: Option<Indexes>,
-    /// The last failed pod of each index that is to be tried again: it says how often that was.
-    kept: BTreeMap<i32, &'a Arc<Pod>>,
 }
 
 fn completions(spec: &JobSpec) -> i32 {
@@ -393,180 +328,6 @@ impl<'a> Scene<'a> {
             plan.again = waits.iter().map(|(_, wait)| *wait).min();
         }
     }
-
-    /// Writes down in `status` which pods have ended, and how the Job is to.
-    pub(super) fn track(&self, mut status: JobStatus, verdict: Option<&Verdict>) -> Tracked {
-        take_in(&mut status, &self.pods.iter().filter(|pod| is_tracked(pod)).map(|pod| uid(&**pod)).collect());
-        let mut release = Vec::new();
-        let mut partial = false;
-        let mut uncounted = status.uncounted_terminated_pods.take().unwrap_or_default();
-        let (mut done, mut lost) =
-            (uncounted.succeeded.take().unwrap_or_default(), uncounted.failed.take().unwrap_or_default());
-        for pod in self.pods.iter().filter(|pod| is_tracked(pod)) {
-            let failed = is_failed(self.spec, pod);
-            if !self.may_go(pod, failed, verdict) {
-                continue;
-            }
-            if release.len() >= BURST {
-                partial = true;
-                break;
-            }
-            release.push(pod.clone());
-            let id = uid(&**pod).to_owned();
-            if pods::phase(pod) == "Succeeded" && !lost.contains(&id) {
-                // Indexes cannot be counted twice; they need no list.
-                if self.by_index.is_none() && !done.contains(&id) {
-                    done.push(id);
-                }
-            } else if (failed || verdict.is_some_and(|verdict| verdict.end == End::Failed))
-                && has_place(self.spec, pod)
-                && !lost.contains(&id)
-                && policy::judge(self.spec, pod).counts()
-            {
-                lost.push(id);
-            }
-        }
-        let listed = |list: Vec<String>| (!list.is_empty()).then_some(list);
-        (uncounted.succeeded, uncounted.failed) = (listed(done), listed(lost));
-        status.uncounted_terminated_pods = Some(uncounted);
-        if let Some(by_index) = &self.by_index {
-            status.succeeded = nonzero(by_index.succeeded.total());
-            status.completed_indexes = Some(by_index.succeeded.to_string()).filter(|text| !text.is_empty());
-            status.failed_indexes = by_index.failed.as_ref().map(Indexes::to_string);
-        }
-        if let Some(verdict) = verdict {
-            let (before, _) = verdict.conditions();
-            if condition(Some(&status), before).is_none() {
-                set(&mut status, before, "True", &verdict.reason, &verdict.message, self.now);
-            }
-        }
-        Tracked { status, release, partial }
-    }
-
-    /// Whether nothing is to be learnt from a pod any more.
-    fn may_go(&self, pod: &Arc<Pod>, failed: bool, verdict: Option<&Verdict>) -> bool {
-        if is_deleting(self.job) || verdict.is_some() || pods::phase(pod) == "Succeeded" {
-            return true;
-        }
-        let kept = self.by_index.as_ref().and_then(|by_index| by_index.kept.get(&index(pod)?));
-        failed && kept.is_none_or(|kept| uid(&***kept) != uid(&**pod))
-    }
-}
-
-impl<'a> ByIndex<'a> {
-    fn new(job: &Job, spec: &JobSpec, pods: &'a [Arc<Pod>], active: &[&Arc<Pod>]) -> Self {
-        let completions = completions(spec);
-        let status = job.status.as_ref();
-        let before = |text: Option<&String>| Indexes::parse(text.map_or("", String::as_str), completions);
-        let held = || pods.iter().filter(|pod| is_tracked(pod)).filter_map(|pod| Some((valid_index(spec, pod)?, pod)));
-        let mut succeeded = before(status.and_then(|status| status.completed_indexes.as_ref()));
-        let done = held().filter(|(_, pod)| pods::phase(pod) == "Succeeded");
-        done.for_each(|(index, _)| succeeded.insert(index));
-        let mut by_index = Self { succeeded, failed: None, kept: BTreeMap::new() };
-        let Some(limit) = spec.backoff_limit_per_index else { return by_index };
-
-        let mut failed = before(status.and_then(|status| status.failed_indexes.as_ref()));
-        let lost = held().filter(|(_, pod)| is_failed(spec, pod));
-        for (index, pod) in lost.clone() {
-            match policy::judge(spec, pod) {
-                Failure::OfIndex => failed.insert(index),
-                failure if failure.counts() && template::failures(pod).0 >= limit => failed.insert(index),
-                _ => {}
-            }
-        }
-        let tried: Indexes = active.iter().filter_map(|pod| index(pod)).collect();
-        let over = |index: i32| by_index.succeeded.has(index) || failed.has(index) || tried.has(index);
-        let rank = |pod: &Pod| {
-            let (counted, ignored) = template::failures(pod);
-            (counted.saturating_add(ignored), backoff::finished(pod))
-        };
-        for (index, pod) in lost.filter(|(index, _)| !over(*index)) {
-            let kept = by_index.kept.entry(index).or_insert(pod);
-            if rank(kept) <= rank(pod) {
-                *kept = pod;
-            }
-        }
-        by_index.failed = Some(failed);
-        by_index
-    }
-
-    /// The indexes that have a pod or need none.
-    fn free(&self, spec: &JobSpec, pods: &[Arc<Pod>]) -> Indexes {
-        let mut taken = self.succeeded.clone();
-        taken.merge(self.failed.as_ref().unwrap_or(&Indexes::default()));
-        let holds = |pod: &&Arc<Pod>| pods::is_active(pod) || replaces_only_failed(spec) && is_terminating(pod);
-        pods.iter().filter(holds).filter_map(|pod| index(pod)).for_each(|index| taken.insert(index));
-        taken
-    }
-
-    fn wait(&self, index: i32, now: Timestamp) -> Duration {
-        let Some(last) = self.kept.get(&index) else { return Duration::ZERO };
-        let (counted, ignored) = template::failures(last);
-        let failures = counted.saturating_add(ignored).saturating_add(1);
-        backoff::of_index(u32::try_from(failures).unwrap_or(1), last, now)
-    }
-
-    /// How often an index has failed, as its next pod says: what counted, and what was ignored.
-    fn failures(&self, spec: &JobSpec, index: i32) -> (i32, i32) {
-        let Some(last) = self.kept.get(&index) else { return (0, 0) };
-        let (counted, ignored) = template::failures(last);
-        if policy::judge(spec, last).counts() {
-            (counted.saturating_add(1), ignored)
-        } else {
-            (counted, ignored.saturating_add(1))
-        }
-    }
-}
-
-fn set(status: &mut JobStatus, kind: &str, value: &str, reason: &str, message: &str, now: Timestamp) {
-    let told = JobCondition {
-        type_: kind.to_owned(),
-        status: value.to_owned(),
-        reason: Some(reason.to_owned()),
-        message: Some(message.to_owned()),
-        last_probe_time: Some(Time(seconds(now))),
-        last_transition_time: Some(Time(seconds(now))),
-    };
-    let conditions = status.conditions.get_or_insert_default();
-    match conditions.iter_mut().find(|condition| condition.type_ == kind) {
-        Some(before) => *before = told,
-        None => conditions.push(told),
-    }
-}
-
-/// What is at work now.
-pub(super) fn report(status: &mut JobStatus, pods: &[Arc<Pod>]) {
-    let active = || pods.iter().filter(|pod| pods::is_active(pod));
-    status.active = nonzero(count(active().count()));
-    status.ready = Some(count(active().filter(|pod| pods::is_ready(pod)).count()));
-    status.terminating = Some(count(pods.iter().filter(|pod| is_terminating(pod)).count()));
-}
-
-/// Moves the pods that have been let go from the list to the counters. `held` are the uids of those that have not.
-pub(super) fn take_in(status: &mut JobStatus, held: &HashSet<&str>) {
-    let Some(uncounted) = &mut status.uncounted_terminated_pods else { return };
-    let lists = [(&mut uncounted.succeeded, &mut status.succeeded), (&mut uncounted.failed, &mut status.failed)];
-    for (list, counter) in lists {
-        let before = list.as_ref().map_or(0, Vec::len);
-        let left: Vec<String> = list.take().into_iter().flatten().filter(|uid| held.contains(uid.as_str())).collect();
-        *counter = nonzero(counter.unwrap_or(0).saturating_add(count(before - left.len())));
-        *list = (!left.is_empty()).then_some(left);
-    }
-}
-
-/// Ends the Job if nothing of it is left to wait for; returns whether that is so.
-pub(super) fn finish(status: &mut JobStatus, verdict: &Verdict, now: Timestamp) -> bool {
-    let uncounted = status.uncounted_terminated_pods.as_ref();
-    let waits = uncounted.is_some_and(|uncounted| uncounted.succeeded.is_some() || uncounted.failed.is_some());
-    if waits || status.terminating.is_some_and(|terminating| terminating > 0) {
-        return false;
-    }
-    let (_, kind) = verdict.conditions();
-    set(status, kind, "True", &verdict.reason, &verdict.message, now);
-    if verdict.end == End::Complete {
-        status.completion_time = Some(Time(seconds(now)));
-    }
-    true
 }
 
 #[cfg(test)]

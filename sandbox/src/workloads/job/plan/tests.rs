@@ -1,4 +1,4 @@
-use super::*;
+use super::{tracking::Tracked, *};
 use crate::pods::tests::pod as a_pod;
 use serde_json::{Value, json};
 

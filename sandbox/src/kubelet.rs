@@ -218,6 +218,11 @@ impl Kubelets {
     }
 
     async fn carry_out(&self, pod: &Pod, node: &nodes::Spec, step: Step) -> Result<Next, Error> {
+        // Before anybody is told that they run: what is done in them from then on belongs to the new run.
+        for container in &step.started {
+            self.contents.renew(uid(pod), container);
+            lock(&self.running).remove(uid(pod), container);
+        }
         if let Some(status) = step.status {
             let mut updated = pod.clone();
             lock(&self.reporting).insert(uid(pod).to_owned(), status.clone());
@@ -228,7 +233,6 @@ impl Kubelets {
             written?;
         }
         for container in &step.started {
-            self.contents.renew(uid(pod), container);
             self.start_program(pod, container).await;
             self.write_volumes(pod, container);
         }
@@ -287,9 +291,8 @@ impl Kubelets {
         ended.collect()
     }
 
-    /// Runs a container's program, if its image is one. How an earlier run ended is forgotten.
+    /// Runs a container's program, if its image is one.
     async fn start_program(&self, pod: &Pod, container: &str) {
-        lock(&self.running).remove(uid(pod), container);
         let Some(programs) = &self.programs else { return };
         let Some(spec) = pod.spec.as_ref().and_then(|spec| server::container_of(spec, container)) else { return };
         let Some(program) = programs.find(spec.image.as_deref().unwrap_or_default()) else { return };

@@ -226,6 +226,20 @@ async fn registered_programs_run_with_their_environment_and_files() {
     tokio::time::timeout(Duration::from_secs(5), cluster.running.stop()).await.expect("all tasks end");
 }
 
+/// Runs a command in a container of the pod `p`; how it ended, and what it printed.
+async fn run(pods: &Api<Pod>, container: &str, argv: &[&str], input: &[u8]) -> (String, Vec<u8>) {
+    let streams = AttachParams::default().container(container).stdin(!input.is_empty()).stderr(false);
+    let mut process = pods.exec("p", argv.iter().copied(), &streams).await.unwrap();
+    if let Some(mut stdin) = process.stdin() {
+        stdin.write_all(input).await.unwrap();
+        stdin.shutdown().await.unwrap();
+    }
+    let mut output = Vec::new();
+    process.stdout().unwrap().read_to_end(&mut output).await.unwrap();
+    let status = process.take_status().unwrap().await.unwrap();
+    (status.status.unwrap(), output)
+}
+
 /// Found only when the pod that runs it is gone, and its kubelet knows.
 struct Late {
     access: NodeAccess,
@@ -285,18 +299,7 @@ async fn what_is_written_to_a_container_stays() {
     let cluster = start().await;
     pod(&cluster, "p", json!({})).await;
     let pods = cluster.api::<Pod>();
-    let run = async |argv: &[&str], input: &[u8]| {
-        let streams = AttachParams::default().stdin(!input.is_empty()).stderr(false);
-        let mut process = pods.exec("p", argv.iter().copied(), &streams).await.unwrap();
-        if let Some(mut stdin) = process.stdin() {
-            stdin.write_all(input).await.unwrap();
-            stdin.shutdown().await.unwrap();
-        }
-        let mut output = Vec::new();
-        process.stdout().unwrap().read_to_end(&mut output).await.unwrap();
-        let status = process.take_status().unwrap().await.unwrap();
-        (status.status.unwrap(), output)
-    };
+    let run = async |argv: &[&str], input: &[u8]| run(&pods, "main", argv, input).await;
     let (_, archive) = run(&["tar", "cf", "-", "/etc/hostname"], b"").await;
     assert_eq!(archive.len(), 4 * 512);
     assert_eq!(run(&["tar", "-xmf", "-", "-C", "/tmp"], &archive).await.0, "Success");
@@ -304,4 +307,49 @@ async fn what_is_written_to_a_container_stays() {
     // What is no archive changes nothing.
     assert_eq!(run(&["tar", "-xmf", "-", "-C", "/tmp"], &[b'x'; 1024]).await.0, "Failure");
     assert_eq!(run(&["ls", "/tmp"], b"").await.1, b"etc\n");
+}
+
+/// Writes to the container `main` as soon as it is seen to run, while its kubelet still sets up the one before it.
+struct Hasty {
+    pods: OnceLock<Api<Pod>>,
+    program: Program,
+}
+
+impl Programs for Hasty {
+    fn find(&self, image: &str) -> Option<Program> {
+        if image == "acp:before" {
+            let write = run(self.pods.get().unwrap(), "main", &["touch", "/tmp/early"], b"");
+            let (status, _) = tokio::task::block_in_place(|| Handle::current().block_on(write));
+            assert_eq!(status, "Success");
+        }
+        self.knows(image).then(|| self.program.clone())
+    }
+
+    fn knows(&self, image: &str) -> bool {
+        image.starts_with("acp:")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_as_soon_as_a_container_runs_stays() {
+    let (told, mut heard) = tokio::sync::mpsc::channel(2);
+    let program: Program = Arc::new(move |context| {
+        let told = told.clone();
+        async move {
+            told.send(context.identity.container).await.unwrap();
+            context.token.cancelled().await;
+            0
+        }
+        .boxed()
+    });
+    let hasty = Arc::new(Hasty { pods: OnceLock::new(), program });
+    let cluster = start_with(SandboxConfig { nodes: 1, ..SandboxConfig::default() }, Some(hasty.clone())).await;
+    assert!(hasty.pods.set(cluster.api()).is_ok());
+    let containers = json!([{"name": "before", "image": "acp:before"},
+        {"name": "main", "image": "registry.example/app:1"}, {"name": "behind", "image": "acp:behind"}]);
+    let spec = json!({"automountServiceAccountToken": false, "containers": containers});
+    cluster.create::<Pod>(json!({"metadata": {"name": "p"}, "spec": spec})).await;
+    let all = async { while heard.recv().await.as_deref() != Some("behind") {} };
+    tokio::time::timeout(PATIENCE, all).await.expect("the last container starts");
+    assert_eq!(run(&cluster.api(), "main", &["ls", "/tmp"], b"").await.1, b"early\n");
 }

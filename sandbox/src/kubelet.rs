@@ -6,6 +6,7 @@
 
 mod behaviour;
 mod by_container;
+mod courses;
 mod faults;
 mod http_service;
 mod inside;
@@ -40,11 +41,11 @@ use crate::{
     fault::{Fault, NodeFault},
     meta::{name, uid},
     queue::Queue,
-    shell::Environment,
     volumes::VolumeContents,
 };
 
 use by_container::ByContainer;
+use courses::Courses;
 use inside::{Contents, View};
 use lifecycle::{About, Happening, Memory, Step, World};
 use logs::{LogWriter, Logs};
@@ -64,6 +65,7 @@ pub struct Kubelets {
     programs: Option<Arc<dyn Programs>>,
     running: Mutex<ByContainer<programs::Handle>>,
     contents: Contents,
+    courses: Courses,
     /// What commands have written to volumes.
     volumes: Arc<VolumeContents>,
     queue: Arc<Queue<Key>>,
@@ -94,6 +96,7 @@ impl Kubelets {
             programs,
             running: Mutex::default(),
             contents: Contents::default(),
+            courses: Courses::default(),
             volumes,
             queue: Arc::new(Queue::new(&cluster.clock)),
             totals: Mutex::default(),
@@ -149,6 +152,7 @@ impl Kubelets {
         self.logs.forget(uid(pod));
         lock(&self.running).forget(uid(pod));
         self.contents.forget(uid(pod));
+        self.courses.forget(uid(pod));
     }
 
     /// Forgets a pod that went while something was done for it. Looked at last: one that goes from now on takes along
@@ -186,6 +190,7 @@ impl Kubelets {
             Memory::default()
         });
         self.mount(pod).await;
+        self.look_up(pod).await;
         let pod_ip = self.pod_ip(pod, node);
         let exits = self.exits(pod);
         let told = faults::of(&self.cluster, pod);
@@ -223,18 +228,20 @@ impl Kubelets {
             self.contents.renew(uid(pod), container);
             lock(&self.running).remove(uid(pod), container);
         }
-        if let Some(status) = step.status {
-            let mut updated = pod.clone();
-            lock(&self.reporting).insert(uid(pod).to_owned(), status.clone());
-            updated.status = Some(status);
-            let written = self.cluster.pods.update_as(pod, &updated, Some("status"), "kubelet").await;
+        let updated = step.status.as_ref().map(|status| Pod { status: Some(status.clone()), ..pod.clone() });
+        for container in &step.started {
+            let run = courses::present_run(pod, container);
+            self.set_out(updated.as_ref().unwrap_or(pod), container, run).await;
+        }
+        if let (Some(status), Some(updated)) = (step.status, &updated) {
+            lock(&self.reporting).insert(uid(pod).to_owned(), status);
+            let written = self.cluster.pods.update_as(pod, updated, Some("status"), "kubelet").await;
             // From here on the cache has it, or the next attempt will.
             lock(&self.reporting).remove(uid(pod));
             written?;
         }
         for container in &step.started {
             self.start_program(pod, container).await;
-            self.write_volumes(pod, container);
         }
         for container in &step.stopping {
             if let Some(handle) = lock(&self.running).get(uid(pod), container) {
@@ -314,29 +321,6 @@ impl Kubelets {
         let (tasks, queue) = (&self.cluster.tasks, self.queue.clone());
         let handle = programs::Handle::start(tasks, program, context, partition, queue, Key::of(pod));
         lock(&self.running).insert(uid(pod), container, handle);
-    }
-
-    /// Does to its volumes what a container's command does that ends by itself. What it prints and how it ends is worked
-    /// out elsewhere, as often as somebody asks; this is done once for each run, when it begins.
-    fn write_volumes(&self, pod: &Pod, container: &str) {
-        let spec = pod.spec.as_ref();
-        let containers =
-            spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-        let Some(spec) = containers.into_iter().find(|spec| spec.name == container) else { return };
-        let mounts = self.volumes.mounts(&self.cluster.claims, pod, spec);
-        let is_program = |image: &str| self.is_program(image);
-        let does = behaviour::of(pod, spec, Duration::ZERO, &is_program);
-        if mounts.is_empty() || !matches!(does, behaviour::Behaviour::Exit { .. }) {
-            return;
-        }
-        let environment = Environment {
-            variables: volumes::plain_environment(pod, spec),
-            hostname: hostname(pod),
-            directory: "/".to_owned(),
-            mounts,
-            ..Environment::default()
-        };
-        behaviour::output(&behaviour::argv(spec), environment);
     }
 
     /// A container's run is over.

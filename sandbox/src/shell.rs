@@ -128,6 +128,8 @@ const DEPTH_LIMIT: usize = 8;
 const VARIABLES: usize = 1 << 20;
 /// The most of different sets of files that an evaluation keeps, all their files counted.
 const MOMENTS: usize = 10_000;
+/// The most bytes that it keeps of files that differ from one such set to the next, but for the last.
+const MOMENT_BYTES: usize = 1 << 20;
 
 /// Said of what this shell cannot read, and of commands it does not have.
 pub(crate) const NOT_KNOWN: &str = "the simulated shell does not know";
@@ -338,12 +340,6 @@ impl Evaluation {
         let bytes: Vec<u8> = self.printed.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
-
-    /// The files that were there that long after the start.
-    pub(crate) fn files_at(&self, passed: Duration) -> Files {
-        let there = self.files.iter().rev().find(|(at, _)| *at <= passed);
-        there.map(|(_, files)| files.clone()).unwrap_or_default()
-    }
 }
 
 /// Runs a command that reads nothing, in no time. It keeps up to `limit` bytes of what the command prints.
@@ -356,15 +352,18 @@ pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limi
     };
     let collect = async {
         let (mut all, mut room, mut slept) = (Vec::new(), limit, Duration::ZERO);
-        let mut moments = MOMENTS;
+        let (mut moments, mut fresh) = (MOMENTS, MOMENT_BYTES);
         let mut files: Vec<(Duration, Files)> = Vec::new();
         while let Some(output) = printed.recv().await {
             match output {
                 Output::Pause(wait, there) => {
-                    let differs = files.last().map_or(!there.is_empty(), |(_, before)| *before != there);
-                    if differs && there.len() < moments {
+                    let before = files.last().map(|(_, before)| before);
+                    let differs = before.map_or(!there.is_empty(), |before| *before != there);
+                    let bytes = new_bytes(before, &there);
+                    if differs && there.len() < moments && bytes <= fresh {
                         // One that has none takes room as well.
                         moments -= there.len() + 1;
+                        fresh -= bytes;
                         files.push((slept, there));
                     }
                     slept = slept.saturating_add(wait);
@@ -383,6 +382,12 @@ pub(crate) async fn evaluate(argv: &[String], mut environment: Environment, limi
     let ((code, left), (printed, slept, mut files)) = tokio::join!(work, collect);
     files.push((slept, left));
     Evaluation { code, printed, slept, files }
+}
+
+/// How much is in files that were not there before, or held something else. The others share what they hold.
+fn new_bytes(before: Option<&Files>, there: &Files) -> usize {
+    let is_new = |path: &String, bytes: &Bytes| before.and_then(|before| before.get(path)) != Some(bytes);
+    there.iter().filter(|(path, bytes)| is_new(path, bytes)).map(|(_, bytes)| bytes.len()).sum()
 }
 
 #[cfg(test)]

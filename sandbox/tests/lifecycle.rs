@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::{
     batch::v1::Job,
-    core::v1::{ContainerState, ContainerStatus, Event, Pod},
+    core::v1::{ConfigMap, ContainerState, ContainerStatus, Event, Pod},
 };
 use kube::{
     Api,
@@ -279,4 +279,35 @@ async fn many_probed_pods_that_are_well_cost_nothing() {
     let watch = pods.watch(&WatchParams::default(), &version).await.unwrap();
     let news = tokio::time::timeout(Duration::from_millis(2500), std::pin::pin!(watch).try_next()).await;
     assert!(news.is_err(), "more than two of their periods have passed: {news:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_run_of_a_command_goes_by_what_its_container_is_given() {
+    let clock = Clock::accelerated(60);
+    let cluster = start_with(SandboxConfig { nodes: 1, clock, ..SandboxConfig::default() }, None).await;
+    let map = |word: &str, code: &str| json!({"metadata": {"name": "c"}, "data": {"WORD": word, "CODE": code}});
+    cluster.create::<ConfigMap>(map("first", "3")).await;
+    let script = "echo $(WORD) $WORD $KEPT on $HOST; cat /etc/c/WORD; exit $CODE";
+    let key = json!({"configMapKeyRef": {"name": "c", "key": "WORD"}});
+    let main = json!({"name": "main", "image": "a", "command": ["sh", "-c", script],
+        "envFrom": [{"configMapRef": {"name": "c"}}], "env": [{"name": "KEPT", "valueFrom": key},
+        {"name": "HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]});
+    let pods = pod(
+        &cluster,
+        json!({"restartPolicy": "OnFailure", "containers": [main],
+        "volumes": [{"name": "c", "configMap": {"name": "c"}}]}),
+    )
+    .await;
+    eventually(&pods, "p", |pod| status_of(pod, "main").restart_count > 0).await;
+    let maps = cluster.api::<ConfigMap>();
+    maps.patch("c", &PatchParams::default(), &Patch::Merge(map("second", "0"))).await.unwrap();
+    let done = eventually(&pods, "p", |pod| phase(pod) == "Succeeded").await;
+    let (status, ip) = (status_of(&done, "main"), done.status.unwrap().pod_ip.unwrap());
+    assert_eq!(status.last_state.unwrap().terminated.unwrap().exit_code, 3);
+    for (word, previous) in [("second", false), ("first", true)] {
+        let log = pods.logs("p", &LogParams { previous, ..LogParams::default() }).await.unwrap();
+        let told: Vec<&str> = log.lines().skip(1).collect();
+        assert_eq!(told, [format!("{word} {word} {word} on {ip}").as_str(), word]);
+    }
 }

@@ -16,7 +16,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, EvictParams, ListParams, LogParams, Patch, PatchParams, PostParams},
 };
 use sandbox::{Clock, SandboxConfig};
 use serde_json::{Value, json};
@@ -254,6 +254,27 @@ async fn an_indexed_job_tries_each_index_within_its_limit() {
     let status = eventually(&cluster.api::<Job>(), "j", has("Failed")).await.status.unwrap();
     assert_eq!((status.completed_indexes.as_deref(), status.failed_indexes.as_deref()), (None, Some("0-2")));
     assert_eq!((status.succeeded, status.failed), (None, Some(6)), "each is tried twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_index_of_a_job_does_its_own_part() {
+    let cluster = start().await;
+    let script = "echo part $JOB_COMPLETION_INDEX; [ $JOB_COMPLETION_INDEX = 1 ] && exit 3; echo well";
+    let job = json!({"metadata": {"name": "j"}, "spec": {"completionMode": "Indexed", "completions": 3,
+        "parallelism": 3, "backoffLimitPerIndex": 0, "template": {"spec": {"restartPolicy": "Never",
+        "containers": [{"name": "main", "image": "a", "command": ["sh", "-c", script]}]}}}});
+    cluster.create::<Job>(job).await;
+    let status = eventually(&cluster.api::<Job>(), "j", has("Failed")).await.status.unwrap();
+    assert_eq!((status.completed_indexes.as_deref(), status.failed_indexes.as_deref()), (Some("0,2"), Some("1")));
+    for pod in cluster.list::<Pod>("").await {
+        let index = &pod.labels()["batch.kubernetes.io/job-completion-index"];
+        let log = cluster.api::<Pod>().logs(&pod.name_any(), &LogParams::default()).await.unwrap();
+        let told: Vec<&str> = log.lines().skip(1).collect();
+        let part = format!("part {index}");
+        assert_eq!(told, if index == "1" { vec![part.as_str()] } else { vec![part.as_str(), "well"] });
+        let state = pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap()[0].state.as_ref().unwrap();
+        assert_eq!(state.terminated.as_ref().unwrap().exit_code, if index == "1" { 3 } else { 0 });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

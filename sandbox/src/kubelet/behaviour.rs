@@ -3,11 +3,14 @@
 //! 1. An image registered as an in-process program runs that program.
 //! 2. A command that the simulated shell knows how to finish is finished: its exit code is the shell's, its output goes
 //!    to the log, and it takes as long as its `sleep`s (and at least [`Timings::run`](crate::Timings)). So
-//!    `sh -c "echo done"`, `sleep 5`, `false` and `sh -c "exit 1"` do what they say.
+//!    `sh -c "echo done"`, `sleep 5`, `false` and `sh -c "exit 1"` do what they say, and what they do may depend on
+//!    the container's variables and files.
 //! 3. A container of a Job, or an init container, that is not such a command and reads no input succeeds after
-//!    [`Timings::run`](crate::Timings).
+//!    [`Timings::run`](crate::Timings). What the shell made of its command goes to the log.
 //! 4. Everything else serves until it is stopped. A client that attaches to one with `stdin` is given the simulated
 //!    shell, and the container ends with it ([`session`]).
+//!
+//! A command of the rules 2 and 3 is carried out once, when its container starts; what came of it is its [`Course`].
 
 use std::{
     task::{Context, Poll, Waker},
@@ -18,8 +21,10 @@ use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
 use crate::{
     meta::controller_of,
-    shell::{self, Environment, Evaluation, evaluate},
+    shell::{self, Environment, Evaluation, Files, evaluate},
 };
+
+use super::logs;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Behaviour {
@@ -28,26 +33,78 @@ pub(super) enum Behaviour {
     Serve,
 }
 
+/// What a command does that ends by itself, from its start on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Course {
+    pub(super) code: i32,
+    /// How long it takes, but for the time that every command takes.
+    takes: Duration,
+    /// What it prints, each line with the time from its start until the line is whole.
+    pub(super) lines: Vec<(Duration, String)>,
+    /// The files that it has written, each time they differ.
+    files: Vec<(Duration, Files)>,
+}
+
+impl Course {
+    /// The files that it has written by that time.
+    pub(super) fn files_at(&self, ran: Duration) -> Files {
+        let there = self.files.iter().rev().find(|(at, _)| *at <= ran);
+        there.map(|(_, files)| files.clone()).unwrap_or_default()
+    }
+
+    /// When it writes after that time.
+    pub(super) fn writes_after(&self, ran: Duration) -> Option<Duration> {
+        self.files.iter().map(|(at, _)| *at).find(|at| *at > ran)
+    }
+}
+
 /// The most output of a finished command that its log keeps.
 const OUTPUT_LIMIT: usize = 64 * 1024;
 const POLL_LIMIT: usize = 100_000;
 
-pub(super) fn of(pod: &Pod, container: &Container, run: Duration, is_program: &dyn Fn(&str) -> bool) -> Behaviour {
+/// What a container does whose command has that course, if it has one.
+pub(super) fn of(
+    container: &Container,
+    run: Duration,
+    is_program: &dyn Fn(&str) -> bool,
+    course: Option<&Course>,
+) -> Behaviour {
     if is_program(container.image.as_deref().unwrap_or_default()) {
         return Behaviour::Program;
     }
-    if let Some(Evaluation { code, slept, .. }) = finishes(&argv(container)) {
-        return Behaviour::Exit { code, after: slept.max(run) };
+    match course {
+        Some(course) => Behaviour::Exit { code: course.code, after: course.takes.max(run) },
+        None => Behaviour::Serve,
     }
+}
+
+/// Whether a container's command may end by itself; of others there is no [`Course`] to be worked out.
+pub(super) fn may_end(pod: &Pod, container: &Container) -> bool {
+    works(pod, container) || shell_knows(words(container))
+}
+
+/// Carries out a container's command, with its arguments as the container is given them. `None` if it does not end by
+/// itself.
+pub(super) fn course(pod: &Pod, container: &Container, argv: &[String], environment: Environment) -> Option<Course> {
+    let done = output(argv, environment);
+    let (code, takes) = match shell_knows(argv.iter()) && is_finished(&done) {
+        true => (done.code, done.slept),
+        false if works(pod, container) => (0, Duration::ZERO),
+        false => return None,
+    };
+    let lines = lines(&done).into_iter().take(logs::LINES).collect();
+    let writes = done.files.iter().any(|(_, files)| !files.is_empty());
+    Some(Course { code, takes, lines, files: if writes { done.files } else { Vec::new() } })
+}
+
+/// Whether a container is there to come to an end, whatever its command.
+fn works(pod: &Pod, container: &Container) -> bool {
     let works = match sort(pod, container) {
         Sort::Init => true,
         Sort::Main => controller_of(&pod.metadata).is_some_and(|owner| owner.kind == "Job"),
         Sort::Beside => false,
     };
-    match works && container.stdin != Some(true) {
-        true => Behaviour::Exit { code: 0, after: run },
-        false => Behaviour::Serve,
-    }
+    works && container.stdin != Some(true)
 }
 
 enum Sort {
@@ -99,24 +156,27 @@ pub(super) fn as_container(ephemeral: &EphemeralContainer) -> Container {
     }
 }
 
-pub(super) fn argv(container: &Container) -> Vec<String> {
-    container.command.iter().chain(&container.args).flatten().cloned().collect()
+fn words(container: &Container) -> impl Iterator<Item = &String> {
+    container.command.iter().chain(&container.args).flatten()
 }
 
-/// What a command does that ends by itself in the simulated shell.
-pub(super) fn finishes(argv: &[String]) -> Option<Evaluation> {
-    let (first, _) = argv.split_first()?;
-    let base = first.rsplit('/').next().unwrap_or(first);
-    let known = match base {
-        "sh" | "bash" | "ash" => argv.iter().any(|word| word.starts_with('-') && word.ends_with('c')),
+pub(super) fn argv(container: &Container) -> Vec<String> {
+    words(container).cloned().collect()
+}
+
+/// Whether the simulated shell may be able to finish a command.
+fn shell_knows<'a>(mut words: impl Iterator<Item = &'a String>) -> bool {
+    let Some(first) = words.next() else { return false };
+    match first.rsplit('/').next().unwrap_or(first) {
+        "sh" | "bash" | "ash" => words.any(|word| word.starts_with('-') && word.ends_with('c')),
         "true" | "false" | "echo" | "printf" | "sleep" | "date" | "env" | "printenv" | "hostname" | "ls" | "pwd"
         | "uname" | "id" | "whoami" | "exit" | "touch" => true,
         _ => false,
-    };
-    if !known {
-        return None;
     }
-    let done = output(argv, Environment { directory: "/".to_owned(), ..Environment::default() });
+}
+
+/// Whether a command has come to its own end, and not to that of what the simulated shell knows.
+fn is_finished(done: &Evaluation) -> bool {
     // A script that the shell cannot read is a workload of its own, not a failure.
     let says = |text: &[u8]| done.printed.iter().any(|(_, bytes)| bytes.windows(text.len()).any(|part| part == text));
     let unreadable = done.code == 2 && says(shell::NOT_KNOWN.as_bytes());
@@ -125,7 +185,7 @@ pub(super) fn finishes(argv: &[String]) -> Option<Evaluation> {
     let missing = done.code != 0 && says(b"No such file or directory");
     // Held open for ever is how people keep a container running.
     let endless = done.slept >= Duration::from_secs(24 * 60 * 60);
-    (!unreadable && !unknown && !missing && !endless).then_some(done)
+    !unreadable && !unknown && !missing && !endless
 }
 
 /// What a probe or a handler does in a container; `None` if the simulated shell cannot tell.
@@ -138,7 +198,7 @@ pub(super) fn asked(argv: &[String], environment: Environment) -> Option<Evaluat
 
 /// Runs a command to its end at once. The shell waits for nothing but its own two ends of a channel here, so polling
 /// on is all it takes; the bound is for scripts that would print for ever.
-pub(super) fn output(argv: &[String], environment: Environment) -> Evaluation {
+fn output(argv: &[String], environment: Environment) -> Evaluation {
     let mut work = std::pin::pin!(tokio::task::unconstrained(evaluate(argv, environment, OUTPUT_LIMIT)));
     let mut context = Context::from_waker(Waker::noop());
     for _ in 0..POLL_LIMIT {
@@ -150,7 +210,7 @@ pub(super) fn output(argv: &[String], environment: Environment) -> Evaluation {
 }
 
 /// The lines that a command prints, each with the time from its start until the line is whole.
-pub(super) fn lines(evaluation: &Evaluation) -> Vec<(Duration, String)> {
+fn lines(evaluation: &Evaluation) -> Vec<(Duration, String)> {
     let (mut lines, mut open) = (Vec::new(), Vec::new());
     for (at, bytes) in &evaluation.printed {
         for byte in bytes {
@@ -173,15 +233,28 @@ mod tests {
 
     const RUN: Duration = Duration::from_millis(100);
 
+    fn is_program(image: &str) -> bool {
+        image.starts_with("acp:")
+    }
+
     #[track_caller]
     fn check(command: &[&str], owner: Option<&str>, expect: Behaviour) {
+        check_with(command, owner, &[], expect);
+    }
+
+    #[track_caller]
+    fn check_with(command: &[&str], owner: Option<&str>, variables: &[(&str, &str)], expect: Behaviour) {
         let owners =
             owner.map(|kind| json!([{"apiVersion": "v1", "kind": kind, "name": "o", "uid": "u", "controller": true}]));
         let pod: Pod = serde_json::from_value(json!({"metadata": {"ownerReferences": owners}})).unwrap();
         let container: Container =
             serde_json::from_value(json!({"name": "main", "image": "registry.example/app:1", "command": command}))
                 .unwrap();
-        assert_eq!(of(&pod, &container, RUN, &|image| image.starts_with("acp:")), expect);
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let environment = Environment { variables, directory: "/".to_owned(), ..Environment::default() };
+        let course = course(&pod, &container, &argv(&container), environment);
+        assert!(course.is_none() || may_end(&pod, &container));
+        assert_eq!(of(&container, RUN, &is_program, course.as_ref()), expect);
     }
 
     #[test]
@@ -208,6 +281,29 @@ mod tests {
     }
 
     #[test]
+    fn commands_go_by_their_variables() {
+        let script = ["sh", "-c", "[ $INDEX = 1 ] && sleep 5 && exit 3; echo part $INDEX"];
+        let index = |index| [("INDEX", index)];
+        check_with(&script, Some("Job"), &index("0"), Behaviour::Exit { code: 0, after: RUN });
+        check_with(&script, Some("Job"), &index("1"), Behaviour::Exit { code: 3, after: Duration::from_secs(5) });
+        let serves = ["sh", "-c", "$SERVER"];
+        check_with(&serves, None, &[("SERVER", "nginx")], Behaviour::Serve);
+        check_with(&serves, None, &[("SERVER", "true")], Behaviour::Exit { code: 0, after: RUN });
+    }
+
+    #[test]
+    fn files_come_when_they_are_written() {
+        let script: Container = serde_json::from_value(json!({"name": "main",
+            "command": ["sh", "-c", "touch /tmp/a; sleep 5; touch /tmp/b"]}))
+        .unwrap();
+        let course = course(&Pod::default(), &script, &argv(&script), Environment::default()).unwrap();
+        let names = |seconds| course.files_at(Duration::from_secs(seconds)).into_keys().collect::<Vec<_>>();
+        assert_eq!((names(4), names(5)), (vec!["/tmp/a".to_owned()], vec!["/tmp/a".to_owned(), "/tmp/b".to_owned()]));
+        assert_eq!(course.writes_after(Duration::ZERO), Some(Duration::from_secs(5)));
+        assert_eq!(course.writes_after(Duration::from_secs(5)), None);
+    }
+
+    #[test]
     fn lines_come_when_they_are_printed() {
         let argv = ["sh", "-c", "printf be; echo gin; sleep 5; echo done; printf rest"].map(str::to_owned);
         let at = Duration::from_secs;
@@ -229,7 +325,6 @@ mod tests {
     #[test]
     fn registered_images_are_programs() {
         let container: Container = serde_json::from_value(json!({"name": "main", "image": "acp:agent"})).unwrap();
-        let is_program: &dyn Fn(&str) -> bool = &|image| image == "acp:agent";
-        assert_eq!(of(&Pod::default(), &container, RUN, is_program), Behaviour::Program);
+        assert_eq!(of(&container, RUN, &is_program, Some(&Course::default())), Behaviour::Program);
     }
 }

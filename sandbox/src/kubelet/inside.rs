@@ -16,9 +16,10 @@ use crate::{
 };
 
 use super::{
-    Kubelets, behaviour,
+    Kubelets,
+    behaviour::{self, Course},
     by_container::ByContainer,
-    hostname,
+    courses, hostname,
     lifecycle::{Inside, normalized},
     lock,
     logs::{self, Span},
@@ -104,24 +105,12 @@ impl Kubelets {
         }
     }
 
-    /// The files that are in a container because something in it has written them.
-    pub(super) fn written(&self, pod: &Pod, container: &Container, ran: Duration) -> Files {
-        let mut files = own_run(pod, container).map(|run| run.files_at(ran)).unwrap_or_default();
+    /// The files that are in a container because something in it has written them: its command, and those of people.
+    pub(super) fn written(&self, pod: &Pod, container: &Container, course: Option<&Course>, ran: Duration) -> Files {
+        let mut files = course.map(|course| course.files_at(ran)).unwrap_or_default();
         self.contents.apply(uid(pod), &container.name, &mut files);
         files
     }
-}
-
-/// What a container's command does, if it is one that the simulated shell runs.
-fn own_run(pod: &Pod, container: &Container) -> Option<Evaluation> {
-    let known = behaviour::finishes(&behaviour::argv(container))?;
-    if known.files.iter().all(|(_, files)| files.is_empty()) {
-        return None;
-    }
-    let variables = volumes::plain_environment(pod, container);
-    let environment =
-        Environment { variables, hostname: hostname(pod), directory: "/".to_owned(), ..Environment::default() };
-    Some(behaviour::output(&behaviour::argv(container), environment))
 }
 
 fn has_commands(container: &Container) -> bool {
@@ -143,12 +132,17 @@ impl Inside for View<'_> {
         images.get(node_name(self.pod)).is_some_and(|images| images.contains(&normalized(image)))
     }
 
+    fn course(&self, container: &Container) -> Option<Arc<Course>> {
+        let run = courses::present_run(self.pod, &container.name);
+        self.kubelets.courses.get(uid(self.pod), &container.name, run).flatten()
+    }
+
     fn written(&self, container: &Container, ran: Duration) -> Files {
-        self.kubelets.written(self.pod, container, ran)
+        self.kubelets.written(self.pod, container, self.course(container).as_deref(), ran)
     }
 
     fn writes_next(&self, container: &Container, ran: Duration) -> Option<Duration> {
-        own_run(self.pod, container)?.files.iter().map(|(at, _)| *at).find(|at| *at > ran)
+        self.course(container)?.writes_after(ran)
     }
 
     fn evaluate(&self, container: &Container, argv: &[String], ran: Duration) -> Option<Evaluation> {
@@ -173,7 +167,8 @@ impl Inside for View<'_> {
         let span = Span { start: started, end: Some((now, code)) };
         let writer = self.kubelets.logs.writer(uid(self.pod), &container.name);
         let is_program = |image: &str| self.kubelets.is_program(image);
-        let lines = logs::compose(self.pod, container, span, &writer, now, &is_program);
+        let course = self.course(container);
+        let lines = logs::compose(self.pod, container, span, &writer, now, course.as_deref(), &is_program);
         lines.into_iter().map(|line| line.text + "\n").collect()
     }
 }

@@ -14,6 +14,7 @@ mod status;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,7 +29,10 @@ use crate::{
     shell::{Evaluation, Files},
 };
 
-use super::{after, at_least_a_tick, behaviour};
+use super::{
+    after, at_least_a_tick,
+    behaviour::{self, Behaviour, Course},
+};
 use ending::{Ending, Why};
 use status::{Builder, Outcome};
 
@@ -67,6 +71,10 @@ pub(super) struct World<'a> {
 pub(super) trait Inside {
     /// Whether the node has the image.
     fn has_image(&self, image: &str) -> bool;
+
+    /// What the container's command does in its present run, if it ends by itself. Of a run that begins with this step
+    /// nothing is known yet.
+    fn course(&self, container: &Container) -> Option<Arc<Course>>;
 
     /// What was written in the container.
     fn written(&self, container: &Container, ran: Duration) -> Files;
@@ -270,6 +278,11 @@ impl<'a> Turn<'a> {
 
     fn is_program(&self, container: &Container) -> bool {
         (self.world.is_program)(container.image.as_deref().unwrap_or_default())
+    }
+
+    fn behaviour(&self, container: &Container) -> Behaviour {
+        let course = self.world.inside.course(container);
+        behaviour::of(container, self.world.timings.run, self.world.is_program, course.as_deref())
     }
 
     fn memory(&mut self, container: &Container) -> &mut container::Run {

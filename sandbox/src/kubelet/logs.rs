@@ -20,12 +20,16 @@ use tokio::sync::watch;
 use crate::{
     clock::Clock,
     meta::{name, namespace},
-    shell::Environment,
 };
 
-use super::{after, behaviour, by_container::ByContainer, hostname, lock, node_name, volumes::plain_environment};
+use super::{
+    after,
+    behaviour::{self, Course},
+    by_container::ByContainer,
+    lock, node_name,
+};
 
-const LINES: usize = 1000;
+pub(super) const LINES: usize = 1000;
 const LINE_LENGTH: usize = 8 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +111,12 @@ pub(super) fn span(status: &ContainerStatus, previous: bool) -> Option<Span> {
     if previous { last } else { current.or(last) }
 }
 
+/// The number of the run that [`span`] tells of. Runs are counted by the restarts before them.
+pub(super) fn run(status: &ContainerStatus, previous: bool) -> i32 {
+    let shows_last = status.state.as_ref().and_then(of_state).is_some();
+    status.restart_count - i32::from(previous && shows_last)
+}
+
 fn of_state(state: &ContainerState) -> Option<Span> {
     if let Some(running) = &state.running {
         return Some(Span { start: running.started_at.as_ref()?.0, end: None });
@@ -122,22 +132,17 @@ pub(super) fn compose(
     span: Span,
     writer: &LogWriter,
     now: Timestamp,
+    course: Option<&Course>,
     is_program: &dyn Fn(&str) -> bool,
 ) -> Vec<Line> {
     let end = span.end.map(|(end, _)| end);
     let until = end.unwrap_or(now);
     let mut lines = vec![opening(pod, container, span.start)];
-    match behaviour::of(pod, container, Duration::ZERO, is_program) {
+    match behaviour::of(container, Duration::ZERO, is_program, course) {
         behaviour::Behaviour::Exit { code, .. } => {
-            let environment = Environment {
-                variables: plain_environment(pod, container),
-                hostname: hostname(pod),
-                directory: "/".to_owned(),
-                ..Environment::default()
-            };
-            let done = behaviour::output(&behaviour::argv(container), environment);
-            lines.extend(behaviour::lines(&done).into_iter().take(LINES).filter_map(|(passed, text)| {
-                let at = after(span.start, passed);
+            let printed = course.map(|course| course.lines.as_slice()).unwrap_or_default();
+            lines.extend(printed.iter().filter_map(|(passed, text)| {
+                let (at, text) = (after(span.start, *passed), text.clone());
                 // Statuses have whole seconds only, so a run may seem too short for what it printed.
                 match end {
                     Some(end) => Some(Line { at: at.min(end), text }),
@@ -224,6 +229,7 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
+    use crate::shell::Environment;
 
     fn pod() -> Pod {
         serde_json::from_value(json!({"metadata": {"name": "p", "namespace": "n"}, "spec": {"nodeName": "node-1",
@@ -235,6 +241,10 @@ mod tests {
         serde_json::from_value(json!({"name": "main", "image": "registry.example/app:1", "command": command})).unwrap()
     }
 
+    fn course(container: &Container) -> Option<Course> {
+        behaviour::course(&pod(), container, &behaviour::argv(container), Environment::default())
+    }
+
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
@@ -243,7 +253,9 @@ mod tests {
         let start = at("2024-01-01T00:00:00Z");
         let writer = Logs::default().writer("u", "main");
         let now = start + SignedDuration::from_secs(seconds);
-        compose(&pod(), &container(command), Span { start, end: None }, &writer, now, &|_| false)
+        let container = container(command);
+        let course = course(&container);
+        compose(&pod(), &container, Span { start, end: None }, &writer, now, course.as_ref(), &|_| false)
     }
 
     #[test]
@@ -296,9 +308,29 @@ mod tests {
             {
                 let writer = Logs::default().writer("u", "main");
                 writer.line("recorded");
-                assert!(!compose(&pod(), &container(command), span, &writer, Timestamp::MAX, &|_| false).is_empty());
+                let container = container(command);
+                let course = course(&container);
+                let log = compose(&pod(), &container, span, &writer, Timestamp::MAX, course.as_ref(), &|_| false);
+                assert!(!log.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn runs_are_counted() {
+        let running = json!({"running": {"startedAt": "2024-01-01T00:00:00Z"}});
+        let ended = json!({"terminated": {"startedAt": "2024-01-01T00:00:00Z", "finishedAt": "2024-01-01T00:00:01Z",
+            "exitCode": 1}});
+        let check = |state: &serde_json::Value, expect| {
+            let status = json!({"name": "main", "image": "", "imageID": "", "ready": false, "restartCount": 3,
+                "state": state, "lastState": ended});
+            let status: ContainerStatus = serde_json::from_value(status).unwrap();
+            assert_eq!((run(&status, false), run(&status, true)), expect);
+        };
+        check(&running, (3, 2));
+        check(&ended, (3, 2));
+        // There is no other run to show than the last one.
+        check(&json!({"waiting": {"reason": "CrashLoopBackOff"}}), (3, 3));
     }
 
     #[test]
@@ -307,7 +339,8 @@ mod tests {
             let start = at("2024-01-01T00:00:00Z");
             let writer = Logs::default().writer("u", "main");
             let span = Span { start, end: Some((start + SignedDuration::from_secs(5), code)) };
-            let lines = compose(&pod(), &container(command), span, &writer, start, &|_| false);
+            let container = container(command);
+            let lines = compose(&pod(), &container, span, &writer, start, course(&container).as_ref(), &|_| false);
             lines.last().unwrap().text.clone()
         };
         assert!(last(&[], 1).contains("fault crash-loop"));

@@ -194,7 +194,7 @@ pub(super) fn container_of(spec: &PodSpec, name: &str) -> Option<Container> {
     found.or_else(|| ephemeral.find(|container| container.name == name).map(behaviour::as_container))
 }
 
-fn status_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+pub(super) fn status_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
     let status = pod.status.as_ref()?;
     let all = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
     all.into_iter().flatten().flatten().find(|status| status.name == name)

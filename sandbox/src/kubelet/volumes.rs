@@ -218,8 +218,8 @@ fn text(bytes: &Bytes) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// `$(NAME)` in a value, as the kubelet expands it; unknown names stay, `$$` is a plain sign.
-fn expand(value: &str, env: &BTreeMap<String, String>) -> String {
+/// `$(NAME)` in a value or in a word of a command, as the kubelet expands it; unknown names stay, `$$` is a plain sign.
+pub(super) fn expand(value: &str, env: &BTreeMap<String, String>) -> String {
     let mut out = String::new();
     let mut rest = value;
     while let Some(at) = rest.find('$') {

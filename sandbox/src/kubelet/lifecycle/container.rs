@@ -8,12 +8,12 @@ use k8s_openapi::api::core::v1::Container;
 use crate::{
     duration::Printed,
     fault::FaultKind,
-    kubelet::behaviour::{self, Behaviour},
+    kubelet::behaviour,
     meta::{name, namespace, uid},
 };
 
 use super::{
-    About, Role, Turn, after,
+    About, Behaviour, Role, Turn, after,
     back_off::BackOff,
     ending::{KILLED, Stop},
     hook,
@@ -136,7 +136,12 @@ impl Turn<'_> {
         } else if self.has_fault(container, FaultKind::OutOfMemory) {
             (run, End { code: KILLED, reason: "OOMKilled", cause: Some(FaultKind::OutOfMemory) })
         } else {
-            match behaviour::of(self.pod, container, run, self.world.is_program) {
+            match self.behaviour(container) {
+                // What it does is worked out with what this step sets off. It takes no less than this.
+                _ if self.is_fresh(container) && behaviour::may_end(self.pod, container) => {
+                    self.look_again(run);
+                    return None;
+                }
                 Behaviour::Exit { code, after } => (after, End::with_code(code)),
                 Behaviour::Program | Behaviour::Serve => {
                     return self.exit(container).map(End::with_code);
@@ -158,8 +163,12 @@ impl Turn<'_> {
 
     /// How what runs here has ended. Of a run that begins with this step nothing is known yet, only of the one before.
     pub(super) fn exit(&self, container: &Container) -> Option<i32> {
-        let fresh = self.step.started.contains(&container.name);
-        self.world.exits.get(&container.name).copied().filter(|_| !fresh)
+        self.world.exits.get(&container.name).copied().filter(|_| !self.is_fresh(container))
+    }
+
+    /// Whether its run begins with this step.
+    fn is_fresh(&self, container: &Container) -> bool {
+        self.step.started.contains(&container.name)
     }
 
     /// A container without a limit takes all that its node has, and the node says so (upstream: `oomWatcher`).

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Container;
 
 use super::{
-    Turn, behaviour,
+    Behaviour, Turn, behaviour,
     container::End,
     hook::{self, Hook},
     left, passed, seconds,
@@ -139,8 +139,7 @@ impl Turn<'_> {
 
     /// A server knows the signal; the shell and what it runs do not.
     fn stops_when_asked(&self, container: &Container) -> bool {
-        let run = self.world.timings.run;
-        behaviour::of(self.pod, container, run, self.world.is_program) == behaviour::Behaviour::Serve
+        self.behaviour(container) == Behaviour::Serve
     }
 
     pub(super) fn grace(&self) -> Duration {

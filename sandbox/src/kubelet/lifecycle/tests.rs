@@ -23,6 +23,8 @@ struct Bench {
 /// The same in each container.
 #[derive(Default)]
 struct Scenery {
+    /// The pod that is looked into.
+    pod: Option<Pod>,
     images: Vec<String>,
     written: Files,
 }
@@ -30,6 +32,15 @@ struct Scenery {
 impl Inside for Scenery {
     fn has_image(&self, image: &str) -> bool {
         self.images.iter().any(|known| known == image)
+    }
+
+    fn course(&self, container: &Container) -> Option<Arc<Course>> {
+        let pod = self.pod.as_ref()?;
+        if !behaviour::may_end(pod, container) {
+            return None;
+        }
+        let environment = Environment { directory: "/".to_owned(), ..Environment::default() };
+        behaviour::course(pod, container, &behaviour::argv(container), environment).map(Arc::new)
     }
 
     fn written(&self, _: &Container, _: Duration) -> Files {
@@ -70,6 +81,7 @@ impl Bench {
     }
 
     fn step(&mut self) -> Step {
+        self.inside.pod = Some(self.pod.clone());
         let world = World {
             now: self.now,
             timings: &self.timings,

@@ -157,7 +157,8 @@ impl Kubelets {
     /// What a client that attaches to a container sees.
     async fn attached(self: &Arc<Self>, found: Found) -> Work {
         let is_program = |image: &str| self.is_program(image);
-        match behaviour::of(&found.pod, &found.container, Duration::ZERO, &is_program) {
+        let course = self.course(&found.pod, &found.container, found.status.restart_count).await;
+        match behaviour::of(&found.container, Duration::ZERO, &is_program, course.as_deref()) {
             Behaviour::Exit { .. } => {
                 let options = logs::Options { follow: true, ..logs::Options::default() };
                 Work::Watch(Box::new(Reader::new(self, found, options)))
@@ -189,7 +190,8 @@ impl Kubelets {
         let now = self.cluster.clock.now();
         let started = logs::span(&found.status, false).map_or(now, |span| span.start);
         let ran = Duration::try_from(now.duration_since(started)).unwrap_or_default();
-        let written = self.written(&found.pod, &found.container, ran);
+        let course = self.course(&found.pod, &found.container, found.status.restart_count).await;
+        let written = self.written(&found.pod, &found.container, course.as_deref(), ran);
         Environment {
             variables,
             hostname,

@@ -107,7 +107,7 @@ impl Reader {
         let mut changes = self.writer.subscribe();
         loop {
             let over = !self.refresh();
-            let lines = self.fresh_lines();
+            let lines = self.fresh_lines().await;
             let first = !self.begun;
             self.begun = true;
             if !lines.is_empty() {
@@ -143,12 +143,15 @@ impl Reader {
         logs::span(&self.found.status, self.options.previous).is_some_and(|span| span.end.is_none())
     }
 
-    fn fresh_lines(&mut self) -> Vec<Line> {
+    async fn fresh_lines(&mut self) -> Vec<Line> {
         let Some(span) = logs::span(&self.found.status, self.options.previous) else { return Vec::new() };
+        let run = logs::run(&self.found.status, self.options.previous);
+        let course = self.kubelets.course(&self.found.pod, &self.found.container, run).await;
         let kubelets = self.kubelets.clone();
         let is_program = move |image: &str| kubelets.is_program(image);
         let now = self.kubelets.cluster.clock.now();
-        let all = logs::compose(&self.found.pod, &self.found.container, span, &self.writer, now, &is_program);
+        let (pod, container) = (&self.found.pod, &self.found.container);
+        let all = logs::compose(pod, container, span, &self.writer, now, course.as_deref(), &is_program);
         let fresh = match self.last {
             None => logs::select(all, &self.options),
             Some(last) => {

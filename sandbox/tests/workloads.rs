@@ -215,6 +215,16 @@ async fn a_daemon_set_with_surge_is_replaced() {
     })
     .await;
     until("old pods are gone", || async { cluster.list::<Pod>("app=demo").await.len() == 2 }).await;
+    // What is no template makes a generation of the set, not of its template.
+    let patch = Patch::Merge(json!({"spec": {"revisionHistoryLimit": 3}}));
+    sets.patch("d", &PatchParams::default(), &patch).await.unwrap();
+    eventually(&sets, "d", |set| set.status.as_ref().and_then(|status| status.observed_generation) == Some(3)).await;
+    cluster.api::<Pod>().delete_collection(&DeleteParams::default(), &ListParams::default()).await.unwrap();
+    until("the pods are made again", || async {
+        let pods = cluster.list::<Pod>("app=demo,pod-template-generation=2").await;
+        pods.len() == 2 && pods.iter().all(|pod| pod.metadata.deletion_timestamp.is_none())
+    })
+    .await;
 }
 
 fn has(kind: &str) -> impl Fn(&Job) -> bool {

@@ -1,4 +1,8 @@
 //! `DaemonSet`.
+//!
+//! Upstream counts the versions of a set's template in a field of its internal type, `spec.templateGeneration`. In
+//! `apps/v1` that field is an annotation (upstream: `Convert_apps_DaemonSet_To_v1_DaemonSet`), and after it the
+//! controller labels pods.
 
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Operation, Strategy};
@@ -16,6 +20,22 @@ use crate::workload;
 
 fn zero_status() -> Value {
     json!({"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0})
+}
+
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// `None` for what is no number.
+fn template_generation(object: &Object) -> Option<i64> {
+    object.annotation(TEMPLATE_GENERATION).map_or(Some(0), |text| text.parse().ok())
+}
+
+fn set_template_generation(object: &mut Object, generation: i64) {
+    object.metadata_mut().made("annotations").set(TEMPLATE_GENERATION, generation.to_string());
+}
+
+/// The first of the generations, for a set that does not say.
+fn counted(object: &Object) -> i64 {
+    template_generation(object).unwrap_or_default().max(1)
 }
 
 pub(crate) struct DaemonSets;
@@ -37,6 +57,31 @@ impl Strategy for DaemonSets {
 
     fn initial_status(&self) -> Option<Value> {
         Some(zero_status())
+    }
+
+    fn prepare_for_create(&self, object: &mut Object) {
+        object.insert("status".into(), zero_status());
+        object.set_generation(1);
+        // What is no number stays, to be refused.
+        if let Some(given) = template_generation(object) {
+            set_template_generation(object, given.max(1));
+        }
+    }
+
+    fn prepare_for_update(&self, new: &mut Object, old: &Object) {
+        new.set("status", old.value("status").clone());
+        let changed = self.generation_changes(new, old);
+        new.set_generation(old.generation() + i64::from(changed));
+        let changed = part(new, "spec").value("template") != part(old, "spec").value("template");
+        if template_generation(new).is_some() {
+            set_template_generation(new, counted(old) + i64::from(changed));
+        }
+    }
+
+    fn prepare_for_status_update(&self, new: &mut Object, old: &Object) {
+        new.set("spec", old.value("spec").clone());
+        new.set_generation(old.generation());
+        set_template_generation(new, counted(old));
     }
 
     fn has_status(&self) -> bool {
@@ -72,6 +117,10 @@ impl Strategy for DaemonSets {
 
     fn validate(&self, object: &Object) -> FieldErrors {
         let (mut errors, path) = (FieldErrors::new(), FieldPath::new("spec"));
+        if template_generation(object).is_none() {
+            let path = FieldPath::new("metadata").child("annotations").key(TEMPLATE_GENERATION);
+            errors.invalid(&path, object.annotation(TEMPLATE_GENERATION).unwrap_or_default(), "must be an integer");
+        }
         let spec = part(object, "spec");
         let (selector, template) = (spec.value("selector"), part(spec, "template"));
         label_selector(&mut errors, selector, &path.child("selector"));

@@ -138,6 +138,43 @@ fn generations_follow_the_spec() {
     assert_eq!((labelled.generation(), labelled.value_at("status")), (1, json!({})));
 }
 
+#[test]
+fn versions_of_a_daemon_set_s_template_are_counted() {
+    const COUNT: &str = "deprecated.daemonset.template.generation";
+    let set = |count: Value| {
+        json!({"metadata": {"name": "d", "annotations": {COUNT: count}}, "spec": {
+            "selector": {"matchLabels": {"app": "demo"}}, "template": {"metadata": {"labels": {"app": "demo"}},
+            "spec": {"containers": [{"name": "main", "image": "registry.example/app:1"}]}}}})
+    };
+    let count = |object: &Object| object.annotation(COUNT).map(str::to_owned);
+    assert_eq!(count(&stored("daemonsets", set(json!("-3")))).as_deref(), Some("1"));
+    let mut plain = set(Value::Null);
+    plain["metadata"].as_object_mut().unwrap().remove("annotations");
+    let old = stored("daemonsets", plain);
+    assert_eq!((count(&old).as_deref(), old.generation()), (Some("1"), 1));
+
+    let check = |patch: Value, generations: (&str, i64)| {
+        let new = check("daemonsets", &old, patch, &[]);
+        assert_eq!((count(&new).as_deref(), new.generation()), (Some(generations.0), generations.1));
+    };
+    check(json!({"spec": {"template": {"spec": {"hostNetwork": true}}}}), ("2", 2));
+    check(json!({"spec": {"minReadySeconds": 5}}), ("1", 2));
+    // Nobody else counts.
+    check(json!({"metadata": {"annotations": {COUNT: "7"}}}), ("1", 1));
+    check(json!({"metadata": {"annotations": null}}), ("1", 1));
+    let (_, errors) = patched("daemonsets", &old, json!({"metadata": {"annotations": {COUNT: "x"}}}));
+    let wrong = format!("metadata.annotations[{COUNT}]: Invalid value: \"x\": must be an integer");
+    assert_eq!(errors, [wrong]);
+
+    let mut new = old.clone();
+    new["spec"]["minReadySeconds"] = 5.into();
+    new["metadata"]["annotations"] = json!({COUNT: "7", "a": "b"});
+    new["status"]["numberReady"] = 1.into();
+    strategy("daemonsets").prepare_for_status_update(&mut new, &old);
+    assert_eq!((&new["spec"], count(&new).as_deref()), (&old["spec"], Some("1")));
+    assert_eq!((new.annotation("a"), &new["status"]["numberReady"]), (Some("b"), &json!(1)));
+}
+
 trait ValueAt {
     fn value_at(&self, key: &str) -> Value;
 }

@@ -15,7 +15,7 @@ use k8s_openapi::api::{
 use crate::{
     clock::left,
     events::Severity,
-    meta::{controller_reference, created, is_deleting, name, namespace, nonzero, uid},
+    meta::{annotation, controller_reference, created, is_deleting, name, namespace, nonzero, uid},
     pods, scheduler,
     workloads::revisions::HASH,
 };
@@ -239,8 +239,8 @@ fn pod(set: &DaemonSet, spec: &PodSpec, node: &str, hash: &str) -> Pod {
     pod.metadata.generate_name = Some(format!("{}-", name(set)));
     let labels = pod.metadata.labels.get_or_insert_default();
     labels.insert(HASH.to_owned(), hash.to_owned());
-    if let Some(generation) = set.metadata.generation {
-        labels.insert("pod-template-generation".to_owned(), generation.to_string());
+    if let Some(generation) = annotation(set, "deprecated.daemonset.template.generation") {
+        labels.insert("pod-template-generation".to_owned(), generation.to_owned());
     }
     pod
 }

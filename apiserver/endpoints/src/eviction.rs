@@ -25,7 +25,6 @@ pub(crate) async fn create(call: &Call<'_>, body: Body) -> Result<Response<Body>
     let may_retry = wanted.preconditions.resource_version.is_none();
     for _ in 0..RACES {
         let pod = call.registry().get(call.served, &call.target.namespace, &call.target.name).await?;
-        wanted.preconditions.check(call.served, &pod.object)?;
         if !ignores_budgets(&pod.object) {
             return by_budget(call, pod, &wanted).await;
         }

@@ -62,6 +62,9 @@ const KUBELET: &str = "kubelet";
 /// The least of the machine's time between two renewals of a lease, and between two reports of an unchanged status.
 const LEAST: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(1));
 
+/// So many nodes report at the same time; the store writes them together.
+const WIDTH: usize = 32;
+
 struct Reporter {
     cluster: Cluster,
     events: Recorder,
@@ -103,7 +106,7 @@ pub(super) fn start(cluster: &Cluster, nodes: &Arc<Nodes>, config: &SandboxConfi
     let token = cluster.token.clone();
     cluster.tasks.spawn(async move {
         reporter.cluster.nodes.synced().await;
-        controller::run("kubelet-node", queue, 8, token, |name| reporter.reconcile(name)).await;
+        controller::run("kubelet-node", queue, WIDTH, token, |name| reporter.reconcile(name)).await;
     });
 }
 

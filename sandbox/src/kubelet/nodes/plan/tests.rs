@@ -190,3 +190,12 @@ fn what_nobody_understands_is_told_once() {
     assert_eq!(told(Some("haunted"), 4), haunted);
     assert_eq!(told(None, 5), [""; 0]);
 }
+
+#[test]
+fn nodes_renew_their_leases_at_the_same_few_moments() {
+    let tick = |millisecond: i64| {
+        let at = Timestamp::from_millisecond(1_000_000_000 + millisecond).unwrap();
+        PACE.tick_after(at).as_millisecond() - 1_000_000_000
+    };
+    assert_eq!([tick(1), tick(999), tick(1000), tick(2500)], [1000, 1000, 2000, 3000]);
+}

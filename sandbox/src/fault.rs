@@ -2,7 +2,7 @@
 //!
 //! A list of words, separated by commas, each of the form `NAME[:TARGET][=DURATION]`: `crash-loop:main`,
 //! `slow-start=30s`. [`words`] reads that form for all that can be told to fail; [`Fault`] is what it means for pods,
-//! where the target is one of the containers, [`NodeFault`] what it means for nodes, and [`is_full`] for claims.
+//! where the target is one of the containers, `NodeFault` what it means for nodes, and `is_full` for claims.
 
 use std::{fmt, str::FromStr, time::Duration};
 

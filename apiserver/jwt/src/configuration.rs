@@ -4,11 +4,11 @@ use std::cell::RefCell;
 
 use api_meta::validation::is_dns1123_subdomain;
 use api_meta::{FieldErrors, FieldPath, Reader, Value};
+use lib_jose::Algorithm;
 use lib_tls::Trust;
 use url::Url;
 
 use crate::expressions::Expression;
-use crate::keys::ALGORITHMS;
 
 /// As many as upstream takes.
 const MOST_ISSUERS: usize = 64;
@@ -63,7 +63,7 @@ pub(crate) struct Issuer {
     pub(crate) discovery: Url,
     pub(crate) trust: Trust,
     pub(crate) audiences: Vec<String>,
-    pub(crate) algorithms: Vec<String>,
+    pub(crate) algorithms: Vec<Algorithm>,
     pub(crate) username: Mapping,
     pub(crate) groups: Option<Mapping>,
     pub(crate) uid: Option<Mapping>,
@@ -123,12 +123,17 @@ impl Configuration {
         if flags.client_id.is_empty() {
             errors.required(&flag("client-id"), "the audience that tokens for this cluster have");
         }
-        let algorithms = match &flags.signing_algorithms[..] {
-            [] => vec!["RS256".to_owned()],
-            some => some.to_vec(),
-        };
-        for algorithm in algorithms.iter().filter(|a| !ALGORITHMS.contains(&a.as_str())) {
-            errors.not_supported(&flag("signing-algs"), algorithm.as_str(), &ALGORITHMS);
+        let mut algorithms = Vec::new();
+        for name in &flags.signing_algorithms {
+            match name.parse() {
+                Ok(algorithm) => algorithms.push(algorithm),
+                Err(_) => {
+                    errors.not_supported(&flag("signing-algs"), name.as_str(), &Algorithm::ALL.map(Algorithm::name));
+                }
+            }
+        }
+        if flags.signing_algorithms.is_empty() {
+            algorithms.push(Algorithm::Rs256);
         }
         let url = check_url(&flags.issuer_url, &flag("issuer-url"), disallowed, &mut errors);
         let trust = trust(&flags.certificate_authority, &flag("ca-file"), &mut errors);
@@ -255,7 +260,7 @@ fn issuer(entry: &Reader<'_>, disallowed: &[&str]) -> Option<Issuer> {
     }
     mappings.done();
     let Party { url, discovery, trust, audiences } = party?;
-    let algorithms = ALGORITHMS.map(str::to_owned).to_vec();
+    let algorithms = Algorithm::ALL.to_vec();
     Some(Issuer {
         url,
         discovery,

@@ -5,19 +5,22 @@ use std::time::{Duration, Instant};
 
 use api_meta::Value;
 use apiserver_access::{Unauthenticated, User};
+use jiff::{SignedDuration, Timestamp};
+use lib_jose::{Expectation, KeySet, Leeway, Refused, Unverified, Verified};
 use lib_telemetry::chain;
 use url::Url;
 
 use crate::claims;
 use crate::configuration::Issuer;
 use crate::fetch::{self, Error};
-use crate::keys::{KeySet, Signed};
-use crate::token::Token;
 
 /// How often keys are fetched at most, whatever tokens ask for.
 const PAUSE: Duration = Duration::from_secs(10);
 /// How old keys may get: one that the issuer has withdrawn must not be good for ever.
 const OLDEST: Duration = Duration::from_secs(3600);
+
+/// How far clocks may be apart where a token begins (as go-oidc, which upstream verifies with).
+const LEEWAY: Leeway = Leeway { after: SignedDuration::ZERO, before: SignedDuration::from_mins(5) };
 
 /// Keys, and when they were fetched.
 type Known = Option<(Instant, Arc<KeySet>)>;
@@ -34,29 +37,34 @@ impl LiveIssuer {
         Self { issuer, known: RwLock::default(), asked: tokio::sync::Mutex::default() }
     }
 
-    pub(crate) async fn verify(&self, token: &Token<'_>, now: i64) -> Result<User, Unauthenticated> {
-        // All that costs nothing first: nobody makes us fetch keys for a token that is refused anyway.
-        let algorithm = token.algorithm(&self.issuer.algorithms)?;
-        claims::check(&self.issuer, &token.claims, now)?;
-        self.check_signature(token, algorithm).await?;
-        claims::user(&self.issuer, &token.claims)
+    pub(crate) async fn verify(&self, token: &Unverified<'_>, now: Timestamp) -> Result<User, Unauthenticated> {
+        let expected = Expectation {
+            issuer: &self.issuer.url,
+            audiences: &self.issuer.audiences,
+            algorithms: &self.issuer.algorithms,
+            types: None,
+            now,
+            leeway: LEEWAY,
+        };
+        let verified = self.signed(token, &expected).await.map_err(unauthenticated)?;
+        claims::user(&self.issuer, verified.claims())
     }
 
-    async fn check_signature(&self, token: &Token<'_>, algorithm: &str) -> Result<(), Unauthenticated> {
-        let signed = |keys: &KeySet| keys.check(algorithm, token.key_id(), token.signed.as_bytes(), &token.signature);
+    async fn signed(&self, token: &Unverified<'_>, expected: &Expectation<'_>) -> Result<Verified, Refused> {
         let known = self.known();
         let fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < OLDEST);
-        let verdict = known.as_ref().map_or(Signed::UnknownKey, |(_, keys)| signed(keys));
-        let verdict = match verdict {
-            Signed::Yes if fresh => return Ok(()),
-            // Perhaps there are new keys, also under a name that is known. Keys that are old but stay are better than none while the issuer is away.
-            verdict => self.refreshed(known).await.map_or(verdict, |keys| signed(&keys)),
+        let verdict = match &known {
+            Some((_, keys)) => token.verify(keys, expected),
+            None => token.verify(&KeySet::default(), expected),
         };
-        match verdict {
-            Signed::Yes => Ok(()),
-            Signed::No => Err(Unauthenticated("the token's signature is wrong")),
-            Signed::UnknownKey => Err(Unauthenticated("the token's key is not one of its issuer's")),
+        match &verdict {
+            Ok(_) if fresh => return verdict,
+            Err(refused) if !refused.is_for_want_of_a_key() => return verdict,
+            // Perhaps there are new keys, also under a name that is known. Keys that are old but stay are better than
+            // none while the issuer is away.
+            _ => {}
         }
+        self.refreshed(known).await.map_or(verdict, |keys| token.verify(&keys, expected))
     }
 
     fn known(&self) -> Known {
@@ -99,4 +107,8 @@ impl LiveIssuer {
         let keys = KeySet::parse(&fetch::json(&keys_at, trust).await?);
         keys.filter(|keys| !keys.is_empty()).ok_or_else(|| Error::Missing(keys_at.to_string(), "keys for signatures"))
     }
+}
+
+fn unauthenticated(refused: Refused) -> Unauthenticated {
+    Unauthenticated(refused.reason())
 }

@@ -28,9 +28,7 @@ mod configuration;
 mod expressions;
 mod fetch;
 mod issuer;
-mod keys;
 mod reload;
-mod token;
 
 pub use authentication::Authentication;
 pub use configuration::{Configuration, InvalidConfiguration, OidcFlags};

@@ -3,6 +3,7 @@
 mod apply;
 mod cel;
 mod decode;
+mod jwt;
 mod object;
 mod patch;
 mod request;
@@ -31,6 +32,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "field_selector", run: text::field_selector, tokens: text::SELECTORS },
     Target { name: "field_set", run: apply::field_set, tokens: apply::FIELD_SETS },
     Target { name: "json_patch", run: patch::json, tokens: patch::STEPS },
+    Target { name: "jwt", run: jwt::jwt, tokens: jwt::TOKENS },
     Target { name: "label_selector", run: text::label_selector, tokens: text::SELECTORS },
     Target { name: "merge_patch", run: patch::merge, tokens: OBJECTS },
     Target {

@@ -24,8 +24,8 @@ macro_rules! targets {
 }
 
 targets! {
-    apply builtin cel custom decode_json decode_yaml field_selector field_set json_patch label_selector merge_patch
-    protobuf quantity request strategic_patch
+    apply builtin cel custom decode_json decode_yaml field_selector field_set json_patch jwt label_selector
+    merge_patch protobuf quantity request strategic_patch
 }
 
 #[test]

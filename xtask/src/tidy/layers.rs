@@ -17,6 +17,7 @@ use crate::workspace::{Package, Workspace};
 const ORDER: &[&str] = &[
     "lib-names",
     "lib-telemetry",
+    "lib-jose",
     "lib-tls",
     "lib-drain",
     "lib-yaml",
@@ -93,6 +94,7 @@ const PURE: &[&str] = &[
     "api-quota",
     "api-types",
     "lib-names",
+    "lib-jose",
     "apiserver-model",
     "apiserver-cel",
     "apiserver-protobuf",

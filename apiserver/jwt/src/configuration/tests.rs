@@ -196,7 +196,7 @@ fn flags_say_the_same() {
         Mapping::Expression(expression) => panic!("{expression:?}"),
     };
     assert_eq!(claim(issuer.username), ("sub".to_owned(), "https://issuer#".to_owned()));
-    assert!(issuer.algorithms == ["RS256"] && issuer.groups.is_none());
+    assert!(issuer.algorithms == [Algorithm::Rs256] && issuer.groups.is_none());
     let prefix = |name: &str, prefix: Option<&str>| {
         let flags = OidcFlags {
             username_claim: Some(name.into()),

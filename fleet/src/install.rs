@@ -88,8 +88,8 @@ const NEEDED: [(&str, &str, &str); 14] = [
     ("create", RBAC, "rolebindings"),
 ];
 
-/// The controllers' rights: in the platform's namespace clusters, credentials and sessions; elsewhere to look how the
-/// cluster is. No role and no binding is theirs to make.
+/// The controllers' rights: in the platform's namespace clusters, credentials and sessions; elsewhere people, and to look
+/// how the cluster is. No role and no binding is theirs to make.
 fn controllers_objects() -> Vec<Value> {
     let everything = json!(["get", "list", "watch", "create", "update", "patch", "delete"]);
     vec![
@@ -100,6 +100,11 @@ fn controllers_objects() -> Vec<Value> {
                 {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
                 {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE], "verbs": ["get"]},
                 {"nonResourceURLs": ["/version", "/readyz"], "verbs": ["get"]},
+                // People. What is secret of them lies in the platform's namespace.
+                {"apiGroups": ["auth.alauda.io"], "resources": ["users", "groups"], "verbs": everything},
+                {"apiGroups": ["auth.alauda.io"], "resources": ["users/status"], "verbs": ["get", "update", "patch"]},
+                {"apiGroups": ["auth.alauda.io"], "resources": ["disableusers", "disabletokens", "securitypolicies"], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
             ]),
         ),
         binding("ClusterRole", CONTROLLERS, CONTROLLERS),
@@ -112,6 +117,9 @@ fn controllers_objects() -> Vec<Value> {
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/status"], "verbs": ["get", "update", "patch"]},
                 // Who makes an object the owner of another must be able to say that it waits for it.
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/finalizers"], "verbs": ["update"]},
+                {"apiGroups": ["auth.alauda.io"], "resources": ["accesstokeninfos"], "verbs": everything},
+                {"apiGroups": ["dex.coreos.com"], "resources": ["connectors", "oauth2clients"], "verbs": ["get", "list", "watch"]},
+                {"apiGroups": ["dex.coreos.com"], "resources": ["connectors/status"], "verbs": ["get", "update", "patch"]},
             ]),
         ),
         binding("Role", CONTROLLERS, CONTROLLERS),
@@ -148,20 +156,22 @@ async fn ensure_namespace(client: &Client) -> Result<(), Error> {
     }
 }
 
+/// All at once: each is served a moment after it is defined.
 async fn ensure_kinds(client: &Client) -> Result<(), Error> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in api_types::crds() {
-        let name = crd.name_any();
-        let params = PatchParams::apply(MANAGER).force();
-        definitions
-            .patch(&name, &params, &Patch::Apply(&crd))
-            .await
-            .map_err(Error::hub("define the platform's kinds"))?;
-        let established = await_condition(definitions.clone(), &name, conditions::is_crd_established());
-        match tokio::time::timeout(SERVED, established).await {
-            Ok(Ok(_)) => {}
-            _ => return Err(Error::NotServed),
+    let defined = api_types::crds().into_iter().map(|crd| {
+        let definitions = definitions.clone();
+        async move {
+            let name = crd.name_any();
+            let params = PatchParams::apply(MANAGER).force();
+            let laid = definitions.patch(&name, &params, &Patch::Apply(&crd)).await;
+            laid.map_err(Error::hub("define the platform's kinds"))?;
+            let established = await_condition(definitions, &name, conditions::is_crd_established());
+            match tokio::time::timeout(SERVED, established).await {
+                Ok(Ok(_)) => Ok(()),
+                _ => Err(Error::NotServed),
+            }
         }
-    }
-    Ok(())
+    });
+    try_join_all(defined).await.map(drop)
 }

@@ -20,7 +20,7 @@ use crate::headers::Kind;
 use crate::metrics::{Metrics, Route};
 use crate::path::CanonicalPath;
 use crate::respond::{Refusal, answer, text};
-use crate::{Hub, agents, assets, clusters, fleet_api, headers, origin, proxy, review, sessions_api};
+use crate::{Hub, agents, assets, clusters, fleet_api, headers, origin, people, proxy, review, scope};
 
 /// The largest body that the platform's own routes read.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -53,8 +53,8 @@ pub(crate) struct Chain {
 /// Who asks.
 #[derive(Clone)]
 pub(crate) enum Who {
-    /// Somebody who signed in.
-    Session(Box<Session>),
+    /// Somebody who signed in, and how they showed it.
+    Session(Box<Session>, Presented),
     /// Somebody with a certificate of the hub's authority, who may reach the hub itself.
     Certificate(Caller),
 }
@@ -63,18 +63,11 @@ impl Who {
     /// In whose name requests go on.
     pub(crate) fn caller(&self) -> Result<Caller, Refusal> {
         match self {
-            Self::Session(session) => {
-                let user = &session.user;
+            Self::Session(session, _) => {
+                let user = session.user();
                 Caller::person(&user.name, &user.groups, &user.uid).map_err(|_| Refusal::unauthorized())
             }
             Self::Certificate(caller) => Ok(caller.clone()),
-        }
-    }
-
-    pub(crate) fn session(&self) -> Result<&Session, Refusal> {
-        match self {
-            Self::Session(session) => Ok(session),
-            Self::Certificate(_) => Err(Refusal::unauthorized()),
         }
     }
 }
@@ -150,8 +143,8 @@ impl Chain {
             Route::Console => return self.console(&request, path),
             Route::Agents => return agents::answer(self, &connection, request, path).await,
             Route::Health if path != "/metrics" => return self.health(&request, path),
-            Route::Sessions if path == "/auth/v1/sessions" => {
-                return sessions_api::login(self, connection.address.ip(), request).await;
+            Route::People if identity::api::is_public(request.method(), path) => {
+                return people::answer(self, &connection, None, request, path).await;
             }
             _ => {}
         }
@@ -159,14 +152,17 @@ impl Chain {
         let who = self.authenticate(&connection, &parts, kind)?;
         let method = parts.method.clone();
         let request = Request::from_parts(parts, body);
+        if let Who::Session(session, _) = &who {
+            scope::check(session.scope(), route, &method, kind, path)?;
+        }
         match route {
             Route::Kubernetes => self.kubernetes(&who, request, kind, path).await,
             Route::Fleet => fleet_api::answer(self, &who.caller()?, request, path).await,
-            Route::Sessions if path == "/auth/v1/clusters" => {
+            Route::People if path == "/auth/v1/clusters" => {
                 get_only(&method)?;
                 clusters::list(self, &who.caller()?).await
             }
-            Route::Sessions => sessions_api::current(self, who.session()?, &method, path).await,
+            Route::People => people::answer(self, &connection, Some(who), request, path).await,
             Route::Health => self.figures(&who.caller()?, &method).await,
             Route::Console | Route::Agents | Route::Refused => Err(Refusal::not_found()),
         }
@@ -182,7 +178,7 @@ impl Chain {
             if presented == Presented::Cookie {
                 origin::check(parts, kind)?;
             }
-            return Ok(Who::Session(Box::new(session)));
+            return Ok(Who::Session(Box::new(session), presented));
         }
         let Some(identity) = &connection.identity else { return Err(Refusal::unauthorized()) };
         // Agents have certificates of the same authority, and are nobody here.
@@ -245,8 +241,8 @@ fn route(path: &str) -> Route {
     let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if under("/kubernetes") {
         Route::Kubernetes
-    } else if under("/auth") {
-        Route::Sessions
+    } else if under("/auth") || under("/dex") {
+        Route::People
     } else if under("/platform") {
         Route::Fleet
     } else if under("/agent") {

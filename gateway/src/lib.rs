@@ -15,10 +15,11 @@ mod listener;
 mod metrics;
 mod origin;
 mod path;
+mod people;
 mod proxy;
 mod respond;
 mod review;
-mod sessions_api;
+mod scope;
 mod until;
 
 use std::net::SocketAddr;

@@ -19,8 +19,8 @@ pub(crate) enum Route {
     Fleet,
     Health,
     Kubernetes,
+    People,
     Refused,
-    Sessions,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -47,7 +47,7 @@ pub(crate) async fn forward(
             let (Some(client), Some(member)) = (client, member) else {
                 return Err(Refusal::bad_gateway("the cluster switched protocols and gave no stream"));
             };
-            chain.drain.spawn(splice(client, member, revoked(chain, who), closing(chain)));
+            chain.drain.spawn(splice(client, member, revoked(who), closing(chain)));
             Ok(response)
         }
         // A client that follows would take its credential to wherever the cluster says.
@@ -56,7 +56,7 @@ pub(crate) async fn forward(
             Err(Refusal::bad_gateway("the cluster answered with a redirect, which is not passed on"))
         }
         _ => {
-            let (revoked, closing) = (revoked(chain, who), closing(chain));
+            let (revoked, closing) = (revoked(who), closing(chain));
             Ok(response.map(|body| boxed(Until::new(body, revoked, closing))))
         }
     }
@@ -73,11 +73,11 @@ fn target(rest: &str, query: Option<&str>) -> Result<Uri, Refusal> {
 }
 
 /// Completes when the caller may no longer be served: signed out, disabled, expired.
-fn revoked(chain: &Chain, who: &Who) -> BoxFuture<'static, ()> {
+fn revoked(who: &Who) -> BoxFuture<'static, ()> {
     match who {
-        Who::Session(session) => {
-            let (identity, session) = (chain.hub.identity.clone(), session.clone());
-            Box::pin(async move { identity.ended(&session).await })
+        Who::Session(session, _) => {
+            let session = session.clone();
+            Box::pin(async move { session.ended().await })
         }
         // A certificate lasts as long as its date, which the next connection is asked for.
         Who::Certificate(_) => Box::pin(std::future::pending()),

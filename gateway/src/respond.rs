@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 /// How long a body may take to arrive.
-const BODY: Duration = Duration::from_secs(30);
+pub(crate) const BODY: Duration = Duration::from_secs(30);
 
 /// A refusal, on its way to becoming an answer.
 #[derive(Debug)]
@@ -57,10 +57,6 @@ impl Refusal {
         Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized")
     }
 
-    pub(crate) fn wrong_password() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", "wrong user name or password: check both and try again")
-    }
-
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
     }
@@ -82,12 +78,6 @@ impl Refusal {
     pub(crate) fn media_type(given: &str) -> Self {
         let message = format!("Content-Type must be application/json, and not {given:?}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
-    }
-
-    pub(crate) fn too_many(retry_after: Duration) -> Self {
-        let seconds = retry_after.as_secs().max(1);
-        let message = format!("too many attempts to sign in: try again in {seconds} s");
-        Self { retry_after: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message) }
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
@@ -149,6 +139,15 @@ impl From<kube::Error> for Refusal {
                 Self::unavailable("the hub's API cannot be reached")
             }
         }
+    }
+}
+
+impl From<identity::api::Refused> for Refusal {
+    fn from(refused: identity::api::Refused) -> Self {
+        let code = StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let causes =
+            refused.causes.into_iter().map(|(field, message)| Cause { field: field.into(), message }).collect();
+        Self { causes, retry_after: refused.retry_after, ..Self::new(code, refused.reason, refused.message) }
     }
 }
 
@@ -221,6 +220,14 @@ pub(crate) fn text(code: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
+/// A body that did not come whole.
+pub(crate) fn unread(error: BodyError) -> Refusal {
+    match error {
+        BodyError::TooLong(limit) => Refusal::too_large(limit),
+        BodyError::Broken(_) => Refusal::malformed("the body could not be read"),
+    }
+}
+
 /// A JSON body, bounded before it is read and while it is.
 pub(crate) async fn read_json<T: DeserializeOwned>(request: http::Request<Body>, limit: usize) -> Result<T, Refusal> {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -232,8 +239,7 @@ pub(crate) async fn read_json<T: DeserializeOwned>(request: http::Request<Body>,
     let read = tokio::time::timeout(BODY, collect(request.into_body(), limit)).await;
     let bytes = match read {
         Ok(Ok(bytes)) => bytes,
-        Ok(Err(BodyError::TooLong(limit))) => return Err(Refusal::too_large(limit)),
-        Ok(Err(BodyError::Broken(_))) => return Err(Refusal::malformed("the body could not be read")),
+        Ok(Err(error)) => return Err(unread(error)),
         Err(_) => return Err(Refusal::malformed("the body did not arrive in time")),
     };
     serde_json::from_slice(&bytes).map_err(|error| {

@@ -8,6 +8,9 @@ use crate::{Token, Unauthenticated};
 /// The name of the session cookie.
 pub const COOKIE: &str = "__Host-acp-session";
 
+/// Longer tokens are nobody's.
+const LONGEST: usize = 16 * 1024;
+
 /// Where the token was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presented {
@@ -17,19 +20,31 @@ pub enum Presented {
     Cookie,
 }
 
+/// What a request carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    /// Of a session, or of a program.
+    Opaque(Token),
+    /// Of the issuer; nothing of it is verified yet.
+    Signed(String),
+}
+
 /// The one token of a request.
-pub(crate) fn read(headers: &HeaderMap) -> Result<Option<(Token, Presented)>, Unauthenticated> {
+pub(crate) fn read(headers: &HeaderMap) -> Result<Option<(Bearer, Presented)>, Unauthenticated> {
     let (bearer, cookie) = (bearer(headers)?, cookie(headers)?);
     match (bearer, cookie) {
         (None, None) => Ok(None),
-        (Some(token), None) => Ok(Some((token, Presented::Bearer))),
-        (None, Some(token)) => Ok(Some((token, Presented::Cookie))),
-        (Some(bearer), Some(cookie)) if bearer.hash() == cookie.hash() => Ok(Some((bearer, Presented::Cookie))),
+        (Some(bearer), None) => Ok(Some((bearer, Presented::Bearer))),
+        (None, Some(token)) => Ok(Some((Bearer::Opaque(token), Presented::Cookie))),
+        (Some(Bearer::Opaque(bearer)), Some(cookie)) if bearer.hash() == cookie.hash() => {
+            Ok(Some((Bearer::Opaque(bearer), Presented::Cookie)))
+        }
         (Some(_), Some(_)) => Err(Unauthenticated("the cookie and the Authorization header disagree")),
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Unauthenticated> {
+/// The token of the `Authorization` header.
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<Bearer>, Unauthenticated> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -40,7 +55,11 @@ fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Unauthenticated> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(Unauthenticated("the Authorization header is of another scheme"));
     }
-    Token::parse(token).map(Some).ok_or(Unauthenticated("the bearer token is malformed"))
+    if token.len() <= LONGEST && token.bytes().filter(|byte| *byte == b'.').count() == 2 {
+        return Ok(Some(Bearer::Signed(token.to_owned())));
+    }
+    let token = Token::parse(token).ok_or(Unauthenticated("the bearer token is malformed"))?;
+    Ok(Some(Bearer::Opaque(token)))
 }
 
 fn cookie(headers: &HeaderMap) -> Result<Option<Token>, Unauthenticated> {
@@ -99,12 +118,12 @@ mod tests {
         let token = Token::generate().unwrap();
         let text = token.reveal();
         let bearer = headers(&[(AUTHORIZATION, &format!("bearer {text}"))]);
-        assert_eq!(read(&bearer), Ok(Some((token.clone(), Presented::Bearer))));
+        assert_eq!(read(&bearer), Ok(Some((Bearer::Opaque(token.clone()), Presented::Bearer))));
         let cookie = headers(&[(COOKIES, &format!("theme=dark; {COOKIE}={text}"))]);
-        assert_eq!(read(&cookie), Ok(Some((token.clone(), Presented::Cookie))));
+        assert_eq!(read(&cookie), Ok(Some((Bearer::Opaque(token.clone()), Presented::Cookie))));
         assert_eq!(read(&headers(&[(COOKIES, "theme=dark")])), Ok(None));
         // A browser that sends both is still a browser.
         let both = headers(&[(AUTHORIZATION, &format!("Bearer {text}")), (COOKIES, &format!("{COOKIE}={text}"))]);
-        assert_eq!(read(&both), Ok(Some((token, Presented::Cookie))));
+        assert_eq!(read(&both), Ok(Some((Bearer::Opaque(token), Presented::Cookie))));
     }
 }

@@ -1,230 +1,507 @@
-//! Users and sessions in memory, fed by watches.
+//! Who is who, in memory, fed by watches: a request is authenticated without asking the API server.
+//!
+//! Whatever changes, the sessions of those it concerns are judged anew, and what no longer holds ends at that moment:
+//! the next request is refused and streams that are open are closed.
 
-use std::collections::HashMap;
+mod follow;
+mod tables;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
+use api_types::auth::{
+    DisableToken, DisableUser, Group, SECURITY_POLICY, SecurityPolicy, SecurityPolicySpec, User as UserObject,
+};
+use api_types::dex::{Connector, OAuth2Client};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Client;
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher::watcher};
+use kube::{Client, ResourceExt};
 use lib_drain::Drain;
-use lib_telemetry::chain;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::session::Stored;
+use self::tables::{Objects, Table};
+use crate::groups::Groups;
+use crate::objects::Credentials;
+use crate::session::{Grant, Kind, Stored};
+use crate::standing::{Barred, Circumstances, ProviderState, is_local, standing};
 use crate::token::TokenHash;
-use crate::user::Record;
-use crate::{Error, Unauthenticated, secrets};
+use crate::user::User;
+use crate::{Error, Unauthenticated};
 
+/// Annotation of a `User`: when an administrator has forgiven what failed before.
+pub(crate) const UNLOCKED: &str = "auth.cpaas.io/unlocked-at";
 /// How long the first lists may take.
 const LOAD: Duration = Duration::from_secs(30);
 /// How long what was written here may take to come back in a list.
 const ECHO: Duration = Duration::from_secs(60);
 
-/// What is known. Changes are announced.
+/// What is known.
 pub(crate) struct Index {
-    tables: RwLock<Tables>,
-    changed: watch::Sender<u64>,
+    state: RwLock<State>,
 }
 
 #[derive(Default)]
-struct Tables {
-    users: HashMap<String, (Record, Instant)>,
-    sessions: HashMap<TokenHash, (Stored, Instant)>,
+pub(crate) struct State {
+    /// By e-mail.
+    users: HashMap<String, (Arc<UserObject>, Instant)>,
+    credentials: HashMap<String, (Credentials, Instant)>,
+    group_objects: Objects<Group>,
+    /// Worked out of them.
+    groups: Groups,
+    groups_are_old: bool,
+    connectors: Objects<Connector>,
+    clients: Objects<OAuth2Client>,
+    suspensions: Objects<DisableUser>,
+    refused_tokens: Objects<DisableToken>,
+    policies: Objects<SecurityPolicy>,
+    sessions: HashMap<TokenHash, Live>,
+    /// By the identifier that people and signed tokens name a session by.
+    ids: HashMap<String, TokenHash>,
+    of_user: HashMap<String, HashSet<TokenHash>>,
     /// Sessions that were ended here: a late event does not bring them back.
     revoked: HashMap<TokenHash, Instant>,
+    /// Everything was listed once. Before that nothing is judged, and nobody is let in.
+    loaded: bool,
 }
 
-impl Tables {
-    fn holder(&self, stored: &Stored, now: Timestamp) -> Result<&Record, Unauthenticated> {
-        if stored.expires <= now {
-            return Err(Unauthenticated("the session has expired"));
-        }
-        let (record, _) = self.users.get(&stored.username).ok_or(Unauthenticated("the user is gone"))?;
-        if record.disabled || record.user.uid != stored.user_uid || record.fingerprint() != stored.password {
-            return Err(Unauthenticated("the user was disabled or has another password"));
-        }
-        Ok(record)
+struct Live {
+    stored: Arc<Stored>,
+    seen: Arc<AtomicI64>,
+    verdict: Result<Arc<Grant>, &'static str>,
+    at: Instant,
+}
+
+/// Whom a change concerns.
+pub(crate) enum Concerns {
+    Nobody,
+    User(String),
+    Everybody,
+}
+
+impl State {
+    fn policy(&self) -> SecurityPolicySpec {
+        let policy = self.policies.iter().find(|policy| policy.name_any() == SECURITY_POLICY);
+        policy.map(|policy| policy.spec.clone()).unwrap_or_default()
     }
 
-    /// Removes the session that was kept in this Secret, whatever the Secret says now.
-    fn forget_session(&mut self, secret: &Secret) {
-        let name = secret.metadata.name.as_deref().unwrap_or_default();
-        self.sessions.retain(|hash, _| secrets::session_secret(hash) != name);
+    fn provider(&self, id: &str) -> ProviderState {
+        match self.connectors.iter().find(|connector| connector.id == id) {
+            Some(connector) if connector.spec.disabled => ProviderState::Disabled,
+            Some(_) => ProviderState::Enabled,
+            None => ProviderState::Gone,
+        }
     }
+
+    fn standing(&self, user: &UserObject, now: Timestamp) -> Result<(), Barred> {
+        let spec = &user.spec;
+        let named = |suspended: &str| suspended == user.name_any() || suspended.eq_ignore_ascii_case(&spec.email);
+        let in_force = |until: &str| until.parse::<Timestamp>().map_or(true, |until| until > now);
+        let mut suspensions = self.suspensions.iter().map(|object| &object.spec);
+        let around = Circumstances {
+            provider: spec.connector_id.as_deref().map_or(ProviderState::Gone, |id| self.provider(id)),
+            suspended: suspensions.any(|one| named(&one.user) && in_force(&one.expiration)),
+            created: user.creation_timestamp().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+            inactivity_days: self.policy().inactivity_days.0,
+            now,
+        };
+        standing(spec, &around)
+    }
+
+    /// As whom requests of a user go out.
+    fn who(&self, user: &UserObject) -> Option<User> {
+        let name = crate::user::email(&user.spec.email)?;
+        Some(User { name, groups: self.groups.of_user(&user.spec), uid: user.uid().unwrap_or_default() })
+    }
+
+    /// Whether a session holds, as whom, and until when.
+    fn judge(&self, stored: &Stored, now: Timestamp) -> Result<(User, Timestamp), &'static str> {
+        if stored.expires <= now {
+            return Err("the session has expired");
+        }
+        let (user, _) = self.users.get(&stored.username).ok_or("the user is gone")?;
+        if user.uid().unwrap_or_default() != stored.user_uid {
+            return Err("the user is another one of the same name");
+        }
+        if let Some(began_with) = &stored.password {
+            let now = self.credentials.get(&stored.username).and_then(|(credentials, _)| credentials.fingerprint());
+            if now.as_ref() != Some(began_with) {
+                return Err("the user has another password");
+            }
+        }
+        self.standing(user, now).map_err(|_| "the user may not sign in")?;
+        // Somebody may have come through another provider than the one that the user is from.
+        if stored.provider.id != api_types::auth::LOCAL && self.provider(&stored.provider.id) != ProviderState::Enabled
+        {
+            return Err("the provider is gone or disabled");
+        }
+        if let Some(md5) = &stored.token_md5
+            && self.refuses(md5, now)
+        {
+            return Err("the token is disabled");
+        }
+        let mut until = stored.expires;
+        if let Kind::Grant { parent: Some(parent), .. } = &stored.kind {
+            let parent = self.by_id(parent).ok_or("the session that it came from is over")?;
+            let grant = parent.verdict.as_ref().map_err(|_| "the session that it came from is over")?;
+            until = until.min(grant.until);
+        }
+        if let Some(end) = user.spec.expired.as_ref().and_then(|validity| validity.end.as_ref()) {
+            until = until.min(end.0);
+        }
+        let who = self.who(user).ok_or("the user has no name")?;
+        Ok((who, until))
+    }
+
+    /// Whether a `DisableToken` names this token.
+    pub(crate) fn refuses(&self, md5: &str, now: Timestamp) -> bool {
+        self.refused_tokens.iter().any(|object| {
+            object.spec.token_md5.eq_ignore_ascii_case(md5)
+                && object.spec.expiration.parse::<Timestamp>().map_or(true, |until| until > now)
+        })
+    }
+
+    fn by_id(&self, id: &str) -> Option<&Live> {
+        self.sessions.get(self.ids.get(id)?)
+    }
+
+    fn judge_all(&mut self, concerned: &Concerns, now: Timestamp) {
+        if !self.loaded {
+            return;
+        }
+        if std::mem::take(&mut self.groups_are_old) {
+            self.groups = Groups::of(self.group_objects.iter());
+        }
+        let hashes: Vec<TokenHash> = match concerned {
+            Concerns::Nobody => return,
+            Concerns::User(email) => self.of_user.get(email).into_iter().flatten().copied().collect(),
+            Concerns::Everybody => self.sessions.keys().copied().collect(),
+        };
+        // Sessions that came from others are judged after those.
+        let (own, children): (Vec<_>, Vec<_>) =
+            hashes.into_iter().partition(|hash| !self.sessions.get(hash).is_some_and(|live| has_parent(&live.stored)));
+        for hash in own.into_iter().chain(children) {
+            self.judge_one(&hash, now);
+        }
+    }
+
+    fn judge_one(&mut self, hash: &TokenHash, now: Timestamp) {
+        let Some(live) = self.sessions.get(hash) else { return };
+        let verdict = self.judge(&live.stored, now);
+        let verdict = match (verdict, &live.verdict) {
+            (Ok((user, until)), Ok(old))
+                if old.user == user && old.until == until && same(&old.stored, &live.stored) =>
+            {
+                return;
+            }
+            (Ok((user, until)), old) => {
+                let lost = |old: &Grant| {
+                    old.user.uid != user.uid || old.user.groups.iter().any(|group| !user.groups.contains(group))
+                };
+                let ended = match old {
+                    // Whoever gains only goes on.
+                    Ok(old) if !lost(old) && until >= old.until => old.ended.clone(),
+                    Ok(old) => {
+                        old.ended.cancel();
+                        CancellationToken::new()
+                    }
+                    Err(_) => CancellationToken::new(),
+                };
+                Ok(Arc::new(Grant { user, stored: live.stored.clone(), until, seen: live.seen.clone(), ended }))
+            }
+            (Err(why), old) => {
+                if let Ok(old) = old {
+                    old.ended.cancel();
+                }
+                Err(why)
+            }
+        };
+        if let Some(live) = self.sessions.get_mut(hash) {
+            live.verdict = verdict;
+        }
+    }
+
+    fn insert_session(&mut self, stored: Stored, now: Timestamp) {
+        let hash = stored.token;
+        if self.revoked.contains_key(&hash) {
+            return;
+        }
+        self.of_user.entry(stored.username.clone()).or_default().insert(hash);
+        self.ids.insert(stored.id(), hash);
+        let seen = stored.last_seen.as_second();
+        match self.sessions.get_mut(&hash) {
+            Some(live) => {
+                live.seen.fetch_max(seen, Ordering::Relaxed);
+                live.stored = Arc::new(stored);
+                live.at = Instant::now();
+            }
+            None => {
+                let live = Live {
+                    stored: Arc::new(stored),
+                    seen: Arc::new(AtomicI64::new(seen)),
+                    verdict: Err("the session was not looked at"),
+                    at: Instant::now(),
+                };
+                self.sessions.insert(hash, live);
+            }
+        }
+        if self.loaded {
+            self.judge_one(&hash, now);
+        }
+    }
+
+    fn remove_session(&mut self, hash: &TokenHash) {
+        let Some(live) = self.sessions.remove(hash) else { return };
+        if let Ok(grant) = &live.verdict {
+            grant.ended.cancel();
+        }
+        if let Some(own) = self.of_user.get_mut(&live.stored.username) {
+            own.remove(hash);
+            if own.is_empty() {
+                self.of_user.remove(&live.stored.username);
+            }
+        }
+        let id = live.stored.id();
+        self.ids.remove(&id);
+        // What came from it ends with it.
+        let children: Vec<TokenHash> = self
+            .of_user
+            .get(&live.stored.username)
+            .into_iter()
+            .flatten()
+            .filter(|hash| self.sessions.get(hash).is_some_and(|child| parent(&child.stored) == Some(&id)))
+            .copied()
+            .collect();
+        for child in children {
+            self.judge_one(&child, Timestamp::now());
+        }
+    }
+}
+
+fn parent(stored: &Stored) -> Option<&String> {
+    match &stored.kind {
+        Kind::Grant { parent, .. } => parent.as_ref(),
+        _ => None,
+    }
+}
+
+fn has_parent(stored: &Stored) -> bool {
+    parent(stored).is_some()
+}
+
+/// Whether nothing that a grant shows has changed; when it was last used does not count.
+fn same(a: &Arc<Stored>, b: &Arc<Stored>) -> bool {
+    Arc::ptr_eq(a, b) || Stored { last_seen: b.last_seen, ..(**a).clone() } == **b
 }
 
 impl Index {
     pub(crate) async fn start(client: &Client, drain: &Drain) -> Result<Arc<Self>, Error> {
-        let index = Arc::new(Self { tables: RwLock::default(), changed: watch::Sender::new(0) });
-        let (users_ready, mut users_loaded) = watch::channel(false);
-        let (sessions_ready, mut sessions_loaded) = watch::channel(false);
-        drain.spawn(follow(client, drain, secrets::USER_LABEL, users_ready, index.clone(), Self::apply_user));
-        drain.spawn(follow(client, drain, secrets::SESSION_LABEL, sessions_ready, index.clone(), Self::apply_session));
-        let loaded = async {
-            users_loaded.wait_for(|ready| *ready).await.is_ok()
-                && sessions_loaded.wait_for(|ready| *ready).await.is_ok()
-        };
+        let index = Arc::new(Self { state: RwLock::default() });
+        let loaded = follow::all(client, drain, &index);
         match tokio::time::timeout(LOAD, loaded).await {
-            Ok(true) => Ok(index),
-            _ => Err(Error::Load),
+            Ok(true) => {}
+            _ => return Err(Error::Load),
+        }
+        let mut state = index.write();
+        state.loaded = true;
+        state.judge_all(&Concerns::Everybody, Timestamp::now());
+        drop(state);
+        Ok(index)
+    }
+
+    pub(crate) fn user(&self, email: &str) -> Option<Arc<UserObject>> {
+        self.read().users.get(email).map(|(user, _)| user.clone())
+    }
+
+    /// The user whom a name means at one provider: the e-mail, or the name that the person signs in with.
+    pub(crate) fn local_user(&self, name: &str) -> Option<Arc<UserObject>> {
+        let name = name.trim().to_ascii_lowercase();
+        let state = self.read();
+        let by_email = state.users.get(&name).map(|(user, _)| user).filter(|user| is_local(&user.spec));
+        let by_name = || {
+            let mut named = state
+                .users
+                .values()
+                .map(|(user, _)| user)
+                .filter(|user| is_local(&user.spec) && user.spec.username.eq_ignore_ascii_case(&name));
+            let first = named.next()?;
+            // A name that two have is nobody's.
+            named.next().is_none().then_some(first)
+        };
+        by_email.or_else(by_name).cloned()
+    }
+
+    /// The user as whom an account of a provider signs in.
+    pub(crate) fn linked_user(&self, connector: &str, account: &str) -> Option<Arc<UserObject>> {
+        let state = self.read();
+        let linked = |user: &UserObject| user.spec.ids.iter().any(|id| id.connector == connector && id.id == account);
+        state.users.values().map(|(user, _)| user).find(|user| linked(user)).cloned()
+    }
+
+    pub(crate) fn users(&self) -> Vec<Arc<UserObject>> {
+        self.read().users.values().map(|(user, _)| user.clone()).collect()
+    }
+
+    pub(crate) fn credentials(&self, email: &str) -> Option<Credentials> {
+        self.read().credentials.get(email).map(|(credentials, _)| credentials.clone())
+    }
+
+    pub(crate) fn standing(&self, user: &UserObject, now: Timestamp) -> Result<(), Barred> {
+        self.read().standing(user, now)
+    }
+
+    pub(crate) fn who(&self, user: &UserObject) -> Option<User> {
+        self.read().who(user)
+    }
+
+    pub(crate) fn policy(&self) -> SecurityPolicySpec {
+        self.read().policy()
+    }
+
+    /// The providers that can be used, by their names.
+    pub(crate) fn connectors(&self) -> Vec<Connector> {
+        let mut all: Vec<_> = self.read().connectors.iter().cloned().collect();
+        all.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        all
+    }
+
+    pub(crate) fn connector(&self, id: &str) -> Option<Connector> {
+        self.read().connectors.iter().find(|connector| connector.id == id).cloned()
+    }
+
+    pub(crate) fn client(&self, id: &str) -> Option<OAuth2Client> {
+        self.read().clients.iter().find(|client| client.id == id).cloned()
+    }
+
+    pub(crate) fn knows_group(&self, name: &lib_names::GroupName, connector: &str) -> bool {
+        self.read().groups.knows(name, connector)
+    }
+
+    pub(crate) fn refuses_token(&self, md5: &str, now: Timestamp) -> bool {
+        let state = self.read();
+        !state.refused_tokens.is_empty() && state.refuses(md5, now)
+    }
+
+    /// What a session's token gives at this moment.
+    pub(crate) fn grant(&self, hash: &TokenHash, now: Timestamp) -> Result<Arc<Grant>, Unauthenticated> {
+        let state = self.read();
+        let live = state.sessions.get(hash).ok_or(Unauthenticated("there is no such session"))?;
+        let grant = live.verdict.as_ref().map_err(|why| Unauthenticated(why))?;
+        if now >= grant.until {
+            return Err(Unauthenticated("the session has expired"));
+        }
+        let idle = i64::from(state.policy().sessions.idle_minutes) * 60;
+        let is_token = matches!(live.stored.kind, Kind::ApiToken { .. });
+        if idle > 0 && !is_token && now.as_second() - grant.seen.load(Ordering::Relaxed) > idle {
+            return Err(Unauthenticated("the session was not used for too long"));
+        }
+        grant.touch(now);
+        Ok(grant.clone())
+    }
+
+    /// The same by the identifier that signed tokens carry.
+    pub(crate) fn grant_of(&self, id: &str, now: Timestamp) -> Result<Arc<Grant>, Unauthenticated> {
+        let hash = self.hash_of(id).ok_or(Unauthenticated("there is no such session"))?;
+        self.grant(&hash, now)
+    }
+
+    fn hash_of(&self, id: &str) -> Option<TokenHash> {
+        self.read().ids.get(id).copied()
+    }
+
+    /// Sessions as they are stored, those of a user or all.
+    pub(crate) fn sessions(&self, username: Option<&str>, now: Timestamp) -> Vec<Arc<Grant>> {
+        let state = self.read();
+        let holds = |live: &Live| live.verdict.as_ref().ok().filter(|grant| now < grant.until).cloned();
+        match username {
+            Some(name) => state
+                .of_user
+                .get(name)
+                .into_iter()
+                .flatten()
+                .filter_map(|hash| holds(state.sessions.get(hash)?))
+                .collect(),
+            None => state.sessions.values().filter_map(holds).collect(),
         }
     }
 
-    pub(crate) fn user(&self, name: &str) -> Option<Record> {
-        self.read().users.get(name).map(|(record, _)| record.clone())
+    pub(crate) fn put_user(&self, user: UserObject) {
+        let mut state = self.write();
+        let email = user.spec.email.clone();
+        state.users.insert(email.clone(), (Arc::new(user), Instant::now()));
+        state.judge_all(&Concerns::User(email), Timestamp::now());
     }
 
-    /// A session that holds, and whose it is.
-    pub(crate) fn holder(&self, hash: &TokenHash, now: Timestamp) -> Result<(Stored, Record), Unauthenticated> {
-        let tables = self.read();
-        let session = tables.sessions.get(hash).filter(|_| !tables.revoked.contains_key(hash));
-        let (stored, _) = session.ok_or(Unauthenticated("there is no such session"))?;
-        let record = tables.holder(stored, now)?;
-        Ok((stored.clone(), record.clone()))
+    pub(crate) fn put_credentials(&self, credentials: Credentials) {
+        let mut state = self.write();
+        let email = credentials.email.clone();
+        state.credentials.insert(email.clone(), (credentials, Instant::now()));
+        state.judge_all(&Concerns::User(email), Timestamp::now());
     }
 
-    pub(crate) fn put_user(&self, record: Record) {
-        self.write().users.insert(record.user.name.to_string(), (record, Instant::now()));
+    pub(crate) fn put_group(&self, group: Group) {
+        let mut state = self.write();
+        let concerned = Group::put(&mut state, group);
+        state.judge_all(&concerned, Timestamp::now());
     }
 
-    pub(crate) fn put_session(&self, stored: Stored) {
-        self.write().sessions.insert(stored.hash, (stored, Instant::now()));
+    /// The grant of a session that was just made.
+    pub(crate) fn put_session(&self, stored: Stored, now: Timestamp) -> Result<Arc<Grant>, Unauthenticated> {
+        let hash = stored.token;
+        self.write().insert_session(stored, now);
+        self.grant(&hash, now)
     }
 
     pub(crate) fn revoke(&self, hash: &TokenHash) {
-        let mut tables = self.write();
+        let mut state = self.write();
         let now = Instant::now();
-        tables.revoked.retain(|_, at| now.duration_since(*at) < ECHO);
-        tables.revoked.insert(*hash, now);
-        tables.sessions.remove(hash);
-        drop(tables);
-        self.announce();
+        state.revoked.retain(|_, at| now.duration_since(*at) < ECHO);
+        state.revoked.insert(*hash, now);
+        state.remove_session(hash);
     }
 
-    /// Sessions that hold no more. A young one may only be ahead of what it depends on: another replica has made it.
-    pub(crate) fn over(&self, now: Timestamp) -> Vec<TokenHash> {
-        let tables = self.read();
-        let old = tables.sessions.values().filter(|(_, at)| at.elapsed() >= ECHO);
-        old.filter(|(stored, _)| tables.holder(stored, now).is_err()).map(|(stored, _)| stored.hash).collect()
-    }
-
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
-    }
-
-    fn apply_user(&self, change: Change<'_>) {
-        let mut tables = self.write();
-        match change {
-            Change::Put(secret) => {
-                if let Some(record) = secrets::read_user(secret) {
-                    tables.users.insert(record.user.name.to_string(), (record, Instant::now()));
-                } else {
-                    tracing::warn!(secret = ?secret.metadata.name, "a stored user is not usable");
-                    // What it said before no longer holds either.
-                    let uid = secret.metadata.uid.clone().unwrap_or_default();
-                    tables.users.retain(|_, (record, _)| record.user.uid != uid);
+    /// What time alone has ended: sessions to delete. A young one may only be ahead of what it depends on: another replica
+    /// has made it.
+    pub(crate) fn over(&self, now: Timestamp) -> Vec<Arc<Stored>> {
+        let mut state = self.write();
+        state.judge_all(&Concerns::Everybody, now);
+        let idle = i64::from(state.policy().sessions.idle_minutes) * 60;
+        let mut over = Vec::new();
+        for live in state.sessions.values() {
+            let unused = idle > 0
+                && !matches!(live.stored.kind, Kind::ApiToken { .. })
+                && now.as_second() - live.seen.load(Ordering::Relaxed) > idle;
+            match &live.verdict {
+                Ok(grant) if unused => {
+                    grant.ended.cancel();
+                    over.push(live.stored.clone());
                 }
+                Ok(_) => {}
+                Err(_) if live.at.elapsed() >= ECHO => over.push(live.stored.clone()),
+                Err(_) => {}
             }
-            Change::Gone(secret) => {
-                let uid = secret.metadata.uid.clone().unwrap_or_default();
-                tables.users.retain(|_, (record, _)| record.user.uid != uid);
-            }
-            Change::Listed { began, .. } => tables.users.retain(|_, (_, at)| kept(*at, began)),
         }
-        drop(tables);
-        self.announce();
+        over
     }
 
-    fn apply_session(&self, change: Change<'_>) {
-        let mut tables = self.write();
-        match change {
-            Change::Put(secret) => {
-                if let Some(stored) = secrets::read_session(secret) {
-                    tables.sessions.insert(stored.hash, (stored, Instant::now()));
-                } else {
-                    tracing::warn!(secret = ?secret.metadata.name, "a stored session is not usable");
-                    tables.forget_session(secret);
-                }
-            }
-            Change::Gone(secret) => match secrets::read_session(secret) {
-                Some(stored) => drop(tables.sessions.remove(&stored.hash)),
-                None => tables.forget_session(secret),
-            },
-            Change::Listed { began, .. } => tables.sessions.retain(|_, (_, at)| kept(*at, began)),
-        }
-        drop(tables);
-        self.announce();
+    /// Sessions that were used since it was last written down, and when.
+    pub(crate) fn used(&self, step: Duration) -> Vec<(String, Timestamp)> {
+        let step = i64::try_from(step.as_secs()).unwrap_or(i64::MAX);
+        let state = self.read();
+        let news = state.sessions.values().filter_map(|live| {
+            let seen = live.seen.load(Ordering::Relaxed);
+            let old = live.stored.last_seen.as_second();
+            (seen - old >= step).then(|| Some((live.stored.id(), Timestamp::from_second(seen).ok()?)))?
+        });
+        news.collect()
     }
 
-    fn announce(&self) {
-        self.changed.send_modify(|version| *version += 1);
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // Every change is judged before the lock is let go; a panic in between leaves old verdicts, which time ends.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Tables> {
-        // Every change is one insertion or removal: a panic leaves nothing half done.
-        self.tables.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
-        self.tables.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether an entry outlives a new list: what the list named is newer than its beginning, and so is what was written here
-/// meanwhile.
-fn kept(at: Instant, began: Instant) -> bool {
-    at >= began
-}
-
-enum Change<'a> {
-    Put(&'a Secret),
-    Gone(&'a Secret),
-    /// A new list is complete; what it did not name is gone.
-    Listed {
-        began: Instant,
-    },
-}
-
-fn follow(
-    client: &Client,
-    drain: &Drain,
-    label: &'static str,
-    ready: watch::Sender<bool>,
-    index: Arc<Index>,
-    apply: fn(&Index, Change<'_>),
-) -> impl Future<Output = ()> + Send + 'static {
-    let events = watcher(secrets::api(client), watcher::Config::default().labels(label)).default_backoff();
-    let finishing = drain.token().clone();
-    async move {
-        let feed = feed(events.boxed(), ready, &index, apply);
-        tokio::select! {
-            () = feed => {}
-            () = finishing.cancelled() => {}
-        }
-    }
-}
-
-async fn feed(
-    mut events: impl Stream<Item = Result<Event<Secret>, watcher::Error>> + Unpin,
-    ready: watch::Sender<bool>,
-    index: &Index,
-    apply: fn(&Index, Change<'_>),
-) {
-    let mut began = Instant::now();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => began = Instant::now(),
-            Ok(Event::Apply(secret) | Event::InitApply(secret)) => apply(index, Change::Put(&secret)),
-            Ok(Event::Delete(secret)) => apply(index, Change::Gone(&secret)),
-            Ok(Event::InitDone) => {
-                apply(index, Change::Listed { began });
-                ready.send_replace(true);
-            }
-            Err(error) => tracing::warn!(error = %chain(&error), "could not follow users and sessions"),
-        }
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,62 +1,84 @@
-//! People: local users, passwords and sessions.
+//! People: who they are, who vouches for them, their sessions and tokens.
 //!
-//! Users and sessions are Secrets in `cpaas-system` on the hub; the process keeps an index of both, fed by watches, so
-//! that a request is authenticated without asking the API server. Passwords are kept as argon2id hashes, session tokens
-//! as SHA-256 hashes: what is stored cannot be used to sign in.
+//! Users, groups, providers and rules are objects on the hub; passwords and sessions are Secrets beside them. The process
+//! keeps an index of all of it, fed by watches, so that a request is authenticated without asking the API server.
+//! Passwords are kept as argon2id hashes, tokens as SHA-256 hashes: what is stored cannot be used to sign in.
 //!
 //! # Guarantees
 //!
-//! - Nobody becomes a user or member of a group that Kubernetes or the hub keeps for itself.
-//! - A session ends with its time, its logout, and with the removal, disabling or new password of its user.
+//! - Nobody becomes a user or member of a group that Kubernetes or the hub keeps for itself, whatever a provider says.
+//! - A session ends with its time, its logout, and with the removal, disabling or new password of its user, with the
+//!   removal or disabling of its provider. Its streams are closed at that moment, and so they are when its user loses a
+//!   group.
 //! - A wrong name and a wrong password cannot be told apart, by answer or by time.
+//! - An account of one provider never signs in as the user of another without an administrator's word.
+//! - Whoever signs in is on the audit record, or does not sign in.
 
+pub mod api;
+pub mod audit;
 mod credentials;
+mod groups;
 mod index;
+mod issuer;
+mod keys;
+mod login;
+mod objects;
 mod password;
-mod secrets;
+mod providers;
+mod report;
+mod seal;
 mod session;
+mod standing;
 mod throttle;
 mod token;
+mod totp;
 mod user;
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use api_types::auth::{Activity, LOCAL, UserSpec};
 use http::HeaderMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::Client;
+use kube::api::PostParams;
 use lib_drain::Drain;
-use lib_names::{GroupName, UserName};
 
+use crate::audit::{Audit, Sink};
+use crate::credentials::Bearer;
 use crate::index::Index;
-use crate::password::Passwords;
+use crate::issuer::Issuer;
+use crate::objects::Credentials;
+use crate::password::{Passwords, Weakness};
+use crate::standing::Barred;
 use crate::throttle::Throttle;
-use crate::token::TokenHash;
 
+pub use crate::audit::Origin;
 pub use crate::credentials::{COOKIE, Presented};
+pub use crate::login::{Given, Login};
 pub use crate::session::Session;
 pub use crate::throttle::Throttled;
 pub use crate::token::Token;
+pub use crate::totp::Enrolment;
 pub use crate::user::User;
 
 /// The first administrator's name.
 pub const FIRST_ADMINISTRATOR: &str = "admin@cpaas.io";
 
-/// The first administrator's group, which is bound to `cluster-admin` on every cluster.
-const ADMINISTRATORS: &str = "cpaas:platform-admins";
+/// How often what time alone changes is looked at.
+const TICK: Duration = Duration::from_secs(5);
+/// How old what is written of a session's last use may be.
+const USED: Duration = Duration::from_secs(120);
 
 /// What an operator decides.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Config {
-    /// How long a session lasts.
-    pub session: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { session: Duration::from_secs(12 * 60 * 60) }
-    }
+    /// The most that a session lasts, whatever the policy says.
+    pub session: Option<SignedDuration>,
+    /// Under which address people reach the platform: `https://host:port`.
+    pub address: String,
+    /// Where the audit record goes.
+    pub audit: Arc<dyn Sink>,
 }
 
 /// What can go wrong on our side.
@@ -84,6 +106,17 @@ pub enum Error {
     /// The process ends while it was being hashed.
     #[error("the hashing of a password was given up")]
     Stopped(#[source] tokio::task::JoinError),
+    /// A value could not be written as JSON.
+    #[error("could not encode what is to be stored")]
+    Encode(#[source] serde_json::Error),
+    /// The issuer's key could not be made or read.
+    #[error("could not make the issuer's key")]
+    Key(#[source] lib_jose::InvalidKey),
+    /// What is stored of the issuer's keys is nothing of ours.
+    #[error(
+        "the Secret {0} does not hold the issuer's keys: delete it to make new ones, which ends all sessions of clients"
+    )]
+    StoredKeys(&'static str),
 }
 
 impl Error {
@@ -97,14 +130,100 @@ impl Error {
 #[non_exhaustive]
 pub enum LoginError {
     /// The name or the password is wrong; which one is not said.
-    #[error("wrong user name or password")]
+    #[error("wrong user name or password: check both and try again")]
     Wrong,
     /// Too many attempts.
-    #[error("too many attempts")]
+    #[error("too many attempts to sign in")]
     Throttled(#[from] Throttled),
+    /// A second factor's code is asked for.
+    #[error("the code of the second factor is needed")]
+    SecondFactorRequired,
+    /// It is wrong, or was used already.
+    #[error("the code is wrong, or was used already: wait for the next one")]
+    WrongCode,
+    /// The policy asks for a second factor, and there is none.
+    #[error("a second factor has to be set up first")]
+    SecondFactorSetupRequired,
+    /// There is a second factor already.
+    #[error("there is a second factor already: remove it first")]
+    FactorExists,
+    /// The password has to be changed first.
+    #[error("the password has to be changed first")]
+    PasswordChangeRequired,
+    /// The new password is not good enough.
+    #[error("the new password {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Weak(Vec<Weakness>),
+    /// The user may not sign in.
+    #[error("{0}: an administrator can help")]
+    Barred(Barred),
+    /// There is a user of that e-mail, and the account is not one of its.
+    #[error(
+        "there is a user of this e-mail already, whom this account does not belong to: an administrator can add it to the user's ids"
+    )]
+    NotLinked,
+    /// The provider says no e-mail that can be a name.
+    #[error("the provider says no usable e-mail of this account: check its configuration")]
+    MissingEmail,
+    /// There are as many people here as may be.
+    #[error("as many people are signed in as the security policy allows: try again later")]
+    TooManyOnline,
+    /// There is no such provider.
+    #[error("there is no such provider: see GET /auth/v1/providers")]
+    UnknownProvider,
+    /// The provider does not answer, or not as it should.
+    #[error("the provider {0} cannot be reached, or does not answer as it should: try again later")]
+    ProviderUnavailable(String),
+    /// Somebody else changed the same thing.
+    #[error("somebody else changed this at the same time: try again")]
+    Conflict,
+    /// The audit record cannot be written.
+    #[error("the audit record cannot be written, so nobody is let in")]
+    NoRecord,
     /// It is our fault.
     #[error("could not sign in")]
     Failed(#[from] Error),
+}
+
+impl LoginError {
+    /// As HTTP says it.
+    pub fn code(&self) -> u16 {
+        match self {
+            Self::Wrong | Self::SecondFactorRequired | Self::WrongCode => 401,
+            Self::Throttled(_) => 429,
+            Self::SecondFactorSetupRequired | Self::PasswordChangeRequired | Self::Barred(_) | Self::NotLinked => 403,
+            Self::MissingEmail | Self::TooManyOnline => 403,
+            Self::UnknownProvider => 404,
+            Self::FactorExists | Self::Conflict => 409,
+            Self::Weak(_) => 422,
+            Self::ProviderUnavailable(_) | Self::NoRecord => 503,
+            Self::Failed(_) => 500,
+        }
+    }
+
+    /// In one word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong => "Unauthorized",
+            Self::SecondFactorRequired => "SecondFactorRequired",
+            Self::WrongCode => "WrongCode",
+            Self::Throttled(throttled) if throttled.locked => "Locked",
+            Self::Throttled(_) => "TooManyRequests",
+            Self::SecondFactorSetupRequired => "SecondFactorSetupRequired",
+            Self::FactorExists => "AlreadyExists",
+            Self::PasswordChangeRequired => "PasswordChangeRequired",
+            Self::Weak(_) => "Invalid",
+            Self::Barred(Barred::Disabled | Barred::Inactive) => "UserDisabled",
+            Self::Barred(Barred::OutsideValidity) => "UserExpired",
+            Self::Barred(_) => "UserInvalid",
+            Self::NotLinked => "NotLinked",
+            Self::MissingEmail => "MissingEmail",
+            Self::TooManyOnline => "TooManyOnline",
+            Self::UnknownProvider => "NotFound",
+            Self::ProviderUnavailable(_) | Self::NoRecord => "ServiceUnavailable",
+            Self::Conflict => "Conflict",
+            Self::Failed(_) => "InternalError",
+        }
+    }
 }
 
 /// A credential was refused. Why is for the log, never for the client.
@@ -112,38 +231,33 @@ pub enum LoginError {
 #[error("the credential was refused: {0}")]
 pub struct Unauthenticated(pub &'static str);
 
-/// Somebody who has just signed in.
-#[derive(Debug)]
-pub struct Login {
-    /// The session's token, said once.
-    pub token: Token,
-    /// The session.
-    pub session: Session,
-}
-
 /// Who is who. Clones share everything.
 #[derive(Clone)]
 pub struct Identity {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    client: Client,
-    config: Config,
-    index: Arc<Index>,
-    passwords: Passwords,
-    throttle: Throttle,
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) config: Config,
+    pub(crate) index: Arc<Index>,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
+    pub(crate) issuer: Issuer,
+    pub(crate) audit: Audit,
 }
 
 impl Identity {
     /// Loads users and sessions, and follows them until `drain` finishes.
     pub async fn start(client: Client, config: Config, drain: &Drain) -> Result<Self, Error> {
-        secrets::ensure_namespace(&client).await?;
-        let index = Index::start(&client, drain).await?;
-        let passwords = Passwords::new().await?;
-        let inner = Arc::new(Inner { client, config, index, passwords, throttle: Throttle::default() });
-        let (sweeper, owner) = (inner.clone(), drain.clone());
-        drain.spawn(async move { sweeper.sweep(&owner).await });
+        objects::ensure_namespace(&client).await?;
+        let (index, passwords, keys) =
+            tokio::try_join!(Index::start(&client, drain), Passwords::new(), keys::load(&client))?;
+        let issuer = Issuer::new(&config.address, keys);
+        let audit = Audit::new(config.audit.clone());
+        let inner = Arc::new(Inner { client, config, index, passwords, throttle: Throttle::default(), issuer, audit });
+        let (keeper, owner) = (inner.clone(), drain.clone());
+        drain.spawn(async move { keeper.keep(&owner).await });
         Ok(Self { inner })
     }
 
@@ -151,103 +265,107 @@ impl Identity {
     /// where people find it, and only then makes the user: dying in between leaves a password of nobody, and not an
     /// administrator whom nobody can be.
     pub fn propose_first_administrator(&self) -> Result<Option<String>, Error> {
-        match self.inner.index.user(FIRST_ADMINISTRATOR) {
-            Some(_) => Ok(None),
-            None => token::password().map(Some),
+        let index = &self.inner.index;
+        match (index.user(FIRST_ADMINISTRATOR), index.credentials(FIRST_ADMINISTRATOR)) {
+            (Some(_), Some(_)) => Ok(None),
+            _ => token::password().map(Some),
         }
     }
 
     /// Makes the first administrator with this password. False if another replica was first, and has told its own.
     pub async fn create_first_administrator(&self, password: &str) -> Result<bool, Error> {
         let Inner { client, index, passwords, .. } = &*self.inner;
-        let user = User {
-            name: FIRST_ADMINISTRATOR.parse::<UserName>().expect("the first administrator's name is one"),
-            groups: vec![ADMINISTRATORS.parse::<GroupName>().expect("the administrators' group is one")],
-            uid: String::new(),
-        };
         let hash = passwords.hash(password.to_owned()).await?;
-        let created = secrets::create_user(client, &user, &hash).await?;
-        let was_first = created.is_some();
-        if let Some(record) = created {
-            index.put_user(record);
+        let spec = UserSpec {
+            email: FIRST_ADMINISTRATOR.into(),
+            username: FIRST_ADMINISTRATOR.into(),
+            connector_id: Some(LOCAL.into()),
+            connector_name: LOCAL.into(),
+            connector_type: LOCAL.into(),
+            is_admin: true,
+            state: Some(Activity::Active),
+            valid: true,
+            ..UserSpec::default()
+        };
+        let users = objects::users(client);
+        let object = objects::user_object(spec);
+        let user = match users.create(&PostParams::default(), &object).await {
+            Ok(user) => user,
+            Err(error) if objects::is(&error, 409) => {
+                let name = object.metadata.name.unwrap_or_default();
+                users.get(&name).await.map_err(Error::hub("read the first administrator"))?
+            }
+            Err(error) => return Err(Error::hub("store a user")(error)),
+        };
+        let credentials = Credentials {
+            email: FIRST_ADMINISTRATOR.into(),
+            password: Some(hash),
+            changed: Some(Timestamp::now()),
+            ..Credentials::default()
+        };
+        // Whose password is stored decides who was first: a user without one is of a start that ended in between.
+        let stored = objects::put_credentials(client, Some(&user), &credentials).await?;
+        index.put_user(user);
+        let was_first = stored.is_some();
+        if let Some(stored) = stored {
+            index.put_credentials(stored);
         }
         Ok(was_first)
     }
 
-    /// Signs somebody in. `peer` is the address that the connection really comes from.
-    pub async fn login(&self, peer: IpAddr, username: &str, password: &str) -> Result<Login, LoginError> {
-        let inner = &*self.inner;
-        // Counted before the password is looked at, so that attempts at the same time do not slip through.
-        let attempt = inner.throttle.attempt(peer, username, Instant::now())?;
-        let record = username.parse::<UserName>().ok().and_then(|name| inner.index.user(name.as_str()));
-        let stored = record.as_ref().filter(|record| !record.disabled).map(|record| record.password.clone());
-        let right = inner.passwords.verify(stored, password.to_owned()).await?;
-        let Some(record) = record.filter(|_| right) else {
-            tracing::info!(peer = %peer, "a sign-in was refused");
-            return Err(LoginError::Wrong);
-        };
-        attempt.succeeded();
-        let token = Token::generate()?;
-        let expires = Timestamp::now()
-            .checked_add(jiff::SignedDuration::try_from(inner.config.session).unwrap_or(jiff::SignedDuration::ZERO))
-            .unwrap_or(Timestamp::MAX);
-        let stored = secrets::create_session(&inner.client, &token.hash(), &record, expires).await?;
-        inner.index.put_session(stored);
-        let session = Session { user: record.user.clone(), expires, hash: token.hash() };
-        tracing::info!(user = %session.user.name, peer = %peer, "signed in");
-        Ok(Login { token, session })
-    }
-
     /// Ends a session, here at once and everywhere soon.
     pub async fn logout(&self, session: &Session) -> Result<(), Error> {
-        self.inner.index.revoke(&session.hash);
-        secrets::delete_session(&self.inner.client, &session.hash).await
+        self.inner.end(&session.grant.stored).await
     }
 
     /// Who sends a request with these headers; `None` if they carry no credential of ours.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Option<(Session, Presented)>, Unauthenticated> {
-        let Some((token, presented)) = credentials::read(headers)? else { return Ok(None) };
-        self.session(&token).map(|session| Some((session, presented)))
-    }
-
-    fn session(&self, token: &Token) -> Result<Session, Unauthenticated> {
-        let hash: TokenHash = token.hash();
-        let (stored, record) = self.inner.index.holder(&hash, Timestamp::now())?;
-        Ok(Session { user: record.user, expires: stored.expires, hash })
-    }
-
-    /// Whether a session still holds: for streams that outlive a request.
-    pub fn is_valid(&self, session: &Session) -> bool {
-        self.inner.index.holder(&session.hash, Timestamp::now()).is_ok()
-    }
-
-    /// Completes when a session no longer holds.
-    pub async fn ended(&self, session: &Session) {
-        let mut changes = self.inner.index.changes();
-        while self.is_valid(session) {
-            let left = session.expires.duration_since(Timestamp::now());
-            let left = Duration::try_from(left).unwrap_or_default();
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(left) => {}
+        let Some((bearer, presented)) = credentials::read(headers)? else { return Ok(None) };
+        let now = Timestamp::now();
+        let grant = match bearer {
+            Bearer::Opaque(token) => {
+                let grant = self.inner.index.grant(&token.hash(), now)?;
+                // What a client of the issuer holds is a signed token. The hash of its session is of no token at all.
+                if matches!(grant.stored.kind, session::Kind::Grant { .. }) {
+                    return Err(Unauthenticated("a client's session is not used by its identifier"));
+                }
+                grant
             }
-        }
+            Bearer::Signed(token) => self.inner.issuer.authenticate(&self.inner.index, &token, now)?,
+        };
+        Ok(Some((Session { grant }, presented)))
     }
 }
 
 impl Inner {
-    /// Deletes sessions that are over, so that they do not come back with a user who is enabled again.
-    async fn sweep(&self, drain: &Drain) {
-        let mut tick = tokio::time::interval(Duration::from_secs(300));
+    /// What time alone does: sessions end, users become inactive, keys are renewed, and all of it is written down.
+    async fn keep(&self, drain: &Drain) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = drain.finishing() => return,
                 _ = tick.tick() => {}
             }
-            for hash in self.index.over(Timestamp::now()) {
-                if let Err(error) = secrets::delete_session(&self.client, &hash).await {
+            let now = Timestamp::now();
+            for stored in self.index.over(now) {
+                if let Err(error) = self.end(&stored).await {
                     tracing::warn!(error = %lib_telemetry::chain(&error), "could not delete a session that is over");
                 }
+            }
+            for (id, seen) in self.index.used(USED) {
+                let used = objects::change_session(&self.client, &id, |stored| {
+                    let newer = seen > stored.last_seen;
+                    stored.last_seen = stored.last_seen.max(seen);
+                    newer
+                });
+                if let Err(error) = used.await {
+                    tracing::debug!(error = %lib_telemetry::chain(&error), "could not write down that a session was used");
+                }
+            }
+            report::all(&self.client, &self.index, now).await;
+            if let Err(error) = self.issuer.renew(&self.client, now).await {
+                tracing::warn!(error = %lib_telemetry::chain(&error), "could not renew the issuer's keys");
             }
         }
     }

@@ -1,9 +1,10 @@
-//! Session tokens: 256 random bits, of which only the hash is kept.
+//! Tokens: 256 random bits, of which only the hash is kept.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
@@ -14,7 +15,8 @@ const LEN: usize = 32;
 pub struct Token([u8; LEN]);
 
 /// What is kept of a token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct TokenHash([u8; LEN]);
 
 impl std::fmt::Debug for Token {
@@ -56,7 +58,28 @@ impl Token {
     }
 }
 
+impl TryFrom<String> for TokenHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::from_hex(&text).ok_or("not a hash of 256 bits")
+    }
+}
+
+impl From<TokenHash> for String {
+    fn from(hash: TokenHash) -> Self {
+        hash.hex()
+    }
+}
+
 impl TokenHash {
+    /// Half of it: enough to be unique, and not what authenticates.
+    pub(crate) fn id(&self) -> String {
+        let mut id = self.hex();
+        id.truncate(LEN);
+        id
+    }
+
     pub(crate) fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -80,7 +103,7 @@ pub(crate) fn password() -> Result<String, Error> {
     Ok(text)
 }
 
-fn random() -> Result<[u8; LEN], Error> {
+pub(crate) fn random() -> Result<[u8; LEN], Error> {
     let mut bytes = [0; LEN];
     SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
     Ok(bytes)

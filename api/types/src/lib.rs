@@ -2,7 +2,9 @@
 //!
 //! Each kind is a Rust type; its CustomResourceDefinition is generated from it. One module per group and version.
 
+pub mod auth;
 pub mod cluster;
+pub mod dex;
 
 pub use cluster::{Cluster, ClusterSpec, ClusterStatus};
 
@@ -17,7 +19,17 @@ pub const PLATFORM_ADMINS: &str = "cpaas:platform-admins";
 
 /// The definitions of all kinds.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![cluster::definition(<cluster::Cluster as CustomResourceExt>::crd())]
+    let mut crds = vec![
+        cluster::definition(cluster::Cluster::crd()),
+        auth::User::crd(),
+        auth::Group::crd(),
+        auth::DisableUser::crd(),
+        auth::DisableToken::crd(),
+        auth::AccessTokenInfo::crd(),
+        auth::SecurityPolicy::crd(),
+    ];
+    crds.extend(dex::definitions());
+    crds
 }
 
 #[cfg(test)]

@@ -103,8 +103,12 @@ impl Sink {
         })
     }
 
-    /// Returns when the line is written.
-    pub(crate) async fn write(&self, bytes: Vec<u8>) -> Result<(), Lost> {
+    /// Returns when the line is written. It brings its end of line along.
+    ///
+    /// # Errors
+    ///
+    /// It could not be written.
+    pub async fn write(&self, bytes: Vec<u8>) -> Result<(), Lost> {
         let weight = u32::try_from(bytes.len()).unwrap_or(u32::MAX).min(ROOM);
         let _room = self.room.acquire_many(weight).await.map_err(|_| Lost)?;
         let (written, done) = oneshot::channel();

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tunnel_hub::Sessions;
 
+use crate::audit::AuditLog;
 use crate::data_dir::DataDir;
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::storage::EtcdFlags;
@@ -128,9 +129,13 @@ impl Hub {
         );
         let drain = Drain::new();
         let controllers = Caller::controllers().client_of(&ground.api);
-        let identity = Identity::start(controllers, identity::Config::default(), &drain)
-            .await
-            .context("could not load people and sessions")?;
+        let people = identity::Config {
+            session: None,
+            address: format!("https://{address}"),
+            audit: Arc::new(AuditLog::open(dir.join("audit/identity.log"))?),
+        };
+        let identity =
+            Identity::start(controllers, people, &drain).await.context("could not load people and sessions")?;
         let password = first_administrator(&identity, &dir).await?;
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let fleet = Fleet::start(

@@ -7,6 +7,7 @@
 mod agent;
 mod apiserver;
 mod assets;
+mod audit;
 mod data_dir;
 mod embedded;
 mod hub;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use apiserver_access::{MASTERS, User};
@@ -29,7 +29,26 @@ pub(crate) struct Door {
     pub(crate) authority: Arc<Authority>,
     pub(crate) fleet: Fleet,
     pub(crate) password: String,
+    pub(crate) record: Arc<Record>,
     pub(crate) drain: Drain,
+}
+
+/// The audit record, kept in memory.
+#[derive(Default)]
+pub(crate) struct Record(Mutex<Vec<Value>>);
+
+impl Record {
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap().iter().map(|event| format!("{event}\n")).collect()
+    }
+}
+
+#[async_trait::async_trait]
+impl identity::audit::Sink for Record {
+    async fn record(&self, event: Value) -> Result<(), identity::audit::Lost> {
+        self.0.lock().unwrap().push(event);
+        Ok(())
+    }
 }
 
 struct Page;
@@ -63,12 +82,14 @@ impl Door {
         fleet::allow_impersonation(&installer, "acp:hub:gateway").await.unwrap();
         let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0])));
         let client = Caller::controllers().client_of(&hub);
-        let identity = Identity::start(client, identity::Config::default(), &drain).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let record = Arc::new(Record::default());
+        let config = identity::Config { session: None, address: format!("https://{address}"), audit: record.clone() };
+        let identity = Identity::start(client, config, &drain).await.unwrap();
         let password = identity.propose_first_administrator().unwrap().unwrap();
         assert!(identity.create_first_administrator(&password).await.unwrap());
         let sessions = Sessions::new(tunnel_hub::Config::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
         let config = fleet::Config { hub_address: address.to_string(), agent_image: "acp/agent".into(), addresses };
         let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
@@ -81,7 +102,7 @@ impl Door {
             assets: Arc::new(Page),
         };
         hub.serve(listener, &drain).unwrap();
-        Self { cluster, address, authority, fleet, password, drain }
+        Self { cluster, address, authority, fleet, password, record, drain }
     }
 
     /// A connection from an address of this machine.
@@ -117,7 +138,11 @@ impl Door {
 
     /// A bearer header of somebody with the first administrator's password.
     pub(crate) async fn sign_in(&self, name: &str) -> Option<String> {
-        let login = json!({"username": name, "password": self.password}).to_string();
+        self.sign_in_with(name, &self.password).await
+    }
+
+    pub(crate) async fn sign_in_with(&self, name: &str, password: &str) -> Option<String> {
+        let login = json!({"username": name, "password": password}).to_string();
         let answer = self.ask("POST", "/auth/v1/sessions", &[JSON], &login).await;
         (answer.code == 200).then(|| format!("Bearer {}", answer.json()["token"].as_str().unwrap()))
     }

@@ -94,6 +94,11 @@ impl<'a> Unverified<'a> {
         self.claims.get("iss").and_then(Value::as_str)
     }
 
+    /// Whom it says it is for, when that is one: good for finding out whose token it is, and for nothing else.
+    pub fn claimed_audience(&self) -> Option<&str> {
+        self.claims.get("aud").and_then(Value::as_str)
+    }
+
     /// # Errors
     ///
     /// The first thing that is wrong. What costs nothing is looked at first and the signature last, so with an empty

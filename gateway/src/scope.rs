@@ -1,0 +1,67 @@
+//! What an API token is good for, when that is less than what its owner may. Whether the owner may, the cluster says.
+
+use api_types::auth::TokenScope;
+use http::Method;
+
+use crate::headers::Kind;
+use crate::metrics::Route;
+use crate::respond::Refusal;
+
+pub(crate) fn check(
+    scope: Option<&TokenScope>,
+    route: Route,
+    method: &Method,
+    kind: Kind,
+    path: &str,
+) -> Result<(), Refusal> {
+    let Some(scope) = scope else { return Ok(()) };
+    // A stream is a shell or a port, and what a proxy passes on to a program may change anything.
+    let through = path.split('/').any(|segment| matches!(segment, "proxy" | "exec" | "attach" | "portforward"));
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && kind == Kind::Plain && !through;
+    if scope.read_only == Some(true) && !reads {
+        return Err(Refusal::forbidden("the token is good for reading only"));
+    }
+    let Some(clusters) = &scope.clusters else { return Ok(()) };
+    let cluster = path.strip_prefix("/kubernetes/").map(|rest| rest.split('/').next().unwrap_or_default());
+    let own = matches!(path, "/auth/v1/clusters" | "/auth/v1/sessions/current") && reads;
+    match cluster.filter(|_| route == Route::Kubernetes) {
+        Some(cluster) if clusters.iter().any(|named| named == cluster) => Ok(()),
+        None if own => Ok(()),
+        _ => Err(Refusal::forbidden(format!("the token is good for these clusters only: {}", clusters.join(", ")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_scope(scope: &TokenScope, method: Method, kind: Kind, path: &str, allowed: bool) {
+        let route = if path.starts_with("/kubernetes/") { Route::Kubernetes } else { Route::People };
+        assert_eq!(check(Some(scope), route, &method, kind, path).is_ok(), allowed, "{method} {path}");
+    }
+
+    const PODS: &str = "/kubernetes/a/api/v1/namespaces/x/pods";
+
+    #[test]
+    fn a_reading_token_reads() {
+        let scope = TokenScope { read_only: Some(true), clusters: None };
+        check_scope(&scope, Method::GET, Kind::Plain, PODS, true);
+        check_scope(&scope, Method::POST, Kind::Plain, PODS, false);
+        check_scope(&scope, Method::DELETE, Kind::Plain, PODS, false);
+        check_scope(&scope, Method::GET, Kind::Upgrade, &format!("{PODS}/p/exec"), false);
+        check_scope(&scope, Method::GET, Kind::Plain, &format!("{PODS}/p/proxy/shutdown"), false);
+        check_scope(&scope, Method::DELETE, Kind::Plain, "/auth/v1/sessions/x", false);
+    }
+
+    #[test]
+    fn a_clusters_token_stays_there() {
+        let scope = TokenScope { read_only: None, clusters: Some(vec!["a".into()]) };
+        check_scope(&scope, Method::POST, Kind::Plain, PODS, true);
+        check_scope(&scope, Method::GET, Kind::Plain, "/kubernetes/b/api", false);
+        check_scope(&scope, Method::GET, Kind::Plain, "/kubernetes/aa/api", false);
+        check_scope(&scope, Method::GET, Kind::Plain, "/auth/v1/clusters", true);
+        check_scope(&scope, Method::POST, Kind::Plain, "/auth/v1/users", false);
+        check_scope(&scope, Method::GET, Kind::Plain, "/platform/fleet.cpaas.io/v1/imports", false);
+    }
+}

@@ -1,0 +1,330 @@
+//! What the door answers about people: `/auth/v1` and the issuer below `/dex`.
+//!
+//! Whether somebody may look at or change another's affairs, the hub's own rules decide: objects are read and written in
+//! the caller's name, and what is no object follows the right to the object that it belongs to.
+
+mod connectors;
+mod factor;
+mod flows;
+mod issuer;
+mod sessions;
+mod tokens;
+mod users;
+
+use std::collections::HashMap;
+
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use jiff::Timestamp;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Client;
+use kube::api::{Api, PostParams};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::audit::Origin;
+use crate::{Error, Identity, LoginError, Presented, Session};
+
+pub(crate) use ::bytes::Bytes;
+
+/// The most that a body here may hold.
+pub const BODY_LIMIT: usize = 64 * 1024;
+
+/// A request, with what the door knows of it.
+pub struct Ask<'a> {
+    /// The head.
+    pub parts: &'a Parts,
+    /// The path, in its one form.
+    pub path: &'a str,
+    /// The body, whole.
+    pub body: Bytes,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who asks; nobody where [`is_public`] says so.
+    pub caller: Option<Caller>,
+    /// The console says that it is the console, and the browser that the page is of our origin.
+    pub console: bool,
+}
+
+/// Who asks.
+pub struct Caller {
+    /// The session; without one it is somebody with a certificate.
+    pub session: Option<(Session, Presented)>,
+    /// The name.
+    pub name: String,
+    /// The hub's API, in the caller's name.
+    pub client: Client,
+}
+
+/// Why a request is refused, as a Kubernetes `Status` says it.
+#[derive(Debug)]
+pub struct Refused {
+    /// As in HTTP.
+    pub code: u16,
+    /// In one word.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+    /// What is wrong with which field.
+    pub causes: Vec<(String, String)>,
+    /// When to try again, in seconds.
+    pub retry_after: Option<u64>,
+}
+
+impl Refused {
+    pub(crate) fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
+        Self { code, reason: reason.to_owned(), message: message.into(), causes: Vec::new(), retry_after: None }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "BadRequest", message)
+    }
+
+    pub(crate) fn not_found() -> Self {
+        Self::new(404, "NotFound", "the server could not find the requested resource")
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, "Forbidden", message)
+    }
+
+    fn method() -> Self {
+        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    }
+
+    fn unauthorized() -> Self {
+        Self::new(401, "Unauthorized", "Unauthorized")
+    }
+
+    /// Fields that are wrong, all at once.
+    pub(crate) fn invalid(causes: Vec<(String, String)>) -> Self {
+        let all: Vec<_> = causes.iter().map(|(field, message)| format!("{field}: {message}")).collect();
+        Self { causes, ..Self::new(422, "Invalid", all.join("; ")) }
+    }
+}
+
+impl From<LoginError> for Refused {
+    fn from(error: LoginError) -> Self {
+        if let LoginError::Failed(cause) = &error {
+            tracing::error!(error = %lib_telemetry::chain(cause), "identity could not answer");
+            return Self::new(500, "InternalError", "the request could not be served; the hub's log says why");
+        }
+        let mut refused = Self::new(error.code(), error.reason(), error.to_string());
+        match &error {
+            LoginError::Throttled(throttled) => {
+                let seconds = throttled.retry_after.as_secs().max(1);
+                refused.retry_after = Some(seconds);
+                let why = if throttled.locked {
+                    "too many sign-ins failed from here"
+                } else {
+                    "too many attempts to sign in"
+                };
+                refused.message = format!("{why}: try again in {seconds} s");
+            }
+            LoginError::Weak(all) => {
+                refused.causes = all.iter().map(|one| ("newPassword".to_owned(), one.to_string())).collect();
+            }
+            _ => {}
+        }
+        refused
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            // What the hub's API says to a caller is the caller's business.
+            Error::Hub { source, .. } => (*source).into(),
+            other => LoginError::from(other).into(),
+        }
+    }
+}
+
+impl From<kube::Error> for Refused {
+    fn from(error: kube::Error) -> Self {
+        match error {
+            kube::Error::Api(status) => {
+                let reason = if status.reason.is_empty() { "InternalError" } else { &status.reason };
+                let causes = status.details.iter().flat_map(|details| &details.causes);
+                let causes = causes.map(|cause| (cause.field.clone(), cause.message.clone())).collect();
+                Self { causes, ..Self::new(status.code, reason, status.message.clone()) }
+            }
+            other => {
+                tracing::error!(error = %lib_telemetry::chain(&other), "the hub's API could not be reached");
+                Self::new(503, "ServiceUnavailable", "the hub's API cannot be reached")
+            }
+        }
+    }
+}
+
+/// Whether a path is answered to whoever asks: it is how people come in, or it asks by itself who somebody is.
+pub fn is_public(method: &Method, path: &str) -> bool {
+    let post = method == Method::POST;
+    match path {
+        "/auth/v1/sessions" | "/auth/v1/password" | "/auth/v1/totp/enrol" | "/auth/v1/totp/confirm" => post,
+        "/auth/v1/providers" => true,
+        path if path.starts_with("/auth/v1/providers/") => path.ends_with("/login"),
+        path if path.starts_with("/auth/v1/flows/") => method == Method::GET,
+        path => path == "/dex" || path.starts_with("/dex/"),
+    }
+}
+
+/// Answers a request that the door has let through.
+///
+/// # Errors
+///
+/// What is to be said instead, as a `Status`.
+pub async fn answer(identity: &Identity, ask: Ask<'_>) -> Result<Response<Bytes>, Refused> {
+    let inner = &*identity.inner;
+    let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["dex", rest @ ..] => issuer::answer(inner, &ask, rest).await,
+        ["auth", "v1", "sessions", rest @ ..] => sessions::answer(identity, &ask, rest).await,
+        ["auth", "v1", "password"] => sessions::password(identity, &ask).await,
+        ["auth", "v1", "accesstoken", rest @ ..] => tokens::answer(inner, &ask, rest).await,
+        ["auth", "v1", "totp", rest @ ..] => factor::answer(identity, &ask, rest).await,
+        ["auth", "v1", "users", rest @ ..] => users::answer(inner, &ask, rest).await,
+        ["auth", "v1", "providers", rest @ ..] => connectors::providers(inner, &ask, rest).await,
+        ["auth", "v1", "connectors", rest @ ..] => connectors::answer(inner, &ask, rest).await,
+        ["auth", "v1", "flows", rest @ ..] => flows::answer(inner, &ask, rest).await,
+        _ => Err(Refused::not_found()),
+    }
+}
+
+impl Ask<'_> {
+    fn method(&self) -> &Method {
+        &self.parts.method
+    }
+
+    fn only(&self, method: &Method) -> Result<(), Refused> {
+        let allowed = self.method() == method || (*method == Method::GET && self.method() == Method::HEAD);
+        allowed.then_some(()).ok_or_else(Refused::method)
+    }
+
+    fn caller(&self) -> Result<&Caller, Refused> {
+        self.caller.as_ref().ok_or_else(Refused::unauthorized)
+    }
+
+    /// The session of somebody who is here in person, and not of a program with a token of its own.
+    fn person(&self) -> Result<&Session, Refused> {
+        let (session, _) = self.caller()?.session.as_ref().ok_or_else(Refused::unauthorized)?;
+        match session.scope() {
+            None => Ok(session),
+            Some(_) => Err(Refused::forbidden("an API token is not good for this: sign in")),
+        }
+    }
+
+    /// A JSON body. A page of another origin cannot send one without asking.
+    fn json<T: DeserializeOwned>(&self) -> Result<T, Refused> {
+        let kind =
+            self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            let message = format!("Content-Type must be application/json, and not {essence:?}");
+            return Err(Refused::new(415, "UnsupportedMediaType", message));
+        }
+        serde_json::from_slice(&self.body).map_err(|error| {
+            // The parser's text may quote the body; where it stopped is enough.
+            let (line, column) = (error.line(), error.column());
+            Refused::bad_request(format!("the body cannot be decoded (line {line}, column {column})"))
+        })
+    }
+
+    fn query(&self) -> Params {
+        Params::parse(self.parts.uri.query().unwrap_or_default().as_bytes())
+    }
+}
+
+impl Caller {
+    /// Whether the caller may do this with objects of the platform's.
+    async fn may(&self, verb: &str, group: &str, resource: &str) -> Result<bool, Refused> {
+        let attributes = ResourceAttributes {
+            verb: Some(verb.to_owned()),
+            group: Some(group.to_owned()),
+            resource: Some(resource.to_owned()),
+            ..ResourceAttributes::default()
+        };
+        let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+        let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
+        let review = SelfSubjectAccessReview { spec, ..Default::default() };
+        let answer = reviews.create(&PostParams::default(), &review).await?;
+        Ok(answer.status.is_some_and(|status| status.allowed))
+    }
+
+    /// Lets on only those who may do this with users.
+    async fn must(&self, verb: &str) -> Result<(), Refused> {
+        match self.may(verb, "auth.alauda.io", "users").await? {
+            true => Ok(()),
+            false => Err(Refused::forbidden(format!(
+                "users.auth.alauda.io is forbidden: User {:?} cannot {verb} resource \"users\" in API group \"auth.alauda.io\" at the cluster scope",
+                self.name
+            ))),
+        }
+    }
+}
+
+/// Parameters of a query or a form.
+pub(crate) struct Params(HashMap<String, Vec<String>>);
+
+/// A parameter that is given more than once.
+#[derive(Debug)]
+pub(crate) struct Repeated;
+
+impl Params {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
+        let mut all: HashMap<String, Vec<String>> = HashMap::new();
+        for (name, value) in url::form_urlencoded::parse(bytes).take(64) {
+            all.entry(name.into_owned()).or_default().push(value.into_owned());
+        }
+        Self(all)
+    }
+
+    /// The one value, where there is one (RFC 6749 section 3.1: no parameter is given twice).
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Repeated> {
+        match self.0.get(name).map(Vec::as_slice) {
+            None => Ok(None),
+            Some([value]) => Ok(Some(value)),
+            Some(_) => Err(Repeated),
+        }
+    }
+}
+
+/// JSON, which nobody keeps.
+pub(crate) fn json_answer(code: StatusCode, value: &impl Serialize) -> Response<Bytes> {
+    typed(code, "application/json", serde_json::to_vec(value).unwrap_or_default())
+}
+
+/// A few words, for a person whom a client has sent here with something that is wrong.
+pub(crate) fn page(code: StatusCode, text: &str) -> Response<Bytes> {
+    typed(code, "text/plain; charset=utf-8", text.as_bytes().to_vec())
+}
+
+fn typed(code: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(bytes));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn no_content() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+fn ok(value: &Value) -> Response<Bytes> {
+    json_answer(StatusCode::OK, value)
+}
+
+fn list(items: Vec<Value>) -> Response<Bytes> {
+    ok(&json!({"items": items}))
+}
+
+fn now() -> Timestamp {
+    Timestamp::now()
+}

@@ -1,0 +1,212 @@
+//! The platform's own keys: what it seals with, and what its issuer signs with. All replicas share them, in one Secret.
+//!
+//! A signing key is published before it is used and stays published after it: whoever verifies with keys that are a day
+//! old, and whoever holds a token of the last key, is served.
+
+use api_types::PLATFORM_NAMESPACE;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, PostParams};
+use kube::{Client, ResourceExt};
+use lib_jose::{KeySet, SigningKey};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::Error;
+use crate::objects::{is, read, secret};
+use crate::seal::Seal;
+
+/// The Secret.
+pub(crate) const NAME: &str = "acp-identity-keys";
+/// The label of the Secret.
+pub(crate) const LABEL: &str = "auth.cpaas.io/keys";
+
+/// For how long a key signs.
+const SIGNS: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// How long before it is used a key is published: longer than anybody keeps an issuer's keys without asking again.
+const PUBLISHED_BEFORE: SignedDuration = SignedDuration::from_hours(24);
+/// How long after its last use a key stays published: longer than any token lasts.
+const PUBLISHED_AFTER: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is stored.
+#[derive(Clone, Serialize, Deserialize)]
+struct Stored {
+    /// The secret of [`Seal`], in base64.
+    seal: String,
+    signing: Vec<StoredKey>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct StoredKey {
+    /// PKCS #8, in base64.
+    key: String,
+    /// From when on it signs.
+    from: Timestamp,
+}
+
+/// Keys in use.
+pub(crate) struct Keys {
+    pub(crate) seal: Seal,
+    /// With the time from which on each signs.
+    signing: Vec<(Timestamp, SigningKey)>,
+    /// Those that anybody may verify with.
+    pub(crate) public: KeySet,
+    /// The same, as a document (RFC 7517).
+    pub(crate) document: Value,
+    version: Option<String>,
+    stored: Stored,
+}
+
+impl Keys {
+    /// The key that signs at this time.
+    pub(crate) fn signing(&self, now: Timestamp) -> &SigningKey {
+        let begun = self.signing.iter().filter(|(from, _)| *from <= now).max_by_key(|(from, _)| *from);
+        &begun.unwrap_or(&self.signing[0]).1
+    }
+}
+
+/// Reads the keys, and makes them if there are none.
+pub(crate) async fn load(client: &Client) -> Result<Keys, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), PLATFORM_NAMESPACE);
+    let now = Timestamp::now();
+    if let Some(present) = api.get_opt(NAME).await.map_err(Error::hub("read the issuer's keys"))? {
+        return of(&present);
+    }
+    let seal = encode(&crate::token::random()?);
+    let stored = Stored { seal, signing: vec![generate(now).await?] };
+    match api.create(&PostParams::default(), &secret(NAME, LABEL, &stored)?).await {
+        Ok(created) => of(&created),
+        // Another replica was first.
+        Err(error) if is(&error, 409) => {
+            let present = api.get(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
+            of(&present)
+        }
+        Err(error) => Err(Error::hub("store the issuer's keys")(error)),
+    }
+}
+
+/// The keys as they should be at this time, where that is not how they are.
+pub(crate) async fn renew(client: &Client, keys: &Keys, now: Timestamp, force: bool) -> Result<Option<Keys>, Error> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), PLATFORM_NAMESPACE);
+    let Some(Due { mut stored, another }) = due(&keys.stored, now, force) else {
+        // Another replica may have renewed them.
+        let present = api.get_metadata_opt(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
+        let version = present.and_then(|present| present.metadata.resource_version);
+        if version == keys.version || version.is_none() {
+            return Ok(None);
+        }
+        let present = api.get(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
+        return of(&present).map(Some);
+    };
+    let from = if force { now } else { now + PUBLISHED_BEFORE };
+    if another {
+        stored.signing.push(generate(from).await?);
+    }
+    let mut secret = secret(NAME, LABEL, &stored)?;
+    secret.metadata.resource_version = keys.version.clone();
+    match api.replace(NAME, &PostParams::default(), &secret).await {
+        Ok(written) => of(&written).map(Some),
+        Err(error) if is(&error, 409) => {
+            let present = api.get(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
+            of(&present).map(Some)
+        }
+        Err(error) => Err(Error::hub("store the issuer's keys")(error)),
+    }
+}
+
+/// What is left of the keys when a new one is to be made, or one is of no more use. With `force` nothing is left: whatever
+/// was signed before is signed by nobody.
+fn due(stored: &Stored, now: Timestamp, force: bool) -> Option<Due> {
+    if force {
+        return Some(Due { stored: Stored { signing: Vec::new(), ..stored.clone() }, another: true });
+    }
+    let current = current(stored, now)?;
+    let last = stored.signing.iter().map(|key| key.from).max()?;
+    let ended = |key: &StoredKey| key.from < current.from && current.from + PUBLISHED_AFTER <= now;
+    let another = last <= now && last + SIGNS - PUBLISHED_BEFORE <= now;
+    if !another && !stored.signing.iter().any(ended) {
+        return None;
+    }
+    let kept = stored.signing.iter().filter(|key| !ended(key)).cloned().collect();
+    Some(Due { stored: Stored { signing: kept, ..stored.clone() }, another })
+}
+
+/// What the keys are to become.
+struct Due {
+    stored: Stored,
+    /// Another key is to be made.
+    another: bool,
+}
+
+fn current(stored: &Stored, now: Timestamp) -> Option<&StoredKey> {
+    let begun = stored.signing.iter().filter(|key| key.from <= now).max_by_key(|key| key.from);
+    begun.or(stored.signing.first())
+}
+
+async fn generate(from: Timestamp) -> Result<StoredKey, Error> {
+    let key = tokio::task::spawn_blocking(SigningKey::generate).await.map_err(Error::Stopped)?.map_err(Error::Key)?;
+    Ok(StoredKey { key: encode(&key.to_pkcs8_der()), from })
+}
+
+fn of(secret: &Secret) -> Result<Keys, Error> {
+    let stored: Stored = read(secret).ok_or(Error::StoredKeys(NAME))?;
+    let seal: [u8; 32] = decode(&stored.seal).and_then(|bytes| bytes.try_into().ok()).ok_or(Error::StoredKeys(NAME))?;
+    let key = |stored: &StoredKey| {
+        let bytes = decode(&stored.key).ok_or(Error::StoredKeys(NAME))?;
+        SigningKey::from_pkcs8_der(&bytes).map_err(Error::Key)
+    };
+    let signing = stored.signing.iter().map(|one| Ok((one.from, key(one)?))).collect::<Result<Vec<_>, Error>>()?;
+    if signing.is_empty() {
+        return Err(Error::StoredKeys(NAME));
+    }
+    let document = json!({"keys": signing.iter().map(|(_, key)| key.public_jwk()).collect::<Vec<_>>()});
+    let public = KeySet::parse(&document).ok_or(Error::StoredKeys(NAME))?;
+    Ok(Keys { seal: Seal::new(&seal), signing, public, document, version: secret.resource_version(), stored })
+}
+
+fn encode(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+fn decode(text: &str) -> Option<Vec<u8>> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(n: i64) -> Timestamp {
+        Timestamp::from_second(n * 86_400).unwrap()
+    }
+
+    fn stored(days: &[i64]) -> Stored {
+        let signing = days.iter().map(|from| StoredKey { key: from.to_string(), from: day(*from) }).collect();
+        Stored { seal: String::new(), signing }
+    }
+
+    #[track_caller]
+    fn check(days: &[i64], now: i64, left: Option<&[&str]>, signs: &str) {
+        let keys = stored(days);
+        let due = due(&keys, day(now), false);
+        let names = due.as_ref().map(|due| due.stored.signing.iter().map(|key| key.key.as_str()).collect::<Vec<_>>());
+        assert_eq!(names.as_deref(), left);
+        assert_eq!(current(&keys, day(now)).unwrap().key, signs);
+    }
+
+    #[test]
+    fn a_key_is_published_before_it_signs_and_after() {
+        check(&[0], 28, None, "0");
+        check(&[0], 29, Some(&["0"]), "0");
+        check(&[0, 30], 29, None, "0");
+        check(&[0, 30], 30, None, "30");
+        check(&[0, 30], 31, Some(&["30"]), "30");
+    }
+
+    #[test]
+    fn rotated_away_is_gone() {
+        assert!(due(&stored(&[0, 30]), day(10), true).unwrap().stored.signing.is_empty());
+    }
+}

@@ -1,0 +1,149 @@
+//! However somebody is to be gone, they are gone at once.
+
+use api_types::auth::{
+    DisableUser, DisableUserSpec, Group, GroupSpec, SecurityPolicy, SecurityPolicySpec, SessionPolicy,
+};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::support::*;
+use crate::{Login, LoginError, objects};
+
+async fn over(fixture: &Fixture, login: &Login) {
+    timeout(SOON, login.session.ended()).await.expect("its streams are closed");
+    assert!(fixture.identity.authenticate(&bearer(&login.token)).is_err());
+}
+
+#[tokio::test]
+async fn case_40_a_disabled_user_is_out_and_is_told_so_with_the_right_password_only() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    fixture.change(&user, json!({"is_disabled": true})).await;
+    over(&fixture, &login).await;
+    assert!(matches!(fixture.login("ann@corp.io", PASSWORD).await, Err(LoginError::Barred(_))));
+    assert!(matches!(fixture.login("ann@corp.io", "wrong").await, Err(LoginError::Wrong)));
+    // Enabled again, what was over stays over when it was swept; a new sign-in works.
+    fixture.change(&user, json!({"is_disabled": false})).await;
+    until(|| fixture.identity.inner.index.user("ann@corp.io").is_some_and(|user| user.spec.is_disabled == Some(false)))
+        .await;
+    fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn case_40_a_deleted_user_is_out_and_a_new_one_of_the_name_is_another() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    objects::users(&fixture.client).delete(&user.name_any(), &DeleteParams::default()).await.unwrap();
+    over(&fixture, &login).await;
+    until(|| fixture.identity.inner.index.user("ann@corp.io").is_none()).await;
+    let again = objects::user_object(user.spec.clone());
+    objects::users(&fixture.client).create(&PostParams::default(), &again).await.unwrap();
+    until(|| fixture.identity.inner.index.user("ann@corp.io").is_some()).await;
+    assert!(fixture.identity.authenticate(&bearer(&login.token)).is_err());
+}
+
+#[tokio::test]
+async fn case_40_whoever_leaves_a_group_has_it_no_more_and_streams_end() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    let groups: Api<Group> = Api::all(fixture.client.clone());
+    let spec = GroupSpec { users: vec!["ann@corp.io".into()], ..GroupSpec::default() };
+    groups.create(&PostParams::default(), &Group::new("dev", spec.clone())).await.unwrap();
+    let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    let names = || {
+        let (session, _) = fixture.identity.authenticate(&bearer(&login.token)).unwrap().unwrap();
+        session.user().groups.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    until(|| names() == ["dev"]).await;
+    let (before, _) = fixture.identity.authenticate(&bearer(&login.token)).unwrap().unwrap();
+    // Whoever gains goes on.
+    groups.create(&PostParams::default(), &Group::new("ops", spec)).await.unwrap();
+    until(|| names() == ["dev", "ops"]).await;
+    assert!(before.holds(jiff::Timestamp::now()));
+    groups.delete("ops", &DeleteParams::default()).await.unwrap();
+    timeout(SOON, before.ended()).await.unwrap();
+    until(|| names() == ["dev"]).await;
+}
+
+#[tokio::test]
+async fn case_40_sessions_end_by_their_secret() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    let only = ListParams::default().labels(objects::SESSION_LABEL);
+    for damage in [false, true] {
+        let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+        let name = fixture.secrets.list(&only).await.unwrap().items[0].name_any();
+        if damage {
+            let broken = json!({"stringData": {"value": "none"}});
+            fixture.secrets.patch(&name, &PatchParams::default(), &Patch::Merge(&broken)).await.unwrap();
+            timeout(SOON, login.session.ended()).await.unwrap();
+        }
+        fixture.secrets.delete(&name, &DeleteParams::default()).await.unwrap();
+        over(&fixture, &login).await;
+    }
+}
+
+#[tokio::test]
+async fn case_40_owners_and_administrators_end_sessions() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    let first = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    let second = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    let (_, listed) = fixture.ask("GET", "/auth/v1/sessions", Some(&first.session), Value::Null).await;
+    let items = listed["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2);
+    assert_eq!(items.iter().filter(|one| one["current"] == true).count(), 1);
+    let (code, _) = fixture.ask("DELETE", "/auth/v1/sessions", Some(&first.session), Value::Null).await;
+    assert_eq!(code, 204);
+    over(&fixture, &second).await;
+    assert!(first.session.holds(jiff::Timestamp::now()));
+    let administrator = fixture.administrator().await.session;
+    let path = format!("/auth/v1/sessions/{}", first.session.id());
+    assert_eq!(fixture.ask("DELETE", &path, Some(&administrator), Value::Null).await.0, 204);
+    over(&fixture, &first).await;
+}
+
+#[tokio::test]
+async fn published_records_disable_users_and_tokens() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    let api: Api<DisableUser> = Api::all(fixture.client.clone());
+    let spec = DisableUserSpec { expiration: "2999-01-01T00:00:00Z".into(), user: user.name_any() };
+    api.create(&PostParams::default(), &DisableUser::new("x", spec)).await.unwrap();
+    over(&fixture, &login).await;
+    api.delete("x", &DeleteParams::default()).await.unwrap();
+    until(|| fixture.identity.authenticate(&bearer(&login.token)).is_ok()).await;
+    let tokens: Api<api_types::auth::DisableToken> = Api::all(fixture.client.clone());
+    let spec = api_types::auth::DisableTokenSpec {
+        expiration: "2999-01-01T00:00:00Z".into(),
+        token_md5: crate::user::md5_hex(login.token.reveal().as_bytes()),
+    };
+    tokens.create(&PostParams::default(), &api_types::auth::DisableToken::new("x", spec)).await.unwrap();
+    until(|| fixture.identity.authenticate(&bearer(&login.token)).is_err()).await;
+}
+
+#[tokio::test]
+async fn the_policy_bounds_sessions() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    fixture.user("bob@corp.io").await;
+    let api: Api<SecurityPolicy> = Api::all(fixture.client.clone());
+    let sessions = SessionPolicy { max_online_users: 1, single_per_client: true, ..SessionPolicy::default() };
+    let spec = SecurityPolicySpec { sessions, ..SecurityPolicySpec::default() };
+    api.create(&PostParams::default(), &SecurityPolicy::new("platform", spec)).await.unwrap();
+    until(|| fixture.identity.inner.index.policy().sessions.max_online_users == 1).await;
+    let first = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    assert!(matches!(fixture.login("bob@corp.io", PASSWORD).await, Err(LoginError::TooManyOnline)));
+    // Administrators are let in whatever the number, and somebody who is here already.
+    fixture.administrator().await;
+    let second = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    over(&fixture, &first).await;
+    assert!(second.session.holds(jiff::Timestamp::now()));
+    let other = SecurityPolicy::new("other", SecurityPolicySpec::default());
+    assert!(api.create(&PostParams::default(), &other).await.is_err());
+}

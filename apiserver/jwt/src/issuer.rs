@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use api_meta::Value;
 use apiserver_access::{Unauthenticated, User};
 use jiff::{SignedDuration, Timestamp};
+use lib_fetch::Client;
 use lib_jose::{Expectation, KeySet, Leeway, Refused, Unverified, Verified};
 use lib_telemetry::chain;
 use url::Url;
 
 use crate::claims;
 use crate::configuration::Issuer;
-use crate::fetch::{self, Error};
 
 /// How often keys are fetched at most, whatever tokens ask for.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -21,6 +21,19 @@ const OLDEST: Duration = Duration::from_secs(3600);
 
 /// How far clocks may be apart where a token begins (as go-oidc, which upstream verifies with).
 const LEEWAY: Leeway = Leeway { after: SignedDuration::ZERO, before: SignedDuration::from_mins(5) };
+
+/// Why an issuer's keys are not to be had.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error(transparent)]
+    Fetch(#[from] lib_fetch::Error),
+    #[error("could not set up TLS")]
+    Tls(#[from] lib_tls::Error),
+    #[error("{0} says that its issuer is another")]
+    OtherIssuer(String),
+    #[error("{0} has no {1}")]
+    Missing(String, &'static str),
+}
 
 /// Keys, and when they were fetched.
 type Known = Option<(Instant, Arc<KeySet>)>;
@@ -97,14 +110,15 @@ impl LiveIssuer {
 
     async fn fetch(&self) -> Result<KeySet, Error> {
         let Issuer { url, discovery, trust, .. } = &self.issuer;
-        let document = fetch::json(discovery, trust).await?;
+        let client = Client::new(trust)?;
+        let document = client.json(discovery).await?;
         let text = |name: &str| document.get(name).and_then(Value::as_str);
         if text("issuer") != Some(url) {
             return Err(Error::OtherIssuer(discovery.to_string()));
         }
         let missing = |what| Error::Missing(discovery.to_string(), what);
         let keys_at = text("jwks_uri").and_then(|uri| Url::parse(uri).ok()).ok_or_else(|| missing("jwks_uri"))?;
-        let keys = KeySet::parse(&fetch::json(&keys_at, trust).await?);
+        let keys = KeySet::parse(&client.json(&keys_at).await?);
         keys.filter(|keys| !keys.is_empty()).ok_or_else(|| Error::Missing(keys_at.to_string(), "keys for signatures"))
     }
 }

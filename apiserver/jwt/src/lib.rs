@@ -26,7 +26,6 @@ mod authentication;
 mod claims;
 mod configuration;
 mod expressions;
-mod fetch;
 mod issuer;
 mod reload;
 

@@ -19,6 +19,7 @@ const ORDER: &[&str] = &[
     "lib-telemetry",
     "lib-jose",
     "lib-tls",
+    "lib-fetch",
     "lib-drain",
     "lib-yaml",
     "lib-kubernetes",

@@ -36,7 +36,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     })?;
     report.step("tests", || {
         let tests = nextest(workspace).args(["--filterset", "not package(e2e)"]);
-        tests.env("ACP_TEST_ETCD", tools::etcd(workspace)?).run()
+        tests.env("ACP_TEST_ETCD", tools::etcd(workspace)?).env("ACP_TEST_TOOLS", tools::folder(workspace)).run()
     })?;
     report.step("examples in documentation", || in_root().args(["test", "--doc", "--workspace", "--locked"]).run())?;
     report.step("generated files", || codegen::run(workspace, true))?;

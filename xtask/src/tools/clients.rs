@@ -1,4 +1,4 @@
-//! Clients of others that our API server is held against: programs, and libraries for Python and JavaScript.
+//! Programs and libraries of others that we are held against: clients of the API server, and both ends of OpenID Connect.
 //!
 //! Each lies in a folder of its own below the target folder's `tools`. It is made beside its place and renamed at the
 //! end, so a folder of that name is always whole.
@@ -56,14 +56,15 @@ const KEYS: &[Debian] = &[Debian { package: "openssl", program: Some("openssl") 
 /// What a library was installed from.
 const INSTALLED: &str = "installed-versions";
 
-/// Everything that the tests of clients drive.
+/// Everything of others that the tests drive.
 pub(crate) fn all(workspace: &Workspace) -> anyhow::Result<()> {
     debian(workspace, KEYS)?;
     kubectl(workspace)?;
     fetch(workspace, &NEWEST)?;
     fetch(workspace, &HELM)?;
     python(workspace)?;
-    javascript(workspace)
+    javascript(workspace, "javascript", "tests/e2e/clients/javascript")?;
+    javascript(workspace, "openid", "tests/peers/openid-provider")
 }
 
 /// The folders of the kubectls that most tests use, the usual one first; fetched when absent.
@@ -109,11 +110,12 @@ fn python(workspace: &Workspace) -> anyhow::Result<()> {
     })
 }
 
-/// The official client for JavaScript, in the versions of `package-lock.json`.
-fn javascript(workspace: &Workspace) -> anyhow::Result<()> {
-    let source = workspace.root.join("tests/e2e/clients/javascript");
-    let lock = fs::read_to_string(source.join("package-lock.json")).context("could not read package-lock.json")?;
-    library(workspace, "javascript", &lock, |work| {
+/// What the `package-lock.json` of a folder names.
+fn javascript(workspace: &Workspace, name: &str, source: &str) -> anyhow::Result<()> {
+    let source = workspace.root.join(source);
+    let lock = fs::read_to_string(source.join("package-lock.json"))
+        .with_context(|| format!("could not read package-lock.json in {}", source.display()))?;
+    library(workspace, name, &lock, |work| {
         for name in ["package.json", "package-lock.json"] {
             fs::copy(source.join(name), work.join(name)).with_context(|| format!("could not copy {name}"))?;
         }
@@ -133,7 +135,7 @@ fn library(
     if fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == versions) {
         return Ok(());
     }
-    println!("the official client for {name} is not there in the versions that are wanted: installing");
+    println!("the libraries of {name} are not there in the versions that are wanted: installing");
     make(&folder, |work| {
         let packages = install(work)?;
         fs::write(packages.join(INSTALLED), versions).context("could not remember what was installed")?;

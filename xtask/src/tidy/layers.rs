@@ -50,6 +50,7 @@ const ORDER: &[&str] = &[
     "tunnel-stream",
     "tunnel-hub",
     "tunnel-agent",
+    "identity-oidc",
     "identity",
     "fleet",
     "gateway",
@@ -67,6 +68,7 @@ const ORDER: &[&str] = &[
 /// Groups whose crates do not know each other: they meet in the objects they read and write.
 const STRANGERS: &[&[&str]] = &[
     &["identity", "fleet"],
+    &["identity-oidc", "fleet"],
     &["gateway", "agent", "ac"],
     &["tunnel-hub", "tunnel-agent"],
     &["store-memory", "store-embedded", "store-etcd"],

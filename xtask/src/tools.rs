@@ -4,6 +4,7 @@
 //! network. Debian packages go where apt puts them; everything else stays under the target folder.
 
 pub(crate) mod clients;
+mod peers;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -50,7 +51,8 @@ pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     nextest(workspace)?;
     debian(workspace, BROWSER)?;
     etcd(workspace)?;
-    clients::all(workspace)
+    clients::all(workspace)?;
+    peers::saml_idp(workspace)
 }
 
 /// The folder that holds etcd and etcdctl: that of `ACP_TEST_ETCD`, or ours, fetched when absent.

@@ -51,6 +51,7 @@ const ORDER: &[&str] = &[
     "tunnel-hub",
     "tunnel-agent",
     "identity-oidc",
+    "identity-saml",
     "identity",
     "fleet",
     "gateway",
@@ -68,7 +69,7 @@ const ORDER: &[&str] = &[
 /// Groups whose crates do not know each other: they meet in the objects they read and write.
 const STRANGERS: &[&[&str]] = &[
     &["identity", "fleet"],
-    &["identity-oidc", "fleet"],
+    &["identity-oidc", "identity-saml", "fleet"],
     &["gateway", "agent", "ac"],
     &["tunnel-hub", "tunnel-agent"],
     &["store-memory", "store-embedded", "store-etcd"],
@@ -106,6 +107,7 @@ const PURE: &[&str] = &[
     "apiserver-builtin",
     "apiserver-discovery",
     "tunnel-protocol",
+    "identity-saml",
 ];
 const IMPURE: &[&str] = &[
     "tokio",

@@ -96,14 +96,18 @@ fn fetch(workspace: &Workspace, wanted: &Client) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The official client for Python, in the versions of `requirements.txt`. Some of it is machine code for one version of
-/// Python.
+/// The official client for Python.
 fn python(workspace: &Workspace) -> anyhow::Result<()> {
+    python_packages(workspace, "python", "tests/e2e/clients/python/requirements.txt")
+}
+
+/// What a `requirements.txt` lists, in its versions. Some of it is machine code for one version of Python.
+pub(super) fn python_packages(workspace: &Workspace, name: &str, requirements: &str) -> anyhow::Result<()> {
     debian(workspace, PYTHON)?;
     let version = program("python3", &workspace.root).args(["--version"]).output_text()?;
-    let requirements = workspace.root.join("tests/e2e/clients/python/requirements.txt");
+    let requirements = workspace.root.join(requirements);
     let wanted = fs::read_to_string(&requirements).context("could not read requirements.txt")?;
-    library(workspace, "python", &format!("# {version}{wanted}"), |work| {
+    library(workspace, name, &format!("# {version}{wanted}"), |work| {
         let requirements = requirements.to_string_lossy();
         pip(workspace, work, &["--requirement", &requirements])?;
         Ok(work.join("packages"))

@@ -123,11 +123,17 @@ pub struct Login {
     /// Read the password from standard input
     #[arg(long, conflicts_with = "token_stdin")]
     pub password_stdin: bool,
+    /// Read the code of the second factor from standard input; the password then comes from AC_LOGIN_PASSWORD
+    #[arg(long, conflicts_with_all = ["password_stdin", "token_stdin"])]
+    pub code_stdin: bool,
     /// Read a token from standard input instead of signing in
     #[arg(long)]
     pub token_stdin: bool,
-    /// Identity provider; only "local" is known
-    #[arg(long, value_name = "ID")]
+    /// Sign in with a browser on another device, by a code
+    #[arg(long, conflicts_with_all = ["username", "password", "password_stdin", "code_stdin", "token_stdin", "idp"])]
+    pub device_code: bool,
+    /// Identity provider that knows you; those with a sign-in page of their own open in the browser
+    #[arg(long, value_name = "ID", conflicts_with = "token_stdin")]
     pub idp: Option<String>,
     /// PEM file with the platform's certificate authority
     #[arg(long, value_name = "FILE")]

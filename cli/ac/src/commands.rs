@@ -13,6 +13,7 @@ pub mod login;
 pub mod logs;
 pub mod merge;
 pub mod session;
+pub mod sign_in;
 pub mod sort;
 pub mod version;
 pub mod watch;

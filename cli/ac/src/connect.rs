@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 
-use crate::credentials;
+use crate::credentials::{self, Bearer, Owner};
 use crate::env::Environment;
 use crate::error::{BoxError, Error, Exit, Result};
 use crate::http::Endpoint;
@@ -158,8 +160,11 @@ impl Connector {
     /// The server of a target.
     pub async fn endpoint(&self, target: &Target) -> Result<Endpoint> {
         let mut user = target.user.clone();
+        let mut renewed = None;
         if let Some(session) = target.session.as_ref().filter(|_| session::extension(&target.user).is_some()) {
-            user = json!({"token": credentials::token_for(&self.env, session, &target.user, Timestamp::now())?});
+            let bearer = credentials::bearer_for(self, session, &target.user, Timestamp::now()).await?;
+            user = json!({"token": bearer.token});
+            renewed = bearer.renewed_at.map(|at| (Owner::of(session), at));
         }
         let whole = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "it",
@@ -174,17 +179,18 @@ impl Connector {
             .await
             .map_err(|error| unusable(error.into()))?;
         let session = target.session.as_ref().map(|session| (session.name.clone(), session.platform_url.clone()));
-        self.open(config, session)
+        self.open(config, session, renewed)
     }
 
     /// The platform itself, with a session's token.
-    pub fn platform(&self, session: &Session) -> Result<Endpoint> {
+    pub async fn platform(&self, session: &Session) -> Result<Endpoint> {
         let config = self.config()?;
         let user = config.entry(Section::Users, &session.user_entry).unwrap_or(Value::Null);
-        let token = credentials::token_for(&self.env, session, &user, Timestamp::now())?;
+        let Bearer { token, renewed_at } = credentials::bearer_for(self, session, &user, Timestamp::now()).await?;
         let trust = session::trust_of(&config, session)?;
         let origin = Some((session.name.clone(), session.platform_url.clone()));
-        self.platform_at(&session.platform_url, &trust, Some(token), origin)
+        let config = at(&session.platform_url, &trust, Some(token))?;
+        self.open(config, origin, renewed_at.map(|at| (Owner::of(session), at)))
     }
 
     /// The platform at an address, with or without a token.
@@ -195,29 +201,79 @@ impl Connector {
         token: Option<String>,
         session: Option<(String, String)>,
     ) -> Result<Endpoint> {
-        let unusable = |error: BoxError| Error::told(Text::BadUrl { url: url.to_owned() }).because(error);
-        let mut config = kube::Config::new(url.parse().map_err(|error: http::uri::InvalidUri| unusable(error.into()))?);
-        config.accept_invalid_certs = trust.insecure;
-        if let Some(pem) = &trust.ca_pem {
-            use rustls_pki_types::pem::PemObject;
-            let certificates = rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes())
-                .map(|certificate| certificate.map(|der| der.to_vec()))
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| unusable(error.into()))?;
-            config.root_cert = Some(certificates);
-        }
-        config.auth_info.token = token.map(Into::into);
-        self.open(config, session)
+        self.open(at(url, trust, token)?, session, None)
     }
 
-    fn open(&self, mut config: kube::Config, session: Option<(String, String)>) -> Result<Endpoint> {
+    fn open(
+        &self,
+        mut config: kube::Config,
+        session: Option<(String, String)>,
+        renewed: Option<(Owner, Timestamp)>,
+    ) -> Result<Endpoint> {
         config.connect_timeout = Some(CONNECT);
         config.read_timeout = None;
         // What may be repeated, and when, is decided where the request is known.
         config.default_retry = false;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
-        let client = kube::Client::try_from(config)
-            .map_err(|error| Error::Connect { server: server.clone(), source: error.into() })?;
-        Ok(Endpoint::new(client, server, session).verbosity(self.selection.verbosity).deadline(self.selection.timeout))
+        let client = client_of(config.clone(), &server)?;
+        let renewing = renewed.map(|(owner, at)| Renewing {
+            connector: self.clone(),
+            owner,
+            server: server.clone(),
+            config,
+            current: Mutex::new((client.clone(), Some(at))),
+        });
+        Ok(Endpoint::new(client, server, session)
+            .renewing(renewing)
+            .verbosity(self.selection.verbosity)
+            .deadline(self.selection.timeout))
+    }
+}
+
+/// The platform at an address.
+fn at(url: &str, trust: &Trust, token: Option<String>) -> Result<kube::Config> {
+    let unusable = |error: BoxError| Error::told(Text::BadUrl { url: url.to_owned() }).because(error);
+    let mut config = kube::Config::new(url.parse().map_err(|error: http::uri::InvalidUri| unusable(error.into()))?);
+    config.accept_invalid_certs = trust.insecure;
+    if let Some(pem) = &trust.ca_pem {
+        use rustls_pki_types::pem::PemObject;
+        let certificates = rustls_pki_types::CertificateDer::pem_slice_iter(pem.as_bytes())
+            .map(|certificate| certificate.map(|der| der.to_vec()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| unusable(error.into()))?;
+        config.root_cert = Some(certificates);
+    }
+    config.auth_info.token = token.map(Into::into);
+    Ok(config)
+}
+
+fn client_of(config: kube::Config, server: &str) -> Result<kube::Client> {
+    kube::Client::try_from(config).map_err(|error| Error::Connect { server: server.to_owned(), source: error.into() })
+}
+
+/// A client whose token is good at each request, for commands that outlive an access token.
+pub struct Renewing {
+    connector: Connector,
+    owner: Owner,
+    server: String,
+    config: kube::Config,
+    /// The client with the token of now, and when that is to be renewed.
+    current: Mutex<(kube::Client, Option<Timestamp>)>,
+}
+
+impl Renewing {
+    /// The client, with another token if that was due. Boxed, since renewing makes a request of its own.
+    pub fn client(&self) -> BoxFuture<'_, Result<kube::Client>> {
+        Box::pin(async {
+            let now = Timestamp::now();
+            let mut current = self.current.lock().await;
+            if current.1.is_some_and(|at| at <= now) {
+                let bearer = credentials::bearer_of(&self.connector, &self.owner, now).await?;
+                let mut config = self.config.clone();
+                config.auth_info.token = Some(bearer.token.into());
+                *current = (client_of(config, &self.server)?, bearer.renewed_at);
+            }
+            Ok(current.0.clone())
+        })
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Redirects are not followed and tokens go into a header only. The trace that `-v` prints shows neither.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::Value;
 
+use crate::connect::Renewing;
 use crate::credentials;
 use crate::error::{ApiError, Error, Result, chain};
 use crate::text::Text;
@@ -31,6 +33,7 @@ const MAX_BODY: usize = 256 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Endpoint {
     client: kube::Client,
+    renewing: Option<Arc<Renewing>>,
     server: String,
     session: Option<(String, String)>,
     verbosity: u8,
@@ -76,6 +79,13 @@ impl Ask {
         self.typed("application/json", body)
     }
 
+    /// Adds a form as the body.
+    pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
+        self
+    }
+
     /// Adds a JSON body of another media type, such as a patch.
     pub fn typed(mut self, content_type: &'static str, body: &Value) -> Self {
         self.body = Some((content_type, body.to_string().into_bytes()));
@@ -109,7 +119,13 @@ pub fn segment(text: &str) -> String {
 impl Endpoint {
     /// Wraps a client for `server`. `session` is its name and platform, named when the server wants a new login.
     pub fn new(client: kube::Client, server: String, session: Option<(String, String)>) -> Self {
-        Self { client, server, session, verbosity: 0, deadline: DEADLINE }
+        Self { client, renewing: None, server, session, verbosity: 0, deadline: DEADLINE }
+    }
+
+    /// Sets what keeps our token fresh.
+    pub fn renewing(mut self, renewing: Option<Renewing>) -> Self {
+        self.renewing = renewing.map(Arc::new);
+        self
     }
 
     /// Sets how much of each exchange is shown.
@@ -125,8 +141,11 @@ impl Endpoint {
     }
 
     /// The client underneath, for streams that kube knows how to speak.
-    pub fn client(&self) -> kube::Client {
-        self.client.clone()
+    pub async fn client(&self) -> Result<kube::Client> {
+        match &self.renewing {
+            Some(renewing) => renewing.client().await,
+            None => Ok(self.client.clone()),
+        }
     }
 
     /// An error from a request that kube made for us.
@@ -225,7 +244,7 @@ impl Endpoint {
         };
         let request = request.body(body).map_err(|error| Error::told(Text::BadRequest {}).because(error))?;
         let started = Instant::now();
-        let response = self.client.send(request).await.map_err(|error| match error {
+        let response = self.client().await?.send(request).await.map_err(|error| match error {
             // Its own words only say that a request failed.
             kube::Error::Service(cause) => self.unreachable(cause),
             other => self.unreachable(other),
@@ -241,7 +260,10 @@ impl Endpoint {
     }
 
     fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
-        let parsed = serde_json::from_slice::<Value>(body).ok().filter(|value| value["kind"] == "Status");
+        let parsed = serde_json::from_slice::<Value>(body).ok().and_then(|value| match value["kind"] == "Status" {
+            true => Some(value),
+            false => oauth_error(&value),
+        });
         if status == StatusCode::UNAUTHORIZED
             && let Some((session, platform_url)) = &self.session
         {
@@ -295,6 +317,13 @@ impl Endpoint {
     }
 }
 
+/// An issuer's refusal (RFC 6749, section 5.2) in the words of the other APIs.
+fn oauth_error(value: &Value) -> Option<Value> {
+    let reason = value["error"].as_str()?;
+    let message = value["error_description"].as_str().unwrap_or(reason);
+    Some(serde_json::json!({"kind": "Status", "reason": reason, "message": message}))
+}
+
 /// Cuts a stream of chunks into lines without their ends.
 fn split_lines(chunks: impl Stream<Item = Result<Bytes>>) -> impl Stream<Item = Result<Bytes>> {
     let state = (Box::pin(chunks), Vec::<u8>::new(), false);
@@ -327,6 +356,15 @@ mod tests {
         assert_eq!(with_query("/x", &[("labelSelector", "a in (b,c)&d")]), "/x?labelSelector=a+in+%28b%2Cc%29%26d");
         assert_eq!(segment("../a?b=c#d"), "..%2Fa%3Fb%3Dc%23d");
         assert_eq!(segment("system:node"), "system:node");
+    }
+
+    #[test]
+    fn an_issuers_refusal_reads_like_any_other() {
+        let refusal = |text: &str| oauth_error(&serde_json::from_str(text).unwrap());
+        let status = refusal(r#"{"error": "invalid_grant", "error_description": "used"}"#).unwrap();
+        assert_eq!((status["reason"].as_str(), status["message"].as_str()), (Some("invalid_grant"), Some("used")));
+        assert_eq!(refusal(r#"{"error": "slow_down"}"#).unwrap()["message"], "slow_down");
+        assert_eq!(refusal(r#"{"error": {"code": 1}}"#), None);
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! reads the environment or exits the process.
 
 pub mod args;
+pub mod browser;
 pub mod commands;
 pub mod connect;
 pub mod credentials;
@@ -13,6 +14,8 @@ pub mod env;
 pub mod error;
 pub mod http;
 pub mod kubeconfig;
+pub mod loopback;
+pub mod oauth;
 pub mod output;
 pub mod platform;
 pub mod resource;
@@ -90,7 +93,6 @@ fn dispatch(cx: &Cx, command: Command) -> Result<i32> {
     match command {
         Command::Completion { shell } => commands::completion::script(cx, shell),
         Command::Plugin(args::Plugin::List { name_only }) => kubectl::list_plugins(cx, name_only),
-        Command::GetToken(get) => commands::session::get_token(cx, get),
         Command::Namespace { name } => commands::session::namespace(cx, name.as_deref()),
         Command::Config(args::Config::GetSessions) => commands::session::get_sessions(cx),
         Command::Config(args::Config::UseSession { name }) => commands::session::use_session(cx, &name),
@@ -111,6 +113,7 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
         match command {
             Command::Login(login) => commands::login::login(cx, &login).await,
             Command::Logout(logout) => commands::login::logout(cx, logout.all).await,
+            Command::GetToken(get) => commands::session::get_token(cx, get).await,
             Command::Whoami(whoami) => commands::session::whoami(cx, &whoami).await,
             Command::Config(args::Config::Sync { all }) => commands::login::sync(cx, all).await,
             Command::Version(version) => commands::version::version(cx, &version).await,
@@ -124,7 +127,6 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             Command::Register(args::Register::Cluster(register)) => commands::clusters::register(cx, &register).await,
             Command::Completion { .. }
             | Command::Plugin(_)
-            | Command::GetToken(_)
             | Command::Namespace { .. }
             | Command::Config(_)
             | Command::Other(_) => unreachable!("answered without a server"),

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::error::{Error, Exit, Result};
 use crate::http::{Ask, Endpoint, with_query};
+use crate::output::table::harmless;
 use crate::session::{GLOBAL, KnownCluster};
 use crate::text::Text;
 
@@ -22,15 +23,15 @@ pub struct Login {
     pub expiration_timestamp: Option<Timestamp>,
 }
 
+/// The provider that is the platform itself.
+pub const LOCAL: &str = "local";
+
 /// Whom the platform takes us for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
     /// The user's name.
     pub username: String,
-    /// The user's groups.
-    #[serde(default)]
-    pub groups: Vec<String>,
     /// When the session ends.
     pub expiration_timestamp: Option<Timestamp>,
 }
@@ -61,11 +62,60 @@ pub fn url_text(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
-/// Signs in. The secret travels in the body and nowhere else.
-pub async fn login(endpoint: &Endpoint, username: &str, password: &str) -> Result<Login> {
-    let ask =
-        Ask::new(http::Method::POST, "/auth/v1/sessions").json(&json!({"username": username, "password": password}));
-    let answer = endpoint.send(&ask).await.map_err(|error| match &error {
+/// What a person signs in with.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The name at the provider.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// Which provider knows them; `None` is the platform itself.
+    pub idp: Option<String>,
+    /// The second factor.
+    pub code: Option<String>,
+}
+
+/// Refusals of a sign-in that something can be done about.
+pub const SECOND_FACTOR_REQUIRED: &str = "SecondFactorRequired";
+/// The second factor was not right.
+pub const WRONG_CODE: &str = "WrongCode";
+/// The policy wants a second factor, and there is none.
+pub const SECOND_FACTOR_SETUP_REQUIRED: &str = "SecondFactorSetupRequired";
+/// The password is right, and has had its time.
+pub const PASSWORD_CHANGE_REQUIRED: &str = "PasswordChangeRequired";
+
+/// Signs in. The secrets travel in the body and nowhere else.
+pub async fn login(endpoint: &Endpoint, credentials: &Credentials) -> Result<Login> {
+    let Credentials { username, password, idp, code } = credentials;
+    let mut body = json!({"username": username, "password": password});
+    // Platforms that know neither refuse what they do not know.
+    for (field, value) in [("idp", idp), ("code", code)] {
+        if let Some(value) = value {
+            body[field] = value.as_str().into();
+        }
+    }
+    let ask = Ask::new(http::Method::POST, "/auth/v1/sessions").json(&body);
+    let login: Login = decode(&endpoint.send(&ask).await.map_err(|error| refused(error, username))?.json()?)?;
+    if login.token.trim().is_empty() {
+        return Err(Error::told(Text::EmptyTokenFromServer {}));
+    }
+    Ok(login)
+}
+
+/// Replaces a password by a new one; the old one proves the right to.
+pub async fn change_password(endpoint: &Endpoint, credentials: &Credentials, new: &str) -> Result<()> {
+    let Credentials { username, password, code, .. } = credentials;
+    let mut body = json!({"username": username, "password": password, "newPassword": new});
+    if let Some(code) = code {
+        body["code"] = code.as_str().into();
+    }
+    let ask = Ask::new(http::Method::POST, "/auth/v1/password").json(&body);
+    endpoint.send(&ask).await.map(drop).map_err(|error| refused(error, username))
+}
+
+fn refused(error: Error, username: &str) -> Error {
+    match &error {
+        Error::Api(refused) if matches!(refused.reason(), SECOND_FACTOR_REQUIRED | WRONG_CODE) => error,
         Error::Api(refused) if refused.code == 401 => {
             Error::told(Text::WrongPassword { username: username.to_owned() }).exit(Exit::NeedsLogin)
         }
@@ -74,22 +124,52 @@ pub async fn login(endpoint: &Endpoint, username: &str, password: &str) -> Resul
             Error::told(Text::TooManyLogins { seconds }).exit(Exit::NeedsLogin)
         }
         _ => error,
-    })?;
-    let login: Login = decode(&answer.json()?)?;
-    if login.token.trim().is_empty() {
-        return Err(Error::told(Text::EmptyTokenFromServer {}));
     }
-    Ok(login)
+}
+
+/// Somebody who vouches for people.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Provider {
+    /// What `--idp` takes.
+    pub id: String,
+    /// `local`, `ldap`, `oidc` or `saml`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+impl Provider {
+    /// Whether it takes a name and a password from us; the others want a browser.
+    pub fn takes_passwords(&self) -> bool {
+        matches!(self.kind.as_str(), "local" | "ldap")
+    }
+}
+
+/// Who vouches for people here. Older platforms do it themselves and do not say so.
+pub async fn providers(endpoint: &Endpoint) -> Result<Vec<Provider>> {
+    match endpoint.get("/auth/v1/providers").await {
+        Ok(list) => decode(&list["items"]),
+        Err(Error::Api(refused)) if matches!(refused.code, 401 | 404) => {
+            Ok(vec![Provider { id: LOCAL.to_owned(), kind: LOCAL.to_owned() }])
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The session as the platform tells it.
+pub async fn current(endpoint: &Endpoint) -> Result<Value> {
+    endpoint.get("/auth/v1/sessions/current").await
 }
 
 /// Whom the token stands for.
 pub async fn identity(endpoint: &Endpoint) -> Result<Identity> {
-    decode(&endpoint.get("/auth/v1/sessions/current").await?)
+    decode(&current(endpoint).await?)
 }
 
-/// Ends the session on the platform.
-pub async fn logout(endpoint: &Endpoint) -> Result<()> {
-    endpoint.send(&Ask::new(http::Method::DELETE, "/auth/v1/sessions/current")).await.map(drop)
+/// Ends the session on the platform; answers the page that ends the one at the provider, where there is one.
+pub async fn logout(endpoint: &Endpoint) -> Result<Option<String>> {
+    let answer = endpoint.send(&Ask::new(http::Method::DELETE, "/auth/v1/sessions/current")).await?;
+    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    Ok(said["logoutURL"].as_str().filter(|url| url.starts_with("https://")).map(harmless))
 }
 
 /// The clusters that the user may see, the hub first, with their addresses through the platform.
@@ -167,7 +247,8 @@ pub fn is_label(text: &str) -> bool {
         && text.ends_with(inner)
 }
 
-fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T> {
+/// Reads an answer.
+pub fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T> {
     T::deserialize(value).map_err(|error| Error::told(Text::AnswerNotUnderstood {}).because(error))
 }
 

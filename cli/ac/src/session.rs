@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Exit, Result};
@@ -76,9 +77,11 @@ pub struct KnownCluster {
 }
 
 /// How the server's certificate is checked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Trust {
     /// A PEM bundle; none means the system's.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
     /// Whether anything at all is accepted.
     pub insecure: bool,

@@ -66,11 +66,16 @@ catalogue! {
     PromptSession {} "Session name:" "Session name:";
     PromptUsername {} "Username:" "Username:";
     PromptPassword {} "Password:" "Password:";
+    PromptCode {} "Code of the second factor:" "第二验证因素的验证码：";
+    PromptNewPassword {} "New password:" "新密码：";
+    PromptRepeatPassword {} "New password again:" "再次输入新密码：";
     PromptTrust {} "Trust this certificate authority? [y/N]" "是否信任该证书颁发机构？[y/N]";
     PromptRemove { name }
         "Cluster \"{name}\" leaves the platform; its workloads are not touched. Type its name to confirm:"
         "集群 \"{name}\" 将从平台移除，其工作负载不受影响。请输入集群名称以确认：";
 
+    AccessTokenInKubeconfig {} "a token from the browser lasts minutes, so it is of no use in a kubeconfig: use --username, or --token-stdin with a token of ac tokens create"
+        "通过浏览器获得的令牌只有几分钟有效，不适合写入 kubeconfig：请使用 --username，或用 --token-stdin 输入由 ac tokens create 创建的令牌";
     AnswerNotJson {} "the server's answer is not JSON" "服务器的应答不是 JSON";
     AnswerNotUnderstood {} "the platform's answer lacks something we need" "平台的应答缺少所需的内容";
     BadCascade { value } "invalid cascade value \"{value}\": must be background, foreground or orphan"
@@ -90,6 +95,8 @@ catalogue! {
         "TYPE/NAME 形式的参数只能包含一个类型和一个名称，而不是 \"{argument}\"";
     BadUrl { url } "\"{url}\" is not a platform address: it must be https://HOST[:PORT] without user, query or fragment"
         "\"{url}\" 不是有效的平台地址：应为 https://HOST[:PORT]，且不含用户信息、查询或片段";
+    BrowserOpens {} "Your browser opens to sign you in. If it does not, open this address:"
+        "正在打开浏览器进行登录。如果没有自动打开，请访问以下地址：";
     CaShown { url, subject, fingerprint }
         "The certificate authority of {url} is not known to this machine.\n  Subject: {subject}\n  SHA-256: {fingerprint}\nCompare the fingerprint with the one your administrator gave you."
         "本机尚不认识 {url} 的证书颁发机构。\n  主体：{subject}\n  SHA-256：{fingerprint}\n请与管理员提供的指纹核对。";
@@ -115,12 +122,15 @@ catalogue! {
     CouldNotRun { program } "could not run {program}" "无法运行 {program}";
     CouldNotWriteFile { path } "could not write {path}" "无法写入 {path}";
     CouldNotWriteOutput {} "could not write the output" "无法写出结果";
+    CredentialsLocked { path } "the credentials in {path} are being changed by another program" "{path} 中的凭据正被其他程序修改";
     Deadline {} "no answer in time" "未在规定时间内应答";
     DeleteTimedOut {} "timed out waiting for the deletion" "等待删除超时";
+    DeviceCodeExpired {} "the code has expired before it was confirmed; sign in again for a new one" "验证码在确认前已过期，请重新登录以获取新的验证码";
     DryRunClientServerSide {} "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)"
         "--dry-run=client 不能与 --server-side 同时使用（是否要用 --dry-run=server？）";
     EmptySecret {} "the password or token is empty" "密码或令牌为空";
     EmptyTokenFromServer {} "the platform answered with an empty token" "平台返回了空令牌";
+    EnterCode { url, code } "On any device, open {url}\nand enter this code: {code}" "请在任意设备上打开 {url}\n并输入验证码：{code}";
     EntryNotOurs { section, name }
         "\"{name}\" in {section} of the kubeconfig was not made by ac, so it is left alone; rename it or choose another --name"
         "kubeconfig 的 {section} 中的 \"{name}\" 并非由 ac 创建，因此未作改动；请将其改名或使用其他 --name";
@@ -133,6 +143,9 @@ catalogue! {
     GlobalStays {} "global is the platform itself and cannot be removed" "global 就是平台本身，不能移除";
     GroupsUnavailable { groups } "these groups did not answer: {groups}" "以下 API 组没有应答：{groups}";
     HintCertificateAuthority {} "ac login URL --certificate-authority ca.crt" "ac login URL --certificate-authority ca.crt （指定平台 CA 文件）";
+    HintCodeStdin {} "pass it with --code-stdin, or sign in with an API token: ac login URL --token-stdin"
+        "可用 --code-stdin 传入，或使用 API 令牌登录：ac login URL --token-stdin";
+    HintConsole { url } "set one up by signing in at {url}" "请在 {url} 登录并完成设置";
     HintFingerprint { fingerprint } "compare it with your administrator's, then ac login URL --ca-fingerprint {fingerprint}"
         "请与管理员核对后执行 ac login URL --ca-fingerprint {fingerprint}";
     HintKubectl {} "install kubectl (https://kubernetes.io/docs/tasks/tools/) and put it on PATH"
@@ -140,6 +153,9 @@ catalogue! {
     HintKubectlFlag {} "with kubectl on PATH, flags that only kubectl has work too"
         "若 PATH 中有 kubectl，则 kubectl 独有的参数也可使用";
     HintLogin {} "ac login https://PLATFORM --name SESSION" "请执行 ac login https://PLATFORM --name SESSION";
+    HintLoginAs { url, session, username } "on a terminal: ac login {url} --name {session} --username {username}"
+        "请在终端中执行：ac login {url} --name {session} --username {username}";
+    HintLoginAt { url } "ac login {url} --name SESSION" "请执行 ac login {url} --name SESSION";
     HintSessions {} "ac config get-sessions" "请执行 ac config get-sessions";
     HintSync { session } "ac config sync --session {session}" "请执行 ac config sync --session {session}";
     HintUseCluster { cluster } "ac config use-cluster {cluster}" "请执行 ac config use-cluster {cluster}";
@@ -150,7 +166,9 @@ catalogue! {
         "可以导入 {name}：Kubernetes {version}，{nodes} 个节点";
     InsecureTls {} "the platform's certificate is not checked; anyone in between can read what you send"
         "未校验平台证书，中间人可以读取您发送的内容";
+    IssuerDiffers { url, issuer } "{url} signs people in at another address, {issuer}" "{url} 的登录服务使用了另一个地址 {issuer}";
     KubeconfigLocked { path } "{path} is being changed by another program" "{path} 正被其他程序修改";
+    LogoutAtProvider { url } "To sign out at the identity provider too, open {url}" "如需同时从身份提供方注销，请打开 {url}";
     MixedForms { argument } "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form: \"{argument}\""
         "使用 TYPE/NAME 形式时不能再单独给出类型或名称：\"{argument}\"";
     NameMissing { path } "an object in {path} has no metadata.name" "{path} 中的对象缺少 metadata.name";
@@ -162,6 +180,7 @@ catalogue! {
     NeedsOneCluster {} "this form of the command is kubectl's, which works on one cluster: leave out --all-clusters, --clusters and --ignore-errors"
         "该命令形式由 kubectl 执行，只能用于一个集群：请去掉 --all-clusters、--clusters 和 --ignore-errors";
     NeedsValue { flag } "{flag} is needed: nobody is there to ask" "缺少 {flag}：当前无法交互询问";
+    NoBrowserHere {} "There is no browser here; to sign in with one on another device, use --device-code." "此处没有浏览器；如需在其他设备的浏览器中登录，请使用 --device-code。";
     NoCaInChain { url } "the certificate of {url} is not trusted, and the server does not show the authority behind it"
         "{url} 的证书不受信任，且服务器没有出示其证书颁发机构";
     NoCertificateInFile { path } "{path} contains no certificate" "{path} 中没有证书";
@@ -169,14 +188,17 @@ catalogue! {
         "\"{username}\" 无权使用该平台的任何集群；请先由管理员授予角色";
     NoContextFor { cluster } "there is no context for cluster \"{cluster}\" yet" "集群 \"{cluster}\" 还没有上下文";
     NoCurrentSession {} "the current context belongs to no session" "当前上下文不属于任何会话";
+    NoDeviceSignIn { url } "{url} cannot sign people in this way; use --username" "{url} 不支持这种登录方式；请使用 --username";
     NoHome {} "there is no home directory to keep configuration in; set HOME, or use --config FILE"
         "没有可存放配置的主目录；请设置 HOME，或使用 --config FILE";
     NoKubectl { verb } "\"{verb}\" is kubectl's, and there is no kubectl on PATH" "\"{verb}\" 由 kubectl 提供，但 PATH 中没有 kubectl";
     NoKubectlForForm { verb } "this form of \"{verb}\" is kubectl's, and there is no kubectl on PATH"
         "\"{verb}\" 的这种形式由 kubectl 提供，但 PATH 中没有 kubectl";
+    NoListener {} "could not open a port for the browser's answer" "无法为浏览器的应答打开端口";
     NoObjects {} "no objects passed to the command" "没有可处理的对象";
     NoPlugins {} "unable to find any ac or kubectl plugins in your PATH" "PATH 中没有找到任何 ac 或 kubectl 插件";
     NoPodsFor { resource } "{resource} has no pods" "{resource} 没有 Pod";
+    NoRandomness {} "this machine gives no random numbers" "本机无法提供随机数";
     NoRawTerminal {} "could not prepare the terminal" "无法设置终端";
     NoRuntime {} "could not start" "无法启动";
     NoSessions {} "No sessions are configured." "尚未配置任何会话。";
@@ -196,9 +218,20 @@ catalogue! {
     NotTrusted {} "the certificate authority was not trusted; nothing was sent" "未信任该证书颁发机构，没有发送任何内容";
     NotYaml { path } "{path} is neither YAML nor JSON" "{path} 不是 YAML 或 JSON";
     NothingNamed {} "resource(s) were provided, but no name was specified" "给出了资源类型，但没有给出名称";
+    OpenInBrowser {} "Open this address in a browser on this machine to sign in:" "请在本机浏览器中打开以下地址进行登录：";
+    OtherIssuerAnswered {} "the browser's answer is from another issuer; nothing was signed in" "浏览器的应答来自其他签发方，没有登录";
     OutputNeedsArgument { format } "-o {format} needs a value: {format}=..." "-o {format} 需要取值：{format}=...";
+    PageAnswered {} "This sign-in is over" "本次登录已结束";
+    PageBackToTerminal {} "You can close this page and go back to the terminal." "可以关闭此页面并返回终端。";
+    PageNotSignedIn {} "You are not signed in" "未能登录";
+    PageSignedIn {} "You are signed in" "登录成功";
+    PageStray {} "Nothing to see here" "此处没有内容";
+    PageStrayWhy {} "This address only takes the answer to a sign-in that was started in a terminal. Start it again from there." "此地址只接收从终端发起的登录应答。请从终端重新发起登录。";
+    PageTerminalSaysWhy {} "The terminal says why. You can close this page." "原因请见终端。可以关闭此页面。";
+    PasswordMustChange {} "the password must be changed first" "必须先修改密码";
     PasswordOnCommandLine {} "a password on the command line is visible to others on this machine; use --password-stdin"
         "命令行中的密码对本机其他用户可见；请使用 --password-stdin";
+    PasswordsDiffer {} "the two passwords are not the same" "两次输入的密码不一致";
     PluginNotExecutable { path } "{path} identified as a plugin, but it is not executable" "{path} 是插件，但不可执行";
     PluginOverrides { path, verb } "{path} does not run: \"{verb}\" is a built-in command" "{path} 不会被运行：\"{verb}\" 是内置命令";
     PluginShadowed { path } "{path} is overshadowed by a plugin of the same name" "{path} 被同名插件遮盖";
@@ -212,8 +245,13 @@ catalogue! {
     RemoveStaleLock { path } "if no other program runs: rm {path}" "如果没有其他程序在运行：rm {path}";
     RequestId { id } "request id: {id}" "请求编号：{id}";
     RunInCluster { name } "Run this in the cluster that is to join as \"{name}\":" "请在要以 \"{name}\" 加入的集群中执行：";
+    SecondFactorMissing {} "the platform requires a second factor, and you have none yet" "平台要求第二验证因素，而您尚未设置";
+    SecondFactorNeeded {} "a code of the second factor is needed" "需要第二验证因素的验证码";
     SessionExpired { session, url } "session \"{session}\" has expired; run: ac login {url} --name {session}"
         "会话 \"{session}\" 已过期；请执行：ac login {url} --name {session}";
+    SignInDenied {} "the sign-in was refused in the browser" "登录在浏览器中被拒绝";
+    SignInRefused { error, description } "the platform refused the sign-in: {error} {description}" "平台拒绝了登录：{error} {description}";
+    SignInTimedOut {} "no answer came from the browser in time" "浏览器未在规定时间内应答";
     Synced { session, added, removed } "Session \"{session}\" is up to date (added: {added}; removed: {removed})."
         "会话 \"{session}\" 已是最新（新增：{added}；移除：{removed}）。";
     SortFieldMissing { path } "couldn't find any field with path \"{path}\" in the list of objects" "列表中的对象都没有路径为 \"{path}\" 的字段";
@@ -229,15 +267,17 @@ catalogue! {
         "必须指定资源类型。可用 \"ac api-resources\" 查看支持的资源。";
     UnknownCommand { verb } "\"{verb}\" is neither a command of ac nor a plugin on PATH, and there is no kubectl that might know it"
         "\"{verb}\" 既不是 ac 的命令，也不是 PATH 中的插件，且没有可能识别它的 kubectl";
-    UnknownIdp { idp } "identity provider \"{idp}\" is not known; only \"local\" is" "未知的身份提供方 \"{idp}\"，目前只支持 \"local\"";
+    UnknownIdp { idp, known } "identity provider \"{idp}\" is not known; these are: {known}" "未知的身份提供方 \"{idp}\"；可用的有：{known}";
     UnknownOutput { format } "unable to match a printer suitable for the output format \"{format}\"" "不支持的输出格式 \"{format}\"";
     VersionSkew { client, server }
         "version difference between client ({client}) and server ({server}) exceeds the supported minor version skew of +/-1"
         "客户端（{client}）与服务器（{server}）的版本差超过了支持的一个次版本";
     WaitingForCluster { name } "Waiting for cluster \"{name}\" to join..." "正在等待集群 \"{name}\" 加入……";
+    WaitingForCode { minutes } "Waiting for the code to be confirmed; it is valid for {minutes} more min, Ctrl-C ends." "正在等待确认验证码；剩余有效时间 {minutes} 分钟，按 Ctrl-C 结束。";
     WatchInterrupted { resource, why } "the watch of {resource} was interrupted and will be taken up again: {why}"
         "对 {resource} 的监视中断，将继续尝试恢复：{why}";
     WatchOneType {} "you may only specify a single resource type" "监视时只能指定一种资源类型";
+    WrongCode {} "the code of the second factor is wrong" "第二验证因素的验证码错误";
     WrongPassword { username } "wrong user name or password for \"{username}\"" "\"{username}\" 的用户名或密码错误";
 }
 

@@ -107,6 +107,11 @@ impl Ui {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
+    /// A line that tells how a wait goes.
+    pub fn progress(&self) -> Progress {
+        Progress { ui: self.clone(), last: String::new() }
+    }
+
     /// Asks for one line; `None` when nobody is there.
     pub fn ask(&self, question: &Text) -> Result<Option<String>> {
         if !self.interactive {
@@ -142,6 +147,38 @@ impl Ui {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "{} ", question.render(self.lang));
         let _ = stderr.flush();
+    }
+}
+
+/// A line that is written over on a terminal, and written once elsewhere.
+pub struct Progress {
+    ui: Ui,
+    last: String,
+}
+
+impl Progress {
+    /// Shows how it goes now.
+    pub fn show(&mut self, text: &Text) {
+        let line = text.render(self.ui.lang);
+        if self.ui.quiet || line == self.last || (!self.ui.interactive && !self.last.is_empty()) {
+            return;
+        }
+        match self.ui.interactive {
+            // Back to the start, and clear what stood there.
+            true => {
+                let mut stderr = std::io::stderr().lock();
+                let _ = write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush());
+            }
+            false => self.ui.err_line(&line),
+        }
+        self.last = line;
+    }
+
+    /// Ends the line.
+    pub fn end(self) {
+        if self.ui.interactive && !self.last.is_empty() {
+            self.ui.err_line("");
+        }
     }
 }
 

@@ -63,7 +63,7 @@ pub async fn import(cx: &Cx, args: &ImportCluster) -> Result<i32> {
     let mut connector = cx.connector.clone();
     connector.paths = crate::kubeconfig::paths(&cx.env, explicit);
     let session = connector.session()?;
-    let endpoint = connector.platform(&session)?;
+    let endpoint = connector.platform(&session).await?;
     let answer = platform::import(&endpoint, &body, args.dry_run).await?;
     if let Some(output) = &args.output {
         let format = Format::parse(Some(output))?.filter(|f| matches!(f, Format::Json | Format::Yaml));
@@ -105,7 +105,7 @@ pub async fn register(cx: &Cx, args: &RegisterCluster) -> Result<i32> {
     let bad = || Error::usage(Text::BadDuration { text: args.timeout.clone() });
     let timeout = duration(&args.timeout).ok_or_else(bad)?;
     let session = cx.connector.session()?;
-    let endpoint = cx.connector.platform(&session)?;
+    let endpoint = cx.connector.platform(&session).await?;
     let registration = platform::register(&endpoint, &args.name, args.display_name.as_deref()).await?;
     if manifest {
         cx.ui.out(&registration.manifest)?;
@@ -166,7 +166,7 @@ pub async fn delete(cx: &Cx, args: &Delete, names: &[String]) -> Result<i32> {
         }
     }
     let session = cx.connector.session()?;
-    let endpoint = cx.connector.platform(&session)?;
+    let endpoint = cx.connector.platform(&session).await?;
     for name in names {
         let path = platform::cluster_path(name);
         let cluster = match endpoint.get(&path).await {

@@ -58,7 +58,7 @@ async fn attach(
 ) -> Result<AttachedProcess> {
     let namespace = &opened.target.namespace;
     opened.endpoint.announce(&Method::GET, &format!("/api/v1/namespaces/{namespace}/pods/{pod}/exec"));
-    let pods: Api<Pod> = Api::namespaced(opened.endpoint.client(), namespace);
+    let pods: Api<Pod> = Api::namespaced(opened.endpoint.client().await?, namespace);
     let deadline = cx.connector.selection.timeout.unwrap_or(crate::http::DEADLINE);
     let attached = tokio::time::timeout(deadline, pods.exec(pod, command.iter().cloned(), params)).await;
     attached.map_err(|_| Error::told(Text::Deadline {}))?.map_err(|error| opened.endpoint.failed(error))

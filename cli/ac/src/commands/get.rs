@@ -91,7 +91,7 @@ async fn clusters(cx: &Cx, args: &Get) -> Result<Option<Vec<String>>> {
     }
     let session = cx.connector.session()?;
     // The platform knows what joined since the last sync; the kubeconfig will do when it does not answer.
-    let asked = match cx.connector.platform(&session) {
+    let asked = match cx.connector.platform(&session).await {
         Ok(endpoint) => platform::clusters(&endpoint, &session.platform_url).await,
         Err(error) => Err(error),
     };

@@ -1,9 +1,12 @@
 //! `login`, `logout` and `config sync`: making, ending and refreshing a session.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Cx;
+use super::sign_in::{self, Place, SignedIn, Way};
 use crate::args::Login;
+use crate::browser::Browser;
 use crate::credentials::{self, CachedToken, Owner};
 use crate::error::{Error, Exit, Result};
 use crate::kubeconfig::Kubeconfig;
@@ -11,19 +14,9 @@ use crate::platform;
 use crate::session::{self, Entries, GLOBAL, Session, context_name};
 use crate::text::Text;
 use crate::trust::{self, TrustFlags};
-use crate::ui::secret_from_stdin;
-
-/// Where the password or token comes from.
-enum Secret {
-    Password(String),
-    Token(String),
-}
 
 /// Signs in, finds the clusters, writes the entries, activates a context.
 pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
-    if let Some(idp) = args.idp.as_deref().filter(|idp| *idp != "local") {
-        return Err(Error::usage(Text::UnknownIdp { idp: idp.to_owned() }));
-    }
     let known = known_session(cx, args)?;
     let url = match args.url.as_deref().or(cx.env.var("AC_LOGIN_PLATFORM_URL")) {
         Some(url) => url.to_owned(),
@@ -41,11 +34,17 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
     if name.trim().is_empty() || name.contains(['/', '\\']) || name.chars().any(char::is_control) {
         return Err(Error::usage(Text::BadSessionName { name }));
     }
-    let username = match args.username.as_deref().or(cx.env.var("AC_LOGIN_USERNAME")) {
-        _ if args.token_stdin => None,
-        Some(username) => Some(username.to_owned()),
-        None => Some(answer(cx, &Text::PromptUsername {}, "--username")?),
-    };
+    let way = sign_in::way(args, &cx.env, cx.ui.interactive());
+    if args.token_in_kubeconfig && !matches!(way, Way::Token | Way::Password(_) | Way::Provider(_)) {
+        return Err(Error::usage(Text::AccessTokenInKubeconfig {}));
+    }
+    let mut username = args.username.clone().or_else(|| cx.env.var("AC_LOGIN_USERNAME").map(str::to_owned));
+    if username.is_none() && matches!(way, Way::Password(_)) {
+        if cx.ui.interactive() && Browser::find(&cx.env).is_none() {
+            cx.ui.note(&Text::NoBrowserHere {});
+        }
+        username = Some(answer(cx, &Text::PromptUsername {}, "--username")?);
+    }
     let flags = TrustFlags {
         certificate_authority: args.certificate_authority.clone(),
         ca_fingerprint: args.ca_fingerprint.clone(),
@@ -54,23 +53,31 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
     let config = cx.connector.config()?;
     let earlier = session::all(&config).into_iter().find(|s| s.platform_url == platform_url);
     let known_trust = earlier.map(|session| session::trust_of(&config, &session)).transpose()?;
-    // The server proves itself before the secret is even asked for.
+    // The server proves itself before a secret is even asked for.
     let trust = trust::establish(&cx.ui, &url, &flags, known_trust).await?;
-    let secret = secret(cx, args)?;
 
-    let origin = Some((name.clone(), platform_url.clone()));
-    let (token, username, expiration_timestamp) = match (secret, username) {
-        (Secret::Token(token), _) => {
-            let endpoint = cx.connector.platform_at(&platform_url, &trust, Some(token.clone()), origin.clone())?;
-            let identity = platform::identity(&endpoint).await?;
-            (token, identity.username, identity.expiration_timestamp)
+    let platform = cx.connector.platform_at(&platform_url, &trust, None, None)?;
+    let place = Place { url: &platform_url, trust: &trust, session: &name, platform: &platform };
+    let (way, issuer) = sign_in::settle(&place, way).await?;
+    let SignedIn { token, username, ends: expiration_timestamp, renewal } = match (way, issuer) {
+        (Way::Token, _) => sign_in::with_token(cx, &place).await?,
+        (Way::Browser(_) | Way::Device, _) if args.token_in_kubeconfig => {
+            return Err(Error::usage(Text::AccessTokenInKubeconfig {}));
         }
-        (Secret::Password(password), username) => {
-            let endpoint = cx.connector.platform_at(&platform_url, &trust, None, None)?;
-            let login = platform::login(&endpoint, username.as_deref().unwrap_or_default(), &password).await?;
-            (login.token, login.username, login.expiration_timestamp)
+        (Way::Browser(connector), Some(issuer)) => {
+            sign_in::in_browser(cx, &place, &issuer, connector.as_deref(), Timestamp::now).await?
         }
+        (Way::Device, Some(issuer)) => sign_in::on_device(cx, &place, &issuer, Timestamp::now).await?,
+        (Way::Password(idp), _) => {
+            let username = match username {
+                Some(username) => username,
+                None => answer(cx, &Text::PromptUsername {}, "--username")?,
+            };
+            sign_in::with_password(cx, args, &place, idp, username).await?
+        }
+        (Way::Browser(_) | Way::Device | Way::Provider(_), _) => unreachable!("settled with the platform"),
     };
+    let origin = Some((name.clone(), platform_url.clone()));
     let endpoint = cx.connector.platform_at(&platform_url, &trust, Some(token.clone()), origin)?;
     let finished = async {
         let clusters = platform::clusters(&endpoint, &platform_url).await?;
@@ -113,8 +120,8 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
             match args.token_in_kubeconfig {
                 true => credentials::forget(&cx.env, &owner)?,
                 false => {
-                    let token = token.clone();
-                    credentials::store(&cx.env, &CachedToken { owner, token, expiration_timestamp })?;
+                    let (token, renewal) = (token.clone(), renewal.clone());
+                    credentials::store(&cx.env, &CachedToken { owner, token, expiration_timestamp, renewal })?;
                 }
             }
             activate(config, &name, &chosen, cx.global.namespace.as_deref())
@@ -127,6 +134,7 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
             if !args.token_stdin {
                 // A session that nobody can use is not left open; the error that matters is the first one.
                 let _ = platform::logout(&endpoint).await;
+                let _ = credentials::revoke(&cx.connector, &platform_url, renewal.as_ref()).await;
             }
             return Err(error);
         }
@@ -158,31 +166,6 @@ fn answer(cx: &Cx, question: &Text, flag: &str) -> Result<String> {
     match cx.ui.ask(question)? {
         Some(answer) if !answer.is_empty() => Ok(answer),
         _ => Err(Error::usage(Text::NeedsValue { flag: flag.to_owned() })),
-    }
-}
-
-fn secret(cx: &Cx, args: &Login) -> Result<Secret> {
-    if args.token_stdin {
-        let token = secret_from_stdin()?;
-        if token.trim() != token || token.contains(char::is_whitespace) {
-            return Err(Error::usage(Text::BadToken {}));
-        }
-        return Ok(Secret::Token(token));
-    }
-    if args.password_stdin {
-        return Ok(Secret::Password(secret_from_stdin()?));
-    }
-    if let Some(password) = &args.password {
-        cx.ui.warn(&Text::PasswordOnCommandLine {});
-        return Ok(Secret::Password(password.clone()));
-    }
-    if let Some(password) = cx.env.var("AC_LOGIN_PASSWORD") {
-        return Ok(Secret::Password(password.to_owned()));
-    }
-    match cx.ui.ask_secret(&Text::PromptPassword {})? {
-        Some(password) if !password.is_empty() => Ok(Secret::Password(password)),
-        Some(_) => Err(Error::usage(Text::EmptySecret {})),
-        None => Err(Error::usage(Text::NeedsValue { flag: "--password-stdin".to_owned() })),
     }
 }
 
@@ -231,12 +214,17 @@ fn chosen(cx: &Cx, all: bool) -> Result<Vec<Session>> {
 /// entries alive: the person is told that the token lives on until it expires.
 pub async fn logout(cx: &Cx, all: bool) -> Result<i32> {
     for session in chosen(cx, all)? {
-        let revoked = match cx.connector.platform(&session) {
+        let owner = Owner::of(&session);
+        let ended = match cx.connector.platform(&session).await {
             Ok(endpoint) => platform::logout(&endpoint).await,
             Err(error) => Err(error),
         };
-        match revoked {
-            Ok(()) => {}
+        // Also when the session could not be ended: who has the refresh token has the session.
+        let renewal = credentials::load(&cx.env, &owner).and_then(|cached| cached.renewal);
+        let revoked = credentials::revoke(&cx.connector, &session.platform_url, renewal.as_ref()).await;
+        match ended.and_then(|page| revoked.map(|()| page)) {
+            Ok(None) => {}
+            Ok(Some(url)) => cx.ui.note(&Text::LogoutAtProvider { url }),
             // The platform has forgotten the token already.
             Err(error) if error.exit_code() == Exit::NeedsLogin as i32 => {}
             Err(error) => {
@@ -248,7 +236,7 @@ pub async fn logout(cx: &Cx, all: bool) -> Result<i32> {
             session::remove(config, &session);
             Ok(())
         })?;
-        credentials::forget(&cx.env, &Owner::of(&session))?;
+        credentials::forget(&cx.env, &owner)?;
         cx.ui.out_line(format!("✔ Successfully logged out from '{}' platform.", session.name))?;
         cx.ui.raw_note("\nAll session configurations have been removed.");
         cx.ui.raw_note(&format!("To reconnect, run: ac login {} --name {}", session.platform_url, session.name));
@@ -261,7 +249,7 @@ pub async fn sync(cx: &Cx, all: bool) -> Result<i32> {
     let mut code = 0;
     for session in chosen(cx, all)? {
         let synced = async {
-            let endpoint = cx.connector.platform(&session)?;
+            let endpoint = cx.connector.platform(&session).await?;
             let clusters = platform::clusters(&endpoint, &session.platform_url).await?;
             let entries = Entries {
                 session: &session.name,

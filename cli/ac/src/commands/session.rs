@@ -103,15 +103,15 @@ pub fn namespace(cx: &Cx, wanted: Option<&str>) -> Result<i32> {
 /// Says who we are, asking the platform.
 pub async fn whoami(cx: &Cx, args: &Whoami) -> Result<i32> {
     if args.show_context || args.show_server || args.show_token {
-        return whoami_part(cx, args);
+        return whoami_part(cx, args).await;
     }
     let session = cx.connector.session()?;
-    let identity = platform::identity(&cx.connector.platform(&session)?).await?;
+    let identity = platform::identity(&cx.connector.platform(&session).await?).await?;
     cx.ui.out_line(&identity.username)?;
     Ok(0)
 }
 
-fn whoami_part(cx: &Cx, args: &Whoami) -> Result<i32> {
+async fn whoami_part(cx: &Cx, args: &Whoami) -> Result<i32> {
     let target = cx.connector.target()?;
     if args.show_context {
         cx.ui.out_line(target.context.as_deref().unwrap_or_default())?;
@@ -121,14 +121,14 @@ fn whoami_part(cx: &Cx, args: &Whoami) -> Result<i32> {
     }
     if args.show_token {
         let session = cx.connector.session()?;
-        let token = credentials::token_for(&cx.env, &session, &target.user, Timestamp::now())?;
-        cx.ui.out_line(token)?;
+        let bearer = credentials::bearer_for(&cx.connector, &session, &target.user, Timestamp::now()).await?;
+        cx.ui.out_line(bearer.token)?;
     }
     Ok(0)
 }
 
 /// Hands kubectl the session's token. kubectl does not say which kubeconfig it reads, so its user entry says it all.
-pub fn get_token(cx: &Cx, args: GetToken) -> Result<i32> {
+pub async fn get_token(cx: &Cx, args: GetToken) -> Result<i32> {
     let owner = match (&cx.global.session, args.platform_url, args.username) {
         (Some(session), Some(platform_url), Some(username)) => {
             Owner { session: session.clone(), platform_url, username }
@@ -136,6 +136,6 @@ pub fn get_token(cx: &Cx, args: GetToken) -> Result<i32> {
         _ => Owner::of(&cx.connector.session()?),
     };
     let request = cx.env.var("KUBERNETES_EXEC_INFO");
-    cx.ui.out_line(credentials::exec_credential(&cx.env, &owner, request, Timestamp::now())?)?;
+    cx.ui.out_line(credentials::exec_credential(&cx.connector, &owner, request, Timestamp::now()).await?)?;
     Ok(0)
 }

@@ -39,7 +39,7 @@ pub async fn version(cx: &Cx, args: &Version) -> Result<i32> {
     };
     let mut failure = None;
     if let Some(session) = &target.session {
-        let answer = match cx.connector.platform(session) {
+        let answer = match cx.connector.platform(session).await {
             Ok(endpoint) => endpoint.get("/version").await,
             Err(error) => Err(error),
         };

@@ -84,7 +84,15 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("Read the password from standard input", "从标准输入读取密码"),
     ("Read a token from standard input instead of signing in", "从标准输入读取令牌，不再登录"),
-    ("Identity provider; only \"local\" is known", "身份提供方；目前只支持 \"local\""),
+    (
+        "Read the code of the second factor from standard input; the password then comes from AC_LOGIN_PASSWORD",
+        "从标准输入读取第二验证因素的验证码；此时密码取自 AC_LOGIN_PASSWORD",
+    ),
+    ("Sign in with a browser on another device, by a code", "在其他设备的浏览器中输入验证码登录"),
+    (
+        "Identity provider that knows you; those with a sign-in page of their own open in the browser",
+        "您所属的身份提供方；带有登录页面的身份提供方将在浏览器中打开",
+    ),
     ("PEM file with the platform's certificate authority", "平台证书颁发机构的 PEM 文件"),
     ("SHA-256 fingerprint of the platform's certificate authority", "平台证书颁发机构的 SHA-256 指纹"),
     (

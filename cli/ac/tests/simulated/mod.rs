@@ -2,6 +2,8 @@
 //!
 //! It stands in for the gateway in tests of the command line alone. It knows no access control and no controllers.
 
+pub(crate) mod identity;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -35,6 +37,8 @@ pub(crate) struct State {
     pub(crate) objects: BTreeMap<String, Value>,
     /// Every request line and body.
     pub(crate) requests: Vec<(String, String)>,
+    /// The issuer; older platforms have none.
+    pub(crate) identity: Option<identity::Identity>,
     version: u64,
 }
 
@@ -88,6 +92,18 @@ impl Platform {
         Self { url, ca_pem, state, events, stop, thread: Some(thread) }
     }
 
+    /// A platform with an issuer of its own.
+    pub(crate) fn with_issuer() -> Self {
+        let platform = Self::start();
+        platform.state.lock().unwrap().identity = Some(identity::Identity::new(&platform.url));
+        platform
+    }
+
+    /// Reads or changes what the issuer knows.
+    pub(crate) fn issuer<T>(&self, look: impl FnOnce(&mut identity::Identity) -> T) -> T {
+        look(self.state.lock().unwrap().identity.as_mut().unwrap())
+    }
+
     /// Changes an object and tells whoever watches.
     pub(crate) fn announce(&self, kind: &str, path: &str) {
         let object = self.state.lock().unwrap().objects[path].clone();
@@ -97,7 +113,8 @@ impl Platform {
 
     /// Ends every watch, as a server that goes away does.
     pub(crate) fn end_watches(&self) {
-        self.events.send((String::new(), Value::Null)).unwrap();
+        // Those that ended by themselves meanwhile need no telling.
+        let _ = self.events.send((String::new(), Value::Null));
     }
 
     /// How many watches are open.
@@ -179,6 +196,10 @@ fn reply(code: u16, value: &Value) -> Response<Body> {
         .unwrap()
 }
 
+fn empty(code: u16) -> Response<Body> {
+    Response::builder().status(code).body(Full::new(Bytes::new()).boxed()).unwrap()
+}
+
 fn refuse(code: u16, reason: &str, message: &str) -> Response<Body> {
     reply(
         code,
@@ -198,7 +219,19 @@ async fn answer(
     let line = format!("{} {}", parts.method, parts.uri);
     state.lock().unwrap().requests.push((line, body.clone()));
     let path = parts.uri.path().to_owned();
-    if path == "/auth/v1/sessions" {
+    let opened = {
+        let mut state = state.lock().unwrap();
+        let query = parts.uri.query().unwrap_or_default();
+        let opened = identity::open(&mut state, &parts.method, &path, query, &body);
+        opened.map(|answer| (answer, path == "/dex/token" && state.identity.as_ref().is_some_and(|i| i.silent)))
+    };
+    match opened {
+        // Done, and nobody hears of it.
+        Some((_, true)) => return std::future::pending().await,
+        Some((answer, false)) => return Ok(answer),
+        None => {}
+    }
+    if path == "/auth/v1/sessions" && parts.method == Method::POST {
         let sent: Value = serde_json::from_str(&body).unwrap();
         if sent["username"] != USER || sent["password"] != PASSWORD {
             return Ok(refuse(401, "Unauthorized", "wrong user name or password"));
@@ -262,7 +295,7 @@ fn platform(
         }
         ("DELETE", "/auth/v1/sessions/current") => {
             state.tokens.retain(|known| known != token);
-            Response::builder().status(204).body(Full::new(Bytes::new()).boxed()).unwrap()
+            empty(204)
         }
         ("GET", "/auth/v1/clusters") => {
             let items: Vec<Value> = state.clusters.iter().map(|name| json!({"metadata": {"name": name}})).collect();

@@ -1,0 +1,244 @@
+//! The simulated platform's issuer and its people: `/dex` and `/auth/v1`, as the gateway speaks them.
+//!
+//! It checks what a client must prove (redirect address, code challenge, one use of each code and refresh token) and
+//! plays whatever a test tells it to play.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{Method, Response, header};
+use serde_json::{Value, json};
+
+use super::{Body, PASSWORD, State, USER, empty, refuse, reply};
+
+pub(crate) const CODE: &str = "271828";
+pub(crate) const NEW_PASSWORD: &str = "battery staple 1";
+
+/// What the issuer knows and has been told to do.
+pub(crate) struct Identity {
+    url: String,
+    /// What an access token lasts.
+    pub(crate) expires_in: u64,
+    /// The error that a browser brings back in place of a code.
+    pub(crate) denies: Option<&'static str>,
+    /// What a device hears before its token.
+    pub(crate) device_answers: VecDeque<&'static str>,
+    /// How often a refresh token was taken.
+    pub(crate) refreshes: usize,
+    /// A refresh is done, and its answer never sent.
+    pub(crate) silent: bool,
+    pub(crate) revoked: Vec<String>,
+    pub(crate) second_factor: bool,
+    pub(crate) must_change: bool,
+    password: String,
+    /// Code -> challenge and redirect address.
+    codes: BTreeMap<String, (String, String)>,
+    device: Option<(String, String)>,
+    refresh_tokens: Vec<String>,
+    made: usize,
+}
+
+impl Identity {
+    pub(super) fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            expires_in: 600,
+            denies: None,
+            device_answers: VecDeque::new(),
+            refreshes: 0,
+            silent: false,
+            revoked: Vec::new(),
+            second_factor: false,
+            must_change: false,
+            password: PASSWORD.to_owned(),
+            codes: BTreeMap::new(),
+            device: None,
+            refresh_tokens: Vec::new(),
+            made: 0,
+        }
+    }
+
+    /// Ends all sessions of the issuer.
+    pub(crate) fn forget_refresh_tokens(&mut self) {
+        self.refresh_tokens.clear();
+    }
+
+    fn make(&mut self, what: &str) -> String {
+        self.made += 1;
+        format!("{what}-{}-sesame", self.made)
+    }
+}
+
+fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes()))
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    url::form_urlencoded::parse(text.as_bytes()).into_owned().collect()
+}
+
+fn oauth_error(error: &str) -> Response<Body> {
+    reply(400, &json!({"error": error, "error_description": format!("simulated {error}")}))
+}
+
+/// What needs no session; `None` for everything else, and on a platform without an issuer.
+pub(super) fn open(state: &mut State, method: &Method, path: &str, query: &str, body: &str) -> Option<Response<Body>> {
+    state.identity.as_ref()?;
+    Some(match (method.as_str(), path) {
+        ("GET", "/dex/.well-known/openid-configuration") => discovery(&state.identity.as_ref()?.url),
+        ("GET", "/dex/auth") => authorize(state.identity.as_mut()?, &pairs(query)),
+        ("POST", "/dex/token") => token(state, &pairs(body)),
+        ("POST", "/dex/token/revoke") => {
+            let identity = state.identity.as_mut()?;
+            let token = pairs(body)["token"].clone();
+            identity.refresh_tokens.retain(|known| *known != token);
+            identity.revoked.push(token);
+            empty(200)
+        }
+        ("POST", "/dex/device/code") => device(state.identity.as_mut()?, &pairs(body)),
+        ("GET", "/auth/v1/providers") => reply(
+            200,
+            &json!({"items": [{"id": "local", "name": "Local", "type": "local"},
+                {"id": "corp", "name": "Corp LDAP", "type": "ldap", "usernamePrompt": "E-mail"},
+                {"id": "okta", "name": "Okta", "type": "oidc"}, {"id": "adfs", "name": "ADFS", "type": "saml"}]}),
+        ),
+        ("POST", "/auth/v1/sessions") => sign_in(state, &serde_json::from_str(body).unwrap()),
+        ("POST", "/auth/v1/password") => change(state.identity.as_mut()?, &serde_json::from_str(body).unwrap()),
+        _ => return None,
+    })
+}
+
+fn discovery(url: &str) -> Response<Body> {
+    reply(
+        200,
+        &json!({"issuer": format!("{url}/dex"), "authorization_endpoint": format!("{url}/dex/auth"),
+            "token_endpoint": format!("{url}/dex/token"),
+            "device_authorization_endpoint": format!("{url}/dex/device/code"),
+            "authorization_response_iss_parameter_supported": true,
+            "code_challenge_methods_supported": ["S256"]}),
+    )
+}
+
+/// Where a browser lands after its person has signed in, or has not.
+fn authorize(identity: &mut Identity, query: &BTreeMap<String, String>) -> Response<Body> {
+    let redirect = query["redirect_uri"].clone();
+    assert!(redirect.starts_with("http://127.0.0.1:") && redirect.ends_with("/callback"), "{redirect}");
+    assert_eq!((query["client_id"].as_str(), query["response_type"].as_str()), ("ac", "code"));
+    assert_eq!(query["code_challenge_method"], "S256");
+    assert_eq!(query["scope"], "openid profile email groups offline_access");
+    assert!(query["state"].len() >= 22 && query["code_challenge"].len() == 43, "{query:?}");
+    let issuer = format!("{}/dex", identity.url);
+    let mut answer = vec![("state", query["state"].clone()), ("iss", issuer)];
+    match identity.denies {
+        Some(error) => answer.push(("error", error.to_owned())),
+        None => {
+            let code = identity.make("code");
+            identity.codes.insert(code.clone(), (query["code_challenge"].clone(), redirect.clone()));
+            answer.push(("code", code));
+        }
+    }
+    let answer = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(answer).finish();
+    let mut response = empty(303);
+    response.headers_mut().insert(header::LOCATION, format!("{redirect}?{answer}").parse().unwrap());
+    response
+}
+
+fn device(identity: &mut Identity, sent: &BTreeMap<String, String>) -> Response<Body> {
+    assert_eq!((sent["client_id"].as_str(), sent["code_challenge_method"].as_str()), ("ac", "S256"));
+    let code = identity.make("device");
+    identity.device = Some((code.clone(), sent["code_challenge"].clone()));
+    reply(
+        200,
+        &json!({"device_code": code, "user_code": "BCDF-GHJK", "expires_in": 300, "interval": 1,
+            "verification_uri": format!("{}/dex/device", identity.url)}),
+    )
+}
+
+fn token(state: &mut State, sent: &BTreeMap<String, String>) -> Response<Body> {
+    let identity = state.identity.as_mut().unwrap();
+    assert_eq!(sent["client_id"], "ac");
+    match sent["grant_type"].as_str() {
+        "authorization_code" => match identity.codes.remove(&sent["code"]) {
+            Some((bound, redirect)) => {
+                assert_eq!((challenge(&sent["code_verifier"]), &sent["redirect_uri"]), (bound, &redirect));
+            }
+            None => return oauth_error("invalid_grant"),
+        },
+        "urn:ietf:params:oauth:grant-type:device_code" => {
+            if let Some(answer) = identity.device_answers.pop_front() {
+                return oauth_error(answer);
+            }
+            let (code, bound) = identity.device.take().unwrap();
+            assert_eq!((&code, challenge(&sent["code_verifier"])), (&sent["device_code"], bound));
+        }
+        "refresh_token" => {
+            identity.refreshes += 1;
+            let count = identity.refresh_tokens.len();
+            identity.refresh_tokens.retain(|known| *known != sent["refresh_token"]);
+            if identity.refresh_tokens.len() == count {
+                // Used twice: somebody may have stolen it, so the session ends.
+                identity.refresh_tokens.clear();
+                return oauth_error("invalid_grant");
+            }
+        }
+        other => panic!("no such grant: {other}"),
+    }
+    let (access, refresh) = (identity.make("access"), identity.make("refresh"));
+    identity.refresh_tokens.push(refresh.clone());
+    state.tokens.push(access.clone());
+    reply(
+        200,
+        &json!({"access_token": access, "refresh_token": refresh, "token_type": "bearer",
+            "expires_in": identity.expires_in}),
+    )
+}
+
+fn sign_in(state: &mut State, sent: &Value) -> Response<Body> {
+    let identity = state.identity.as_mut().unwrap();
+    if sent["username"] != USER || sent["password"] != identity.password.as_str() {
+        return refuse(401, "Unauthorized", "wrong user name or password");
+    }
+    if let Some(refusal) = second_factor(identity, sent) {
+        return refusal;
+    }
+    if identity.must_change {
+        return refuse(403, "PasswordChangeRequired", "the password must be changed");
+    }
+    let token = identity.make("token");
+    state.tokens.push(token.clone());
+    reply(
+        200,
+        &json!({"token": token, "username": USER, "groups": ["cpaas:platform-admins"],
+            "expirationTimestamp": "2099-01-01T00:00:00Z"}),
+    )
+}
+
+fn second_factor(identity: &Identity, sent: &Value) -> Option<Response<Body>> {
+    match &sent["code"] {
+        _ if !identity.second_factor => None,
+        Value::Null => Some(refuse(401, "SecondFactorRequired", "a code is needed")),
+        code if code == CODE => None,
+        _ => Some(refuse(401, "WrongCode", "the code is wrong")),
+    }
+}
+
+fn change(identity: &mut Identity, sent: &Value) -> Response<Body> {
+    if sent["username"] != USER || sent["password"] != identity.password.as_str() {
+        return refuse(401, "Unauthorized", "wrong user name or password");
+    }
+    if let Some(refusal) = second_factor(identity, sent) {
+        return refusal;
+    }
+    if sent["newPassword"] != NEW_PASSWORD {
+        let message = "must have a letter, a digit and a special character";
+        return reply(
+            422,
+            &json!({"kind": "Status", "status": "Failure", "reason": "Invalid", "code": 422, "message": message,
+                "details": {"causes": [{"field": "newPassword", "message": message}]}}),
+        );
+    }
+    identity.password = NEW_PASSWORD.to_owned();
+    identity.must_change = false;
+    empty(204)
+}

@@ -26,12 +26,13 @@ function closure(key, files = new Set()) {
 const total = (files) => [...files].reduce((sum, file) => sum + size(file), 0);
 const entry = Object.keys(manifest).find((key) => manifest[key].isEntry);
 // The larger of the two languages is what somebody loads.
-const words = ["src/i18n/en.json", "src/i18n/zh.json"].map((key) => closure(key));
-const language = words.reduce((a, b) => (total(a) > total(b) ? a : b));
+const larger = (keys) => keys.map((key) => closure(key)).reduce((a, b) => (total(a) > total(b) ? a : b));
+const language = larger(["src/i18n/en.json", "src/i18n/zh.json"]);
+const pages = larger(["src/i18n/en.pages.json", "src/i18n/zh.pages.json"]);
 const preferences = readFileSync(new URL("index.html", dist), "utf8").match(/src="\/(assets\/preferences-[^"]+)"/)?.[1];
 
 const signIn = new Set([...closure(entry), ...language, preferences]);
-const shell = closure("src/shell/shell.tsx", new Set(signIn));
+const shell = closure("src/shell/shell.tsx", new Set([...signIn, ...pages]));
 
 const lines = [
   ["sign-in", total(signIn), MOST.signIn],

@@ -12,11 +12,10 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { identity, PASSWORD, USER } from "./simulated-identity.mjs";
 
 const PORT = Number(process.env.SIMULATED_PORT ?? 4480);
 const COUNT = Number(process.env.SIMULATED_CLUSTERS ?? 9);
-const USER = "admin@cpaas.io";
-const PASSWORD = "simulated";
 const CLUSTERS = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const POLICY = [
@@ -139,9 +138,6 @@ setInterval(() => send("BOOKMARK", { kind: "Cluster", metadata: { resourceVersio
 
 // ---- answers ---------------------------------------------------------------
 
-const sessions = new Set();
-let failures = 0;
-
 function json(response, code, body, headers = {}) {
   response.writeHead(code, { "Content-Type": "application/json", "Cache-Control": "no-store", ...headers });
   response.end(body === undefined ? undefined : JSON.stringify(body));
@@ -158,27 +154,6 @@ async function read(request) {
 }
 
 const invalid = (response, field, message) => status(response, 422, "Invalid", `Cluster is invalid: ${field}: ${message}`, [{ reason: "FieldValueInvalid", field, message }]);
-
-async function auth(request, response, path, session) {
-  if (request.method === "POST" && path === "/auth/v1/sessions") {
-    const { username, password } = await read(request);
-    if (failures >= 8) return status(response, 429, "TooManyRequests", "too many attempts", undefined, { "Retry-After": "5" });
-    if (username !== USER || password !== PASSWORD) {
-      failures++;
-      setTimeout(() => failures--, 5_000).unref();
-      return status(response, 401, "Unauthorized", "wrong user name or password");
-    }
-    const token = randomBytes(32).toString("base64url");
-    sessions.add(token);
-    return json(response, 200, { token, ...me() }, { "Set-Cookie": `__Host-acp-session=${token}; Secure; HttpOnly; SameSite=Strict; Path=/` });
-  }
-  if (!session) return status(response, 401, "Unauthorized", "Unauthorized");
-  if (request.method === "GET") return json(response, 200, me());
-  sessions.delete(session);
-  return json(response, 204, undefined, { "Set-Cookie": "__Host-acp-session=; Secure; HttpOnly; SameSite=Strict; Path=/; Max-Age=0" });
-}
-
-const me = () => ({ username: USER, groups: ["cpaas:platform-admins"], expirationTimestamp: new Date(Date.now() + 8 * 3_600_000).toISOString() });
 
 function list(url, response) {
   const items = [...clusters.values()];
@@ -256,17 +231,20 @@ async function asset(path, response) {
   response.end(content);
 }
 
+const people = identity({ json, status, read });
+
 createServer((request, response) => {
   const url = new URL(request.url, "http://simulated");
   const path = url.pathname;
   const cookie = /__Host-acp-session=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1];
-  const session = cookie && sessions.has(cookie) ? cookie : undefined;
+  const session = cookie && people.current(cookie);
   const api = /^\/(auth|kubernetes|platform)\//.test(path);
   const answer = async () => {
     if (!api) return asset(path, response);
     if (request.method !== "GET" && request.headers["x-acp-request"] !== "console") return status(response, 403, "Forbidden", "the request lacks X-ACP-Request");
-    if (path.startsWith("/auth/")) return auth(request, response, path, session);
+    if (path.startsWith("/auth/")) return people.auth(request, response, url, session);
     if (!session) return status(response, 401, "Unauthorized", "Unauthorized");
+    if (await people.objects(request, response, url)) return;
     if (path === "/platform/fleet.cpaas.io/v1/imports") return imports(url, request, response);
     if (path === "/platform/fleet.cpaas.io/v1/registrations") return registrations(request, response);
     if (path === CLUSTERS) return url.searchParams.get("watch") ? watch(response) : list(url, response);

@@ -81,6 +81,7 @@ const hostile = () => {
 
 const refusal = (code, reason, message, more = {}) => ({ code, body: { kind: "Status", apiVersion: "v1", status: "Failure", reason, message, code, ...more.body }, headers: more.headers ?? {} });
 const forbidden = refusal(403, "Forbidden", 'clusters.cluster.x-k8s.io is forbidden: User "ada" cannot list resource "clusters" in API group "cluster.x-k8s.io" in the namespace "cpaas-system"');
+const ok = (body) => ({ code: 200, body });
 const ended = refusal(401, "Unauthorized", "Unauthorized");
 const session = { code: 200, body: { username: "ada@example.com", groups: ["platform-operators", "network"], expirationTimestamp: ago(-8 * 60 * MINUTE) } };
 
@@ -100,11 +101,58 @@ const addDialog = async (page, index) => {
   await page.getByRole("dialog").waitFor();
 };
 
+const local = { id: "local", name: "Local", type: "local" };
+const someProviders = ok({ items: [local, { id: "corp", name: "Corp LDAP", type: "ldap", usernamePrompt: "E-mail" }, { id: "okta", name: "Okta", type: "oidc" }, { id: "adfs", name: "ADFS", type: "saml" }] });
+const manyProviders = ok({ items: [local, ...["Guangzhou", "Shanghai", "Berlin office with a long name"].map((name, at) => ({ id: `l${at}`, name, type: "ldap" })), { id: "okta", name: "Okta", type: "oidc" }] });
+const PROVIDERS = "GET /auth/v1/providers";
+const SIGN_IN = "POST /auth/v1/sessions";
+const enrolment = ok({ secret: "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", uri: "otpauth://totp/ACP:ada%40example.com?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=ACP" });
+const flow = { client: { id: "grafana", name: "Grafana", firstParty: false }, scopes: ["openid", "profile", "email", "groups", "offline_access"], device: false };
+const ac = { client: { id: "ac", name: "ac command line", firstParty: true }, scopes: ["openid"], device: false };
+const device = { ...ac, device: true, userCode: "WDJB-MJHT", address: "203.0.113.71" };
+const heading = async (page) => page.getByRole("heading", { level: 1 }).waitFor();
+const whenShown = (selector) => async (page) => page.locator(selector).first().waitFor();
+const signInThen = (selector) => async (page) => { await fill(page); await page.locator(selector).first().waitFor(); };
+const typeCode = async (page) => { await fill(page); await page.locator("input[name=code]").fill("123456"); await page.locator("form button[type=submit]").click(); await page.getByRole("alert").waitFor(); };
+const validated = (body) => `/validated#${encodeURIComponent(JSON.stringify(body))}`;
+
+/** Before, beside and after a session. */
+const sessionStates = {
+  "sign-in-providers": { answers: { session: ended, routes: { [PROVIDERS]: someProviders } }, act: whenShown("a[href^='/auth']") },
+  "sign-in-many-providers": { answers: { session: ended, routes: { [PROVIDERS]: manyProviders } }, act: whenShown("main select") },
+  "sign-in-redirect-only": { answers: { session: ended, routes: { [PROVIDERS]: ok({ items: [{ id: "okta", name: "Okta", type: "oidc" }] }) } }, act: whenShown("a[href^='/auth']") },
+  "sign-in-came-back": { path: "/sign-in?error=MissingEmail&provider=okta", answers: { session: ended, routes: { [PROVIDERS]: someProviders } }, act: whenShown("[role=alert]") },
+  "sign-in-locked": { answers: { session: ended, signIn: refusal(429, "Locked", "locked until 10:20", { headers: { "Retry-After": "1145" } }) }, act: signInThen("[role=alert]") },
+  "sign-in-disabled": { answers: { session: ended, signIn: refusal(403, "UserDisabled", "the user is disabled") }, act: signInThen("[role=alert]") },
+  "sign-in-provider-away": { answers: { session: ended, signIn: refusal(503, "ProviderUnavailable", "Corp LDAP: dial tcp 10.0.0.4:636: i/o timeout"), routes: { [PROVIDERS]: someProviders } }, act: signInThen("[role=alert]") },
+  "sign-in-code": { answers: { session: ended, signIn: refusal(401, "SecondFactorRequired", "a code is needed") }, act: signInThen("input[name=code]") },
+  "sign-in-code-wrong": { answers: { session: ended, routes: { [SIGN_IN]: [refusal(401, "SecondFactorRequired", ""), refusal(401, "WrongCode", "")] } }, act: typeCode },
+  "sign-in-change": { answers: { session: ended, signIn: refusal(403, "PasswordChangeRequired", "") }, act: async (page) => { await fill(page); await page.locator("input[name=newPassword]").fill("abc1"); await page.locator("input[name=newPasswordAgain]").fill("abd"); } },
+  "sign-in-enrol": { answers: { session: ended, signIn: refusal(403, "SecondFactorSetupRequired", ""), routes: { "POST /auth/v1/totp/enrol": enrolment } }, act: signInThen("svg[role=img]") },
+  "flow-sign-in": { path: "/sign-in?flow=F", answers: { session: ended, routes: { [PROVIDERS]: someProviders } }, act: whenShown("a[href^='/auth']") },
+  "flow-continue": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": ok(ac) } }, act: heading },
+  "flow-consent": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": ok(flow) } }, act: heading },
+  "flow-hostile": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": ok({ ...flow, client: { ...flow.client, name: `<b>Bank</b> ${"W".repeat(120)}` }, scopes: ["openid", "audience:server:client_id:<script>"] }) } }, act: heading },
+  "flow-refused-address": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": ok(flow), "POST /auth/v1/flows/F/approve": ok({ redirectURL: "javascript:alert(1)" }) } }, act: async (page) => { await page.getByRole("button", { name: /^(Allow|允许)$/ }).click(); await page.getByText(/^(Not followed|未跳转)$/).waitFor(); } },
+  "flow-gone": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": refusal(404, "NotFound", "") } }, act: heading },
+  "flow-failed": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": refusal(500, "InternalError", "the store did not answer") } }, act: whenShown("[role=alert]") },
+  "device": { path: "/device", answers: { session }, act: heading },
+  "device-unknown": { path: "/device?user_code=WDJB-MJHT", answers: { session, routes: { "POST /auth/v1/flows/device": refusal(404, "NotFound", "") } }, act: async (page) => { await page.locator("form button[type=submit]").click(); await page.locator("[aria-invalid=true]").waitFor(); } },
+  "device-question": { path: "/device?user_code=WDJB-MJHT", answers: { session, routes: { "POST /auth/v1/flows/device": ok({ flow: "F" }), "GET /auth/v1/flows/F": ok(device) } }, act: async (page) => { await page.locator("form button[type=submit]").click(); await page.locator("[data-user-code]").waitFor(); } },
+  "device-done": { path: "/sign-in?flow=F", answers: { session, routes: { "GET /auth/v1/flows/F": ok(device), "POST /auth/v1/flows/F/approve": ok({}) } }, act: async (page) => { await page.getByRole("button", { name: /^(Approve|批准)$/ }).click(); await page.getByText(/^(Signed in|已登录)$/).waitFor(); } },
+  "signed-out": { path: "/signed-out", answers: {}, act: heading },
+  "signed-out-idle": { path: "/signed-out?reason=idle", answers: {}, act: heading },
+  "validated": { path: validated({ ok: true, steps: [{ name: "Sign in at the provider", state: "Passed" }, { name: "Read claims", state: "Passed", message: "email, name, groups" }], person: { login: "ada", email: "ada@example.com", name: "Ada Lovelace", groups: ["dev", "ops"] } }), answers: {}, act: heading },
+  "validated-failed": { path: validated({ ok: false, steps: [{ name: "Sign in at the provider", state: "Passed" }, { name: "Read claims", state: "Failed", message: "the claim email is missing" }] }), answers: {}, act: heading },
+  "validated-nothing": { path: "/validated", answers: {}, act: heading },
+};
+
 /**
  * `answers` by method and path (see `stub`); `path` is what is opened; `act` leads from there to the state,
  * and ends when it shows.
  */
 export const states = {
+  ...sessionStates,
   "sign-in": { answers: { session: ended } },
   "sign-in-missing": { answers: { session: ended }, act: async (page) => page.locator("form button[type=submit]").click() },
   "sign-in-wrong": { answers: { session: ended, signIn: refusal(401, "Unauthorized", "wrong user name or password") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },
@@ -170,7 +218,7 @@ function stub({ answers, clusters }) {
   const respond = (answer) => {
     if (answer === "never") return new Promise(() => undefined);
     if (answer === undefined || answer === "unreachable") return Promise.reject(new TypeError("Failed to fetch"));
-    return Promise.resolve(new Response(JSON.stringify(answer.body), { status: answer.code, headers: answer.headers ?? {} }));
+    return Promise.resolve(new Response(answer.code === 204 ? null : JSON.stringify(answer.body), { status: answer.code, headers: answer.headers ?? {} }));
   };
   let watches = 0;
   globalThis.__requests = 0;
@@ -178,6 +226,9 @@ function stub({ answers, clusters }) {
     globalThis.__requests++;
     const url = new URL(String(input), location.href);
     const method = init.method ?? "GET";
+    const told = answers.routes?.[`${method} ${url.pathname}`];
+    if (told) return respond(Array.isArray(told) ? (told.length > 1 ? told.shift() : told[0]) : told);
+    if (url.pathname === "/auth/v1/providers") return respond({ code: 200, body: { items: [{ id: "local", name: "Local", type: "local" }] } });
     if (url.pathname === "/auth/v1/sessions") return respond(answers.signIn);
     if (url.pathname === "/auth/v1/sessions/current") return respond(answers.session);
     if (url.pathname.endsWith("/imports")) return respond(answers.check);

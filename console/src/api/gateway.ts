@@ -1,29 +1,8 @@
-// The gateway's own endpoints: sessions and fleet membership.
+// The gateway's own endpoints of fleet membership.
 import { CLUSTERS_PATH, type Cluster } from "./cluster";
 import { request } from "./http";
 
-export interface Session {
-  username: string;
-  groups: string[];
-  expirationTimestamp: string;
-}
-
-const SESSIONS = "/auth/v1/sessions";
 const FLEET = "/platform/fleet.cpaas.io/v1";
-
-/** The answer also holds a bearer token meant for command lines. It is dropped here: the cookie is all we need. */
-export async function signIn(username: string, password: string): Promise<Session> {
-  const answer = await request<Session>("POST", SESSIONS, { body: { username, password }, signingIn: true });
-  return { username: answer.username, groups: answer.groups, expirationTimestamp: answer.expirationTimestamp };
-}
-
-export function currentSession(): Promise<Session> {
-  return request("GET", `${SESSIONS}/current`, { signingIn: true });
-}
-
-export function signOut(): Promise<void> {
-  return request("DELETE", `${SESSIONS}/current`, { signingIn: true });
-}
 
 export interface ImportRequest {
   name: string;

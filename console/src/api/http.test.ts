@@ -1,6 +1,6 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import { onUnauthenticated, request } from "./http";
-import { signIn } from "./gateway";
+import { signIn } from "./identity";
 
 const fetched = vi.fn<typeof fetch>();
 const answer = (status: number, body: unknown = { kind: "Status", message: "no" }) =>
@@ -33,7 +33,7 @@ test("no credential is ever put into a request by script", async () => {
 
 test("the token in the sign-in answer goes no further", async () => {
   answer(200, { token: "secret-token", username: "a", groups: [], expirationTimestamp: "2026-01-01T00:00:00Z" });
-  expect(JSON.stringify(await signIn("a", "p"))).not.toContain("secret-token");
+  expect(JSON.stringify(await signIn({ username: "a", password: "p" }))).not.toContain("secret-token");
   expect(fetched.mock.lastCall?.[0]).toBe("/auth/v1/sessions");
 });
 
@@ -41,7 +41,7 @@ test("401 is announced, except for a wrong password", async () => {
   const heard = vi.fn();
   const off = onUnauthenticated(heard);
   answer(401);
-  await expect(signIn("a", "wrong")).rejects.toMatchObject({ code: 401 });
+  await expect(signIn({ username: "a", password: "wrong" })).rejects.toMatchObject({ code: 401 });
   expect(heard).not.toHaveBeenCalled();
   answer(401);
   await expect(request("GET", "/x")).rejects.toMatchObject({ code: 401 });

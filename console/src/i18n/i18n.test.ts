@@ -2,7 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import en from "./en.json";
+import enPages from "./en.pages.json";
 import zh from "./zh.json";
+import zhPages from "./zh.pages.json";
 
 type Words = { [key: string]: string | Words };
 
@@ -19,8 +21,15 @@ function flat(words: Words, prefix = ""): Map<string, string> {
 const base = (key: string) => key.replace(/_(one|other)$/, "");
 const variables = (text: string) => [...text.matchAll(/{{(\w+)}}/g)].map((match) => match[1]).toSorted();
 
-const english = flat(en);
-const chinese = flat(zh);
+const english = flat({ ...en, ...enPages });
+const chinese = flat({ ...zh, ...zhPages });
+
+test("no word is in both parts, where one would hide the other", () => {
+  const shared = Object.keys(en).filter((key) => key in enPages);
+  expect(shared).toEqual([]);
+  expect(Object.keys(zh)).toEqual(Object.keys(en));
+  expect(Object.keys(zhPages)).toEqual(Object.keys(enPages));
+});
 
 describe("both languages", () => {
   test("have the same keys", () => {

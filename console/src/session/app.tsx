@@ -1,4 +1,4 @@
-// Who is here decides what is mounted: sign-in, or the shell with everything that holds data.
+// Who is here decides what is mounted: sign-in, a question that somebody else asks, or the shell with everything that holds data.
 //
 // The shell, its caches and its watches exist only below a session. When the
 // session ends they are unmounted, so nothing one user saw can reach the next.
@@ -6,23 +6,35 @@
 import { CloudOff } from "lucide-react";
 import { lazy, Suspense, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { currentSession, signOut, type Session } from "../api/gateway";
 import { onUnauthenticated } from "../api/http";
+import { currentSession, signOut, type Session } from "../api/identity";
 import { ApiError } from "../api/status";
+import { loadPageWords } from "../i18n/i18n";
 import { safePath, SIGN_IN_PATH } from "../lib/safe-path";
+import { safeUrl } from "../lib/safe-url";
 import { Button } from "../ui/button";
 import { Empty } from "../ui/message";
+import { DEVICE_PATHS, readAddress, SIGNED_OUT_PATH, VALIDATED_PATH } from "./address";
 import { SignIn } from "./sign-in";
 import { onSessionChanged, tellSessionChanged } from "./tabs";
 
-const loadShell = () => import("../shell/shell");
+const loadShell = async () => {
+  const [shell] = await Promise.all([import("../shell/shell"), loadPageWords()]);
+  return shell;
+};
 const Shell = lazy(loadShell);
+const FlowPage = lazy(() => import("./flow-page"));
+const DevicePage = lazy(() => import("./device-page"));
+const SignedOut = lazy(() => import("./signed-out"));
+const Validated = lazy(() => import("./validated"));
 
+/** `fresh`: signed in here, a moment ago. */
 type State =
   | { at: "asking" }
   | { at: "unreachable" }
   | { at: "signed-out"; ended: boolean }
-  | { at: "signed-in"; session: Session };
+  | { at: "left" }
+  | { at: "signed-in"; session: Session; fresh: boolean };
 
 /** Puts sign-in into the address bar, with the page it keeps for afterwards. */
 function goToSignIn(keep: boolean): void {
@@ -36,22 +48,44 @@ function same(a: Session, b: Session): boolean {
   return a.username === b.username && a.expirationTimestamp === b.expirationTimestamp;
 }
 
+const wantedFlow = () => (location.pathname === SIGN_IN_PATH ? readAddress(location.search).flow : undefined);
+
 function leaveSignIn(): void {
-  if (location.pathname !== SIGN_IN_PATH) return;
+  if (location.pathname !== SIGN_IN_PATH || wantedFlow() !== undefined) return;
   history.replaceState(null, "", safePath(new URLSearchParams(location.search).get("next")));
 }
 
+/** Two pages speak of what is over, and need nobody. */
 export function App() {
+  switch (location.pathname) {
+    case SIGNED_OUT_PATH:
+      return (
+        <Suspense fallback={null}>
+          <SignedOut />
+        </Suspense>
+      );
+    case VALIDATED_PATH:
+      return (
+        <Suspense fallback={null}>
+          <Validated />
+        </Suspense>
+      );
+    default:
+      return <WhoIsHere />;
+  }
+}
+
+function WhoIsHere() {
   const [state, setState] = useState<State>({ at: "asking" });
 
-  const enter = useCallback((session: Session) => {
+  const enter = useCallback((session: Session, fresh: boolean) => {
     leaveSignIn();
-    setState((old) => (old.at === "signed-in" && same(old.session, session) ? old : { at: "signed-in", session }));
+    setState((old) => (old.at === "signed-in" && same(old.session, session) ? old : { at: "signed-in", session, fresh }));
   }, []);
 
   const ask = useCallback(async () => {
     try {
-      enter(await currentSession());
+      enter(await currentSession(), false);
     } catch (error) {
       if (error instanceof ApiError && error.code === 401) {
         goToSignIn(true);
@@ -79,11 +113,25 @@ export function App() {
 
   useEffect(() => onSessionChanged(() => void ask()), [ask]);
 
-  const leave = useCallback(async () => {
+  const leave = useCallback(async (session: Session, idle: boolean) => {
     // Whatever the answer, this page lets go; a session that could not be revoked runs out by itself.
+    const answer = await signOut().catch(() => undefined);
+    tellSessionChanged();
+    const elsewhere = safeUrl(answer?.logoutURL);
+    if (elsewhere) return location.assign(elsewhere);
+    if (idle || session.provider?.type === "oidc" || session.provider?.type === "saml") {
+      // Sign-in would lead to the provider, and the provider straight back in.
+      history.replaceState(null, "", idle ? `${SIGNED_OUT_PATH}?reason=idle` : SIGNED_OUT_PATH);
+      return setState({ at: "left" });
+    }
+    goToSignIn(false);
+    setState({ at: "signed-out", ended: false });
+  }, []);
+
+  const switchAccount = useCallback(async () => {
     await signOut().catch(() => undefined);
     tellSessionChanged();
-    goToSignIn(false);
+    goToSignIn(true);
     setState({ at: "signed-out", ended: false });
   }, []);
 
@@ -100,22 +148,38 @@ export function App() {
           }}
         />
       );
+    case "left":
+      return (
+        <Suspense fallback={null}>
+          <SignedOut />
+        </Suspense>
+      );
     case "signed-out":
       return (
         <SignIn
           ended={state.ended}
           onSignedIn={(session) => {
-            enter(session);
+            enter(session, true);
             tellSessionChanged();
           }}
         />
       );
-    case "signed-in":
+    case "signed-in": {
+      const { session, fresh } = state;
+      const flow = wantedFlow();
+      const asked = { session, onOtherAccount: () => void switchAccount() };
       return (
         <Suspense fallback={null}>
-          <Shell key={state.session.username} session={state.session} onSignOut={() => void leave()} />
+          {flow !== undefined ? (
+            <FlowPage key={session.username} flow={flow} fresh={fresh} {...asked} />
+          ) : DEVICE_PATHS.includes(location.pathname) ? (
+            <DevicePage key={session.username} {...asked} />
+          ) : (
+            <Shell key={session.username} session={session} onSignOut={(idle = false) => void leave(session, idle)} />
+          )}
         </Suspense>
       );
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import { App } from "./app";
 import { SignIn } from "./sign-in";
 import { tellSessionChanged } from "./tabs";
 
+/** Answers everything but the question which providers there are. */
 const fetched = vi.fn<typeof fetch>();
 const refuse = (status: number, headers = {}) =>
   fetched.mockResolvedValueOnce(new Response(JSON.stringify({ kind: "Status", message: "no", code: status }), { status, headers }));
@@ -13,7 +14,12 @@ const session = { username: "ada", groups: ["g"], expirationTimestamp: "2030-01-
 
 beforeEach(() => {
   fetched.mockReset();
-  vi.stubGlobal("fetch", fetched);
+  history.replaceState(null, "", "/sign-in");
+  vi.stubGlobal("fetch", (input: RequestInfo | URL, init?: RequestInit) =>
+    String(input) === "/auth/v1/providers"
+      ? Promise.resolve(Response.json({ items: [{ id: "local", name: "Local", type: "local" }] }))
+      : fetched(input, init),
+  );
 });
 
 async function fill(username = "ada", password = "secret"): Promise<void> {

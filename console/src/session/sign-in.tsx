@@ -1,16 +1,24 @@
-import { Eye, EyeOff } from "lucide-react";
-import { useEffect, useRef, useState, type FormEvent, type KeyboardEvent } from "react";
+// Signing in, step by step: the password, and what the platform then still asks for.
+//
+// The password stays in this component for as long as a further step needs it, and goes with it.
+import { lazy, Suspense, useEffect, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { signIn, type Session } from "../api/gateway";
-import { ApiError } from "../api/status";
-import { switchLanguage } from "../i18n/i18n";
-import { useNow } from "../lib/clock";
-import { setTheme, useTheme, type Theme } from "../lib/preferences";
-import { Mark } from "../shell/mark";
+import { providers as askProviders, signIn, type Provider, type Session } from "../api/identity";
+import { useElapsed } from "../lib/elapsed";
 import { Button } from "../ui/button";
+import { CodeInput, isWholeCode } from "../ui/code-input";
 import { Field, Input } from "../ui/field";
 import { Notice } from "../ui/message";
-import { FleetDrawing } from "./fleet-drawing";
+import { PasswordField } from "../ui/password-input";
+import { readAddress, type SignInAddress } from "./address";
+import { outcomeOf, type Problem } from "./attempt";
+import { useSecondsUntil } from "./countdown";
+import { Heading, SessionLayout, StartOver } from "./layout";
+import { ProblemNotice } from "./problem";
+import { ProviderChoice, ProviderLinks } from "./provider-choice";
+
+const ChangeStep = lazy(() => import("./change-step"));
+const EnrolStep = lazy(() => import("./enrol-step"));
 
 interface Props {
   /** A session was here and is over. */
@@ -18,102 +26,216 @@ interface Props {
   onSignedIn: (session: Session) => void;
 }
 
+type Step = "password" | "code" | "change" | "enrol";
+
+const LOCAL: Provider = { id: "local", name: "", type: "local" };
+
 export function SignIn({ ended, onSignedIn }: Props) {
   const { t } = useTranslation();
-  useEffect(() => {
-    document.title = `${t("signIn.title")} · ${t("product.name")}`;
-  }, [t]);
+  const [address] = useState(() => readAddress(location.search));
+  const [step, setStep] = useState<Step>("password");
   return (
-    <div className="grid min-h-dvh lg:grid-cols-[minmax(0,11fr)_minmax(0,9fr)]">
-      <aside className="relative hidden overflow-hidden border-r border-line bg-well lg:block">
-        <FleetDrawing />
-        <div className="relative flex h-full flex-col justify-between p-10">
-          <Mark />
-          <div className="max-w-md">
-            <p className="text-[32px] leading-[1.25] font-semibold tracking-[-0.015em] text-balance zh:tracking-normal">
-              {t("product.line")}
+    <SessionLayout
+      footer={
+        step === "password" && (
+          <>
+            <p>{t("signIn.firstTime")}</p>
+            <p className="mt-2">
+              {t("signIn.terminal")} <code className="font-mono break-all text-ink-soft">{`ac login ${location.origin}`}</code>
             </p>
-            <p className="mt-3 text-base text-ink-soft">{t("product.detail")}</p>
-          </div>
-        </div>
-      </aside>
-      <div className="flex min-h-dvh flex-col bg-surface px-5 py-5 sm:px-10">
-        <header className="flex items-center justify-between">
-          <div className="lg:invisible">
-            <Mark />
-          </div>
-          <Choices />
-        </header>
-        <main className="mx-auto flex w-full max-w-90 flex-1 flex-col justify-center py-10">
-          <h1 className="text-[24px] leading-8 font-semibold">{t("signIn.title")}</h1>
-          <p className="mt-1 text-ink-soft">{t("signIn.subtitle")}</p>
-          <Form ended={ended} onSignedIn={onSignedIn} />
-        </main>
-        <footer className="mx-auto w-full max-w-90 text-caption text-ink-faint">
-          <p>{t("signIn.firstTime")}</p>
-          <p className="mt-2">
-            {t("signIn.terminal")} <code className="font-mono text-ink-soft">{`ac login ${location.origin}`}</code>
-          </p>
-        </footer>
-      </div>
-    </div>
+          </>
+        )
+      }
+    >
+      <Steps step={step} setStep={setStep} address={address} ended={ended} onSignedIn={onSignedIn} />
+    </SessionLayout>
   );
 }
 
-type Problem = { kind: "wrong" } | { kind: "throttled"; until: number } | { kind: "other"; error: ApiError };
+interface StepsProps extends Props {
+  step: Step;
+  setStep: (step: Step) => void;
+  address: SignInAddress;
+}
 
-function Form({ ended, onSignedIn }: Props) {
+function Steps({ step, setStep, address, ended, onSignedIn }: StepsProps) {
   const { t } = useTranslation();
+  const providers = useProviders();
+  const [chosen, setChosen] = useState(address.provider);
   const [username, setUsername] = useState("");
   const [password, setPassword] = useState("");
-  const [shown, setShown] = useState(false);
-  const [capsLock, setCapsLock] = useState(false);
-  const [tried, setTried] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
+  const [justEnrolled, setJustEnrolled] = useState(false);
+
+  const typed = (providers ?? [LOCAL]).filter(({ type }) => type === "local" || type === "ldap");
+  const linked = (providers ?? []).filter(({ type }) => type === "oidc" || type === "saml");
+  const provider = typed.find(({ id }) => id === chosen) ?? typed[0] ?? LOCAL;
+  const late = useElapsed(300);
+
+  /** Sends what is known so far; the answer decides the next step. */
+  const attempt = async (secret: string, code?: string): Promise<void> => {
+    setBusy(true);
+    setProblem(undefined);
+    try {
+      const idp = providers && providers.length > 1 ? { idp: provider.id } : {};
+      onSignedIn(await signIn({ username: username.trim(), password: secret, ...idp, ...(code ? { code } : {}) }));
+    } catch (caught) {
+      setBusy(false);
+      const outcome = outcomeOf(caught, Date.now());
+      if ("next" in outcome) return setStep(outcome.next);
+      setProblem(outcome.problem);
+      const { kind } = outcome.problem;
+      if (step === "code" && (kind === "wrong-code" || kind === "wait" || kind === "other")) return;
+      setPassword("");
+      setStep("password");
+    }
+  };
+  const startOver = () => {
+    setPassword("");
+    setProblem(undefined);
+    setJustEnrolled(false);
+    setStep("password");
+  };
+
+  switch (step) {
+    case "password":
+      return (
+        <div className={providers || late ? "transition-opacity duration-150" : "opacity-0"}>
+          <Heading title={t("signIn.title")}>{address.flow ? t("signIn.subtitleFlow") : t("signIn.subtitle")}</Heading>
+          <Notices address={address} providers={providers} ended={ended} problem={problem} />
+          {typed.length > 1 && (
+            <div className="mt-6">
+              <ProviderChoice
+                providers={typed}
+                value={provider.id}
+                onChange={(id) => {
+                  setChosen(id);
+                  setProblem(undefined);
+                }}
+              />
+            </div>
+          )}
+          {typed.length > 0 && (
+            <PasswordStep
+              prompt={provider.usernamePrompt}
+              username={username}
+              password={password}
+              busy={busy}
+              problem={problem}
+              onUsername={setUsername}
+              onPassword={setPassword}
+              onEdited={() => problem?.kind === "wrong" && setProblem(undefined)}
+              onSubmit={() => void attempt(password)}
+            />
+          )}
+          {linked.length > 0 && <ProviderLinks providers={linked} address={address} alone={typed.length === 0} />}
+        </div>
+      );
+    case "code":
+      return (
+        <CodeStep busy={busy} problem={problem} justEnrolled={justEnrolled} onStartOver={startOver} onSubmit={(code) => void attempt(password, code)} />
+      );
+    case "change":
+      return (
+        <Suspense fallback={null}>
+          <ChangeStep
+            username={username.trim()}
+            password={password}
+            onStartOver={startOver}
+            onChanged={(secret, code) => {
+              setPassword(secret);
+              void attempt(secret, code);
+            }}
+          />
+        </Suspense>
+      );
+    case "enrol":
+      return (
+        <Suspense fallback={null}>
+          <EnrolStep
+            username={username.trim()}
+            password={password}
+            onStartOver={startOver}
+            onEnrolled={() => {
+              setJustEnrolled(true);
+              setStep("code");
+            }}
+          />
+        </Suspense>
+      );
+  }
+}
+
+/** Unless told otherwise there are local accounts only; that is also what shows when the question is not answered. */
+function useProviders(): readonly Provider[] | undefined {
+  const [found, setFound] = useState<readonly Provider[]>();
+  useEffect(() => {
+    let gone = false;
+    const known = (items: readonly Provider[]) => {
+      if (!gone) setFound(items.length > 0 ? items : [LOCAL]);
+    };
+    askProviders().then(known, () => known([LOCAL]));
+    return () => {
+      gone = true;
+    };
+  }, []);
+  return found;
+}
+
+function Notices({ address, providers, ended, problem }: { address: SignInAddress; providers: readonly Provider[] | undefined; ended: boolean; problem: Problem | undefined }) {
+  const { t } = useTranslation();
+  // Only a name that the hub itself has given is shown: the address is anybody's.
+  const provider = providers?.find(({ id }) => id === address.provider)?.name;
+  const shown = problem ? (
+    <ProblemNotice problem={problem} />
+  ) : address.error ? (
+    <Notice tone="bad">
+      {provider && <span className="block font-medium">{t("signInError.at", { provider })}</span>}
+      {t(`signInError.${address.error}`)}
+    </Notice>
+  ) : (
+    ended && <Notice tone="info">{t("signIn.ended")}</Notice>
+  );
+  return shown && <div className="mt-6 -mb-2">{shown}</div>;
+}
+
+interface PasswordStepProps {
+  prompt: string | undefined;
+  username: string;
+  password: string;
+  busy: boolean;
+  problem: Problem | undefined;
+  onUsername: (value: string) => void;
+  onPassword: (value: string) => void;
+  /** A new try has begun: what was wrong with the last one no longer matters. */
+  onEdited: () => void;
+  onSubmit: () => void;
+}
+
+function PasswordStep({ prompt, username, password, busy, problem, onUsername, onPassword, onEdited, onSubmit }: PasswordStepProps) {
+  const { t } = useTranslation();
+  const [tried, setTried] = useState(false);
   const usernameInput = useRef<HTMLInputElement>(null);
   const passwordInput = useRef<HTMLInputElement>(null);
-  const wait = useSecondsUntil(problem?.kind === "throttled" ? problem.until : undefined);
+  const wait = useSecondsUntil(problem?.kind === "wait" ? problem.until : undefined);
 
   useEffect(() => usernameInput.current?.focus(), []);
+  useEffect(() => {
+    if (problem) passwordInput.current?.focus();
+  }, [problem]);
 
-  const submit = async (event: FormEvent) => {
+  const submit = (event: FormEvent) => {
     event.preventDefault();
     if (busy || wait > 0) return;
     setTried(true);
     if (!username.trim()) return usernameInput.current?.focus();
     if (!password) return passwordInput.current?.focus();
-    setBusy(true);
-    setProblem(undefined);
-    try {
-      onSignedIn(await signIn(username.trim(), password));
-    } catch (caught) {
-      const error = caught instanceof ApiError ? caught : ApiError.unreachable();
-      setBusy(false);
-      setPassword("");
-      passwordInput.current?.focus();
-      if (error.code === 401) setProblem({ kind: "wrong" });
-      else if (error.code === 429) setProblem({ kind: "throttled", until: Date.now() + (error.retryAfterSeconds ?? 5) * 1000 });
-      else setProblem({ kind: "other", error });
-    }
+    onSubmit();
   };
-
-  const watchCapsLock = (event: KeyboardEvent) => setCapsLock(event.getModifierState("CapsLock"));
-  // A new try has begun: what was wrong with the last one no longer matters.
-  const edited = () => problem?.kind === "wrong" && setProblem(undefined);
-
   return (
-    <form className="mt-6 flex flex-col gap-4" onSubmit={(event) => void submit(event)} noValidate>
-      {ended && !problem && <Notice tone="info">{t("signIn.ended")}</Notice>}
-      {problem?.kind === "wrong" && <Notice tone="bad">{t("signIn.wrong")}</Notice>}
-      {problem?.kind === "throttled" && wait > 0 && <Throttled seconds={wait} />}
-      {problem?.kind === "other" && (
-        <Notice tone="bad">
-          {problem.error.code === 0 ? t("error.unreachable") : t("error.server")}
-          {problem.error.message && <span className="block text-caption">{problem.error.message}</span>}
-        </Notice>
-      )}
-      <Field label={t("signIn.username")} error={tried && !username.trim() ? t("signIn.needUsername") : undefined}>
+    <form className="mt-6 flex flex-col gap-4" onSubmit={submit} noValidate>
+      <Field label={prompt ?? t("signIn.username")} error={tried && !username.trim() ? t("signIn.needUsername") : undefined}>
         {(props) => (
           <Input
             {...props}
@@ -124,47 +246,24 @@ function Form({ ended, onSignedIn }: Props) {
             className="h-10"
             value={username}
             onChange={(event) => {
-              setUsername(event.target.value);
-              edited();
+              onUsername(event.target.value);
+              onEdited();
             }}
           />
         )}
       </Field>
-      <Field
+      <PasswordField
         label={t("signIn.password")}
         error={tried && !password && !problem ? t("signIn.needPassword") : undefined}
-        hint={capsLock ? t("signIn.capsLock") : undefined}
-      >
-        {(props) => (
-          <div className="relative">
-            <Input
-              {...props}
-              ref={passwordInput}
-              name="password"
-              type={shown ? "text" : "password"}
-              autoComplete="current-password"
-              className="h-10 pr-11"
-              value={password}
-              onKeyDown={watchCapsLock}
-              onKeyUp={watchCapsLock}
-              onChange={(event) => {
-                setPassword(event.target.value);
-                edited();
-              }}
-            />
-            <Button
-              look="ghost"
-              size="icon"
-              className="absolute top-1 right-1"
-              aria-label={shown ? t("signIn.hide") : t("signIn.show")}
-              aria-pressed={shown}
-              onClick={() => setShown(!shown)}
-            >
-              {shown ? <EyeOff className="size-4" aria-hidden /> : <Eye className="size-4" aria-hidden />}
-            </Button>
-          </div>
-        )}
-      </Field>
+        ref={passwordInput}
+        name="password"
+        autoComplete="current-password"
+        value={password}
+        onChange={(event) => {
+          onPassword(event.target.value);
+          onEdited();
+        }}
+      />
       <Button type="submit" look="solid" size="large" className="mt-1" busy={busy} disabled={busy || wait > 0}>
         {busy ? t("signIn.submitting") : t("signIn.submit")}
       </Button>
@@ -172,53 +271,48 @@ function Form({ ended, onSignedIn }: Props) {
   );
 }
 
-/** Counts down for the eye; read out once, not every second. */
-function Throttled({ seconds }: { seconds: number }) {
+interface CodeStepProps {
+  busy: boolean;
+  problem: Problem | undefined;
+  justEnrolled: boolean;
+  onSubmit: (code: string) => void;
+  onStartOver: () => void;
+}
+
+function CodeStep({ busy, problem, justEnrolled, onSubmit, onStartOver }: CodeStepProps) {
   const { t } = useTranslation();
-  const [first] = useState(seconds);
+  const [code, setCode] = useState("");
+  const [tried, setTried] = useState(false);
+  const input = useRef<HTMLInputElement>(null);
+  const wait = useSecondsUntil(problem?.kind === "wait" ? problem.until : undefined);
+  useEffect(() => {
+    if (problem === undefined || problem.kind === "wrong-code") input.current?.focus();
+  }, [problem]);
+  // A refused code is no good any more.
+  const [seen, setSeen] = useState(problem);
+  if (seen !== problem) {
+    setSeen(problem);
+    if (problem) setCode("");
+  }
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    setTried(true);
+    if (!isWholeCode(code)) return input.current?.focus();
+    if (!busy && wait === 0) onSubmit(code);
+  };
   return (
-    <Notice tone="bad">
-      <span className="sr-only">{t("signIn.throttled", { seconds: first })}</span>
-      <span aria-hidden className="tabular">
-        {t("signIn.throttled", { seconds })}
-      </span>
-    </Notice>
+    <>
+      <Heading title={t("secondFactor.title")}>{t("secondFactor.detail")}</Heading>
+      <form className="mt-6 flex flex-col gap-4" onSubmit={submit} noValidate>
+        {problem ? <ProblemNotice problem={problem} /> : justEnrolled && <Notice tone="good">{t("secondFactor.on")}</Notice>}
+        <Field label={t("secondFactor.code")} error={tried && !problem && !isWholeCode(code) ? t("secondFactor.needCode") : undefined}>
+          {(props) => <CodeInput {...props} ref={input} value={code} onCode={setCode} />}
+        </Field>
+        <Button type="submit" look="solid" size="large" busy={busy} disabled={busy || wait > 0}>
+          {busy ? t("signIn.submitting") : t("signIn.submit")}
+        </Button>
+      </form>
+      <StartOver onClick={onStartOver} />
+    </>
   );
-}
-
-/** Language and theme, before there is a menu to hold them: plain controls that need no popup. */
-function Choices() {
-  const { t, i18n } = useTranslation();
-  const theme = useTheme();
-  const themes: Theme[] = ["system", "light", "dark"];
-  const select = "h-8 rounded-md border border-line-strong bg-surface px-2 text-table text-ink-soft hover:text-ink";
-  return (
-    <div className="flex gap-2">
-      <select
-        className={select}
-        aria-label={t("language.label")}
-        value={i18n.language}
-        onChange={(event) => void switchLanguage(event.target.value === "zh" ? "zh" : "en")}
-      >
-        <option value="en">{t("language.en")}</option>
-        <option value="zh">{t("language.zh")}</option>
-      </select>
-      <select
-        className={select}
-        aria-label={t("theme.label")}
-        value={theme}
-        onChange={(event) => setTheme(themes.find((known) => known === event.target.value) ?? "system")}
-      >
-        {themes.map((name) => (
-          <option key={name} value={name}>
-            {t(`theme.${name}`)}
-          </option>
-        ))}
-      </select>
-    </div>
-  );
-}
-
-function useSecondsUntil(until: number | undefined): number {
-  return useNow(() => (until === undefined ? 0 : Math.max(0, Math.ceil((until - Date.now()) / 1000))));
 }

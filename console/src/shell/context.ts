@@ -1,12 +1,12 @@
 // What every page below a session may use.
 import { createContext, use, useSyncExternalStore } from "react";
 import type { Cluster } from "../api/cluster";
-import type { Session } from "../api/gateway";
+import type { Session } from "../api/identity";
 import type { Snapshot, WatchStore } from "../api/watch-store";
 
 interface ShellValue {
   session: Session;
-  onSignOut: () => void;
+  onSignOut: (idle?: boolean) => void;
   clusters: WatchStore<Cluster>;
 }
 

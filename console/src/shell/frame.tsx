@@ -211,7 +211,7 @@ function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
           <span className="flex-1">{t("user.shortcuts")}</span>
           <kbd className="font-mono text-caption text-ink-faint">?</kbd>
         </MenuItem>
-        <MenuItem icon={<LogOut className="size-4" aria-hidden />} onSelect={onSignOut}>
+        <MenuItem icon={<LogOut className="size-4" aria-hidden />} onSelect={() => onSignOut()}>
           {t("user.signOut")}
         </MenuItem>
       </MenuContent>

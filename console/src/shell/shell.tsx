@@ -3,7 +3,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
-import type { Session } from "../api/gateway";
+import type { Session } from "../api/identity";
 import { WatchStore } from "../api/watch-store";
 import { Toasts } from "../ui/toast";
 import { makeRouter } from "./router";
@@ -11,7 +11,7 @@ import { ShellContext } from "./context";
 
 interface Props {
   session: Session;
-  onSignOut: () => void;
+  onSignOut: (idle?: boolean) => void;
 }
 
 export default function Shell({ session, onSignOut }: Props) {

@@ -80,3 +80,18 @@ export function TextArea({ className, ...props }: ComponentPropsWithRef<"textare
     />
   );
 }
+
+/** The browser's own list: it works everywhere, and needs no popup of ours. */
+export function Select({ className, ...props }: ComponentPropsWithRef<"select">) {
+  return (
+    <select
+      className={clsx(
+        control,
+        "h-9 px-2.5",
+        props["aria-invalid"] ? "border-bad" : "border-control-line",
+        className,
+      )}
+      {...props}
+    />
+  );
+}

@@ -1,0 +1,14 @@
+// Addresses of other origins that an answer asks the browser to go to.
+
+/**
+ * The address, if a browser may be sent there: `https:`, or `http:` (command lines listen on a loopback address,
+ * and registered clients of a closed network may have no TLS). Never `javascript:`, `data:` or an app's own scheme,
+ * and never one that carries a name before an `@` to look like another host.
+ */
+export function safeUrl(wanted: string | undefined): string | undefined {
+  if (!wanted || !URL.canParse(wanted)) return undefined;
+  const url = new URL(wanted);
+  if (url.protocol !== "https:" && url.protocol !== "http:") return undefined;
+  if (url.username !== "" || url.password !== "") return undefined;
+  return url.href;
+}

@@ -17,7 +17,7 @@ use crate::signature::{self, Algorithm, RSA_SHA256, SignatureFault, Signed};
 use crate::xml::{Document, LARGEST, Malformed};
 
 /// Bindings, section 3.4.3.
-const LONGEST_RELAY_STATE: usize = 80;
+pub(crate) const LONGEST_RELAY_STATE: usize = 80;
 
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -86,6 +86,16 @@ impl Kind {
     }
 }
 
+/// Some providers escape the state anew before they check the signature, each in its own way. What everybody leaves as
+/// it is goes everywhere.
+pub(crate) fn check_relay_state(state: Option<&str>) -> Result<(), Error> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    match state {
+        Some(state) if state.len() > LONGEST_RELAY_STATE || !state.bytes().all(plain) => Err(Error::RelayState),
+        _ => Ok(()),
+    }
+}
+
 /// Signs a message and makes it ready to travel.
 pub(crate) fn send(
     to: &Endpoint,
@@ -94,9 +104,6 @@ pub(crate) fn send(
     relay_state: Option<&str>,
     key: &KeyPair,
 ) -> Result<Outgoing, Error> {
-    if relay_state.is_some_and(|state| state.len() > LONGEST_RELAY_STATE) {
-        return Err(Error::RelayState(LONGEST_RELAY_STATE));
-    }
     match to.binding {
         Binding::Redirect => redirect(&to.url, kind, message, relay_state, key).map(Outgoing::Redirect),
         Binding::Post => {

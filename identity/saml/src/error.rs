@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::binding::LONGEST_RELAY_STATE;
 use crate::signature::SignatureFault;
 use crate::xml::{Malformed, Shape};
 
@@ -157,9 +158,9 @@ pub enum Error {
         /// The one that it was begun with.
         found: String,
     },
-    /// Bindings, section 3.4.3.
-    #[error("the relay state is longer than {0} bytes")]
-    RelayState(usize),
+    /// Too long (bindings, section 3.4.3), or not the same to everybody when it is escaped.
+    #[error("the relay state is not of at most {LONGEST_RELAY_STATE} letters, digits, '-', '_' and '.'")]
+    RelayState,
     /// The random numbers of the system, or the key.
     #[error("the message could not be signed")]
     Signing,

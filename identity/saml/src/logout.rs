@@ -40,6 +40,7 @@ impl ServiceProvider {
         relay_state: Option<&str>,
     ) -> Result<Option<(Outgoing, Pending)>, Error> {
         let Some(to) = &self.config.provider.logout else { return Ok(None) };
+        binding::check_relay_state(relay_state)?;
         let id = new_id()?;
         let index = session.index.as_ref().map(|index| Element::new("samlp:SessionIndex").text(index));
         let request = self

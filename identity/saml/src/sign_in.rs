@@ -14,6 +14,7 @@ use crate::{Error, Pending, Replay, ServiceProvider, Status, equal, new_id};
 impl ServiceProvider {
     /// Asks the provider who somebody is. The relay state comes back with the answer; it is readable on the way.
     pub fn begin(&self, now: Timestamp, relay_state: Option<&str>) -> Result<(Outgoing, Pending), Error> {
+        binding::check_relay_state(relay_state)?;
         let id = new_id()?;
         let to = &self.config.provider.sign_in;
         let policy = Element::new("samlp:NameIDPolicy")

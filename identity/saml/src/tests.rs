@@ -2,9 +2,11 @@
 //! `tests/peers/saml-idp/idp.py record` writes: all of it answers one request.
 
 mod accepted;
+mod canonical;
 mod configuration;
 mod keys;
 mod limits;
+mod peer;
 mod refused;
 mod wrapping;
 

@@ -7,6 +7,7 @@ mod jwt;
 mod object;
 mod patch;
 mod request;
+mod saml;
 mod text;
 
 use api_meta::{GroupVersionKind, Map, Object, Value};
@@ -42,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     },
     Target { name: "quantity", run: text::quantity, tokens: text::QUANTITIES },
     Target { name: "request", run: request::request, tokens: request::TOKENS },
+    Target { name: "saml_metadata", run: saml::metadata, tokens: saml::TOKENS },
+    Target { name: "saml_response", run: saml::response, tokens: saml::TOKENS },
     Target { name: "strategic_patch", run: patch::strategic, tokens: patch::DIRECTIVES },
 ];
 

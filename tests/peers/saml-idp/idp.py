@@ -35,6 +35,7 @@ import saml2.sigver
 from saml2 import BINDING_HTTP_POST, BINDING_HTTP_REDIRECT, config, saml, samlp, server
 from saml2.metadata import entity_descriptor
 from saml2.s_utils import error_status_factory
+from saml2.xml.schema import validate as validate_schema
 
 ACCOUNTS = {
     "alice": {
@@ -202,6 +203,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/metadata":
             self.answer(200, self.idp.metadata())
         elif path == "/sp":
+            validate_schema(text)
             Handler.idp = Idp(self.idp.base, self.files, text)
             self.answer(204, "")
         elif path == "/behaviour":
@@ -237,7 +239,9 @@ class Handler(BaseHTTPRequestHandler):
         request = self.idp.server.parse_logout_request(
             fields["SAMLRequest"], binding, relay_state=fields.get("RelayState"), sigalg=fields.get("SigAlg"),
             signature=fields.get("Signature")).message
-        answer = self.idp.server.create_logout_response(request, [binding], sign=binding == BINDING_HTTP_POST)
+        answer = self.idp.server.create_logout_response(
+            request, [binding], sign=binding == BINDING_HTTP_POST, sign_alg=BEHAVIOUR["signature"],
+            digest_alg=BEHAVIOUR["digest"])
         self.send_on(binding, answer, answer_to(answer), fields.get("RelayState"), True)
 
     def begin_log_out(self, fields):
@@ -247,7 +251,7 @@ class Handler(BaseHTTPRequestHandler):
         name_id = self.idp.name_id(ACCOUNTS[fields["user"]], sp, saml.NAMEID_FORMAT_PERSISTENT)
         _, request = self.idp.server.create_logout_request(
             destination, sp, name_id=name_id, session_indexes=[fields["index"]] if "index" in fields else None,
-            sign=binding == BINDING_HTTP_POST)
+            sign=binding == BINDING_HTTP_POST, sign_alg=BEHAVIOUR["signature"], digest_alg=BEHAVIOUR["digest"])
         self.send_on(binding, request, destination, fields.get("relay"), False)
 
     def send_on(self, binding, message, destination, relay_state, response):
@@ -350,6 +354,10 @@ def record(folder):
     for kind in ("Transform", "CanonicalizationMethod"):
         signed = signed.replace(f"{kind} {exclusive}", f"{kind} {prefixes}</ns2:{kind}>")
     sign_again(folder / "inclusive-prefixes.xml", signed, files[0])
+    signed = signed.replace("ns0 xsi xs", "#default").replace("<ns0:Response ", '<ns0:Response xmlns="urn:unused" ')
+    sign_again(folder / "inclusive-default.xml", signed, files[0])
+    signed = signed.replace("<ns1:AttributeStatement>", '<ns1:AttributeStatement xmlns="">')
+    sign_again(folder / "inclusive-default-undone.xml", signed, files[0])
     for key in folder.glob("*.key"):
         if key.name != "sp.key":
             key.unlink()

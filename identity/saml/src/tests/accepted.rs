@@ -37,6 +37,8 @@ fn signatures() {
     check("sha384", json!({}));
     check("sha512", json!({}));
     check("inclusive-prefixes", json!({}));
+    check("inclusive-default", json!({}));
+    check("inclusive-default-undone", json!({}));
     check("ecdsa-p256", json!({"certificates": [recorded("p256.pem")]}));
     check("ecdsa-p384", json!({"certificates": [recorded("p384.pem")]}));
 }

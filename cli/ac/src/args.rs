@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ui::ColorChoice;
 
+mod identity;
+
+pub use identity::*;
+
 /// kubectl for a whole fleet: sign in to a platform once, then work on any of its clusters
 #[derive(Clone, Debug, Parser)]
 #[command(name = "ac", version, propagate_version = false, disable_version_flag = true, max_term_width = 120)]
@@ -61,6 +65,13 @@ pub enum Command {
     Logout(Logout),
     /// Show who you are
     Whoami(Whoami),
+    /// List or end sessions on the platform, your own or, as an administrator, those of others
+    Sessions(Sessions),
+    /// List, create or revoke API tokens
+    Tokens(Tokens),
+    /// Commands for administrators of the platform
+    #[command(subcommand)]
+    Adm(Adm),
     /// Show or change the current namespace
     Namespace {
         /// Namespace to switch to
@@ -178,6 +189,9 @@ pub struct Whoami {
     /// Print the token only
     #[arg(long = "show-token", short = 't')]
     pub show_token: bool,
+    /// Output format: json or yaml
+    #[arg(long, short, conflicts_with_all = ["show_context", "show_server", "show_token"])]
+    pub output: Option<String>,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -28,7 +28,6 @@ use tokio::task::JoinSet;
 use crate::error::{Error, Exit, Result};
 use crate::output::table::harmless;
 use crate::text::Text;
-use crate::ui::cancelled;
 
 use page::Page;
 
@@ -193,7 +192,6 @@ impl Loopback {
                 () = &mut too_late => {
                     return Err(Error::told(Text::SignInTimedOut {}).exit(Exit::NeedsLogin));
                 }
-                _ = tokio::signal::ctrl_c() => return Err(cancelled()),
             }
         };
         Ok(Answer { verdict, browser: Waiting { done, connections } })

@@ -67,6 +67,8 @@ catalogue! {
     PromptUsername {} "Username:" "Username:";
     PromptPassword {} "Password:" "Password:";
     PromptCode {} "Code of the second factor:" "第二验证因素的验证码：";
+    PromptEndSessions { count } "End {count} other sessions of yours? [y/N]" "结束您的其他 {count} 个会话？[y/N]";
+    PromptEndSessionsOf { count, username } "End all {count} sessions of \"{username}\"? [y/N]" "结束 \"{username}\" 的全部 {count} 个会话？[y/N]";
     PromptNewPassword {} "New password:" "新密码：";
     PromptRepeatPassword {} "New password again:" "再次输入新密码：";
     PromptTrust {} "Trust this certificate authority? [y/N]" "是否信任该证书颁发机构？[y/N]";
@@ -85,6 +87,8 @@ catalogue! {
     BadColumns { spec } "custom-columns needs HEADER:.path,..., not \"{spec}\""
         "custom-columns 的格式应为 HEADER:.path,...，而不是 \"{spec}\"";
     BadDuration { text } "\"{text}\" is not a duration such as 30s or 5m" "\"{text}\" 不是有效的时长，例如 30s 或 5m";
+    BadEmail { email } "\"{email}\" is not an e-mail address" "\"{email}\" 不是有效的邮箱地址";
+    BadExpiry { text } "\"{text}\" is not a time ahead such as 30d, 12h or 2030-01-31T00:00:00Z" "\"{text}\" 不是有效的未来时间，例如 30d、12h 或 2030-01-31T00:00:00Z";
     BadJsonPath { template, problem } "error parsing jsonpath {template}, {problem}" "无法解析 jsonpath {template}：{problem}";
     BadNamespace { namespace } "\"{namespace}\" cannot be a namespace's name" "\"{namespace}\" 不能作为命名空间名称";
     BadRequest {} "could not form the request" "无法构造请求";
@@ -169,6 +173,7 @@ catalogue! {
     IssuerDiffers { url, issuer } "{url} signs people in at another address, {issuer}" "{url} 的登录服务使用了另一个地址 {issuer}";
     KubeconfigLocked { path } "{path} is being changed by another program" "{path} 正被其他程序修改";
     LogoutAtProvider { url } "To sign out at the identity provider too, open {url}" "如需同时从身份提供方注销，请打开 {url}";
+    ManySuchUsers { user, names } "several users are called \"{user}\"; say which by name: {names}" "有多个用户名为 \"{user}\"；请用名称指明：{names}";
     MixedForms { argument } "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form: \"{argument}\""
         "使用 TYPE/NAME 形式时不能再单独给出类型或名称：\"{argument}\"";
     NameMissing { path } "an object in {path} has no metadata.name" "{path} 中的对象缺少 metadata.name";
@@ -179,6 +184,8 @@ catalogue! {
         "对象中的命名空间 \"{own}\" 与指定的命名空间 \"{asked}\" 不一致，必须使用 '--namespace={own}'。";
     NeedsOneCluster {} "this form of the command is kubectl's, which works on one cluster: leave out --all-clusters, --clusters and --ignore-errors"
         "该命令形式由 kubectl 执行，只能用于一个集群：请去掉 --all-clusters、--clusters 和 --ignore-errors";
+    NeedsYes {} "ending several sessions needs --yes: nobody is there to ask" "结束多个会话需要 --yes：当前无法交互询问";
+    No {} "no" "否";
     NeedsValue { flag } "{flag} is needed: nobody is there to ask" "缺少 {flag}：当前无法交互询问";
     NoBrowserHere {} "There is no browser here; to sign in with one on another device, use --device-code." "此处没有浏览器；如需在其他设备的浏览器中登录，请使用 --device-code。";
     NoCaInChain { url } "the certificate of {url} is not trusted, and the server does not show the authority behind it"
@@ -209,6 +216,7 @@ catalogue! {
     NoSuchPath { path } "the path \"{path}\" does not exist" "路径 \"{path}\" 不存在";
     NoSuchResourceType { name } "the server doesn't have a resource type \"{name}\"" "服务器没有资源类型 \"{name}\"";
     NoSuchSession { session } "session \"{session}\" does not exist" "会话 \"{session}\" 不存在";
+    NoSuchUser { user } "user \"{user}\" does not exist or is not visible to you" "用户 \"{user}\" 不存在，或者您无权查看";
     NoSystemRoots {} "could not read this machine's trusted certificates" "无法读取本机的受信任证书";
     NotAKubeconfig { path } "{path} is not a kubeconfig" "{path} 不是 kubeconfig";
     NotJoinedInTime { name, timeout } "cluster \"{name}\" has not joined within {timeout}" "集群 \"{name}\" 未在 {timeout} 内加入";
@@ -231,6 +239,7 @@ catalogue! {
     PasswordMustChange {} "the password must be changed first" "必须先修改密码";
     PasswordOnCommandLine {} "a password on the command line is visible to others on this machine; use --password-stdin"
         "命令行中的密码对本机其他用户可见；请使用 --password-stdin";
+    PasswordShownOnce {} "The password is not shown again, and must be changed at the first sign-in." "该密码不会再次显示，首次登录时必须修改。";
     PasswordsDiffer {} "the two passwords are not the same" "两次输入的密码不一致";
     PluginNotExecutable { path } "{path} identified as a plugin, but it is not executable" "{path} 是插件，但不可执行";
     PluginOverrides { path, verb } "{path} does not run: \"{verb}\" is a built-in command" "{path} 不会被运行：\"{verb}\" 是内置命令";
@@ -238,6 +247,7 @@ catalogue! {
     PluginsFollow {} "The following plugins are available:" "可用的插件：";
     PodCompleted { phase } "cannot exec into a container in a completed pod; current phase is {phase}"
         "不能在已结束的 Pod 中执行命令；当前阶段为 {phase}";
+    ProviderHasOwnPage { idp } "identity provider \"{idp}\" signs people in on a page of its own, in the browser: leave out the password" "身份提供方 \"{idp}\" 在浏览器中用自己的页面登录：请不要提供密码";
     Relisting { resource } "the watch of {resource} lost its place; listing again" "对 {resource} 的监视失去了位置，正在重新列出";
     RemoteFailed { message } "the command could not be run: {message}" "命令无法运行：{message}";
     RemoveNeedsYes { name } "removing cluster \"{name}\" needs --yes: nobody is there to ask"
@@ -258,6 +268,7 @@ catalogue! {
     SortIgnored {} "--watch or --watch-only requested, --sort-by will be ignored" "指定了 --watch 或 --watch-only，将忽略 --sort-by";
     TokenEnds { time } "The token in it works once, until {time}." "其中的令牌只能使用一次，有效期至 {time}。";
     TokenForOtherServer { session, server } "the token of session \"{session}\" is not for {server}" "会话 \"{session}\" 的令牌不能用于 {server}";
+    TokenShownOnce { id, time } "Token \"{id}\" works until {time}. It is not shown again." "令牌 \"{id}\" 有效期至 {time}，不会再次显示。";
     TooLarge { what, limit } "{what} is larger than {limit}" "{what} 超过 {limit}";
     TooManyLogs { count, limit }
         "you are attempting to follow {count} log streams, but maximum allowed concurrency is {limit}, use --max-log-requests to increase the limit"
@@ -277,8 +288,13 @@ catalogue! {
     WatchInterrupted { resource, why } "the watch of {resource} was interrupted and will be taken up again: {why}"
         "对 {resource} 的监视中断，将继续尝试恢复：{why}";
     WatchOneType {} "you may only specify a single resource type" "监视时只能指定一种资源类型";
+    WhoEnds { end } "Session ends: {end}" "会话到期：{end}";
+    WhoGroups { groups } "Groups: {groups}" "用户组：{groups}";
+    WhoProvider { provider } "Provider: {provider}" "身份提供方：{provider}";
+    WhoSecondFactor { used } "Second factor: {used}" "第二验证因素：{used}";
     WrongCode {} "the code of the second factor is wrong" "第二验证因素的验证码错误";
     WrongPassword { username } "wrong user name or password for \"{username}\"" "\"{username}\" 的用户名或密码错误";
+    Yes {} "yes" "是";
 }
 
 #[cfg(test)]

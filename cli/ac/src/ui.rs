@@ -273,6 +273,16 @@ pub fn cancelled() -> Error {
     Error::told(Text::Cancelled {}).exit(Exit::Cancelled)
 }
 
+/// Does something that Ctrl-C ends in good order. Nothing in it may ask a person: from now on Ctrl-C ends nothing else.
+pub async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        // Listened for before anything begins.
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(cancelled()),
+        done = work => done,
+    }
+}
+
 /// Reads standard input to its end. What is too large is refused: a part of it would be something else.
 pub fn text_from_stdin(limit: u64, shown: &str) -> Result<String> {
     let mut text = String::new();

@@ -1,5 +1,7 @@
 //! `login`, `logout` and `config sync`: making, ending and refreshing a session.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -14,6 +16,10 @@ use crate::platform;
 use crate::session::{self, Entries, GLOBAL, Session, context_name};
 use crate::text::Text;
 use crate::trust::{self, TrustFlags};
+use crate::ui::unless_interrupted;
+
+/// How long a session that nobody can use may take to end.
+const GOODBYE: Duration = Duration::from_secs(10);
 
 /// Signs in, finds the clusters, writes the entries, activates a context.
 pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
@@ -58,7 +64,7 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
 
     let platform = cx.connector.platform_at(&platform_url, &trust, None, None)?;
     let place = Place { url: &platform_url, trust: &trust, session: &name, platform: &platform };
-    let (way, issuer) = sign_in::settle(&place, way).await?;
+    let (way, issuer) = sign_in::settle(args, &place, way).await?;
     let SignedIn { token, username, ends: expiration_timestamp, renewal } = match (way, issuer) {
         (Way::Token, _) => sign_in::with_token(cx, &place).await?,
         (Way::Browser(_) | Way::Device, _) if args.token_in_kubeconfig => {
@@ -79,7 +85,7 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
     };
     let origin = Some((name.clone(), platform_url.clone()));
     let endpoint = cx.connector.platform_at(&platform_url, &trust, Some(token.clone()), origin)?;
-    let finished = async {
+    let finished = unless_interrupted(async {
         let clusters = platform::clusters(&endpoint, &platform_url).await?;
         if clusters.is_empty() {
             return Err(Error::told(Text::NoClusterVisible { username: username.clone() }));
@@ -126,15 +132,18 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
             }
             activate(config, &name, &chosen, cx.global.namespace.as_deref())
         })
-    }
+    })
     .await;
     let context = match finished {
         Ok(context) => context,
         Err(error) => {
             if !args.token_stdin {
                 // A session that nobody can use is not left open; the error that matters is the first one.
-                let _ = platform::logout(&endpoint).await;
-                let _ = credentials::revoke(&cx.connector, &platform_url, renewal.as_ref()).await;
+                let _ = tokio::time::timeout(GOODBYE, async {
+                    let _ = platform::logout(&endpoint).await;
+                    credentials::revoke(&cx.connector, &platform_url, renewal.as_ref()).await
+                })
+                .await;
             }
             return Err(error);
         }

@@ -2,17 +2,20 @@
 //! and the token for kubectl.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::Cx;
+use super::listing::{format_of_one, joined, text};
 use super::login::activate;
 use crate::args::{GetToken, Whoami};
 use crate::credentials::{self, Owner};
 use crate::error::{Error, Result};
 use crate::kubeconfig::{Kubeconfig, Section};
+use crate::output::human_duration;
 use crate::output::table::align;
 use crate::platform;
 use crate::session::{self, GLOBAL};
-use crate::text::Text;
+use crate::text::{Lang, Text};
 
 /// Lists sessions in the published columns.
 pub fn get_sessions(cx: &Cx) -> Result<i32> {
@@ -105,10 +108,40 @@ pub async fn whoami(cx: &Cx, args: &Whoami) -> Result<i32> {
     if args.show_context || args.show_server || args.show_token {
         return whoami_part(cx, args).await;
     }
+    let format = format_of_one(args.output.as_deref(), false)?;
     let session = cx.connector.session()?;
-    let identity = platform::identity(&cx.connector.platform(&session).await?).await?;
-    cx.ui.out_line(&identity.username)?;
+    let current = platform::current(&cx.connector.platform(&session).await?).await?;
+    if let Some(format) = format {
+        cx.ui.out(&format.object(&current)?)?;
+        return Ok(0);
+    }
+    cx.ui.out_line(text(&current["username"]))?;
+    for detail in details(&current, cx.ui.lang(), Timestamp::now()) {
+        cx.ui.note(&detail);
+    }
     Ok(0)
+}
+
+/// What else there is to say about a session, to people. Older platforms say less.
+fn details(current: &Value, lang: Lang, now: Timestamp) -> Vec<Text> {
+    let mut details = Vec::new();
+    if current["groups"].as_array().is_some_and(|groups| !groups.is_empty()) {
+        details.push(Text::WhoGroups { groups: joined(&current["groups"], ", ") });
+    }
+    let provider = &current["provider"];
+    if provider.is_object() {
+        let name = if provider["name"].is_string() { &provider["name"] } else { &provider["id"] };
+        details.push(Text::WhoProvider { provider: text(name) });
+    }
+    if let Some(end) = current["expirationTimestamp"].as_str().and_then(|end| end.parse::<Timestamp>().ok()) {
+        let left = std::time::Duration::try_from(end.duration_since(now)).unwrap_or_default();
+        details.push(Text::WhoEnds { end: format!("{end} ({})", human_duration(left)) });
+    }
+    if let Some(used) = current["secondFactor"].as_bool() {
+        let used = if used { Text::Yes {} } else { Text::No {} };
+        details.push(Text::WhoSecondFactor { used: used.render(lang) });
+    }
+    details
 }
 
 async fn whoami_part(cx: &Cx, args: &Whoami) -> Result<i32> {

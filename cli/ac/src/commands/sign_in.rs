@@ -14,10 +14,11 @@ use crate::error::{Error, Exit, Result};
 use crate::http::Endpoint;
 use crate::loopback::{DEADLINE, Expected, Loopback};
 use crate::oauth::{CLIENT, Device, Grant, Issuer, Pkce, TokenEndpoint, unguessable};
+use crate::output::table::harmless;
 use crate::platform::{self, Credentials, LOCAL};
 use crate::session::Trust;
 use crate::text::Text;
-use crate::ui::{cancelled, secret_from_stdin};
+use crate::ui::{secret_from_stdin, unless_interrupted};
 
 /// How often a person may mistype what is asked for.
 const TRIES: u32 = 3;
@@ -77,12 +78,15 @@ pub fn way(args: &Login, env: &Environment, somebody: bool) -> Way {
 }
 
 /// What the way comes to on this platform: providers differ, and older platforms have no page to sign in on.
-pub async fn settle(place: &Place<'_>, way: Way) -> Result<(Way, Option<Issuer>)> {
+pub async fn settle(args: &Login, place: &Place<'_>, way: Way) -> Result<(Way, Option<Issuer>)> {
     let way = match way {
         Way::Provider(id) => {
             let providers = platform::providers(place.platform).await?;
             match providers.iter().find(|provider| provider.id == id) {
                 Some(provider) if provider.takes_passwords() => Way::Password(Some(id)),
+                Some(_) if args.password.is_some() || args.password_stdin || args.code_stdin => {
+                    return Err(Error::usage(Text::ProviderHasOwnPage { idp: id }));
+                }
                 Some(_) => Way::Browser(Some(id)),
                 None => {
                     let known: Vec<&str> = providers.iter().map(|provider| provider.id.as_str()).collect();
@@ -113,27 +117,35 @@ pub async fn in_browser(
     let (state, pkce, loopback) = (unguessable()?, Pkce::new()?, Loopback::open().await?);
     let redirect_uri = loopback.redirect_uri();
     let url = issuer.authorization_url(&redirect_uri, &state, &pkce.challenge, connector);
+    let expected = Expected::new(&state, &issuer.issuer, issuer.names_itself)?;
+    let endpoint = TokenEndpoint::at(place.platform, place.url, &issuer.token_endpoint, CLIENT)?;
+    unless_interrupted(async {
+        show(cx, &url);
+        let (code, waiting) = loopback.answer(expected, DEADLINE).await?.code().await?;
+        let asked = clock();
+        let granted = async {
+            let grant = endpoint.exchange(&code, &redirect_uri, &pkce.verifier).await?;
+            signed_in(cx, place, issuer, grant, asked).await
+        }
+        .await;
+        waiting.tell(granted.is_ok()).await;
+        granted
+    })
+    .await
+}
+
+/// Opens a page in the browser, and on the terminal for when that does not work.
+fn show(cx: &Cx, url: &str) {
     let browser = Browser::find(&cx.env);
     cx.ui.note(&match browser {
         Some(_) => Text::BrowserOpens {},
         None => Text::OpenInBrowser {},
     });
     // Without it nobody can sign in, so it is shown to who wants quiet too.
-    cx.ui.err_line(&url);
+    cx.ui.err_line(url);
     if let Some(browser) = browser {
-        browser.open(&url);
+        browser.open(url);
     }
-    let expected = Expected::new(&state, &issuer.issuer, issuer.names_itself)?;
-    let (code, waiting) = loopback.answer(expected, DEADLINE).await?.code().await?;
-    let endpoint = TokenEndpoint::at(place.platform, place.url, &issuer.token_endpoint, CLIENT)?;
-    let granted = async {
-        let asked = clock();
-        let grant = endpoint.exchange(&code, &redirect_uri, &pkce.verifier).await?;
-        signed_in(cx, place, issuer, grant, asked).await
-    }
-    .await;
-    waiting.tell(granted.is_ok()).await;
-    granted
 }
 
 /// Signs in through a browser on any machine (RFC 8628). The person types the code that stands here on a page of the
@@ -141,24 +153,21 @@ pub async fn in_browser(
 /// is worth nothing to who merely saw it.
 pub async fn on_device(cx: &Cx, place: &Place<'_>, issuer: &Issuer, clock: fn() -> Timestamp) -> Result<SignedIn> {
     let pkce = Pkce::new()?;
-    let device = Device::begin(place.platform, place.url, issuer, &pkce.challenge).await?;
-    let text = Text::EnterCode {
-        url: crate::output::table::harmless(&device.verification_uri),
-        code: crate::output::table::harmless(&device.user_code),
-    };
-    cx.ui.err_line(&text.render(cx.ui.lang()));
     let endpoint = TokenEndpoint::at(place.platform, place.url, &issuer.token_endpoint, CLIENT)?;
     let mut progress = cx.ui.progress();
-    let polled = device.wait(|left| {
-        progress.show(&Text::WaitingForCode { minutes: left.as_secs().div_ceil(60).to_string() });
-        endpoint.ask_for_device(&device, &pkce.verifier)
-    });
-    let grant = tokio::select! {
-        grant = polled => grant,
-        _ = tokio::signal::ctrl_c() => Err(cancelled()),
-    };
+    let signed_in = unless_interrupted(async {
+        let device = Device::begin(place.platform, place.url, issuer, &pkce.challenge).await?;
+        let text = Text::EnterCode { url: harmless(&device.verification_uri), code: harmless(&device.user_code) };
+        cx.ui.err_line(&text.render(cx.ui.lang()));
+        let polled = device.wait(|left| {
+            progress.show(&Text::WaitingForCode { minutes: left.as_secs().div_ceil(60).to_string() });
+            endpoint.ask_for_device(&device, &pkce.verifier)
+        });
+        signed_in(cx, place, issuer, polled.await?, clock()).await
+    })
+    .await;
     progress.end();
-    signed_in(cx, place, issuer, grant?, clock()).await
+    signed_in
 }
 
 /// What a grant amounts to. The platform says whom the token stands for.

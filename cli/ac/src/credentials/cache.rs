@@ -12,6 +12,8 @@ use crate::text::Text;
 
 /// Longer than whoever holds the lock may take to renew a token.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// How long to let others be before looking again.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The cache file of a session. No name leaves the folder: the session's is encoded, the rest is a hash.
 fn path(env: &Environment, owner: &Owner) -> Result<PathBuf> {
@@ -21,6 +23,10 @@ fn path(env: &Environment, owner: &Owner) -> Result<PathBuf> {
     let hash = ring::digest::digest(&ring::digest::SHA256, whose.as_bytes());
     let hash: String = hash.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(dir.join("sessions").join(format!("{name}-{hash}.json")))
+}
+
+fn still_locked(env: &Environment, owner: &Owner) -> Result<Error> {
+    Ok(Error::told(Text::CredentialsLocked { path: path(env, owner)?.display().to_string() }))
 }
 
 fn failed(path: &Path, error: impl Into<BoxError>) -> Error {
@@ -61,24 +67,39 @@ pub(super) struct Locked {
 impl Locked {
     /// Waits until nobody else changes the file.
     pub(super) fn take(env: &Environment, owner: &Owner) -> Result<Self> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::try_take(env, owner)? {
+                Some(locked) => return Ok(locked),
+                None if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                None => return Err(still_locked(env, owner)?),
+            }
+        }
+    }
+
+    /// The same, where the one who changes it may be another task of this process.
+    pub(super) async fn wait(env: &Environment, owner: &Owner) -> Result<Self> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match Self::try_take(env, owner)? {
+                Some(locked) => return Ok(locked),
+                None if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+                None => return Err(still_locked(env, owner)?),
+            }
+        }
+    }
+
+    /// `None` while somebody else changes the file, or has just removed it.
+    fn try_take(env: &Environment, owner: &Owner) -> Result<Option<Self>> {
         let path = path(env, owner)?;
         let lock_path = path.with_extension("lock");
         make_private_dir(path.parent().unwrap_or(Path::new("."))).map_err(|error| failed(&path, error))?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let file = private_file().create(true).truncate(false).open(&lock_path);
-            let file = file.map_err(|error| failed(&lock_path, error))?;
-            match file.try_lock() {
-                Ok(()) if is_at(&file, &lock_path) => return Ok(Self { path, lock_path, file: Some(file) }),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(Error::told(Text::CredentialsLocked { path: path.display().to_string() }));
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(&lock_path, error)),
-            }
+        let file = private_file().create(true).truncate(false).open(&lock_path);
+        let file = file.map_err(|error| failed(&lock_path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(is_at(&file, &lock_path).then_some(Self { path, lock_path, file: Some(file) })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(&lock_path, error)),
         }
     }
 

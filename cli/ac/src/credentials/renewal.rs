@@ -27,7 +27,7 @@ pub async fn current(connector: &Connector, owner: &Owner, now: Timestamp) -> Re
     if !is_due(&cached, now) {
         return Some(cached).filter(|cached| cached.is_usable(now)).ok_or_else(gone);
     }
-    let locked = match Locked::take(&connector.env, owner) {
+    let locked = match Locked::wait(&connector.env, owner).await {
         Ok(locked) => locked,
         Err(_) if cached.is_usable(now) => return Ok(cached),
         Err(error) => return Err(error),

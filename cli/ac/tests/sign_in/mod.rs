@@ -1,5 +1,6 @@
 //! Signing in, staying signed in and signing out, against a simulated platform with an issuer.
 
+mod administering;
 mod staying;
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -149,6 +150,30 @@ fn a_refusal_in_the_browser_leaves_nothing_behind() {
     assert_eq!(outcome.code, 4, "{}", outcome.err);
     assert!(outcome.err.ends_with("error: the sign-in was refused in the browser\n"), "{}", outcome.err);
     assert_eq!(machine.files(), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_wait_in_good_order() {
+    let (platform, machine) = (Platform::with_issuer(), Machine::new());
+    for (way, shown) in [(&["--idp", "okta"][..], "/dex/auth?"), (&["--device-code"], "Waiting for the code")] {
+        platform.issuer(|issuer| issuer.device_answers = ["authorization_pending"; 60].into());
+        let mut started = Started::new(&machine, &platform, way);
+        started.line_with(shown);
+        std::process::Command::new("kill").args(["-INT", &started.child.id().to_string()]).status().unwrap();
+        let outcome = started.ends();
+        assert_eq!((outcome.code, outcome.out.as_str()), (2, ""), "{}", outcome.err);
+        assert!(outcome.err.ends_with("error: cancelled\n"), "{}", outcome.err);
+        assert_eq!(machine.files(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_password_is_not_taken_for_a_provider_with_a_page_of_its_own() {
+    let (platform, machine) = (Platform::with_issuer(), Machine::new());
+    let outcome = with_password(&platform, &machine, &["--idp", "okta", "--password-stdin"], PASSWORD, &[]);
+    assert_eq!(outcome.code, 3);
+    assert!(outcome.err.contains("\"okta\" signs people in on a page of its own"), "{}", outcome.err);
 }
 
 #[test]

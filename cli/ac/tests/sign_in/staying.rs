@@ -88,6 +88,16 @@ fn many_processes_at_once_renew_a_token_once() {
 }
 
 #[test]
+fn a_command_with_many_clusters_renews_a_token_once() {
+    let (platform, machine) = somebody(30);
+    let began = Instant::now();
+    let outcome = machine.run(&["get", "pods", "--all-clusters", "-o", "name"]);
+    assert_eq!((outcome.code, outcome.err.as_str(), outcome.out.lines().count()), (0, "", 3));
+    assert_eq!(platform.issuer(|issuer| issuer.refreshes), 1);
+    assert!(began.elapsed() < Duration::from_secs(20), "its own tasks do not wait for each other");
+}
+
+#[test]
 fn every_command_renews_silently_and_the_next_token_works_too() {
     let (platform, machine) = somebody(0);
     platform.issuer(|issuer| issuer.expires_in = 0);
@@ -137,11 +147,11 @@ fn who_is_killed_while_renewing_holds_nobody_up() {
     platform.issuer(|issuer| issuer.silent = true);
     let mut killed = machine.command(&GET_TOKEN).stdout(Stdio::null()).spawn().unwrap();
     until("the renewal is asked for", || platform.issuer(|issuer| issuer.refreshes) == 1);
+    platform.issuer(|issuer| issuer.silent = false);
     let waiting = machine.command(&GET_TOKEN).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // SIGKILL: no destructor runs, and the lock must not stay.
     killed.kill().unwrap();
     killed.wait().unwrap();
-    platform.issuer(|issuer| issuer.silent = false);
     // The platform has spent the token and nobody has what it brought: the session is over, and that is said.
     let output = waiting.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));

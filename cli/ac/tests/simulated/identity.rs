@@ -37,6 +37,8 @@ pub(crate) struct Identity {
     device: Option<(String, String)>,
     refresh_tokens: Vec<String>,
     made: usize,
+    /// What is listed, by path.
+    pub(crate) lists: BTreeMap<&'static str, Vec<Value>>,
 }
 
 impl Identity {
@@ -56,6 +58,7 @@ impl Identity {
             device: None,
             refresh_tokens: Vec::new(),
             made: 0,
+            lists: lists(),
         }
     }
 
@@ -67,6 +70,110 @@ impl Identity {
     fn make(&mut self, what: &str) -> String {
         self.made += 1;
         format!("{what}-{}-sesame", self.made)
+    }
+}
+
+fn lists() -> BTreeMap<&'static str, Vec<Value>> {
+    let session = |id: &str, user: &str, current: bool| {
+        json!({"id": id, "username": user, "client": "ac", "provider": {"id": "okta", "name": "Okta", "type": "oidc"},
+            "clientAddress": "192.0.2.7", "userAgent": "ac/0.1.0", "current": current, "secondFactor": true,
+            "createdTimestamp": "2026-01-01T00:00:00Z", "lastSeenTimestamp": "2026-01-01T00:00:00Z",
+            "expirationTimestamp": "2099-01-01T00:00:00Z"})
+    };
+    let user = |name: &str, email: &str, account: &str| {
+        json!({"apiVersion": "auth.alauda.io/v1", "kind": "User", "metadata": {"name": name},
+            "spec": {"email": email, "username": account}})
+    };
+    BTreeMap::from([
+        ("/auth/v1/sessions", vec![session("s1", USER, true), session("s2", USER, false), session("s3", "eve", false)]),
+        (
+            "/auth/v1/accesstoken",
+            vec![json!({"id": "t1", "description": "nightly \u{1b}[31mbuild", "timestamp": "2026-01-01T00:00:00Z",
+                "expiration": "2099-01-01T00:00:00Z", "scope": {"readOnly": true, "clusters": ["east"]},
+                "username": USER})],
+        ),
+        (
+            "/auth/v1/users",
+            vec![
+                user("0cc1", "ada@example.com", "ada"),
+                user("0cc2", "eve@example.com", "eve"),
+                user("0cc3", "eve@example.org", "eve"),
+            ],
+        ),
+    ])
+}
+
+/// What needs a session; `None` for what others answer.
+pub(super) fn guarded(
+    state: &mut State,
+    method: &Method,
+    path: &str,
+    query: &BTreeMap<String, String>,
+    body: &str,
+) -> Option<Response<Body>> {
+    let identity = state.identity.as_mut()?;
+    let missing = || Some(refuse(404, "NotFound", &format!("{path} not found")));
+    let sent = || serde_json::from_str::<Value>(body).unwrap();
+    let parts: Vec<&str> = path.trim_start_matches("/auth/v1/").split('/').collect();
+    match (method.as_str(), parts.as_slice()) {
+        ("GET", ["sessions", "current"]) => {
+            let mut session = identity.lists["/auth/v1/sessions"][0].clone();
+            session["groups"] = json!(["cpaas:platform-admins", "devops"]);
+            Some(reply(200, &session))
+        }
+        (_, ["sessions", "current"]) => None,
+        ("GET", ["sessions"]) => {
+            let user = query.get("username").map_or(USER, String::as_str);
+            let mut items = identity.lists["/auth/v1/sessions"].clone();
+            items.retain(|session| query.contains_key("all") || session["username"] == user);
+            Some(reply(200, &json!({"items": items})))
+        }
+        ("GET", ["accesstoken" | "users"]) => Some(reply(200, &json!({"items": identity.lists[path]}))),
+        ("POST", ["accesstoken"]) => {
+            let mut token = sent();
+            token["id"] = "t2".into();
+            token["token"] = identity.make("api").into();
+            Some(reply(200, &token))
+        }
+        ("POST", ["users"]) => {
+            let (sent, mut made) = (sent(), json!({"kind": "User", "metadata": {"name": "0cc4"}}));
+            if sent["password"].is_null() {
+                made["password"] = identity.make("password").into();
+            }
+            made["spec"] = sent;
+            Some(reply(201, &made))
+        }
+        ("DELETE", ["sessions"]) => {
+            let user = query.get("username").cloned();
+            identity.lists.get_mut(path).unwrap().retain(|session| match &user {
+                Some(user) => session["username"] != user.as_str(),
+                None => session["username"] != USER || session["current"] == true,
+            });
+            Some(empty(204))
+        }
+        ("DELETE", [kind @ ("sessions" | "accesstoken"), id]) => {
+            let list = identity.lists.get_mut(format!("/auth/v1/{kind}").as_str()).unwrap();
+            match list.iter().position(|item| item["id"] == *id) {
+                Some(at) => {
+                    list.remove(at);
+                    Some(empty(204))
+                }
+                None => missing(),
+            }
+        }
+        (_, ["users", name, rest @ ..]) => {
+            let user = identity.lists["/auth/v1/users"].iter().find(|user| user["metadata"]["name"] == *name).cloned();
+            let Some(user) = user else { return missing() };
+            match (method.as_str(), rest) {
+                ("GET", []) | ("POST", ["disable" | "enable" | "unlock"]) => Some(reply(200, &user)),
+                ("POST", ["password"]) if sent()["password"].is_null() => {
+                    Some(reply(200, &json!({"password": identity.make("password")})))
+                }
+                ("POST", ["password"]) => Some(reply(200, &json!({}))),
+                _ => missing(),
+            }
+        }
+        _ => None,
     }
 }
 

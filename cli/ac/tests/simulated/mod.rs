@@ -276,7 +276,8 @@ async fn answer(
         }
         return Ok(kubernetes(&state, &parts.method, &path, &query, &accept, &body));
     }
-    Ok(platform(&state, &parts.method, &path, &query, &token, &body))
+    let guarded = identity::guarded(&mut state.lock().unwrap(), &parts.method, &path, &query, &body);
+    Ok(guarded.unwrap_or_else(|| platform(&state, &parts.method, &path, &query, &token, &body)))
 }
 
 fn platform(

@@ -1,0 +1,191 @@
+//! The commands about sessions, API tokens and people.
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// How a list of the platform's own is printed.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ListOutput {
+    /// Output format: wide, json, yaml, name, tsv, jsonpath=..., custom-columns=...
+    #[arg(long, short)]
+    pub output: Option<String>,
+    /// No line of column names
+    #[arg(long)]
+    pub no_headers: bool,
+}
+
+/// Whether a command of the platform's own only says what it would do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Preview {
+    /// No
+    #[default]
+    None,
+    /// Yes
+    Client,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Sessions {
+    #[command(subcommand)]
+    pub command: Option<SessionsCommand>,
+    /// Of this user
+    #[arg(long, value_name = "USER", conflicts_with = "all")]
+    pub username: Option<String>,
+    /// Of all users
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub list: ListOutput,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// End sessions; whoever uses them has to sign in again
+    End(EndSessions),
+}
+
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub struct EndSessions {
+    #[command(flatten)]
+    pub which: WhichSessions,
+    /// End several sessions without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Only say what would be done
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
+    pub dry_run: Preview,
+}
+
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct WhichSessions {
+    /// Sessions to end
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// All your sessions but this one
+    #[arg(long)]
+    pub others: bool,
+    /// All sessions of this user
+    #[arg(long, value_name = "USER")]
+    pub username: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Tokens {
+    #[command(subcommand)]
+    pub command: Option<TokensCommand>,
+    /// Of this user
+    #[arg(long, value_name = "USER")]
+    pub username: Option<String>,
+    #[command(flatten)]
+    pub list: ListOutput,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Create an API token and print it; it is not shown again
+    Create(CreateToken),
+    /// Make API tokens worthless
+    Revoke(RevokeTokens),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CreateToken {
+    /// What the token is for
+    pub description: String,
+    /// How long it works, such as 30d or 12h, or the time when it ends
+    #[arg(long, value_name = "TIME")]
+    pub expires: String,
+    /// For reading only
+    #[arg(long)]
+    pub read_only: bool,
+    /// For these clusters only
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub clusters: Vec<String>,
+    /// Output format: json or yaml
+    #[arg(long, short)]
+    pub output: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RevokeTokens {
+    /// Tokens to revoke
+    #[arg(value_name = "ID", required = true)]
+    pub ids: Vec<String>,
+    /// Only say what would be done
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
+    pub dry_run: Preview,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Adm {
+    /// People of the platform
+    #[command(subcommand)]
+    Users(Users),
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Users {
+    /// Create a local user; without --password-stdin the password is made up and printed once
+    Create(CreateUser),
+    /// Keep users from signing in and end their sessions
+    Disable(ChangeUsers),
+    /// Let disabled users sign in again
+    Enable(ChangeUsers),
+    /// Let users sign in again who were locked after too many failures
+    Unlock(ChangeUsers),
+    /// Give a local user a new password and end their sessions; it is printed once and must be changed at sign-in
+    ResetPassword(ResetPassword),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CreateUser {
+    /// E-mail address
+    pub email: String,
+    /// User name; the e-mail address unless said otherwise
+    #[arg(long)]
+    pub username: Option<String>,
+    /// Name to show to people
+    #[arg(long, value_name = "TEXT")]
+    pub display_name: Option<String>,
+    /// Make an administrator of the platform
+    #[arg(long)]
+    pub admin: bool,
+    /// Groups to be in
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub groups: Vec<String>,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Output format: json, yaml or name
+    #[arg(long, short)]
+    pub output: Option<String>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ChangeUsers {
+    /// Names or e-mail addresses
+    #[arg(value_name = "NAME|EMAIL", required = true)]
+    pub users: Vec<String>,
+    /// Output format: json, yaml or name
+    #[arg(long, short)]
+    pub output: Option<String>,
+    /// Only say what would be done
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
+    pub dry_run: Preview,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ResetPassword {
+    /// Name or e-mail address
+    #[arg(value_name = "NAME|EMAIL")]
+    pub user: String,
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Only say what would be done
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
+    pub dry_run: Preview,
+}

@@ -35,6 +35,8 @@ use page::Page;
 pub const DEADLINE: Duration = Duration::from_secs(300);
 /// How long a browser may take to send a request, and to take its page.
 const REQUEST: Duration = Duration::from_secs(10);
+/// How long to wait after a connection could not be taken in.
+const RESPITE: Duration = Duration::from_millis(100);
 /// How long we stay for the page to be delivered.
 const DELIVERY: Duration = Duration::from_secs(2);
 /// A code and a state need no more.
@@ -182,12 +184,13 @@ impl Loopback {
                     Ok(answered) => break answered,
                     Err(_) => return Err(Error::told(Text::NoListener {})),
                 },
-                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                    // A connection that failed on its way in is nobody's answer.
-                    if let Ok((stream, _)) = accepted {
+                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                    Ok((stream, _)) => {
                         connections.spawn(serve(stream, desk.clone()));
                     }
-                }
+                    // Out of descriptors, perhaps; trying again at once would only burn.
+                    Err(_) => tokio::time::sleep(RESPITE).await,
+                },
                 Some(_) = connections.join_next() => {}
                 () = &mut too_late => {
                     return Err(Error::told(Text::SignInTimedOut {}).exit(Exit::NeedsLogin));

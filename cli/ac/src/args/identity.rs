@@ -16,10 +16,10 @@ pub struct ListOutput {
 /// Whether a command of the platform's own only says what it would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Preview {
-    /// No
+    /// Do it
     #[default]
     None,
-    /// Yes
+    /// Say it before anything is sent
     Client,
 }
 

@@ -180,7 +180,7 @@ pub async fn tokens(cx: &Cx, args: &Tokens, now: Timestamp) -> Result<i32> {
 async fn create_token(cx: &Cx, args: &CreateToken, now: Timestamp) -> Result<i32> {
     let format = format_of_one(args.output.as_deref(), false)?;
     let expiration = expiry(&args.expires, now)?;
-    let mut body = json!({"description": args.description, "expiration": expiration.to_string(), "scope": {}});
+    let mut body = json!({"description": args.description, "expiration": expiration.to_string()});
     if args.read_only {
         body["scope"]["readOnly"] = true.into();
     }

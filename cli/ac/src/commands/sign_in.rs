@@ -291,7 +291,11 @@ fn password(cx: &Cx, args: &Login) -> Result<String> {
     match cx.ui.ask_secret(&Text::PromptPassword {})? {
         Some(password) if !password.is_empty() => Ok(password),
         Some(_) => Err(Error::usage(Text::EmptySecret {})),
-        None => Err(Error::usage(Text::NeedsValue { flag: "--password-stdin".to_owned() })),
+        None => {
+            // Standard input has the code then.
+            let flag = if args.code_stdin { "AC_LOGIN_PASSWORD" } else { "--password-stdin" };
+            Err(Error::usage(Text::NeedsValue { flag: flag.to_owned() }))
+        }
     }
 }
 

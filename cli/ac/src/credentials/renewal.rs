@@ -37,7 +37,12 @@ pub async fn current(connector: &Connector, owner: &Owner, now: Timestamp) -> Re
     let Some(renewal) = cached.renewal.as_ref().filter(|_| is_due(&cached, now)) else {
         return Some(cached).filter(|cached| cached.is_usable(now)).ok_or_else(gone);
     };
-    match renew(connector, &cached, renewal, now).await {
+    let renewed = match locked.store(&cached) {
+        Ok(()) => renew(connector, &cached, renewal, now).await,
+        // A disk that takes nothing would cost the session: what it cannot keep is not asked for.
+        Err(error) => Err(error),
+    };
+    match renewed {
         Ok(next) => {
             locked.store(&next)?;
             Ok(next)

@@ -100,9 +100,9 @@ fn signed_in(platform: &Platform, machine: &Machine) {
 }
 
 #[test]
-fn the_browser_signs_in_and_no_secret_is_left_lying_about() {
+fn case_44_the_browser_signs_in_and_no_secret_is_left_lying_about() {
     let (platform, machine) = (Platform::with_issuer(), Machine::new());
-    let mut started = Started::new(&machine, &platform, &["--idp", "okta"]);
+    let mut started = Started::new(&machine, &platform, &["--idp", "okta", "-v=9"]);
     let url = started.line_with("/dex/auth?");
     assert!(url.contains("connector_id=okta"), "{url}");
     let page = browse(&platform, &redirected(&platform, &url));
@@ -193,7 +193,7 @@ fn a_code_that_the_platform_does_not_take_is_told_on_page_and_terminal() {
 fn case_35_a_device_shows_its_code_and_its_token_is_bound_to_it() {
     let (platform, machine) = (Platform::with_issuer(), Machine::new());
     platform.issuer(|issuer| issuer.device_answers = ["authorization_pending"].into());
-    let outcome = Started::new(&machine, &platform, &["--device-code"]).ends();
+    let outcome = Started::new(&machine, &platform, &["--device-code", "-v=9"]).ends();
     assert_eq!(outcome.code, 0, "{}", outcome.err);
     let shown = format!("On any device, open {}/dex/device\nand enter this code: BCDF-GHJK\n", platform.url);
     assert!(outcome.err.contains(&shown) && !outcome.err.contains("sesame"), "{}", outcome.err);
@@ -253,6 +253,8 @@ fn a_second_factor_comes_from_standard_input_or_the_way_out_is_named() {
     let wrong = with_password(&platform, &machine, &["--code-stdin"], "000000\n", &password);
     assert_eq!((wrong.code, wrong.err.as_str()), (4, "error: the code of the second factor is wrong\n"));
     assert_eq!(machine.files(), Vec::<String>::new());
+    let nothing = with_password(&platform, &machine, &["--code-stdin"], CODE, &[]);
+    assert_eq!((nothing.code, nothing.err.contains("AC_LOGIN_PASSWORD is needed")), (3, true), "{}", nothing.err);
     let right = with_password(&platform, &machine, &["--code-stdin"], &format!("{CODE}\n"), &password);
     assert_eq!(right.code, 0, "{}", right.err);
 }

@@ -91,7 +91,7 @@ fn many_processes_at_once_renew_a_token_once() {
 fn a_command_with_many_clusters_renews_a_token_once() {
     let (platform, machine) = somebody(30);
     let began = Instant::now();
-    let outcome = machine.run(&["get", "pods", "--all-clusters", "-o", "name"]);
+    let outcome = machine.run(&["get", "pods", "--clusters", "global,east,west", "-o", "name"]);
     assert_eq!((outcome.code, outcome.err.as_str(), outcome.out.lines().count()), (0, "", 3));
     assert_eq!(platform.issuer(|issuer| issuer.refreshes), 1);
     assert!(began.elapsed() < Duration::from_secs(20), "its own tasks do not wait for each other");
@@ -139,6 +139,33 @@ fn a_platform_that_is_away_costs_no_session() {
     assert!(outcome.err.starts_with(&format!("Unable to connect to the server: {url}")), "{}", outcome.err);
     assert_eq!(tokens_kept(&other).len(), 1, "the tokens are kept");
     assert_eq!(machine.files(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_takes_nothing_costs_no_session() {
+    let (platform, machine) = somebody(50);
+    let before = std::fs::read(&tokens_kept(&machine)[0]).unwrap();
+    // No file may grow, which is what a full disk looks like from here.
+    let line = format!("trap '' XFSZ; ulimit -f 0; exec {} get-token --session prod", env!("CARGO_BIN_EXE_ac"));
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &line]).env_clear().env("HOME", machine.home.path());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(platform.issuer(|issuer| issuer.refreshes), 0);
+    assert_eq!(std::fs::read(&tokens_kept(&machine)[0]).unwrap(), before);
+    token(&machine.ok(&GET_TOKEN));
+    assert_eq!(platform.issuer(|issuer| issuer.refreshes), 1);
+}
+
+#[test]
+fn signing_out_of_a_platform_that_is_away_removes_what_is_here_and_says_what_is_not() {
+    let (platform, machine) = somebody(600);
+    drop(platform);
+    let outcome = machine.run(&["logout"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.err);
+    assert!(outcome.err.contains("could not be revoked and lives until it expires"), "{}", outcome.err);
+    assert_eq!(tokens_kept(&machine), Vec::<String>::new());
 }
 
 #[test]

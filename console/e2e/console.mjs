@@ -19,7 +19,7 @@ const visit = (options = {}) => newPage(browser, { baseURL: hub.url, ...options 
 const user = (page) => page.locator("input[name=username]");
 const password = (page) => page.locator("input[name=password]");
 const submit = (page) => page.locator("form button[type=submit]");
-const rows = (page) => page.locator("[data-cluster-link]");
+const rows = (page) => page.locator("[data-row-link]");
 
 async function signIn(page) {
   await user(page).fill(hub.user);
@@ -103,14 +103,14 @@ try {
     const all = await rows(page).count();
     await page.keyboard.press("/");
     await page.keyboard.type("global");
-    await page.waitForFunction(() => document.querySelectorAll("[data-cluster-link]").length === 1);
+    await page.waitForFunction(() => document.querySelectorAll("[data-row-link]").length === 1);
     assert.match(page.url(), /q=global/);
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
     // The rows come back after the filter is gone; keys before that would walk the filtered list.
-    await page.waitForFunction((count) => document.querySelectorAll("[data-cluster-link]").length === count, all);
+    await page.waitForFunction((count) => document.querySelectorAll("[data-row-link]").length === count, all);
     await page.keyboard.press("j");
-    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-cluster-link"));
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("data-row-link"));
     const first = await focused();
     assert(first, "j reaches the first row");
     if ((await rows(page).count()) > 1) {
@@ -124,7 +124,7 @@ try {
     assert.equal(new URL(page.url()).pathname, `/clusters/${first}`);
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
-    await page.waitForFunction((name) => document.activeElement?.getAttribute("data-cluster-link") === name, first);
+    await page.waitForFunction((name) => document.activeElement?.getAttribute("data-row-link") === name, first);
   });
 
   for (const language of LANGUAGES)
@@ -177,7 +177,7 @@ try {
   });
 
   await step("removal asks for the name", async () => {
-    const member = await page.locator("[data-cluster-link]:not([data-cluster-link=global])").first().getAttribute("data-cluster-link");
+    const member = await page.locator("[data-row-link]:not([data-row-link=global])").first().getAttribute("data-row-link");
     if (!member) return console.log("        no member cluster here: left out");
     await page.goto(`/clusters/${member}`);
     await page.getByRole("dialog").getByRole("button", { name: "Remove…" }).click();
@@ -256,7 +256,7 @@ try {
     assert.equal(await one.evaluate(() => document.activeElement?.id), "content");
     await one.keyboard.press("j");
     await one.keyboard.press("j");
-    const name = await one.evaluate(() => document.activeElement?.getAttribute("data-cluster-link"));
+    const name = await one.evaluate(() => document.activeElement?.getAttribute("data-row-link"));
     await one.keyboard.press("Enter");
     const drawer = one.getByRole("dialog", { name });
     await drawer.waitFor();
@@ -265,7 +265,7 @@ try {
     assert(await drawer.evaluate((element) => element.contains(document.activeElement)), "Tab goes on inside the drawer");
     await one.keyboard.press("Escape");
     await drawer.waitFor({ state: "detached" });
-    await one.waitForFunction((wanted) => document.activeElement?.getAttribute("data-cluster-link") === wanted, name);
+    await one.waitForFunction((wanted) => document.activeElement?.getAttribute("data-row-link") === wanted, name);
     await one.context().close();
   });
 

@@ -85,7 +85,7 @@ const ok = (body) => ({ code: 200, body });
 const ended = refusal(401, "Unauthorized", "Unauthorized");
 const session = { code: 200, body: { username: "ada@example.com", groups: ["platform-operators", "network"], expirationTimestamp: ago(-8 * 60 * MINUTE) } };
 
-const names = (page) => page.locator("[data-cluster-link]");
+const names = (page) => page.locator("[data-row-link]");
 const button = (page, en, zh) => page.getByRole("button", { name: new RegExp(`^(${en}|${zh})$`) });
 const fill = async (page) => {
   await page.locator("input[name=username]").fill("ada@example.com");
@@ -147,12 +147,51 @@ const sessionStates = {
   "validated-nothing": { path: "/validated", answers: {}, act: heading },
 };
 
+const me = { id: "s1", username: "ada@example.com", displayName: "Ada Lovelace", groups: ["platform-operators", "network", "cpaas:platform-admins"], admin: true, provider: { id: "local", name: "Local", type: "local" }, expirationTimestamp: ago(-8 * 60 * MINUTE) };
+const mySession = ok(me);
+const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+const mySessions = ok({
+  items: [
+    { ...me, current: true, client: "console", clientAddress: "10.8.3.21", userAgent: agent, secondFactor: true, lastSeenTimestamp: ago(2_000) },
+    { ...me, id: "s2", client: "ac", clientAddress: "203.0.113.71", userAgent: "ac/0.1.0 (linux; amd64)", lastSeenTimestamp: ago(40 * MINUTE) },
+    { ...me, id: "s3", client: "grafana", clientAddress: "2001:db8:85a3:8d3:1319:8a2e:370:7348", userAgent: agent.replace("X11; Linux x86_64", "Windows NT 10.0"), lastSeenTimestamp: ago(3 * DAY) },
+  ],
+});
+const myTokens = ok({
+  items: [
+    { id: "t1", description: "CI pipeline of payments", expiration: ago(-60 * DAY), scope: { readOnly: true, clusters: ["gz-prod-01", "gz-prod-02"] }, lastUsed: ago(2 * 60 * MINUTE) },
+    { id: "t2", description: "Backup script", expiration: ago(-3 * DAY), scope: {} },
+    { id: "t3", description: "Old dashboard whose description goes on and on because nobody thought it would ever be read by anybody else", expiration: ago(DAY), scope: {}, lastUsed: ago(9 * DAY) },
+  ],
+});
+const account = (routes = {}) => ({ session: mySession, list: fleet, routes: { "GET /auth/v1/sessions": mySessions, "GET /auth/v1/accesstoken": myTokens, "GET /auth/v1/totp": ok({ enabled: true }), ...routes } });
+const accountShown = async (page) => { await page.getByText("ac/0.1.0").waitFor(); await page.getByText("Backup script").waitFor(); };
+const press = (en, zh) => async (page) => button(page, en, zh).first().click();
+const inDialog = (en, zh) => async (page) => { await accountShown(page); await press(en, zh)(page); await page.getByRole("dialog").waitFor(); };
+const submitDialog = (page) => page.getByRole("dialog").locator("button[type=submit]").click();
+
+const accountStates = {
+  "account": { path: "/account", answers: account(), act: accountShown },
+  "account-empty": { path: "/account", answers: account({ "GET /auth/v1/sessions": ok({ items: [mySessions.body.items[0]] }), "GET /auth/v1/accesstoken": ok({ items: [] }), "GET /auth/v1/totp": ok({ enabled: false }) }), act: whenShown("text=/No tokens yet|还没有令牌/") },
+  "account-failed": { path: "/account", answers: account({ "GET /auth/v1/accesstoken": refusal(500, "InternalError", "the store did not answer in time") }), act: whenShown("[role=alert]") },
+  "account-elsewhere": { path: "/account", answers: { ...account(), session: ok({ ...me, groups: [], provider: { id: "okta", name: "Okta", type: "oidc" } }) }, act: accountShown },
+  "account-end-others": { path: "/account", answers: account(), act: inDialog("End all others", "结束其他所有会话") },
+  "account-token": { path: "/account", answers: account(), act: async (page) => { await inDialog("Create token", "创建令牌")(page); await page.getByRole("dialog").getByRole("checkbox").nth(1).click(); } },
+  "account-token-refused": { path: "/account", answers: account({ "POST /auth/v1/accesstoken": refusal(422, "Invalid", "invalid", { body: { details: { causes: [{ field: "expiration", message: "is beyond the policy's maximum of 90 days" }] } } }) }), act: async (page) => { await inDialog("Create token", "创建令牌")(page); await page.getByRole("radio").nth(3).click(); await page.locator("[name=description]").fill("x"); await page.locator("[name=date]").fill("2099-01-01"); await submitDialog(page); await page.locator("[aria-invalid=true]").waitFor(); } },
+  "account-token-once": { path: "/account", answers: account({ "POST /auth/v1/accesstoken": ok({ id: "t9", token: `acp_${"k7Qz".repeat(12)}`, description: "CI pipeline", expiration: ago(-30 * DAY) }) }), act: async (page) => { await inDialog("Create token", "创建令牌")(page); await page.locator("[name=description]").fill("CI pipeline"); await submitDialog(page); await page.getByText("acp_").waitFor(); } },
+  "account-revoke": { path: "/account", answers: account(), act: async (page) => { await accountShown(page); await page.getByRole("button", { name: /Backup script/ }).click(); await page.getByRole("dialog").waitFor(); } },
+  "account-password": { path: "/account", answers: account(), act: async (page) => { await inDialog("Change password", "修改密码")(page); await submitDialog(page); } },
+  "account-second-factor": { path: "/account", answers: account({ "GET /auth/v1/totp": ok({ enabled: false }), "POST /auth/v1/totp": enrolment }), act: async (page) => { await inDialog("Set up", "设置")(page); await page.locator("svg[role=img]").waitFor(); } },
+  "account-second-factor-off": { path: "/account", answers: account({ "DELETE /auth/v1/totp": refusal(401, "Unauthorized", "wrong password") }), act: async (page) => { await inDialog("Turn off", "关闭")(page); await page.getByRole("dialog").locator("input[name=password]").fill("x"); await submitDialog(page); await page.locator("[aria-invalid=true]").waitFor(); } },
+};
+
 /**
  * `answers` by method and path (see `stub`); `path` is what is opened; `act` leads from there to the state,
  * and ends when it shows.
  */
 export const states = {
   ...sessionStates,
+  ...accountStates,
   "sign-in": { answers: { session: ended } },
   "sign-in-missing": { answers: { session: ended }, act: async (page) => page.locator("form button[type=submit]").click() },
   "sign-in-wrong": { answers: { session: ended, signIn: refusal(401, "Unauthorized", "wrong user name or password") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },

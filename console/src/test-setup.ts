@@ -1,7 +1,7 @@
 // What every test starts from: English words, and nothing left over from the test before.
 import { cleanup, configure } from "@testing-library/react";
 import { afterEach, beforeAll, vi } from "vitest";
-import { loadPageWords, startLanguage } from "./i18n/i18n";
+import { startLanguage, withWords } from "./i18n/i18n";
 
 // Machines that run these tests are often busy with other builds.
 configure({ asyncUtilTimeout: 5_000 });
@@ -9,7 +9,7 @@ configure({ asyncUtilTimeout: 5_000 });
 beforeAll(async () => {
   document.documentElement.lang = "en";
   await startLanguage();
-  await loadPageWords();
+  await withWords(Promise.resolve(), "asks", "pages");
 });
 
 afterEach(async () => {

@@ -24,6 +24,8 @@ export function announceUnauthenticated(): void {
 export interface RequestOptions {
   body?: unknown;
   signal?: AbortSignal;
+  /** A kind of JSON; patches have names of their own. */
+  contentType?: string;
   /** A wrong password is also a 401, and must not be taken for an ended session. */
   signingIn?: boolean;
 }
@@ -31,7 +33,7 @@ export interface RequestOptions {
 export async function request<T>(method: string, path: string, options: RequestOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-ACP-Request"] = "console";
-  if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  if (options.body !== undefined) headers["Content-Type"] = options.contentType ?? "application/json";
 
   const deadline = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   let response: Response;

@@ -107,3 +107,44 @@ export const decideFlow = (flow: string, verdict: "approve" | "deny"): Promise<{
 
 export const flowOfDevice = (userCode: string): Promise<{ flow: string }> =>
   request("POST", `${AUTH}/flows/device`, { body: { userCode } });
+
+// ---- one's own account ---------------------------------------------------------------------
+
+const list = async <T>(path: string): Promise<T[]> => (await request<{ items?: T[] }>("GET", path)).items ?? [];
+const ofUser = (username: string | undefined) => (username === undefined ? "" : `?${new URLSearchParams({ username })}`);
+
+/** One's own sessions; an administrator may ask for those of others. */
+export const readSessions = (username?: string): Promise<Session[]> => list(`${SESSIONS}${ofUser(username)}`);
+export const endSession = (id: string): Promise<void> => request("DELETE", `${SESSIONS}/${encodeURIComponent(id)}`);
+/** Without a name: all of one's own but the current one. */
+export const endSessions = (username?: string): Promise<void> => request("DELETE", `${SESSIONS}${ofUser(username)}`);
+
+export interface AccessToken {
+  id: string;
+  description: string;
+  timestamp?: string;
+  expiration?: string;
+  scope?: { readOnly?: boolean; clusters?: string[] };
+  lastUsed?: string;
+}
+
+export interface NewAccessToken {
+  description: string;
+  expiration: string;
+  scope?: string[];
+}
+
+const TOKENS = `${AUTH}/accesstoken`;
+
+export const readTokens = (): Promise<AccessToken[]> => list(TOKENS);
+export const createToken = (body: NewAccessToken): Promise<AccessToken & { token: string }> => request("POST", TOKENS, { body });
+export const revokeToken = (id: string): Promise<void> => request("DELETE", `${TOKENS}/${encodeURIComponent(id)}`);
+
+const TOTP = `${AUTH}/totp`;
+
+export const readSecondFactor = (): Promise<{ enabled: boolean }> => request("GET", TOTP);
+export const beginSecondFactor = (): Promise<Enrolment> => request("POST", TOTP, { body: {} });
+/** A wrong code or password here is a 401 as well, and no ended session. */
+export const confirmSecondFactor = (code: string): Promise<void> => request("PUT", TOTP, { body: { code }, signingIn: true });
+export const endSecondFactor = (password?: string): Promise<void> =>
+  request("DELETE", TOTP, { body: password === undefined ? {} : { password }, signingIn: true });

@@ -1,35 +1,14 @@
 // The values of a cluster, drawn the same way in table, cards and drawer.
 import { clsx } from "clsx";
 import { Cable, CircleDot, Waypoints, type LucideIcon } from "lucide-react";
-import { useState, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { serverNow, useNow } from "../lib/clock";
+import { useNow } from "../lib/clock";
 import { dateAndTime, useAge } from "../lib/time";
+import { Absent, Changing, Chip } from "../ui/values";
 import type { ClusterView, Link } from "./model";
 
 /** Members that say nothing for this long count as lost. */
 const LATE_AFTER_MS = 40_000;
-
-/** Lights up for a moment when its value changes. */
-export function Changing({ value, children }: { value: string; children: ReactNode }) {
-  const [seen, setSeen] = useState({ value, changes: 0 });
-  if (seen.value !== value) setSeen({ value, changes: seen.changes + 1 });
-  return (
-    <span key={seen.changes} className={clsx("-mx-1 inline-flex max-w-full items-center rounded px-1 align-middle whitespace-nowrap", seen.changes > 0 && "animate-changed")}>
-      {children}
-    </span>
-  );
-}
-
-export function Absent() {
-  const { t } = useTranslation();
-  return (
-    <span className="text-ink-faint">
-      <span aria-hidden>–</span>
-      <span className="sr-only">{t("clusters.notReported")}</span>
-    </span>
-  );
-}
 
 export function Version({ view }: { view: ClusterView }) {
   const { t } = useTranslation();
@@ -108,20 +87,5 @@ export function LinkKind({ link }: { link: Link }) {
 
 export function HubChip() {
   const { t } = useTranslation();
-  return (
-    <span className="rounded border border-line-strong px-1 text-[11px] leading-4 font-medium text-ink-soft">
-      {t("clusters.hub")}
-    </span>
-  );
-}
-
-/** How long ago, for a time that is not a heartbeat. */
-export function Since({ time }: { time: number }) {
-  const { i18n } = useTranslation();
-  const words = useAge(Math.min(time, serverNow()));
-  return (
-    <time dateTime={new Date(time).toISOString()} title={dateAndTime(time, i18n.language)}>
-      {words}
-    </time>
-  );
+  return <Chip>{t("clusters.hub")}</Chip>;
 }

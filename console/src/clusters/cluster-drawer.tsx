@@ -1,22 +1,22 @@
 // One cluster beside the list, at its own address.
 import { useNavigate, useParams } from "@tanstack/react-router";
-import { clsx } from "clsx";
-import { CircleCheck, CircleHelp, CircleX, CloudOff, SearchX, Trash2 } from "lucide-react";
-import { use, type ReactNode } from "react";
+import { CloudOff, SearchX, Trash2 } from "lucide-react";
+import { use } from "react";
 import { useTranslation } from "react-i18next";
-import type { ClusterCondition } from "../api/cluster";
 import { useElapsed } from "../lib/elapsed";
 import { dateAndTime } from "../lib/time";
 import { useClusters } from "../shell/context";
 import { Button } from "../ui/button";
 import { CodeBlock } from "../ui/copy";
+import { Conditions, Fact, Section } from "../ui/detail";
 import { Drawer, DrawerTitle } from "../ui/dialog";
 import { Empty } from "../ui/message";
-import { Absent, Heartbeat, HubChip, LinkKind, Nodes, Since, Version } from "./cells";
-import { focusCluster } from "./cluster-table";
+import { focusRow } from "../ui/object-table";
+import { Absent } from "../ui/values";
+import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
 import { detailCommands } from "./commands";
 import { HealthBadge } from "./health";
-import { clusterView, time, type ClusterView } from "./model";
+import { clusterView, type ClusterView } from "./model";
 import { RemovalContext } from "./remove-dialog";
 
 export function ClusterDrawer() {
@@ -34,7 +34,7 @@ export function ClusterDrawer() {
       onClose={close}
       onCloseAutoFocus={(event) => {
         event.preventDefault();
-        focusCluster(name);
+        focusRow(name);
       }}
       header={
         <>
@@ -99,15 +99,7 @@ function Detail({ view }: { view: ClusterView }) {
         )}
       </dl>
       <Section title={t("detail.conditions")}>
-        {view.conditions.length === 0 ? (
-          <p className="text-table text-ink-faint">{t("detail.noConditions")}</p>
-        ) : (
-          <ul className="overflow-hidden rounded-lg border border-line">
-            {view.conditions.map((condition) => (
-              <Condition key={condition.type} condition={condition} />
-            ))}
-          </ul>
-        )}
+        <Conditions conditions={view.conditions} />
       </Section>
       <Section title={t("detail.labels")}>
         {view.labels.length === 0 ? (
@@ -150,72 +142,5 @@ function Detail({ view }: { view: ClusterView }) {
         </div>
       )}
     </div>
-  );
-}
-
-function Fact({ name, wide, children }: { name: string; wide?: boolean; children: ReactNode }) {
-  return (
-    <div className={clsx("min-w-0", wide && "col-span-2")}>
-      <dt className="mb-0.5 text-caption text-ink-faint">{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-function Section({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section>
-      <h3 className="mb-2 text-table">{title}</h3>
-      {children}
-    </section>
-  );
-}
-
-const CONDITION_STATUSES = ["True", "False", "Unknown"] as const;
-
-const conditionLooks = {
-  True: { icon: CircleCheck, mark: "text-good" },
-  False: { icon: CircleX, mark: "text-bad" },
-  Unknown: { icon: CircleHelp, mark: "text-mute" },
-};
-
-function Condition({ condition }: { condition: ClusterCondition }) {
-  const { t } = useTranslation();
-  const status = CONDITION_STATUSES.find((known) => known === condition.status) ?? "Unknown";
-  const { icon: Icon, mark } = conditionLooks[status];
-  const since = time(condition.lastTransitionTime);
-  return (
-    <li className="flex gap-2.5 border-b border-line bg-surface px-3 py-2.5 last:border-0">
-      <Icon className={clsx("mt-0.5 size-4 shrink-0", mark)} strokeWidth={1.75} aria-hidden />
-      <div className="min-w-0 flex-1 text-table">
-        <div className="flex flex-wrap items-baseline gap-x-2">
-          <span className="min-w-0 font-medium break-words">{condition.type}</span>
-          <span className="text-ink-soft">{t(`conditionStatus.${status}`)}</span>
-          <span className="flex-1" />
-          {since !== undefined && (
-            <span className="text-caption text-ink-faint">
-              <Since time={since} />
-            </span>
-          )}
-        </div>
-        {condition.reason && <p className="font-mono text-caption break-words text-ink-soft">{condition.reason}</p>}
-        {condition.message && (
-          <Message text={condition.message} label={condition.type} />
-        )}
-      </div>
-    </li>
-  );
-}
-
-/** Messages can be pages long: such a one scrolls in its own place, also by keyboard. */
-function Message({ text, label }: { text: string; label: string }) {
-  const long = text.length > 600 || text.split("\n").length > 8;
-  return (
-    <p
-      className="max-h-40 overflow-y-auto text-caption break-words whitespace-pre-wrap text-ink-soft"
-      {...(long ? { tabIndex: 0, role: "region", "aria-label": label } : {})}
-    >
-      {text}
-    </p>
   );
 }

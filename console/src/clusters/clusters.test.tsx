@@ -145,7 +145,7 @@ test("without the right to watch the list shows, and says that it stands still",
   watch = () => json({ kind: "Status", code: 403, message: 'User "ada" cannot watch' }, 403);
   await open();
   await screen.findByRole("link", { name: "sandbox-1" });
-  expect((await screen.findByText(/Without the right to watch clusters/)).textContent).toContain('User "ada" cannot watch');
+  expect((await screen.findByText(/Without the right to watch this list/)).textContent).toContain('User "ada" cannot watch');
 });
 
 test("import checks first, imports what was checked, and checks again after an edit", async () => {

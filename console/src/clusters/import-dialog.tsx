@@ -12,7 +12,7 @@ import { Field, Input, TextArea } from "../ui/field";
 import { Notice } from "../ui/message";
 import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
-import { Failure } from "./failure";
+import { Failure } from "../ui/failure";
 import { nameProblem, serverProblem, toCaData, type FieldProblem } from "./form";
 
 type By = "kubeconfig" | "token";

@@ -14,7 +14,7 @@ import { CodeBlock } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field, Input } from "../ui/field";
 import { Notice } from "../ui/message";
-import { Failure } from "./failure";
+import { Failure } from "../ui/failure";
 import { nameProblem } from "./form";
 import { clusterView, isTrue, time, type ClusterView } from "./model";
 

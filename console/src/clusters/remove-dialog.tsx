@@ -9,7 +9,7 @@ import { Dialog } from "../ui/dialog";
 import { Field, Input } from "../ui/field";
 import { toast } from "../ui/toast";
 import { deleteCommand } from "./commands";
-import { Failure } from "./failure";
+import { Failure } from "../ui/failure";
 import type { ClusterView } from "./model";
 
 /** Asks to remove a cluster; the list page owns the dialog. */
@@ -67,8 +67,8 @@ export function RemoveDialog({ name, onClose }: { name: string; onClose: () => v
           )}
         </Field>
         <div>
-          <p className="mb-1 text-caption text-ink-faint">{t("clusters.fromTerminal")}</p>
-          <CodeBlock text={deleteCommand(name)} label={t("clusters.fromTerminal")} />
+          <p className="mb-1 text-caption text-ink-faint">{t("list.fromTerminal")}</p>
+          <CodeBlock text={deleteCommand(name)} label={t("list.fromTerminal")} />
         </div>
       </form>
     </Dialog>

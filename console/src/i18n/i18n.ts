@@ -1,24 +1,27 @@
 // The console's words. One language is loaded at a time; a switch fetches the other first, so nothing shows keys.
 //
-// They come in two parts: `entry` is what sign-in says, and loads with it; `pages` comes with the pages below a session.
+// They come in parts, so that sign-in does not wait for what it does not say: `entry` is its own, `asks` comes with the
+// pages that ask for somebody else or speak of what is over, `pages` with those below a session.
 import { createInstance } from "i18next";
 import { initReactI18next } from "react-i18next";
 import { currentLanguage, rememberLanguage, type Language } from "../lib/preferences";
+import type asks from "./en.asks.json";
 import type entry from "./en.json";
 import type pages from "./en.pages.json";
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof entry & typeof pages };
+    resources: { translation: typeof entry & typeof asks & typeof pages };
   }
 }
 
 export const i18n = createInstance();
 
-type Part = "entry" | "pages";
+type Part = "entry" | "asks" | "pages";
 
 const words: Record<Part, Record<Language, () => Promise<{ default: object }>>> = {
   entry: { en: () => import("./en.json"), zh: () => import("./zh.json") },
+  asks: { en: () => import("./en.asks.json"), zh: () => import("./zh.asks.json") },
   pages: { en: () => import("./en.pages.json"), zh: () => import("./zh.pages.json") },
 };
 
@@ -46,10 +49,11 @@ export async function startLanguage(): Promise<void> {
   await load("entry", language);
 }
 
-/** Brings the words of the pages below a session, before the first of these is drawn. */
-export async function loadPageWords(): Promise<void> {
-  parts.add("pages");
-  await load("pages", currentLanguage());
+/** A page together with the words it needs: neither is drawn without the other. */
+export async function withWords<Page>(page: Promise<Page>, ...needed: Exclude<Part, "entry">[]): Promise<Page> {
+  for (const part of needed) parts.add(part);
+  const [found] = await Promise.all([page, ...needed.map((part) => load(part, currentLanguage()))]);
+  return found;
 }
 
 export async function switchLanguage(language: Language): Promise<void> {

@@ -1,6 +1,6 @@
 import { act, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Since } from "../clusters/cells";
+import { Since } from "../ui/values";
 import { noteServerDate, serverNow } from "./clock";
 import { useAge } from "./time";
 

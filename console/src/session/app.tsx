@@ -9,7 +9,7 @@ import { useTranslation } from "react-i18next";
 import { onUnauthenticated } from "../api/http";
 import { currentSession, signOut, type Session } from "../api/identity";
 import { ApiError } from "../api/status";
-import { loadPageWords } from "../i18n/i18n";
+import { withWords } from "../i18n/i18n";
 import { safePath, SIGN_IN_PATH } from "../lib/safe-path";
 import { safeUrl } from "../lib/safe-url";
 import { Button } from "../ui/button";
@@ -18,15 +18,12 @@ import { DEVICE_PATHS, readAddress, SIGNED_OUT_PATH, VALIDATED_PATH } from "./ad
 import { SignIn } from "./sign-in";
 import { onSessionChanged, tellSessionChanged } from "./tabs";
 
-const loadShell = async () => {
-  const [shell] = await Promise.all([import("../shell/shell"), loadPageWords()]);
-  return shell;
-};
+const loadShell = () => withWords(import("../shell/shell"), "pages");
 const Shell = lazy(loadShell);
-const FlowPage = lazy(() => import("./flow-page"));
-const DevicePage = lazy(() => import("./device-page"));
-const SignedOut = lazy(() => import("./signed-out"));
-const Validated = lazy(() => import("./validated"));
+const FlowPage = lazy(() => withWords(import("./flow-page"), "asks"));
+const DevicePage = lazy(() => withWords(import("./device-page"), "asks"));
+const SignedOut = lazy(() => withWords(import("./signed-out"), "asks"));
+const Validated = lazy(() => withWords(import("./validated"), "asks"));
 
 /** `fresh`: signed in here, a moment ago. */
 type State =

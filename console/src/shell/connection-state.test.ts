@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { clusterSearch } from "./router";
+import { clusterSearch } from "./search";
 import { connectionWord } from "./connection-state";
 
 test("a short break is reconnecting, a longer one makes the data stale", () => {

@@ -5,7 +5,9 @@ import { useTranslation } from "react-i18next";
 import type { Connection } from "../api/watch-store";
 import { useNow } from "../lib/clock";
 import { useMoment } from "../lib/time";
-import { useClusters } from "./context";
+import { useRouterState } from "@tanstack/react-router";
+import type { WatchedObject, WatchStore } from "../api/watch-store";
+import { useShell, useStore, type Stores } from "./context";
 
 /** A short break heals unnoticed; after this the data is called stale. */
 const STALE_AFTER_MS = 10_000;
@@ -33,9 +35,19 @@ const dots: Record<ConnectionWord, string> = {
   paused: "bg-mute",
 };
 
+const ofPage: Record<string, keyof Stores> = { clusters: "clusters", users: "users", groups: "groups", providers: "connectors" };
+
+/** Of what the page shows. Pages that watch nothing have no such state. */
 export function ConnectionState() {
+  const page = useRouterState({ select: ({ location }) => location.pathname.split("/")[1] ?? "" });
+  const shell = useShell();
+  const name = ofPage[page];
+  return name && <Shown key={name} store={shell[name] as unknown as WatchStore<WatchedObject>} />;
+}
+
+function Shown({ store }: { store: WatchStore<WatchedObject> }) {
   const { t } = useTranslation();
-  const { connection } = useClusters();
+  const { connection } = useStore(store);
   const word = useConnectionWord(connection);
   const lastLive = "lastLive" in connection ? connection.lastLive : undefined;
   const stale = word === "stale" && lastLive !== undefined;

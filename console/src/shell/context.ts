@@ -1,13 +1,21 @@
 // What every page below a session may use.
 import { createContext, use, useSyncExternalStore } from "react";
 import type { Cluster } from "../api/cluster";
+import type { Connector, Group, User } from "../api/directory";
 import type { Session } from "../api/identity";
-import type { Snapshot, WatchStore } from "../api/watch-store";
+import type { Snapshot, WatchedObject, WatchStore } from "../api/watch-store";
 
-interface ShellValue {
+/** Each lists and watches only while somebody looks at it. */
+export interface Stores {
+  clusters: WatchStore<Cluster>;
+  users: WatchStore<User>;
+  groups: WatchStore<Group>;
+  connectors: WatchStore<Connector>;
+}
+
+interface ShellValue extends Stores {
   session: Session;
   onSignOut: (idle?: boolean) => void;
-  clusters: WatchStore<Cluster>;
 }
 
 export const ShellContext = createContext<ShellValue | undefined>(undefined);
@@ -18,7 +26,10 @@ export function useShell(): ShellValue {
   return value;
 }
 
+export function useStore<T extends WatchedObject>(store: WatchStore<T>): Snapshot<T> {
+  return useSyncExternalStore(store.subscribe, store.getSnapshot);
+}
+
 export function useClusters(): Snapshot<Cluster> {
-  const { clusters } = useShell();
-  return useSyncExternalStore(clusters.subscribe, clusters.getSnapshot);
+  return useStore(useShell().clusters);
 }

@@ -1,8 +1,21 @@
 // The frame of every page: top bar, navigation, content.
 import { Link, Outlet } from "@tanstack/react-router";
 import { clsx } from "clsx";
-import { Boxes, CircleUser, Keyboard, Languages, LogOut, Menu as MenuIcon, Monitor, Moon, PanelLeft, Sun } from "lucide-react";
-import { useState } from "react";
+import {
+  Boxes,
+  CircleUser,
+  Keyboard,
+  Languages,
+  LogOut,
+  Menu as MenuIcon,
+  Monitor,
+  Moon,
+  PanelLeft,
+  Sun,
+  UserCog,
+  type LucideIcon,
+} from "lucide-react";
+import { Fragment, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { switchLanguage } from "../i18n/i18n";
 import { setTheme, useTheme, type Theme } from "../lib/preferences";
@@ -51,9 +64,7 @@ export function Frame() {
             narrow ? "w-14" : "w-14 lg:w-56",
           )}
         >
-          <ul>
-            <NavigationItem narrow={narrow} />
-          </ul>
+          <Navigation narrow={narrow} />
           <Button
             look="ghost"
             size="icon"
@@ -73,21 +84,51 @@ export function Frame() {
   );
 }
 
-function NavigationItem({ narrow }: { narrow: boolean }) {
+interface Entry {
+  to: "/clusters";
+  words: "nav.clusters";
+  icon: LucideIcon;
+}
+
+const sections: readonly { words: "nav.fleet"; entries: readonly Entry[] }[] = [
+  { words: "nav.fleet", entries: [{ to: "/clusters", words: "nav.clusters", icon: Boxes }] },
+];
+
+function Navigation({ narrow }: { narrow: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <div className="flex flex-col gap-3 overflow-y-auto">
+      {sections.map(({ words, entries }) => (
+        <div key={words}>
+          <p className={clsx("px-2.5 text-caption text-ink-faint", narrow || "lg:pt-1 lg:pb-1.5")}>
+            <span className={narrow ? "sr-only" : "sr-only lg:not-sr-only"}>{t(words)}</span>
+          </p>
+          <ul className="flex flex-col gap-0.5">
+            {entries.map((entry) => (
+              <NavigationItem key={entry.to} entry={entry} narrow={narrow} />
+            ))}
+          </ul>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function NavigationItem({ entry: { to, words, icon: Icon }, narrow }: { entry: Entry; narrow: boolean }) {
   const { t } = useTranslation();
   return (
     <li>
       <Link
-        to="/clusters"
-        title={t("nav.clusters")}
+        to={to}
+        title={t(words)}
         className="relative flex h-9 items-center gap-2.5 rounded-md px-2.5 text-ink-soft transition-colors duration-150 hover:bg-hover hover:text-ink"
         activeProps={{
           className:
             "bg-selected font-medium text-ink! before:absolute before:inset-y-2 before:-left-2 before:w-0.75 before:rounded-r before:bg-accent",
         }}
       >
-        <Boxes className="size-5 shrink-0" strokeWidth={1.5} aria-hidden />
-        <span className={narrow ? "sr-only" : "sr-only lg:not-sr-only"}>{t("nav.clusters")}</span>
+        <Icon className="size-5 shrink-0" strokeWidth={1.5} aria-hidden />
+        <span className={narrow ? "sr-only" : "sr-only lg:not-sr-only"}>{t(words)}</span>
       </Link>
     </li>
   );
@@ -103,13 +144,19 @@ function CompactNavigation() {
         </Button>
       </MenuTrigger>
       <MenuContent align="start">
-        <MenuLabel>{t("view.administrator")}</MenuLabel>
-        <MenuItem asChild>
-          <Link to="/clusters">
-            <Boxes className="size-4" aria-hidden />
-            {t("nav.clusters")}
-          </Link>
-        </MenuItem>
+        {sections.map(({ words, entries }) => (
+          <Fragment key={words}>
+            <MenuLabel>{t(words)}</MenuLabel>
+            {entries.map(({ to, words: name, icon: Icon }) => (
+              <MenuItem asChild key={to}>
+                <Link to={to}>
+                  <Icon className="size-4" aria-hidden />
+                  {t(name)}
+                </Link>
+              </MenuItem>
+            ))}
+          </Fragment>
+        ))}
       </MenuContent>
     </Menu>
   );
@@ -207,6 +254,12 @@ function UserMenu({ onShortcuts }: { onShortcuts: () => void }) {
             <MenuSeparator />
           </>
         )}
+        <MenuItem asChild>
+          <Link to="/account">
+            <UserCog className="size-4" aria-hidden />
+            {t("user.account")}
+          </Link>
+        </MenuItem>
         <MenuItem icon={<Keyboard className="size-4" aria-hidden />} onSelect={onShortcuts}>
           <span className="flex-1">{t("user.shortcuts")}</span>
           <kbd className="font-mono text-caption text-ink-faint">?</kbd>

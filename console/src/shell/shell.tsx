@@ -3,11 +3,12 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
+import { CONNECTORS_PATH, GROUPS_PATH, USERS_PATH, type Connector, type Group, type User } from "../api/directory";
 import type { Session } from "../api/identity";
 import { WatchStore } from "../api/watch-store";
 import { Toasts } from "../ui/toast";
 import { makeRouter } from "./router";
-import { ShellContext } from "./context";
+import { ShellContext, type Stores } from "./context";
 
 interface Props {
   session: Session;
@@ -25,12 +26,17 @@ export default function Shell({ session, onSignOut }: Props) {
         },
       }),
   );
-  const [clusters] = useState(() => new WatchStore<Cluster>({ path: CLUSTERS_PATH }));
+  const [stores] = useState<Stores>(() => ({
+    clusters: new WatchStore<Cluster>({ path: CLUSTERS_PATH }),
+    users: new WatchStore<User>({ path: USERS_PATH }),
+    groups: new WatchStore<Group>({ path: GROUPS_PATH }),
+    connectors: new WatchStore<Connector>({ path: CONNECTORS_PATH }),
+  }));
   const [router] = useState(makeRouter);
   useEffect(() => () => queries.clear(), [queries]);
   return (
     <QueryClientProvider client={queries}>
-      <ShellContext value={{ session, onSignOut, clusters }}>
+      <ShellContext value={{ session, onSignOut, ...stores }}>
         <RouterProvider router={router} />
         <Toasts />
       </ShellContext>

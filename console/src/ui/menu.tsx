@@ -40,8 +40,15 @@ export function MenuItem({ icon, danger, className, children, ...props }: ItemPr
       className={clsx(item, danger && "text-bad-text data-[highlighted]:bg-bad-soft", className)}
       {...props}
     >
-      {icon}
-      {children}
+      {/* A link in its place has to be the only child. */}
+      {props.asChild ? (
+        children
+      ) : (
+        <>
+          {icon}
+          {children}
+        </>
+      )}
     </DropdownMenu.Item>
   );
 }

@@ -1,7 +1,7 @@
 // Short confirmations of what the user has just done. Connection trouble is never a toast: it has its own place.
 import { CircleCheck, X } from "lucide-react";
 import { Toast as Radix } from "radix-ui";
-import { useSyncExternalStore } from "react";
+import { useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 
 interface Item {
@@ -31,6 +31,8 @@ function subscribe(callback: () => void): () => void {
 export function Toasts() {
   const { t } = useTranslation();
   const shown = useSyncExternalStore(subscribe, () => items);
+  // They say what somebody did, and end with that somebody's session.
+  useEffect(() => () => set([]), []);
   return (
     <Radix.Provider duration={5_000} label={t("action.done")}>
       {shown.map((item) => (

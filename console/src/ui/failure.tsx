@@ -1,7 +1,7 @@
 // A failed request inside a form: the reason in the API's own words.
 import { useTranslation } from "react-i18next";
 import { ApiError } from "../api/status";
-import { Notice } from "../ui/message";
+import { Notice } from "./message";
 
 export function Failure({ error, lines }: { error: Error; lines?: readonly string[] }) {
   const { t } = useTranslation();

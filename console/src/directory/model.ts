@@ -1,0 +1,210 @@
+// What the pages show of users, groups and identity providers, decided in one place.
+//
+// Identity providers report parts of these objects, so values of a wrong type count as absent.
+import type { Condition, Connector, Group, User } from "../api/directory";
+
+export const USER_STATES = ["Locked", "Disabled", "Invalid", "Normal"] as const;
+export type UserState = (typeof USER_STATES)[number];
+
+export interface UserView {
+  /** The object's name, which is a hash. */
+  name: string;
+  /** What people call the user. */
+  title: string;
+  username: string;
+  email: string | undefined;
+  displayName: string | undefined;
+  provider: { id: string; name: string };
+  local: boolean;
+  admin: boolean;
+  groups: readonly string[];
+  state: UserState;
+  reason: string | undefined;
+  message: string | undefined;
+  since: number | undefined;
+  lockedUntil: number | undefined;
+  secondFactor: boolean;
+  mustChangePassword: boolean;
+  lastSignIn: number | undefined;
+  created: number | undefined;
+  begin: string | undefined;
+  end: string | undefined;
+}
+
+/** No real value comes near this. */
+const LONGEST = 160;
+
+function text(value: unknown): string | undefined {
+  if (typeof value !== "string" || value === "") return undefined;
+  return value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
+}
+
+function time(value: unknown): number | undefined {
+  const parsed = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(parsed) ? undefined : parsed;
+}
+
+const texts = (values: unknown): string[] => (Array.isArray(values) ? values.flatMap((value) => text(value) ?? []) : []);
+
+/** The view of an object, made once: an unchanged object gives the same view. */
+function memoized<T extends object, V>(make: (object: T) => V): (object: T) => V {
+  const views = new WeakMap<T, V>();
+  return (object) => {
+    let view = views.get(object);
+    if (view === undefined) views.set(object, (view = make(object)));
+    return view;
+  };
+}
+
+export const userView = memoized(({ metadata, spec = {}, status = {} }: User): UserView => {
+  const email = text(spec.email);
+  const username = text(spec.username) ?? email ?? metadata.name;
+  const id = text(spec.connector_id) ?? "local";
+  return {
+    name: metadata.name,
+    title: username,
+    username,
+    email,
+    displayName: text(spec.account) === username ? undefined : text(spec.account),
+    provider: { id, name: text(spec.connector_name) ?? id },
+    local: (spec.connector_type ?? "local") === "local",
+    admin: spec.is_admin === true,
+    groups: texts(spec.groups),
+    state: USER_STATES.find((known) => known === status.state) ?? (spec.is_disabled === true ? "Disabled" : "Normal"),
+    reason: text(status.reason),
+    message: text(status.message),
+    since: time(status.since),
+    lockedUntil: time(status.lockedUntil),
+    secondFactor: status.secondFactor === true,
+    mustChangePassword: status.mustChangePassword === true,
+    lastSignIn: time(status.lastLoginTime) ?? time(spec.last_login_time),
+    created: time(metadata.creationTimestamp),
+    begin: text(spec.expired?.begin),
+    end: text(spec.expired?.end),
+  };
+});
+
+export const USER_SORT_KEYS = ["user", "provider", "groups", "state", "secondFactor", "lastSignIn", "created"] as const;
+export type UserSortKey = (typeof USER_SORT_KEYS)[number];
+
+export interface UserQuery {
+  q: string;
+  state: UserState | undefined;
+  provider: string | undefined;
+  sort: UserSortKey;
+  descending: boolean;
+}
+
+/** Made once: a comparison that makes its own is thirty times slower. */
+const order = new Intl.Collator("en", { numeric: true });
+
+export function selectUsers(all: readonly UserView[], query: UserQuery): UserView[] {
+  const wanted = query.q.trim().toLowerCase();
+  const rows = all.filter(
+    (view) =>
+      (query.state === undefined || view.state === query.state) &&
+      (query.provider === undefined || view.provider.id === query.provider) &&
+      (wanted === "" || [view.username, view.email, view.displayName, ...view.groups].some((each) => each?.toLowerCase().includes(wanted))),
+  );
+  const direction = query.descending ? -1 : 1;
+  return rows.toSorted((a, b) => direction * compareUsers(a, b, query.sort) || order.compare(a.username, b.username));
+}
+
+function compareUsers(a: UserView, b: UserView, key: UserSortKey): number {
+  switch (key) {
+    case "user":
+      return order.compare(a.username, b.username);
+    case "provider":
+      return order.compare(a.provider.name, b.provider.name);
+    case "groups":
+      return order.compare(a.groups.join(), b.groups.join());
+    case "state":
+      return USER_STATES.indexOf(a.state) - USER_STATES.indexOf(b.state);
+    case "secondFactor":
+      return Number(b.secondFactor) - Number(a.secondFactor);
+    case "lastSignIn":
+      return (b.lastSignIn ?? 0) - (a.lastSignIn ?? 0);
+    case "created":
+      return (b.created ?? 0) - (a.created ?? 0);
+  }
+}
+
+// ---- groups --------------------------------------------------------------------------------
+
+export interface GroupView {
+  name: string;
+  title: string;
+  displayName: string | undefined;
+  members: readonly string[];
+  /** The identity provider it is synced from; such a group is not edited here. */
+  connector: string | undefined;
+  created: number | undefined;
+  object: Group;
+}
+
+export const groupView = memoized((object: Group): GroupView => {
+  const displayName = text(object.spec?.displayName);
+  return {
+    name: object.metadata.name,
+    title: displayName ?? object.metadata.name,
+    displayName: displayName === object.metadata.name ? undefined : displayName,
+    members: texts(object.spec?.users),
+    connector: text(object.spec?.refConnector),
+    created: time(object.metadata.creationTimestamp),
+    object,
+  };
+});
+
+export const GROUP_KEYS = ["group", "members", "source", "created"] as const;
+export type GroupKey = (typeof GROUP_KEYS)[number];
+
+// ---- identity providers --------------------------------------------------------------------
+
+export const PROVIDER_STATES = ["failing", "disabled", "waiting", "ready"] as const;
+export type ProviderState = (typeof PROVIDER_STATES)[number];
+export const CONNECTOR_TYPES = ["ldap", "oidc", "saml"] as const;
+
+export interface ProviderView {
+  name: string;
+  id: string;
+  title: string;
+  type: string;
+  state: ProviderState;
+  reason: string | undefined;
+  conditions: readonly Condition[];
+  synced: Condition | undefined;
+  schedule: string | undefined;
+  created: number | undefined;
+  object: Connector;
+}
+
+export const providerView = memoized((object: Connector): ProviderView => {
+  const id = text(object.id) ?? object.metadata.name;
+  const conditions = (Array.isArray(object.status?.conditions) ? object.status.conditions : []).filter((condition) => text(condition?.type) !== undefined);
+  const ready = conditions.find(({ type }) => type === "Ready");
+  const broken = conditions.find(({ status }) => status === "False");
+  const disabled = object.spec?.disabled === true;
+  return {
+    name: object.metadata.name,
+    id,
+    title: text(object.name) ?? id,
+    type: text(object.type) ?? "",
+    state: disabled ? "disabled" : broken ? "failing" : ready?.status === "True" ? "ready" : "waiting",
+    reason: disabled ? undefined : (text(broken?.reason) ?? text(broken?.message)),
+    conditions,
+    synced: conditions.find(({ type }) => type === "Synced"),
+    schedule: text(object.spec?.sync?.schedule),
+    created: time(object.metadata.creationTimestamp),
+    object,
+  };
+});
+
+export const PROVIDER_KEYS = ["provider", "type", "state", "synced"] as const;
+export type ProviderKey = (typeof PROVIDER_KEYS)[number];
+
+/** Lists that are short: sorted by name, filtered by what a row says. */
+export function selectPlain<View extends { name: string; title: string }>(all: readonly View[], q: string, descending: boolean, words: (view: View) => readonly (string | undefined)[]): View[] {
+  const wanted = q.trim().toLowerCase();
+  const rows = all.filter((view) => wanted === "" || [view.name, view.title, ...words(view)].some((each) => each?.toLowerCase().includes(wanted)));
+  return rows.toSorted((a, b) => (descending ? -1 : 1) * order.compare(a.title, b.title));
+}

@@ -107,8 +107,9 @@ pub(crate) fn accept(
     equal("Issuer of the assertion", &assertion.one(ASSERTION, "Issuer")?.content()?, &config.provider.issuer)?;
     let issued = instant("IssueInstant of the assertion", assertion.required("IssueInstant")?)?;
     not_before("IssueInstant of the assertion", issued, now)?;
-    // It answers a request, so it cannot be older; if it seems so, a clock is wrong.
-    not_before("the request", pending.issued, issued)?;
+    if later(issued, LEEWAY) < pending.issued {
+        return Err(Error::BeforeRequest { issued, requested: pending.issued });
+    }
 
     let subject = assertion.one(ASSERTION, "Subject")?;
     let until = confirm(subject, config, pending, now)?;

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use x509_parser::oid_registry::{OID_EC_P256, OID_NIST_EC_P384};
 use x509_parser::pem::Pem;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
@@ -70,10 +71,11 @@ impl Certificate {
         let time = |seconds: i64| Timestamp::from_second(seconds).map_err(|_| InvalidCertificate::NotX509);
         let public = certificate.public_key();
         let bytes = public.subject_public_key.data.to_vec();
+        let curve = public.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
         let key = match public.parsed() {
             Ok(PublicKey::RSA(rsa)) if (2048..=8192).contains(&rsa.key_size()) => Key::Rsa(bytes),
-            Ok(PublicKey::EC(_)) if bytes.len() == 65 => Key::P256(bytes),
-            Ok(PublicKey::EC(_)) if bytes.len() == 97 => Key::P384(bytes),
+            Ok(PublicKey::EC(_)) if curve == Some(OID_EC_P256) => Key::P256(bytes),
+            Ok(PublicKey::EC(_)) if curve == Some(OID_NIST_EC_P384) => Key::P384(bytes),
             _ => return Err(InvalidCertificate::Key),
         };
         Ok(Self {

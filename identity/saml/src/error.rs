@@ -102,6 +102,17 @@ pub enum Error {
         /// When it came.
         now: Timestamp,
     },
+    /// An answer that is older than its question: a clock is wrong.
+    #[error(
+        "the assertion was issued at {issued}, and the request that it answers at {requested}; compare the clocks of the \
+         provider and of the platform"
+    )]
+    BeforeRequest {
+        /// By the provider's clock.
+        issued: Timestamp,
+        /// By ours.
+        requested: Timestamp,
+    },
     /// After its time.
     #[error(
         "{field} is {until}, and it is {now}; sign in again, or compare the clocks of the provider and of the platform"

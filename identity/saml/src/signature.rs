@@ -19,6 +19,9 @@ use crate::key::KeyPair;
 use crate::names::{DSIG, ENVELOPED, EXCLUSIVE, EXCLUSIVE_WITH_COMMENTS};
 use crate::xml::{Document, Node, NodeExt as _, Shape};
 
+/// How many prefixes may be kept; each is looked for at every element. Honest signatures name one or two.
+const PREFIXES: usize = 32;
+
 /// What is wrong with a signature.
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureFault {
@@ -50,6 +53,12 @@ pub enum SignatureFault {
     /// Anything else but the two that SAML allows.
     #[error("it asks for the transformation {0:?}; enveloped-signature and exclusive canonicalization are accepted")]
     Transform(String),
+    /// The two, but not as they should be.
+    #[error("its transformations are not enveloped-signature and then exclusive canonicalization")]
+    Transforms,
+    /// A list of prefixes that is there to be expensive.
+    #[error("it names more than {PREFIXES} prefixes to be kept")]
+    Prefixes,
     /// Parts that no signature of SAML has.
     #[error("it has an element {0}, which signatures in SAML do not have")]
     Foreign(String),
@@ -188,7 +197,8 @@ fn check(element: Node<'_, '_>, signature: Node<'_, '_>, trusted: Trusted<'_>) -
     Ok(canonical)
 }
 
-struct Reference {
+/// What a signature says of the element that it signs.
+pub(crate) struct Reference {
     uri: String,
     inclusive: Vec<String>,
     algorithm: &'static digest::Algorithm,
@@ -196,7 +206,7 @@ struct Reference {
 }
 
 impl Reference {
-    fn read(info: Node<'_, '_>) -> Result<Self, SignatureFault> {
+    pub(crate) fn read(info: Node<'_, '_>) -> Result<Self, SignatureFault> {
         let reference = info.one(DSIG, "Reference")?;
         let transforms: Vec<_> = reference.one(DSIG, "Transforms")?.all(DSIG, "Transform").collect();
         let mut asked = transforms.iter().map(|transform| transform.attribute("Algorithm").unwrap_or_default());
@@ -205,10 +215,10 @@ impl Reference {
         }
         // Without the second one, the default would be a canonicalization that depends on what is around.
         let [enveloped, exclusive] = transforms.as_slice() else {
-            return Err(SignatureFault::Transform(format!("{} steps", transforms.len())));
+            return Err(SignatureFault::Transforms);
         };
         if enveloped.attribute("Algorithm") != Some(ENVELOPED) {
-            return Err(SignatureFault::Transform("canonicalization before enveloped-signature".to_owned()));
+            return Err(SignatureFault::Transforms);
         }
         Ok(Self {
             uri: reference.required("URI")?.to_owned(),
@@ -226,7 +236,11 @@ fn canonicalization(method: Node<'_, '_>) -> Result<Vec<String>, SignatureFault>
         return Err(SignatureFault::Transform(algorithm.to_owned()));
     }
     let prefixes = method.maybe(EXCLUSIVE, "InclusiveNamespaces")?.and_then(|list| list.attribute("PrefixList"));
-    Ok(prefixes.unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect())
+    let prefixes = prefixes.unwrap_or_default().split_ascii_whitespace();
+    if prefixes.clone().count() > PREFIXES {
+        return Err(SignatureFault::Prefixes);
+    }
+    Ok(prefixes.map(str::to_owned).collect())
 }
 
 fn base64(parent: Node<'_, '_>, name: &'static str) -> Result<Vec<u8>, SignatureFault> {

@@ -6,6 +6,7 @@ mod canonical;
 mod configuration;
 mod keys;
 mod limits;
+mod logout;
 mod peer;
 mod refused;
 mod wrapping;
@@ -105,7 +106,7 @@ fn whole(error: &dyn std::error::Error) -> String {
 }
 
 #[track_caller]
-fn check_text(error: &Error, expect: &str) {
+fn check_text(error: &dyn std::error::Error, expect: &str) {
     let text = whole(error);
     assert!(text.contains(expect), "{text:?} does not say {expect:?}");
 }

@@ -94,3 +94,23 @@ fn case_36_deflate_bomb() {
     let result = provider(json!({})).receive_logout_request(incoming, now, &mut Seen::default());
     assert!(matches!(result, Err(Error::Malformed(Malformed::TooLarge))), "{result:?}");
 }
+
+/// Each prefix would be looked for at each element.
+#[test]
+fn case_36_many_prefixes_to_keep() {
+    let prefixes: String = (0..20_000).map(|n| format!("p{n} ")).collect();
+    let xml = recorded("inclusive-prefixes.xml");
+    for kind in ["CanonicalizationMethod", "Transform"] {
+        let start = xml.find(&format!("<ns2:{kind} Algorithm=\"http://www.w3.org/2001/10/xml-exc-c14n#\"")).unwrap();
+        let (before, after) = xml.split_at(start);
+        let after = after.replacen("ns0 xsi xs", &prefixes, 1);
+        let many: String = "<a/>".repeat(10_000);
+        let after = after.replacen("</ns2:SignedInfo>", &format!("{many}</ns2:SignedInfo>"), 1);
+        let begun = Instant::now();
+        let error = refused(json!({}), &format!("{before}{after}"));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        if kind == "CanonicalizationMethod" {
+            check_text(&error, "more than 32 prefixes");
+        }
+    }
+}

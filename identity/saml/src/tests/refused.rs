@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use super::{
     CONNECTOR, CONSUMER, ENTITY, ISSUER, REQUEST, Seen, check_text, made, pending, provider, recorded, refused,
 };
+use crate::names::DSIG;
+use crate::signature::Reference;
+use crate::xml::Document;
 use crate::{Error, Pending};
 
 use base64::Engine as _;
@@ -164,6 +167,31 @@ fn changed_after_signing() {
     check_change("NotOnOrAfter=\"20", "NotOnOrAfter=\"21", "changed after it was signed");
 }
 
+/// What a signature asks for beyond what SAML allows (core, section 5.4.4).
+#[test]
+fn case_36_other_transformations() {
+    let transform = |algorithm: &str| format!("<ns2:Transform Algorithm=\"{algorithm}\"/>");
+    let enveloped = transform("http://www.w3.org/2000/09/xmldsig#enveloped-signature");
+    let exclusive = transform("http://www.w3.org/2001/10/xml-exc-c14n#");
+    let both = format!("{enveloped}{exclusive}");
+    for (other, expect) in [
+        (transform("http://www.w3.org/TR/1999/REC-xpath-19991116") + &exclusive, "REC-xpath-19991116"),
+        (transform("http://www.w3.org/TR/1999/REC-xslt-19991116") + &exclusive, "REC-xslt-19991116"),
+        (format!("{enveloped}{}", transform("http://www.w3.org/TR/2001/REC-xml-c14n-20010315")), "REC-xml-c14n"),
+        (format!("{exclusive}{enveloped}"), "not enveloped-signature and then"),
+        (enveloped.clone(), "not enveloped-signature and then"),
+        (format!("{both}{exclusive}"), "not enveloped-signature and then"),
+    ] {
+        let xml = recorded("signed.xml").replace(&both, &other);
+        let start = xml.find("<ns2:SignedInfo>").unwrap();
+        let end = xml.find("</ns2:SignedInfo>").unwrap() + "</ns2:SignedInfo>".len();
+        let info = xml[start..end].replace("<ns2:SignedInfo>", &format!("<ns2:SignedInfo xmlns:ns2=\"{DSIG}\">"));
+        let document = Document::parse(&info).unwrap();
+        check_text(&Reference::read(document.root()).map(|_| ()).unwrap_err(), expect);
+        refused(json!({}), &xml);
+    }
+}
+
 #[test]
 fn disabled_account() {
     check("disabled", "the provider refused: AuthnFailed (\"the account is disabled\")");
@@ -198,8 +226,8 @@ fn clocks() {
     at(120).unwrap();
     assert!(matches!(at(-121), Err(Error::TooEarly { .. })));
     assert!(matches!(at(-600), Err(Error::TooEarly { .. })));
-    assert!(matches!(at(121), Err(Error::TooEarly { field: "the request", .. })));
-    assert!(matches!(at(600), Err(Error::TooEarly { field: "the request", .. })));
+    assert!(matches!(at(121), Err(Error::BeforeRequest { .. })));
+    assert!(matches!(at(600), Err(Error::BeforeRequest { .. })));
 
     // A person who was slow, by clocks that agree: the assertion is good for five minutes.
     let later = |minutes: i64| {

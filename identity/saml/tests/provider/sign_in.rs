@@ -132,7 +132,7 @@ fn clocks_that_differ() {
     };
     at(2).unwrap();
     at(-2).unwrap();
-    assert!(matches!(at(10), Err(Error::TooEarly { field: "the request", .. })));
+    assert!(matches!(at(10), Err(Error::BeforeRequest { .. })));
     assert!(matches!(at(-10), Err(Error::TooEarly { field: "IssueInstant of the assertion", .. })));
 }
 

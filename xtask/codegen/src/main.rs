@@ -1,4 +1,4 @@
-//! Writes the files that follow from the platform's types, or says which are old.
+//! Writes the files that follow from the platform's and from Kubernetes' types, or says which are old.
 //!
 //! A program of its own beside `xtask`: it needs the types and with them the Kubernetes crates.
 
@@ -60,6 +60,10 @@ fn root() -> anyhow::Result<PathBuf> {
 /// Every generated file, by its path from the root.
 fn files() -> anyhow::Result<BTreeMap<String, String>> {
     let mut files = BTreeMap::new();
+    files.insert(
+        "apiserver/model/src/schema/builtin/shapes.json".to_owned(),
+        apiserver_model::schema::builtin::shapes(),
+    );
     for crd in api_types::crds() {
         let name = crd.metadata.name.as_deref().context("a definition has a name")?;
         let yaml = serde_saphyr::to_string(&crd).with_context(|| format!("could not write {name} as YAML"))?;

@@ -36,7 +36,7 @@ impl Names<'_> {
             parts.extend([kind.version.as_str(), kind.kind.as_str()]);
             return Some(parts.join("."));
         }
-        builtin::definition_name(&kind.group, &kind.version, &kind.kind)
+        builtin::definition_name(&kind.group, &kind.version, &kind.kind).map(str::to_owned)
     }
 
     pub(super) fn list(&self, kind: &GroupVersionKind) -> Option<String> {
@@ -93,7 +93,7 @@ pub(super) fn definitions(resources: &[&Resource], dialect: Dialect) -> Map<Stri
     }
     for (group, version, kind) in builtin::all() {
         if let Some(Value::Object(definition)) =
-            builtin::definition_name(group, version, kind).and_then(|name| found.get_mut(&name))
+            builtin::definition_name(group, version, kind).and_then(|name| found.get_mut(name))
         {
             let gvk = GroupVersionKind::new(group, version, kind);
             definition.insert("x-kubernetes-group-version-kind".into(), json!([group_version_kind(&gvk)]));

@@ -4,8 +4,12 @@
 //! long as the process: an API server needs them all, and several servers in
 //! one process share them. Definitions that many kinds use exist once, equal
 //! scalar fields too, and descriptions are left out: the whole takes about a
-//! megabyte. OpenAPI documents, which want descriptions, are made from
-//! [`definitions`] when somebody asks for them.
+//! megabyte.
+//!
+//! k8s-openapi's schemas are code, and descriptions in code: megabytes that are
+//! resident once they ran. So they run when somebody asks for an OpenAPI
+//! document ([`definitions`]), and not at each start: what schemas need of them
+//! stands in `shapes.json`, which `cargo xtask codegen` writes.
 
 mod kinds;
 mod options;
@@ -15,8 +19,9 @@ use std::sync::{Arc, OnceLock};
 
 use api_meta::{Map, Value};
 use schemars::generate::SchemaSettings;
+use serde_json::value::RawValue;
 
-use super::facts::{self, Definition, Field};
+use super::facts::{self, Definition, Facts, Field};
 use super::{GoStruct, Schema, Type};
 
 /// How deep `JSONSchemaProps` is unrolled; deeper schemas in a CRD are kept unread.
@@ -49,9 +54,9 @@ pub fn all() -> impl Iterator<Item = KindKey> {
 }
 
 /// The name of a kind's definition in OpenAPI: `io.k8s.api.apps.v1.Deployment`.
-pub fn definition_name(group: &str, version: &str, kind: &str) -> Option<String> {
+pub fn definition_name(group: &str, version: &str, kind: &str) -> Option<&'static str> {
     let key = (group, version, kind);
-    kinds::KINDS.iter().find(|k| k.key == key).map(|k| (k.definition)().into_owned())
+    kinds::KINDS.iter().find(|k| k.key == key).map(|k| k.definition)
 }
 
 /// The Go package of a group's internal types, as error texts name it.
@@ -71,14 +76,38 @@ pub fn definitions() -> Map<String, Value> {
         (kind.generate)(&mut generator);
     }
     let mut definitions = generator.take_definitions(false);
+    let facts = facts::all();
     for (name, definition) in &mut definitions {
-        annotate(name, definition);
+        annotate(name, definition, facts.get(name.as_str()));
     }
     definitions
 }
 
+/// The text of `shapes.json`: what schemas need of [`definitions`], a definition a line.
+pub fn shapes() -> String {
+    let definitions = definitions();
+    let lines: Vec<_> = definitions.iter().map(|(name, schema)| format!("\"{name}\":{}", shape(schema))).collect();
+    format!("{{\n{}\n}}\n", lines.join(",\n"))
+}
+
+/// A JSON Schema without the keywords that [`Builder`] does not read.
+fn shape(schema: &Value) -> Value {
+    let Value::Object(keywords) = schema else { return schema.clone() };
+    let kept = keywords.iter().filter_map(|(keyword, value)| {
+        let value = match (keyword.as_str(), value) {
+            ("$ref" | "type" | "format" | "required", value) => value.clone(),
+            ("items" | "additionalProperties", schema) => shape(schema),
+            ("oneOf", Value::Array(choices)) => choices.iter().map(shape).collect(),
+            ("properties", Value::Object(fields)) => fields.iter().map(|(n, s)| (n.clone(), shape(s))).collect(),
+            _ => return None,
+        };
+        Some((keyword.clone(), value))
+    });
+    Value::Object(kept.collect())
+}
+
 /// Adds what OpenAPI says as `x-kubernetes-*` and k8s-openapi leaves out, and takes away what only k8s-openapi says.
-fn annotate(name: &str, definition: &mut Value) {
+fn annotate(name: &str, definition: &mut Value, facts: Option<&Definition>) {
     let Value::Object(definition) = definition else { return };
     // k8s-openapi requires `metadata` of every kind; in upstream's definitions only core/v1 Event does.
     if name != "io.k8s.api.core.v1.Event"
@@ -89,7 +118,7 @@ fn annotate(name: &str, definition: &mut Value) {
             definition.remove("required");
         }
     }
-    let Some(facts) = facts::of(name) else { return };
+    let Some(facts) = facts else { return };
     if facts.atomic {
         definition.insert("x-kubernetes-map-type".into(), "atomic".into());
     }
@@ -148,17 +177,24 @@ struct Registry {
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        let definitions = definitions();
-        let mut builder = Builder { definitions: &definitions, done: HashMap::new(), leaves: HashMap::new() };
+        let (facts, shapes) = (facts::all(), include_str!("builtin/shapes.json"));
+        let mut builder = Builder {
+            definitions: serde_json::from_str(shapes).expect("the generated shapes are a JSON object"),
+            facts: &facts,
+            done: HashMap::new(),
+            leaves: HashMap::new(),
+        };
         let mut kinds: HashMap<_, _> =
-            kinds::KINDS.iter().map(|kind| (kind.key, builder.definition(&(kind.definition)()))).collect();
+            kinds::KINDS.iter().map(|kind| (kind.key, builder.definition(kind.definition))).collect();
         kinds.extend(options::schemas());
         Registry { kinds, object_meta: builder.definition(OBJECT_META) }
     })
 }
 
 struct Builder<'a> {
-    definitions: &'a Map<String, Value>,
+    /// Each is parsed when it is its turn, so that they are never all there at once.
+    definitions: HashMap<&'static str, &'static RawValue>,
+    facts: &'a Facts,
     done: HashMap<String, Arc<Schema>>,
     /// Scalars, lists and maps seen so far, by all that tells them apart.
     leaves: HashMap<String, Arc<Schema>>,
@@ -206,18 +242,19 @@ impl Builder<'_> {
             _ => {}
         }
         let Some(definition) = self.definitions.get(name) else { return Arc::new(Schema::any()) };
+        let definition: Value = serde_json::from_str(definition.get()).expect("what was parsed once is JSON");
         if let Some(Value::Array(choices)) = definition.get("oneOf") {
             return self.choice(choices);
         }
-        let facts = facts::of(name);
-        let mut schema = self.inline(definition);
+        let mut schema = self.inline(&definition);
         if schema.properties.is_empty() && schema.type_ != Type::Object {
             return self.leaf(schema);
         }
         let package = name.rsplit('.').nth(1).unwrap_or_default();
         schema.type_name = Some(format!("{package}.{short}"));
-        schema.atomic = facts.is_some_and(|f| f.atomic);
+        let facts = self.facts.get(name);
         if let Some(facts) = facts {
+            schema.atomic = facts.atomic;
             self.apply(&mut schema.properties, facts);
         }
         schema.go = Some(Arc::new(go_struct(short, &schema.properties, facts)));

@@ -16,7 +16,6 @@
 //! validation, which refuses it even then, has seen it.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 use api_meta::Value;
 
@@ -40,14 +39,15 @@ pub(crate) struct Field {
     pub(crate) default: Option<Value>,
 }
 
-/// The facts of a definition such as `io.k8s.api.core.v1.Pod`.
-pub(crate) fn of(definition: &str) -> Option<&'static Definition> {
-    static FACTS: OnceLock<HashMap<&'static str, Definition>> = OnceLock::new();
-    FACTS.get_or_init(|| parse(include_str!("facts.txt"))).get(definition)
+pub(crate) type Facts = HashMap<&'static str, Definition>;
+
+/// The facts of all definitions, by names such as `io.k8s.api.core.v1.Pod`. Read anew for each call.
+pub(crate) fn all() -> Facts {
+    parse(include_str!("facts.txt"))
 }
 
 /// The table is part of the program and a test reads every line of it, so what does not parse is passed over here.
-fn parse(text: &'static str) -> HashMap<&'static str, Definition> {
+fn parse(text: &'static str) -> Facts {
     let mut facts = HashMap::new();
     let mut name = "";
     for line in text.lines() {
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn every_line_names_a_definition_or_a_field_of_k8s_openapi() {
         let known = definitions();
-        for (name, definition) in parse(include_str!("facts.txt")) {
+        for (name, definition) in all() {
             let Some(schema) = known.get(name) else { continue };
             let fields = schema.get("properties").and_then(Value::as_object);
             let named = definition.fields.keys().copied();
@@ -123,10 +123,11 @@ mod tests {
 
     #[test]
     fn every_kind_has_facts() {
+        let facts = all();
         for (group, version, kind) in builtin::all() {
             // Reviews and the like without metadata in their definition, and kinds for query parameters, need none.
             let Some(name) = builtin::definition_name(group, version, kind) else { continue };
-            assert!(of(&name).is_some(), "{name}");
+            assert!(facts.contains_key(name), "{name}");
         }
     }
 
@@ -159,7 +160,8 @@ mod tests {
 
     #[test]
     fn reads_a_field() {
-        let container = of("io.k8s.api.core.v1.Container").unwrap();
+        let facts = all();
+        let container = &facts["io.k8s.api.core.v1.Container"];
         let ports = &container.fields["ports"];
         assert_eq!(ports.list_type, ListType::Map(vec!["containerPort".into(), "protocol".into()]));
         assert_eq!(ports.patch.merge_key.as_deref(), Some("containerPort"));

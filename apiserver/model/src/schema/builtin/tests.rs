@@ -134,5 +134,14 @@ fn definitions_carry_upstreams_extensions() {
     let volumes = &definitions["io.k8s.api.core.v1.PodSpec"]["properties"]["volumes"];
     assert_eq!(volumes["x-kubernetes-patch-strategy"], "merge,retainKeys");
     assert_eq!(definitions["io.k8s.api.core.v1.ConfigMap"].get("required"), None);
-    assert_eq!(definition_name("apps", "v1", "Deployment").as_deref(), Some("io.k8s.api.apps.v1.Deployment"));
+    assert_eq!(definition_name("apps", "v1", "Deployment"), Some("io.k8s.api.apps.v1.Deployment"));
+}
+
+#[test]
+fn definitions_have_the_names_that_their_types_give_them() {
+    for kind in kinds::KINDS {
+        let mut generator = SchemaSettings::openapi3().into_generator();
+        (kind.generate)(&mut generator);
+        assert!(generator.definitions().contains_key(kind.definition), "{}", kind.definition);
+    }
 }

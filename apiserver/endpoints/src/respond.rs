@@ -75,7 +75,7 @@ pub(crate) fn object(
     object.set_type(kind);
     let value = match &form.transform {
         Transform::None => object.into(),
-        Transform::Metadata { version } => partial(&object, version),
+        Transform::Metadata { version } => partial(object, version),
         Transform::MetadataList { .. } => {
             return Err(Status::not_acceptable_text(format!(
                 "you requested PartialObjectMetadataList, but the requested object is not a list (*{}.{})",
@@ -103,7 +103,7 @@ pub(crate) fn list(served: &Served, listed: Listed, form: &Form, query: &Query) 
     if form.transform == Transform::None && form.media == Media::Json && same_bytes(served) {
         return Ok(stored_list(served, listed, &meta));
     }
-    let mut items = decoded_list(served, &listed)?;
+    let mut items = decoded_list(served, &listed, &form.transform)?;
     if form.transform == Transform::None && !items_are_typed(served) {
         for item in &mut items {
             item.remove("apiVersion");
@@ -122,14 +122,19 @@ pub(crate) fn objects(
     query: &Query,
 ) -> Result<Response<Body>, Status> {
     let info = served.info();
-    let head = |kind: String, version: String, items: Vec<Value>| json!({"kind": kind, "apiVersion": version, "metadata": meta, "items": items});
+    let head = |kind: String, version: String, items: Vec<Value>| {
+        let mut list = json!({"kind": kind, "apiVersion": version, "metadata": meta});
+        // Not by the macro, which copies what it is given.
+        list["items"] = Value::Array(items);
+        list
+    };
     let value = match &form.transform {
         Transform::None => {
             let items = items.into_iter().map(Value::from).collect();
             head(info.list_kind.clone(), info.group_version().to_string(), items)
         }
         Transform::MetadataList { version } => {
-            let items = items.iter().map(|o| partial(o, version)).collect();
+            let items = items.into_iter().map(|o| partial(o, version)).collect();
             head("PartialObjectMetadataList".into(), format!("meta.k8s.io/{version}"), items)
         }
         Transform::Metadata { .. } => {
@@ -169,8 +174,16 @@ fn stored_list(served: &Served, listed: Listed, meta: &Value) -> Response<Body> 
     response
 }
 
-fn decoded_list(served: &Served, listed: &Listed) -> Result<Vec<Object>, Status> {
-    listed.entries.iter().map(|entry| decoded(served, entry)).collect()
+/// The listed objects; of those of which only the metadata is wanted, no more than that at any time.
+fn decoded_list(served: &Served, listed: &Listed, transform: &Transform) -> Result<Vec<Object>, Status> {
+    let items = listed.entries.iter().map(|entry| {
+        let mut item = decoded(served, entry)?;
+        if let Transform::MetadataList { .. } = transform {
+            item.retain(|field, _| field == "metadata");
+        }
+        Ok(item)
+    });
+    items.collect()
 }
 
 /// A stored object in the version that is served.
@@ -187,12 +200,10 @@ pub(crate) fn decoded_at(served: &Served, entry: &Entry, revision: u64) -> Resul
 }
 
 /// Only the metadata of an object.
-pub(crate) fn partial(object: &Object, version: &str) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": format!("meta.k8s.io/{version}"),
-        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
-    })
+pub(crate) fn partial(mut object: Object, version: &str) -> Value {
+    let mut partial = json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}")});
+    partial["metadata"] = object.remove("metadata").unwrap_or_else(|| json!({}));
+    partial
 }
 
 /// A 406 with a text of its own.

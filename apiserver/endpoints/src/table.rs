@@ -66,7 +66,7 @@ pub(crate) fn with(
     let rows = rows.into_iter().map(|(cells, object)| {
         let object = match include {
             Include::None => Value::Null,
-            Include::Metadata => partial(&object, version),
+            Include::Metadata => partial(object, version),
             Include::Object => object.into(),
         };
         json!({"cells": cells, "object": object})

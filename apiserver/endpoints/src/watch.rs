@@ -175,7 +175,7 @@ impl Printer {
     fn transformed(&mut self, object: Object) -> Result<Value, Status> {
         match &self.transform {
             Transform::None => Ok(object.into()),
-            Transform::Metadata { version } | Transform::MetadataList { version } => Ok(partial(&object, version)),
+            Transform::Metadata { version } | Transform::MetadataList { version } => Ok(partial(object, version)),
             Transform::Table { version } => {
                 let meta = json!({"resourceVersion": object.resource_version()});
                 let mut table = table::of(&self.served, &[object], meta, version, self.include)?;

@@ -7,6 +7,7 @@ use api_meta::{Object, Status, Value, json};
 use apiserver_access::{Reconciled, User, reconciled};
 use apiserver_builtin::flow_control::{Maintained, maintained_objects};
 use apiserver_endpoints::{Endpoints, Info, body};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{Method, Request};
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,9 @@ const MANAGER: &str = "kube-apiserver";
 
 const FLOW_CONTROL: &str = "flowcontrol.apiserver.k8s.io";
 const FLOW_CONTROL_MANAGER: &str = "api-priority-and-fairness-config-producer-v1";
+
+/// How many roles and bindings are written at a time, so that they share the store's commits.
+const AT_ONCE: usize = 16;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
@@ -46,10 +50,8 @@ pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: 
         let class = json!({"metadata": {"name": name}, "value": value, "description": description});
         create(endpoints, "/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
     }
-    for object in policy {
-        ensure_policy(endpoints, &object).await?;
-    }
-    Ok(())
+    let policy = stream::iter(policy).map(Ok);
+    policy.try_for_each_concurrent(AT_ONCE, |object| async move { ensure_policy(endpoints, &object).await }).await
 }
 
 /// Creates a role or binding, or sees to it that the one that is there allows what it should.

@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use serde_json::json;
 
 use crate::echo::Echo;
-use crate::measure::{ask, shown};
+use crate::measure::{Figures as Asked, ask, shown};
 use crate::streams::Streams;
 
 const NAMESPACE: &str = "bench";
@@ -45,7 +45,7 @@ struct Figures {
 pub(crate) async fn run(reference: Option<&Path>) -> anyhow::Result<()> {
     let ours = ours().await?;
     match reference {
-        Some(kubeconfig) => print(&ours, &measure(kubeconfig).await?),
+        Some(kubeconfig) => print(&ours, &measure("reference", kubeconfig).await?),
         None => print(&ours, &nothing().await?),
     }
     Ok(())
@@ -58,30 +58,44 @@ async fn ours() -> anyhow::Result<Figures> {
     let door = Door::of_kubeconfig(&server.kubeconfig()).await;
     ensure!(door.get("/readyz").await.status.is_success(), "the server is not ready");
     let start = started.elapsed();
-    Ok(Figures { start: Some(start), ..measure(&server.kubeconfig()).await? })
+    Ok(Figures { start: Some(start), ..measure("ours", &server.kubeconfig()).await? })
 }
 
-async fn measure(kubeconfig: &Path) -> anyhow::Result<Figures> {
+/// Says each figure as soon as it is known: a slow server takes minutes.
+async fn measure(whose: &str, kubeconfig: &Path) -> anyhow::Result<Figures> {
+    let known = |what: &str, figure: String| eprintln!("{whose}: {what}: {figure}");
+    let memory =
+        |what: &str, mebibytes: Option<f64>| known(what, mebibytes.map_or("-".into(), |m| format!("{m:.1} MiB")));
+    let rate = |what: &str, figures: &Asked| {
+        known(what, format!("{:.0}/s, each {}", figures.per_second, shown(figures.median)));
+    };
     let door = &Door::of_kubeconfig(kubeconfig).await;
     let body = json!({"metadata": {"name": NAMESPACE}});
     let made = door.post("/api/v1/namespaces", body).await;
     ensure!(made.status.is_success(), "the namespace {NAMESPACE} could not be made: {}", made.text);
     let idle_mebibytes = resident(door).await;
+    memory("idle", idle_mebibytes);
 
     let create = |prefix: &'static str| {
         move |number: usize| (Method::POST, path(""), Some(object(&format!("{prefix}-{number}"), 0)))
     };
     let created = ask(door, create("o"), CREATED, AT_ONCE).await?;
+    rate("creates", &created);
     let get = |number: usize| (Method::GET, path(&format!("/o-{}", number * 7919 % CREATED)), None);
     let got = ask(door, get, READ, AT_ONCE).await?;
+    rate("gets", &got);
     let list = ask(door, |_| (Method::GET, path(""), None), LISTED, 1).await?;
+    rate("lists", &list);
     let update = |number: usize| {
         let name = format!("o-{number}");
         (Method::PUT, path(&format!("/{name}")), Some(object(&name, 1)))
     };
     let updated = ask(door, update, UPDATED, AT_ONCE).await?;
+    rate("updates", &updated);
     let single = ask(door, create("s"), 300, 1).await?;
+    rate("single creates", &single);
     let event_tail = events(door).await?;
+    known("events", shown(event_tail));
 
     ask(door, create("m"), OBJECTS - CREATED - 300 - EVENTS, AT_ONCE).await?;
     let (mut streams, mut watches) = (Streams::connect(kubeconfig, IDLE_WATCHES).await?, Vec::new());
@@ -91,6 +105,7 @@ async fn measure(kubeconfig: &Path) -> anyhow::Result<Figures> {
         watches.push(watch);
     }
     let full_mebibytes = resident(door).await;
+    memory("full", full_mebibytes);
     drop(watches);
     let removed = door.delete(&format!("/api/v1/namespaces/{NAMESPACE}")).await;
     ensure!(removed.status.is_success(), "the namespace {NAMESPACE} could not be removed: {}", removed.text);

@@ -27,6 +27,10 @@ const BROWSER: &[Debian] = &[
     Debian { package: "fonts-liberation", program: None },
 ];
 
+/// What signing in against a directory is tested with. The program is where no PATH but root's leads. On a machine with
+/// an init system the package starts a directory of its own, which the tests have nothing to do with.
+const DIRECTORY: &[Debian] = &[Debian { package: "slapd", program: Some("/usr/sbin/slapd") }];
+
 /// SQLite is compiled from source.
 const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
 
@@ -34,7 +38,7 @@ const PYTHON: &[Debian] = &[Debian { package: "python3", program: Some("python3"
 
 const PIP: &[Debian] = &[Debian { package: "python3-pip", program: None }];
 
-/// A Debian package, and the program that makes it unnecessary.
+/// A Debian package, and the program that makes it unnecessary: on the PATH, or where it says.
 struct Debian {
     package: &'static str,
     program: Option<&'static str>,
@@ -50,6 +54,7 @@ pub(crate) fn for_building(workspace: &Workspace) -> anyhow::Result<()> {
 pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     nextest(workspace)?;
     debian(workspace, BROWSER)?;
+    debian(workspace, DIRECTORY)?;
     etcd(workspace)?;
     clients::all(workspace)?;
     peers::saml_idp(workspace)

@@ -87,7 +87,6 @@ pub(crate) struct Entry<'a> {
     pub(crate) action: Action,
     /// Who acts; for a sign-in, who somebody says to be.
     pub(crate) user: &'a str,
-    pub(crate) groups: &'a [lib_names::GroupName],
     /// What is acted on.
     pub(crate) object: &'a str,
     pub(crate) origin: &'a Origin,
@@ -126,7 +125,7 @@ fn event(entry: &Entry<'_>, now: Timestamp, id: &str) -> Value {
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": id,
         "stage": "ResponseComplete", "verb": verb,
         "requestURI": format!("/auth/v1/{resource}"),
-        "user": {"username": printable(entry.user), "groups": entry.groups},
+        "user": {"username": printable(entry.user)},
         "sourceIPs": [entry.origin.address.to_string()],
         "objectRef": object,
         "responseStatus": {"metadata": {}, "code": entry.code},
@@ -158,7 +157,7 @@ mod tests {
         let entry = Entry {
             action: Action::SignIn,
             user: &name,
-            groups: &[],
+
             object: "",
             origin: &origin,
             code: 401,

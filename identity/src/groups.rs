@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use api_types::PLATFORM_ADMINS;
 use api_types::auth::{Group, UserSpec};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use lib_names::GroupName;
 
@@ -22,33 +23,32 @@ pub(crate) const MOST: usize = 500;
 /// The groups that there are, by the names that bindings use.
 #[derive(Default)]
 pub(crate) struct Groups {
-    owners: HashMap<GroupName, Owner>,
-}
-
-struct Owner {
-    /// `None` for the platform itself.
-    connector: Option<String>,
-    members: BTreeSet<String>,
-    /// Whose claim is older.
-    rank: (bool, String, String),
+    /// The provider whose group it is; `None` for the platform itself.
+    owners: HashMap<GroupName, Option<String>>,
+    /// The local groups of each e-mail.
+    of_member: HashMap<String, Vec<GroupName>>,
 }
 
 impl Groups {
     pub(crate) fn of<'a>(objects: impl IntoIterator<Item = &'a Group>) -> Self {
-        let mut owners: HashMap<GroupName, Owner> = HashMap::new();
-        for group in objects {
-            let object = group.name_any();
-            let Ok(name) = group.spec.name.as_deref().unwrap_or(&object).parse::<GroupName>() else { continue };
-            let connector = group.spec.ref_connector.clone().filter(|id| !id.is_empty());
-            let created = group.creation_timestamp().map(|time| time.0.to_string()).unwrap_or_default();
-            let rank = (connector.is_some(), created, object);
-            if owners.get(&name).is_some_and(|other| other.rank <= rank) {
+        let mut claims: Vec<_> = objects.into_iter().filter_map(Claim::of).collect();
+        // The one that counts comes first.
+        claims.sort_by(|a, b| a.rank.cmp(&b.rank));
+        let mut groups = Self::default();
+        for Claim { name, group, rank } in claims {
+            if groups.owners.contains_key(&name) {
                 continue;
             }
-            let members = group.spec.users.iter().map(|email| email.to_ascii_lowercase()).collect();
-            owners.insert(name, Owner { connector, members, rank });
+            if rank.is_a_providers {
+                groups.owners.insert(name, group.spec.ref_connector.clone());
+                continue;
+            }
+            groups.owners.insert(name.clone(), None);
+            for email in &group.spec.users {
+                groups.of_member.entry(email.to_ascii_lowercase()).or_default().push(name.clone());
+            }
         }
-        Self { owners }
+        groups
     }
 
     /// The groups of a user, in order.
@@ -57,19 +57,14 @@ impl Groups {
         if user.is_admin {
             groups.extend(PLATFORM_ADMINS.parse());
         }
-        for (name, owner) in &self.owners {
-            if owner.connector.is_none() && owner.members.contains(&user.email) {
-                groups.insert(name.clone());
-            }
-        }
+        groups.extend(self.of_member.get(&user.email).into_iter().flatten().cloned());
         let told = user.groups.iter().filter_map(|name| name.parse::<GroupName>().ok());
         if is_local(user) {
             groups.extend(told);
         } else {
             let connector = user.connector_id.as_deref();
             groups.extend(told.filter(|name| {
-                let owner = self.owners.get(name);
-                may_be_told(name.as_str()) && owner.is_some_and(|owner| owner.connector.as_deref() == connector)
+                may_be_told(name.as_str()) && self.owners.get(name).is_some_and(|owner| owner.as_deref() == connector)
             }));
         }
         groups.into_iter().take(MOST).collect()
@@ -77,7 +72,32 @@ impl Groups {
 
     /// Whether the platform knows this group as that provider's.
     pub(crate) fn knows(&self, name: &GroupName, connector: &str) -> bool {
-        self.owners.get(name).is_some_and(|owner| owner.connector.as_deref() == Some(connector))
+        self.owners.get(name).is_some_and(|owner| owner.as_deref() == Some(connector))
+    }
+}
+
+/// A group that wants a name.
+struct Claim<'a> {
+    name: GroupName,
+    group: &'a Group,
+    rank: Rank,
+}
+
+/// Who gets the name: the platform itself, else whoever was here first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_a_providers: bool,
+    created: Option<Timestamp>,
+    object: String,
+}
+
+impl<'a> Claim<'a> {
+    fn of(group: &'a Group) -> Option<Self> {
+        let object = group.name_any();
+        let name = group.spec.name.as_deref().unwrap_or(&object).parse().ok()?;
+        let is_a_providers = group.spec.ref_connector.as_ref().is_some_and(|id| !id.is_empty());
+        let created = group.creation_timestamp().map(|time| time.0);
+        Some(Self { name, group, rank: Rank { is_a_providers, created, object } })
     }
 }
 

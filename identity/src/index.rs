@@ -12,7 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use api_types::auth::{
-    DisableToken, DisableUser, Group, SECURITY_POLICY, SecurityPolicy, SecurityPolicySpec, User as UserObject,
+    AccessTokenInfo, DisableToken, DisableUser, Group, SECURITY_POLICY, SecurityPolicy, SecurityPolicySpec,
+    User as UserObject,
 };
 use api_types::dex::{Connector, OAuth2Client};
 use jiff::Timestamp;
@@ -55,6 +56,7 @@ pub(crate) struct State {
     suspensions: Objects<DisableUser>,
     refused_tokens: Objects<DisableToken>,
     policies: Objects<SecurityPolicy>,
+    token_records: Objects<AccessTokenInfo>,
     sessions: HashMap<TokenHash, Live>,
     /// By the identifier that people and signed tokens name a session by.
     ids: HashMap<String, TokenHash>,
@@ -134,6 +136,9 @@ impl State {
         if stored.provider.id != api_types::auth::LOCAL && self.provider(&stored.provider.id) != ProviderState::Enabled
         {
             return Err("the provider is gone or disabled");
+        }
+        if matches!(stored.kind, Kind::ApiToken { .. }) && !self.token_records.contains(&stored.id()) {
+            return Err("the record of the token is gone");
         }
         if let Some(md5) = &stored.token_md5
             && self.refuses(md5, now)
@@ -350,10 +355,6 @@ impl Index {
         self.read().standing(user, now)
     }
 
-    pub(crate) fn who(&self, user: &UserObject) -> Option<User> {
-        self.read().who(user)
-    }
-
     pub(crate) fn policy(&self) -> SecurityPolicySpec {
         self.read().policy()
     }
@@ -437,6 +438,10 @@ impl Index {
         let email = credentials.email.clone();
         state.credentials.insert(email.clone(), (credentials, Instant::now()));
         state.judge_all(&Concerns::User(email), Timestamp::now());
+    }
+
+    pub(crate) fn put_token_record(&self, info: AccessTokenInfo) {
+        drop(AccessTokenInfo::put(&mut self.write(), info));
     }
 
     pub(crate) fn put_group(&self, group: Group) {

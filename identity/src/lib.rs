@@ -50,12 +50,14 @@ use crate::index::Index;
 use crate::issuer::Issuer;
 use crate::objects::Credentials;
 use crate::password::{Passwords, Weakness};
+use crate::providers::{Built, Seen};
 use crate::standing::Barred;
 use crate::throttle::Throttle;
 
 pub use crate::audit::Origin;
 pub use crate::credentials::{COOKIE, Presented};
 pub use crate::login::{Given, Login};
+pub use crate::providers::Allowed;
 pub use crate::session::Session;
 pub use crate::throttle::Throttled;
 pub use crate::token::Token;
@@ -79,6 +81,10 @@ pub struct Config {
     pub address: String,
     /// Where the audit record goes.
     pub audit: Arc<dyn Sink>,
+    /// At which addresses providers may be.
+    pub providers: Allowed,
+    /// How often a provider that can be asked is asked whether somebody is still there.
+    pub ask_providers: SignedDuration,
 }
 
 /// What can go wrong on our side.
@@ -170,9 +176,18 @@ pub enum LoginError {
     /// There is no such provider.
     #[error("there is no such provider: see GET /auth/v1/providers")]
     UnknownProvider,
-    /// The provider does not answer, or not as it should.
-    #[error("the provider {0} cannot be reached, or does not answer as it should: try again later")]
+    /// The provider does not answer, or cannot be spoken to.
+    #[error("the provider {0} cannot be reached: try again later")]
     ProviderUnavailable(String),
+    /// The provider, or what it says, is not as it has to be.
+    #[error("what the provider {0} says cannot be trusted: its Connector and the hub's log say why")]
+    ProviderRefused(String),
+    /// The provider, or the person there, said no.
+    #[error("the provider did not let you in")]
+    AccessDenied,
+    /// What was begun took too long, or was not begun here.
+    #[error("the sign-in took too long, or was not begun in this browser: begin again")]
+    FlowExpired,
     /// Somebody else changed the same thing.
     #[error("somebody else changed this at the same time: try again")]
     Conflict,
@@ -191,7 +206,8 @@ impl LoginError {
             Self::Wrong | Self::SecondFactorRequired | Self::WrongCode => 401,
             Self::Throttled(_) => 429,
             Self::SecondFactorSetupRequired | Self::PasswordChangeRequired | Self::Barred(_) | Self::NotLinked => 403,
-            Self::MissingEmail | Self::TooManyOnline => 403,
+            Self::MissingEmail | Self::TooManyOnline | Self::AccessDenied | Self::ProviderRefused(_) => 403,
+            Self::FlowExpired => 400,
             Self::UnknownProvider => 404,
             Self::FactorExists | Self::Conflict => 409,
             Self::Weak(_) => 422,
@@ -219,7 +235,11 @@ impl LoginError {
             Self::MissingEmail => "MissingEmail",
             Self::TooManyOnline => "TooManyOnline",
             Self::UnknownProvider => "NotFound",
-            Self::ProviderUnavailable(_) | Self::NoRecord => "ServiceUnavailable",
+            Self::ProviderUnavailable(_) => "ProviderUnavailable",
+            Self::ProviderRefused(_) => "ProviderRefused",
+            Self::AccessDenied => "AccessDenied",
+            Self::FlowExpired => "FlowExpired",
+            Self::NoRecord => "ServiceUnavailable",
             Self::Conflict => "Conflict",
             Self::Failed(_) => "InternalError",
         }
@@ -245,6 +265,8 @@ pub(crate) struct Inner {
     pub(crate) throttle: Throttle,
     pub(crate) issuer: Issuer,
     pub(crate) audit: Audit,
+    pub(crate) built: Built,
+    pub(crate) seen: Seen,
 }
 
 impl Identity {
@@ -255,7 +277,17 @@ impl Identity {
             tokio::try_join!(Index::start(&client, drain), Passwords::new(), keys::load(&client))?;
         let issuer = Issuer::new(&config.address, keys);
         let audit = Audit::new(config.audit.clone());
-        let inner = Arc::new(Inner { client, config, index, passwords, throttle: Throttle::default(), issuer, audit });
+        let inner = Arc::new(Inner {
+            client,
+            config,
+            index,
+            passwords,
+            throttle: Throttle::default(),
+            issuer,
+            audit,
+            built: Built::default(),
+            seen: Seen::default(),
+        });
         let (keeper, owner) = (inner.clone(), drain.clone());
         drain.spawn(async move { keeper.keep(&owner).await });
         Ok(Self { inner })
@@ -364,8 +396,43 @@ impl Inner {
                 }
             }
             report::all(&self.client, &self.index, now).await;
+            self.look_after_providers(now).await;
+            self.ask_providers(now).await;
             if let Err(error) = self.issuer.renew(&self.client, now).await {
                 tracing::warn!(error = %lib_telemetry::chain(&error), "could not renew the issuer's keys");
+            }
+        }
+    }
+
+    /// Asks providers whether those who came from them are still there.
+    async fn ask_providers(&self, now: Timestamp) {
+        for grant in self.index.sessions(None, now) {
+            if !self.can_ask(&grant) || now.duration_since(grant.stored.asked()) < self.config.ask_providers {
+                continue;
+            }
+            // Whoever writes that it asks is who asks: a refresh token is good once.
+            let id = grant.stored.id();
+            let mine = objects::change_session(&self.client, &id, |stored| {
+                let due = now.duration_since(stored.asked()) >= self.config.ask_providers;
+                stored.provider.asked = Some(now);
+                due
+            });
+            let there = match mine.await {
+                Ok(Some(stored)) => self.still_there(&stored, now).await,
+                Ok(None) => continue,
+                Err(error) => Err(error.into()),
+            };
+            match there {
+                Ok(true) => {}
+                Ok(false) => {
+                    tracing::info!(user = %grant.stored.username, "a provider no longer knows a session");
+                    if let Err(error) = self.end(&grant.stored).await {
+                        tracing::warn!(error = %lib_telemetry::chain(&error), "could not delete a session that is over");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %lib_telemetry::chain(&error), "could not ask a provider for a session");
+                }
             }
         }
     }

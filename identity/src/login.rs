@@ -15,6 +15,7 @@ use crate::password::weaknesses;
 use crate::session::{Kind, Provider, Session, Stored};
 use crate::standing::is_local;
 use crate::throttle::{Attempt, Limits};
+use crate::token::TokenHash;
 use crate::totp::{self, Enrolment};
 use crate::user::md5_hex;
 use crate::{Error, Identity, Inner, LoginError, Token};
@@ -41,6 +42,16 @@ pub struct Login {
     pub token: Token,
     /// The session.
     pub session: Session,
+}
+
+/// A session to begin.
+pub(crate) struct Wanted {
+    pub(crate) token: TokenHash,
+    pub(crate) token_md5: Option<String>,
+    pub(crate) provider: Provider,
+    pub(crate) kind: Kind,
+    /// The provider wants it to end then.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// Somebody whose password was right.
@@ -200,22 +211,33 @@ impl Inner {
         kind: Kind,
         origin: &Origin,
     ) -> Result<Login, LoginError> {
+        self.open_until(user, provider, kind, origin, None).await
+    }
+
+    /// Begins a session that a provider may want to end earlier than the policy does.
+    pub(crate) async fn open_until(
+        &self,
+        user: &UserObject,
+        provider: Provider,
+        kind: Kind,
+        origin: &Origin,
+        until: Option<Timestamp>,
+    ) -> Result<Login, LoginError> {
         let token = Token::generate()?;
-        let session =
-            self.open_as(token.hash(), Some(md5_hex(token.reveal().as_bytes())), user, provider, kind, origin);
-        Ok(Login { session: session.await?.ok_or(Error::Random)?, token })
+        let md5 = Some(md5_hex(token.reveal().as_bytes()));
+        let wanted = Wanted { token: token.hash(), token_md5: md5, provider, kind, until };
+        let session = self.open_as(wanted, user, origin).await?.ok_or(Error::Random)?;
+        Ok(Login { session, token })
     }
 
     /// Begins a session under a chosen token; `None` if there is one of it already.
     pub(crate) async fn open_as(
         &self,
-        token: crate::token::TokenHash,
-        token_md5: Option<String>,
+        wanted: Wanted,
         user: &UserObject,
-        provider: Provider,
-        kind: Kind,
         origin: &Origin,
     ) -> Result<Option<Session>, LoginError> {
+        let Wanted { token, token_md5, provider, kind, until } = wanted;
         let now = Timestamp::now();
         let policy = self.index.policy();
         let spec = &user.spec;
@@ -240,7 +262,7 @@ impl Inner {
             password: credentials.and_then(|credentials| credentials.fingerprint()),
             provider,
             created: now,
-            expires: now.checked_add(lifetime).unwrap_or(Timestamp::MAX),
+            expires: now.checked_add(lifetime).unwrap_or(Timestamp::MAX).min(until.unwrap_or(Timestamp::MAX)),
             last_seen: now,
             address: Some(origin.address.to_string()),
             user_agent: origin.user_agent.as_deref().map(|text| text.chars().take(256).collect()),
@@ -379,7 +401,6 @@ impl Inner {
         let entry = Entry {
             action: Action::Lock,
             user: "system:acp:identity",
-            groups: &[],
             object: &user.spec.email,
             origin,
             code: 200,
@@ -400,7 +421,7 @@ impl Inner {
         error: Option<&LoginError>,
     ) -> Result<(), LoginError> {
         let (code, reason) = error.map_or((200, ""), |error| (error.code(), error.reason()));
-        let entry = Entry { action, user, groups: &[], object, origin, code, reason };
+        let entry = Entry { action, user, object, origin, code, reason };
         self.audit.record(&entry).await.map_err(|_| LoginError::NoRecord)
     }
 }

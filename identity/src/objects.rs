@@ -144,8 +144,11 @@ fn credentials_name(email: &str) -> String {
     format!("credentials-{}", object_name(email))
 }
 
+/// What the names of Secrets with sessions begin with.
+pub(crate) const SESSION_PREFIX: &str = "session-";
+
 pub(crate) fn session_name(id: &str) -> String {
-    format!("session-{id}")
+    format!("{SESSION_PREFIX}{id}")
 }
 
 pub(crate) fn read_credentials(secret: &Secret) -> Option<Credentials> {

@@ -1,5 +1,9 @@
 //! Who vouches for people: what providers say of somebody, and what becomes of it here.
 
+mod directory;
+pub(crate) mod live;
+pub(crate) mod redirect;
+
 use std::collections::BTreeMap;
 
 use api_types::auth::{Activity, Group, GroupSpec, ProviderAccount, User as UserObject, UserSpec};
@@ -15,6 +19,10 @@ use crate::groups::{MOST, may_be_told};
 use crate::objects::{is, user_object, users};
 use crate::user::{self, md5_hex};
 use crate::{Error, Inner, LoginError};
+
+pub use self::live::Allowed;
+pub(crate) use self::live::Built;
+pub(crate) use self::redirect::Seen;
 
 /// What a provider says of somebody who has just signed in there.
 #[derive(Clone, Debug, Default)]
@@ -139,21 +147,6 @@ impl Inner {
 }
 
 impl Inner {
-    /// Somebody whose password a directory has found right.
-    pub(crate) async fn prove_at_provider(
-        &self,
-        id: &str,
-        _given: &crate::Given<'_>,
-    ) -> Result<(std::sync::Arc<UserObject>, crate::session::Provider), LoginError> {
-        let _connector = self.index.connector(id).ok_or(LoginError::UnknownProvider)?;
-        Err(LoginError::UnknownProvider)
-    }
-
-    /// Where a browser goes to sign out at the provider too.
-    pub(crate) async fn logout_url(&self, _stored: &crate::session::Stored) -> Option<String> {
-        None
-    }
-
     /// Forgets failed sign-ins of a user.
     pub(crate) fn forget_failures(&self, user: &UserObject) {
         let id = user.spec.connector_id.as_deref().unwrap_or(api_types::auth::LOCAL);

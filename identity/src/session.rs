@@ -66,29 +66,37 @@ pub(crate) enum Kind {
 /// Who vouched.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Provider {
+pub(crate) struct Provider {
     /// Its identifier.
-    pub id: String,
+    pub(crate) id: String,
     /// The name that people see.
-    pub name: String,
+    pub(crate) name: String,
     /// `local`, `ldap`, `oidc` or `saml`.
     #[serde(rename = "type")]
-    pub type_: String,
+    pub(crate) type_: String,
     /// How the provider knows the session, for its word that it is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<String>,
+    pub(crate) session: Option<String>,
     /// As whom the provider knows the person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subject: Option<String>,
+    pub(crate) subject: Option<String>,
     /// What the provider wants to see again when somebody signs out, sealed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) hint: Option<String>,
+    /// When it was asked last whether the person is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) asked: Option<Timestamp>,
 }
 
 impl Stored {
     /// Names the session to people. It does not authenticate.
     pub(crate) fn id(&self) -> String {
         self.token.id()
+    }
+
+    /// When the provider last said that the person is there.
+    pub(crate) fn asked(&self) -> Timestamp {
+        self.provider.asked.unwrap_or(self.created)
     }
 
     /// Which kind of client it belongs to.

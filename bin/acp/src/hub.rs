@@ -12,6 +12,7 @@ use apiserver_server::KubernetesVersion;
 use clap::Args;
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
 use identity::Identity;
+use jiff::SignedDuration;
 use lib_drain::Drain;
 use lib_tls::{Authority, write_private};
 use tokio::net::TcpListener;
@@ -27,6 +28,9 @@ use crate::{asked_to_stop, assets, kubeconfig, programs};
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long the hub's own cluster may take to answer when the hub starts.
 const REACH: Duration = Duration::from_secs(15);
+
+/// How often identity providers are asked whether those who came from them are still there.
+const ASK_PROVIDERS: SignedDuration = SignedDuration::from_mins(5);
 
 /// Who prepares the embedded API server.
 const INSTALLER: &str = "acp:hub:installer";
@@ -133,6 +137,11 @@ impl Hub {
             session: None,
             address: format!("https://{address}"),
             audit: Arc::new(AuditLog::open(dir.join("audit/identity.log"))?),
+            ask_providers: ASK_PROVIDERS,
+            providers: {
+                let addresses = AddressPolicy { allow_loopback: config.allow_loopback, denied: Vec::new() };
+                Arc::new(move |address| addresses.check(address).is_ok())
+            },
         };
         let identity =
             Identity::start(controllers, people, &drain).await.context("could not load people and sessions")?;

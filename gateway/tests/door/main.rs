@@ -5,8 +5,14 @@
 mod agents;
 mod attacks;
 mod bodies;
+#[path = "../../../identity/oidc/tests/relying_party/browser.rs"]
+mod browser;
 mod clusters;
+#[path = "../../../identity/oidc/tests/relying_party/peer.rs"]
+#[expect(dead_code, reason = "what only the relying party's own tests need is there too")]
+mod peer;
 mod people;
+mod providers;
 mod refusals;
 mod streams;
 mod support;

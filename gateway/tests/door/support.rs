@@ -10,6 +10,7 @@ use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Resolve, SystemResolver};
 use gateway::{Asset, Assets, Hub};
 use harness::TestCluster;
 use identity::{FIRST_ADMINISTRATOR, Identity};
+use jiff::SignedDuration;
 use lib_drain::Drain;
 use lib_tls::{Authority, Credential, Trust, client_config};
 use serde_json::{Value, json};
@@ -85,7 +86,13 @@ impl Door {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let record = Arc::new(Record::default());
-        let config = identity::Config { session: None, address: format!("https://{address}"), audit: record.clone() };
+        let config = identity::Config {
+            session: None,
+            address: format!("https://{address}"),
+            audit: record.clone(),
+            providers: Arc::new(|_| true),
+            ask_providers: SignedDuration::from_secs(1),
+        };
         let identity = Identity::start(client, config, &drain).await.unwrap();
         let password = identity.propose_first_administrator().unwrap().unwrap();
         assert!(identity.create_first_administrator(&password).await.unwrap());

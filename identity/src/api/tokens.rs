@@ -127,7 +127,10 @@ async fn describe(inner: &Inner, stored: &Stored, wanted: &Wanted) -> Result<(),
     info.metadata = ObjectMeta { owner_references: Some(vec![owner]), ..info.metadata };
     let api = infos(inner);
     match api.create(&PostParams::default(), &info).await {
-        Ok(_) => Ok(()),
+        Ok(info) => {
+            inner.index.put_token_record(info);
+            Ok(())
+        }
         Err(error) => {
             // A token that nobody can see is not one to hand out.
             objects::delete_session(&inner.client, &stored.id()).await?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api_types::PLATFORM_NAMESPACE;
-use api_types::auth::{DisableToken, DisableUser, Group, SecurityPolicy, User as UserObject};
+use api_types::auth::{AccessTokenInfo, DisableToken, DisableUser, Group, SecurityPolicy, User as UserObject};
 use api_types::dex::{Connector, OAuth2Client};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -32,6 +32,7 @@ pub(crate) fn all(client: &Client, drain: &Drain, index: &Arc<Index>) -> impl Fu
         follow::<Group>(Api::all(client.clone()), everywhere(), drain, index),
         follow::<DisableUser>(Api::all(client.clone()), everywhere(), drain, index),
         follow::<DisableToken>(Api::all(client.clone()), everywhere(), drain, index),
+        follow::<AccessTokenInfo>(Api::namespaced(client.clone(), namespaced), everywhere(), drain, index),
         follow::<SecurityPolicy>(Api::all(client.clone()), everywhere(), drain, index),
         follow::<Connector>(Api::namespaced(client.clone(), namespaced), everywhere(), drain, index),
         follow::<OAuth2Client>(Api::namespaced(client.clone(), namespaced), everywhere(), drain, index),

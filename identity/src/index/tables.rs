@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use api_types::auth::{DisableToken, DisableUser, Group, SecurityPolicy, User as UserObject};
+use api_types::auth::{AccessTokenInfo, DisableToken, DisableUser, Group, SecurityPolicy, User as UserObject};
 use api_types::dex::{Connector, OAuth2Client};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use super::{Concerns, State};
-use crate::objects::{read_credentials, read_session, session_name, usable};
+use crate::objects::{SESSION_PREFIX, read_credentials, read_session, usable};
 
 /// A kind of object, as the index takes it.
 pub(crate) trait Table {
@@ -43,7 +43,10 @@ impl Table for UserObject {
 
     fn gone(state: &mut State, user: &Self) -> Concerns {
         let name = user.name_any();
-        let email = state.users.iter().find(|(_, (known, _))| known.name_any() == name).map(|(email, _)| email.clone());
+        let is_it = |email: &String| state.users.get(email).is_some_and(|(known, _)| known.name_any() == name);
+        // An edit may have given it another e-mail than the one that it is known by.
+        let email =
+            Some(user.spec.email.clone()).filter(is_it).or_else(|| state.users.keys().find(|e| is_it(e)).cloned());
         let Some(email) = email else { return Concerns::Nobody };
         state.users.remove(&email);
         Concerns::User(email)
@@ -73,7 +76,9 @@ impl Table for CredentialSecrets {
     fn gone(state: &mut State, secret: &Secret) -> Concerns {
         let name = secret.name_any();
         let suffix = name.strip_prefix("credentials-").unwrap_or_default();
-        let email = state.credentials.keys().find(|email| crate::user::object_name(email) == suffix).cloned();
+        let is_it = |email: &String| crate::user::object_name(email) == suffix;
+        let said = read_credentials(secret).map(|credentials| credentials.email);
+        let email = said.or_else(|| state.credentials.keys().find(|email| is_it(email)).cloned());
         let Some(email) = email else { return Concerns::Nobody };
         state.credentials.remove(&email);
         Concerns::User(email)
@@ -104,7 +109,7 @@ impl Table for SessionSecrets {
 
     fn gone(state: &mut State, secret: &Secret) -> Concerns {
         let name = secret.name_any();
-        let hash = state.ids.iter().find(|(id, _)| session_name(id) == name).map(|(_, hash)| *hash);
+        let hash = name.strip_prefix(SESSION_PREFIX).and_then(|id| state.ids.get(id)).copied();
         if let Some(hash) = hash {
             state.remove_session(&hash);
         }
@@ -140,6 +145,10 @@ impl<T: ResourceExt> Objects<T> {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn remove(&mut self, object: &T) {
@@ -180,6 +189,26 @@ objects!(
     OAuth2Client: clients,
     SecurityPolicy: policies,
 );
+
+/// The record of a token, without which the token is none: whoever deletes what people see of it means the token.
+impl Table for AccessTokenInfo {
+    type Object = Self;
+
+    fn put(state: &mut State, info: Self) -> Concerns {
+        let concerned = Concerns::User(info.spec.username.clone());
+        state.token_records.put(info);
+        concerned
+    }
+
+    fn gone(state: &mut State, info: &Self) -> Concerns {
+        state.token_records.remove(info);
+        Concerns::User(info.spec.username.clone())
+    }
+
+    fn listed(state: &mut State, began: Instant) {
+        state.token_records.settle(began);
+    }
+}
 
 impl Table for Group {
     type Object = Self;

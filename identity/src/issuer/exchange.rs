@@ -16,7 +16,6 @@ use super::clients::Client;
 use super::token::{OAuthError, Request, workload};
 use super::{ACCESS_TOKEN, PLATFORM};
 use crate::audit::Action;
-use crate::token::Token;
 use crate::{Error, Inner};
 
 const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -87,9 +86,9 @@ async fn of_workload(
     let given: Vec<String> =
         wanted.into_iter().filter(|scope| scope != "offline_access" && scope != "openid").collect();
     let (provider, kind) = workload(client, given.clone());
-    let opened = inner.open_as(Token::generate()?.hash(), None, &user, provider, kind, request.origin).await;
+    let opened = inner.open(&user, provider, kind, request.origin).await;
     inner.record(Action::Exchange, &account, &client.object.id, request.origin, opened.as_ref().err()).await?;
-    let session = opened?.ok_or_else(OAuthError::invalid_grant)?;
+    let session = opened?.session;
     let (access, until) =
         inner.issuer.access_token(&inner.index, &session.grant, &client.object.id, &given, None, request.now);
     Ok(answer(access, until.duration_since(request.now).as_secs(), &given))

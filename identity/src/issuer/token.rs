@@ -15,6 +15,7 @@ use super::tokens::{Asked, of_person, scopes};
 use super::{ACCESS_TOKEN, PLATFORM, device, discovery, exchange};
 use crate::api::{Bytes, Params, json_answer};
 use crate::audit::{Action, Origin};
+use crate::login::Wanted;
 use crate::objects::change_session;
 use crate::seal::Purpose;
 use crate::session::{Grant, Kind, Provider, Session, Stored};
@@ -158,7 +159,8 @@ pub(crate) async fn begin(
     };
     // The session in which the word was given has to be there still.
     inner.index.grant_of(&word.session, request.now).map_err(|_| OAuthError::invalid_grant())?;
-    let session = inner.open_as(*token, None, &user, word.provider.clone(), kind, request.origin).await?;
+    let wanted = Wanted { token: *token, token_md5: None, provider: word.provider.clone(), kind, until: None };
+    let session = inner.open_as(wanted, &user, request.origin).await?;
     let error = session.is_none().then_some(LoginError::Wrong);
     inner.record(Action::Exchange, &word.username, &client.object.id, request.origin, error.as_ref()).await?;
     if session.is_none() {

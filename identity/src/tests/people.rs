@@ -1,9 +1,9 @@
 //! Signing in and out, passwords, second factors, tokens.
 
-use api_types::auth::UserSpec;
+use api_types::auth::{AccessTokenInfo, UserSpec};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -225,6 +225,16 @@ async fn api_tokens_are_shown_once_and_end() {
     assert_eq!(fixture.ask("DELETE", &path, Some(&session), Value::Null).await.0, 204);
     assert!(fixture.identity.authenticate(&bearer_text(text)).is_err());
     assert_eq!(fixture.ask("DELETE", &path, Some(&session), Value::Null).await.0, 404);
+    // Whoever deletes the record that people see deletes the token.
+    let make = json!({"description": "ci", "expiration": 3600});
+    let (_, made) = fixture.ask("POST", "/auth/v1/accesstoken", Some(&session), make).await;
+    let (program, _) = fixture.identity.authenticate(&bearer_text(made["token"].as_str().unwrap())).unwrap().unwrap();
+    let records: Api<AccessTokenInfo> = Api::namespaced(fixture.client.clone(), "cpaas-system");
+    let name = made["id"].as_str().unwrap();
+    assert_eq!(records.get(name).await.unwrap().spec.description, "ci");
+    records.delete(name, &DeleteParams::default()).await.unwrap();
+    tokio::time::timeout(SOON, program.ended()).await.unwrap();
+    assert!(fixture.identity.authenticate(&bearer_text(made["token"].as_str().unwrap())).is_err());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use harness::TestCluster;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, Request};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -65,7 +66,13 @@ pub(super) async fn kinds(client: &Client) {
 }
 
 pub(super) async fn start(client: &Client, record: &Arc<Record>, drain: &Drain) -> Identity {
-    let config = Config { session: None, address: "https://acp.test".into(), audit: record.clone() };
+    let config = Config {
+        session: None,
+        address: "https://acp.test".into(),
+        audit: record.clone(),
+        providers: Arc::new(|_| true),
+        ask_providers: SignedDuration::from_mins(5),
+    };
     Identity::start(client.clone(), config, drain).await.unwrap()
 }
 

@@ -50,6 +50,7 @@ const ORDER: &[&str] = &[
     "tunnel-stream",
     "tunnel-hub",
     "tunnel-agent",
+    "identity-ldap",
     "identity-oidc",
     "identity-saml",
     "identity",
@@ -69,7 +70,7 @@ const ORDER: &[&str] = &[
 /// Groups whose crates do not know each other: they meet in the objects they read and write.
 const STRANGERS: &[&[&str]] = &[
     &["identity", "fleet"],
-    &["identity-oidc", "identity-saml", "fleet"],
+    &["identity-ldap", "identity-oidc", "identity-saml", "fleet"],
     &["gateway", "agent", "ac"],
     &["tunnel-hub", "tunnel-agent"],
     &["store-memory", "store-embedded", "store-etcd"],

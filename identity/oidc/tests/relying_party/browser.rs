@@ -16,6 +16,7 @@ use url::{Position, Url, form_urlencoded};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
+#[derive(Clone)]
 pub(crate) struct Browser {
     tls: TlsConnector,
     cookies: BTreeMap<String, String>,

@@ -18,6 +18,8 @@ use crate::browser::Browser;
 pub(crate) const CALLBACK: &str = "https://us.example.com/dex/callback";
 pub(crate) const GOODBYE: &str = "https://us.example.com/";
 
+const SCRIPT: &str = "tests/peers/openid-provider/provider.mjs";
+
 /// Where whatever starts node has to be done.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -41,7 +43,12 @@ impl Peer {
     }
 
     pub(crate) async fn start_for(authority: Authority, changes: Value) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/openid-provider/provider.mjs");
+        // Whichever crate's tests it is part of.
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .map(|folder| folder.join(SCRIPT))
+            .find(|script| script.is_file());
+        let script = script.expect("the script lies below the root");
         let mut child = Command::new("node")
             .arg(script)
             .arg(modules())

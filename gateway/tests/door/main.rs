@@ -8,11 +8,19 @@ mod bodies;
 #[path = "../../../identity/oidc/tests/relying_party/browser.rs"]
 mod browser;
 mod clusters;
+mod directory;
+mod federation;
 #[path = "../../../identity/oidc/tests/relying_party/peer.rs"]
 #[expect(dead_code, reason = "what only the relying party's own tests need is there too")]
 mod peer;
 mod people;
 mod providers;
 mod refusals;
+#[path = "../../../identity/ldap/tests/directory/slapd.rs"]
+#[expect(dead_code, reason = "what only the directory's own tests need is there too")]
+mod slapd;
 mod streams;
 mod support;
+
+/// Of everybody in a directory of ours.
+const PASSWORD: &str = "correct horse, battery: staple";

@@ -139,3 +139,22 @@ async fn the_door_shows_its_authority() {
     let hex: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     assert_eq!(door.authority.fingerprint(), hex.join(":"));
 }
+
+#[tokio::test]
+async fn case_44_the_record_tells_who_and_no_secret() {
+    let door = Door::open().await;
+    let bearer = door.administrator().await;
+    let headers = [JSON, ("authorization", &*bearer)];
+    let body = json!({"description": "ci", "expiration": 600}).to_string();
+    let made = door.ask("POST", "/auth/v1/accesstoken", &headers, &body).await.json();
+    assert_eq!(door.ask("GET", "/auth/v1/sessions?password=hunter2", &headers, "").await.code, 200);
+    let wrong = json!({"username": "admin@cpaas.io", "password": "hunter2"}).to_string();
+    assert_eq!(door.ask("POST", SESSIONS, &[JSON, ("referer", "https://x/?token=hunter2")], &wrong).await.code, 401);
+    let record = door.record.text();
+    for verb in ["\"login\"", "\"create\""] {
+        assert!(record.contains(verb), "{record}");
+    }
+    for secret in [&door.password, made["token"].as_str().unwrap(), bearer.trim_start_matches("Bearer "), "hunter2"] {
+        assert!(!record.contains(secret), "{record}");
+    }
+}

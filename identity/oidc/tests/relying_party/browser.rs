@@ -60,7 +60,7 @@ impl Browser {
         self.ask(url, Request::get(&url[Position::BeforePath..Position::AfterQuery]), String::new()).await
     }
 
-    async fn post(&mut self, url: &Url, fields: &[(String, String)]) -> Page {
+    pub(crate) async fn post(&mut self, url: &Url, fields: &[(String, String)]) -> Page {
         let request = Request::post(&url[Position::BeforePath..Position::AfterQuery]);
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

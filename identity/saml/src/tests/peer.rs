@@ -4,6 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+const SCRIPT: &str = "tests/peers/saml-idp/idp.py";
+
 /// The script with a command of its own.
 ///
 /// # Panics
@@ -13,7 +15,12 @@ pub(crate) fn script(command: &str) -> Command {
     let target = || exe.ancestors().nth(3).expect("tests lie in TARGET/PROFILE/deps").join("tools");
     let libraries = env::var_os("ACP_TEST_TOOLS").map_or_else(target, PathBuf::from).join("saml-idp");
     assert!(libraries.is_dir(), "there is no {}; `cargo xtask tools` fetches it", libraries.display());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/peers/saml-idp/idp.py");
+    // Whichever crate's tests it is part of.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join(SCRIPT))
+        .find(|script| script.is_file());
+    let script = script.expect("the script lies below the root");
     let mut python = Command::new("python3");
     python.args(["-W", "ignore"]).arg(script).arg(command);
     python.env("PYTHONPATH", libraries);

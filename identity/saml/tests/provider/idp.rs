@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::peer;
+use super::peer;
 
 pub(crate) const CONNECTOR: &str = "corp";
 pub(crate) const ENTITY: &str = "https://acp.example.com/dex";
@@ -76,9 +76,14 @@ impl Idp {
             config[field] = value.clone();
         }
         let provider = ServiceProvider::new(Config::parse(CONNECTOR, &config).unwrap(), key);
-        let page = self.request("POST", &format!("{}/sp", self.url), None, &provider.metadata());
-        assert_eq!(page.status, 204, "{}", page.body);
+        self.know(&provider.metadata());
         provider
+    }
+
+    /// Takes our metadata.
+    pub(crate) fn know(&self, metadata: &str) {
+        let page = self.request("POST", &format!("{}/sp", self.url), None, metadata);
+        assert_eq!(page.status, 204, "{}", page.body);
     }
 
     /// Fields in place of metadata, so that messages go by POST.

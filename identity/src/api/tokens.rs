@@ -160,7 +160,7 @@ async fn revoke(inner: &Inner, ask: &Ask<'_>, id: &str) -> Result<Response<Bytes
     let caller = ask.caller()?;
     let found = inner.index.grant_of(id, now()).ok();
     let found = found.filter(|grant| matches!(grant.stored.kind, Kind::ApiToken { .. }));
-    if !found.as_ref().is_some_and(|grant| grant.stored.username == caller.name) {
+    if found.as_ref().is_none_or(|grant| grant.stored.username != caller.name) {
         caller.must("update").await.map_err(|_| Refused::not_found())?;
     }
     let grant = found.ok_or_else(Refused::not_found)?;

@@ -213,7 +213,7 @@ pub(crate) fn tokens(inner: &Inner, grant: &Grant, client: &Client, asked: &Aske
         "scope": scopes.join(" "),
     });
     if scopes.iter().any(|scope| scope == "openid") {
-        answer["id_token"] = issuer.id_token(index, grant, id, scopes, &access, asked, now).into();
+        answer["id_token"] = issuer.id_token(index, grant, id, &access, asked, now).into();
     }
     answer["access_token"] = access.into();
     if let Kind::Grant { refreshable: true, generation, .. } = grant.stored.kind {

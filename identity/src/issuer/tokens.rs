@@ -67,7 +67,6 @@ impl Issuer {
         index: &Index,
         grant: &Grant,
         client: &str,
-        scopes: &[String],
         access_token: &str,
         asked: &Asked,
         now: Timestamp,
@@ -83,7 +82,7 @@ impl Issuer {
         if let Some(nonce) = &asked.nonce {
             claims.insert("nonce".into(), nonce.as_str().into());
         }
-        claims.extend(of_person(index, grant, scopes));
+        claims.extend(of_person(index, grant, scopes(grant)));
         self.keys().signing(now).sign("JWT", &claims)
     }
 

@@ -24,9 +24,9 @@ pub type Allowed = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 /// A provider, by what it speaks.
 pub(crate) enum Live {
-    Ldap(identity_ldap::Directory),
-    Oidc(identity_oidc::Provider),
-    Saml(ServiceProvider),
+    Ldap(Box<identity_ldap::Directory>),
+    Oidc(Box<identity_oidc::Provider>),
+    Saml(Box<ServiceProvider>),
 }
 
 /// What is wrong with a Connector, field by field.
@@ -75,21 +75,21 @@ impl Inner {
         let field = |name: &str| format!("spec.config.{name}");
         Ok(match connector.type_.as_str() {
             "ldap" => match identity_ldap::Config::parse(config) {
-                Ok(parsed) => Ok(Live::Ldap(identity_ldap::Directory::new(parsed))),
+                Ok(parsed) => Ok(Live::Ldap(Box::new(identity_ldap::Directory::new(parsed)))),
                 Err(invalid) => {
                     Err(Unusable(invalid.mistakes().iter().map(|one| (field(&one.field), one.to_string())).collect()))
                 }
             },
             "oidc" => match identity_oidc::Config::parse(config) {
                 Ok(parsed) => identity_oidc::Provider::new(&*connector.id, parsed)
-                    .map(|provider| Live::Oidc(provider.allowing(move |address| allowed(address))))
+                    .map(|provider| Live::Oidc(Box::new(provider.allowing(move |address| allowed(address)))))
                     .map_err(|error| Unusable::one("spec.config.rootCAData", lib_telemetry::chain(&error).to_string())),
                 Err(invalid) => {
                     Err(Unusable(invalid.mistakes().iter().map(|one| (field(&one.field), one.to_string())).collect()))
                 }
             },
             "saml" => match identity_saml::Config::parse(&connector.id, config) {
-                Ok(parsed) => Ok(Live::Saml(ServiceProvider::new(parsed, self.saml_key().await?))),
+                Ok(parsed) => Ok(Live::Saml(Box::new(ServiceProvider::new(parsed, self.saml_key().await?)))),
                 Err(invalid) => Err(Unusable(invalid.0.into_iter().map(|one| (field(&one.field), one.text)).collect())),
             },
             other => Err(Unusable::one("type", format!("{other:?} is none of ldap, oidc, saml"))),

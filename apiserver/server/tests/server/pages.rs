@@ -1,9 +1,12 @@
-//! Lists in pages: pinned to the state of the first, and counted.
+//! Lists in pages: pinned to the state of the first, and counted; and lists of nothing but metadata.
 
+use apiserver_endpoints::body;
 use apiserver_server::{Config, Service};
+use http::Request;
+use http::header::ACCEPT;
 use serde_json::{Value, json};
 
-use crate::support::{admin, ask, start};
+use crate::support::{admin, ask, send, start};
 
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 const JSON: &str = "application/json";
@@ -22,7 +25,8 @@ async fn filled(count: usize) -> (apiserver_server::Running, Service) {
     let server = start(Config::default()).await;
     let admin = admin(&server);
     for n in 0..count {
-        let map = json!({"metadata": {"name": format!("m{n:02}"), "labels": {"even": (n % 2 == 0).to_string()}}});
+        let map = json!({"metadata": {"name": format!("m{n:02}"), "labels": {"even": (n % 2 == 0).to_string()}},
+            "data": {"number": n.to_string()}});
         assert_eq!(ask(&admin, "POST", MAPS, JSON, map.to_string()).await.code, 201);
     }
     (server, admin)
@@ -68,4 +72,26 @@ async fn the_rest_may_be_asked_for_at_once() {
     let token = first["metadata"]["continue"].as_str().unwrap();
     let rest = list(&admin, &format!("continue={token}")).await;
     assert_eq!((names(&rest).len(), rest["metadata"].get("continue")), (7, None));
+}
+
+#[tokio::test]
+async fn lists_of_metadata_have_nothing_else_of_their_items() {
+    let (_server, admin) = filled(3).await;
+    let whole = list(&admin, "limit=2").await;
+    let request = Request::get(format!("{MAPS}?limit=2"))
+        .header(ACCEPT, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
+        .body(body::empty());
+    let answer = send(&admin, request.unwrap()).await;
+    assert_eq!(answer.code, 200, "{}", answer.text());
+    let items = whole["items"].as_array().unwrap().iter().map(
+        |item| json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": item["metadata"]}),
+    );
+    let mut expected = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "items": items.collect::<Vec<_>>()});
+    expected["metadata"] = whole["metadata"].clone();
+    // It holds a moment in time.
+    let mut list = answer.json();
+    for token in [&mut expected, &mut list] {
+        assert!(token["metadata"]["continue"].take().is_string());
+    }
+    assert_eq!(list, expected);
 }

@@ -19,6 +19,9 @@ const CRASHES: u32 = 5;
 /// Agents are back this soon after the hub is.
 const RECONNECT: Duration = Duration::from_secs(5);
 
+/// What an API server that does nothing may keep resident.
+const IDLE_MEBIBYTES: f64 = 40.0;
+
 /// What the busy machine of a test may add to a promise.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -46,6 +49,24 @@ async fn a_second_start_goes_on_where_the_first_ended() {
     for path in [CONFIG_MAPS, &on_member] {
         assert_eq!(admin.get(&format!("{path}/kept")).await.ok()["data"]["a"], "b");
     }
+}
+
+/// Of the built binary: more than half of it is code.
+#[tokio::test]
+async fn an_idle_api_server_is_small() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ApiServer::start(&folder.path().join("data"), "127.0.0.1:0", 0).await;
+    let door = Door::of_kubeconfig(&server.kubeconfig()).await;
+    eventually("the control plane to do its work", PATIENCE, || async {
+        let account = door.get("/api/v1/namespaces/default/serviceaccounts/default").await;
+        if account.status == StatusCode::OK { Ok(()) } else { Err(account.text) }
+    })
+    .await;
+    let metrics = door.get("/metrics").await.text;
+    let bytes = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+    let mebibytes = bytes.expect("the server tells its memory").trim().parse::<f64>().unwrap() / 1024.0 / 1024.0;
+    println!("{mebibytes:.1} MiB");
+    assert!(mebibytes <= IDLE_MEBIBYTES, "{mebibytes:.1} MiB");
 }
 
 /// The hub in a process of its own, so that only the hub dies.

@@ -7,6 +7,7 @@ mod connectors;
 mod factor;
 mod flows;
 mod issuer;
+mod keys;
 mod sessions;
 mod tokens;
 mod users;
@@ -187,6 +188,7 @@ pub async fn answer(identity: &Identity, ask: Ask<'_>) -> Result<Response<Bytes>
         ["auth", "v1", "users", rest @ ..] => users::answer(inner, &ask, rest).await,
         ["auth", "v1", "providers", rest @ ..] => connectors::providers(inner, &ask, rest).await,
         ["auth", "v1", "connectors", rest @ ..] => connectors::answer(inner, &ask, rest).await,
+        ["auth", "v1", "keys", "rotate"] => keys::rotate(inner, &ask).await,
         ["auth", "v1", "flows", rest @ ..] => flows::answer(inner, &ask, rest).await,
         _ => Err(Refused::not_found()),
     }

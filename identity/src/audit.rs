@@ -53,6 +53,8 @@ pub(crate) enum Action {
     Unlock,
     Sync,
     Validate,
+    RotateKeys,
+    RevokeKeys,
 }
 
 impl Action {
@@ -78,6 +80,8 @@ impl Action {
             Self::Unlock => ("unlock", "users"),
             Self::Sync => ("sync", "connectors"),
             Self::Validate => ("validate", "connectors"),
+            Self::RotateKeys => ("rotate", "keys"),
+            Self::RevokeKeys => ("revoke", "keys"),
         }
     }
 }

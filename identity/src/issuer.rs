@@ -48,6 +48,8 @@ pub(crate) struct Issuer {
     /// The platform's address.
     pub(crate) platform: String,
     keys: RwLock<Arc<Keys>>,
+    /// Whoever reads keys to put them here holds it: else those of before could come after those of now.
+    changing: tokio::sync::Mutex<()>,
     /// When devices asked last, so that they do not ask too often.
     pub(crate) polls: device::Polls,
 }
@@ -59,6 +61,7 @@ impl Issuer {
             url: format!("{platform}/dex"),
             platform,
             keys: RwLock::new(Arc::new(keys)),
+            changing: tokio::sync::Mutex::default(),
             polls: device::Polls::default(),
         }
     }
@@ -69,14 +72,22 @@ impl Issuer {
 
     /// Makes and takes over new keys when it is time.
     pub(crate) async fn renew(&self, client: &Client, now: Timestamp) -> Result<(), Error> {
-        self.replace(client, now, false).await
-    }
-
-    async fn replace(&self, client: &Client, now: Timestamp, force: bool) -> Result<(), Error> {
-        if let Some(keys) = keys::renew(client, &self.keys(), now, force).await? {
-            *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        let _one_at_a_time = self.changing.lock().await;
+        if let Some(keys) = keys::renew(client, &self.keys(), now).await? {
+            self.take(keys);
         }
         Ok(())
+    }
+
+    /// Makes a new key; with `revoke` it is the only one from now on.
+    pub(crate) async fn rotate(&self, client: &Client, now: Timestamp, revoke: bool) -> Result<(), Error> {
+        let _one_at_a_time = self.changing.lock().await;
+        self.take(keys::rotate(client, now, revoke).await?);
+        Ok(())
+    }
+
+    fn take(&self, keys: Keys) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
     }
 
     /// A token of ours, for one of these audiences.

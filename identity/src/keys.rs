@@ -3,7 +3,6 @@
 //! A signing key is published before it is used and stays published after it: whoever verifies with keys that are a day
 //! old, and whoever holds a token of the last key, is served.
 
-use api_types::PLATFORM_NAMESPACE;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, PostParams};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::objects::{is, read, secret};
+use crate::objects::{RACES, is, read, secret, secrets};
 use crate::seal::Seal;
 
 /// The Secret.
@@ -58,6 +57,11 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// Each key's identifier, and from when on it signs.
+    pub(crate) fn plan(&self) -> impl Iterator<Item = (&str, Timestamp)> {
+        self.signing.iter().map(|(from, key)| (key.key_id(), *from))
+    }
+
     /// The key that signs at this time.
     pub(crate) fn signing(&self, now: Timestamp) -> &SigningKey {
         let begun = self.signing.iter().filter(|(from, _)| *from <= now).max_by_key(|(from, _)| *from);
@@ -67,7 +71,7 @@ impl Keys {
 
 /// Reads the keys, and makes them if there are none.
 pub(crate) async fn load(client: &Client) -> Result<Keys, Error> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), PLATFORM_NAMESPACE);
+    let api = secrets(client);
     let now = Timestamp::now();
     if let Some(present) = api.get_opt(NAME).await.map_err(Error::hub("read the issuer's keys"))? {
         return of(&present);
@@ -85,41 +89,62 @@ pub(crate) async fn load(client: &Client) -> Result<Keys, Error> {
     }
 }
 
-/// The keys as they should be at this time, where that is not how they are.
-pub(crate) async fn renew(client: &Client, keys: &Keys, now: Timestamp, force: bool) -> Result<Option<Keys>, Error> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), PLATFORM_NAMESPACE);
-    let Some(Due { mut stored, another }) = due(&keys.stored, now, force) else {
-        // Another replica may have renewed them.
+/// The keys as they should be at this time, where that is not how they are: another replica has changed them, time has, or
+/// somebody has deleted them so that there be new ones.
+pub(crate) async fn renew(client: &Client, keys: &Keys, now: Timestamp) -> Result<Option<Keys>, Error> {
+    let api = secrets(client);
+    let Some(Due { mut stored, another }) = due(&keys.stored, now) else {
         let present = api.get_metadata_opt(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
-        let version = present.and_then(|present| present.metadata.resource_version);
-        if version == keys.version || version.is_none() {
-            return Ok(None);
-        }
-        let present = api.get(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
-        return of(&present).map(Some);
+        return match present.map(|present| present.metadata.resource_version) {
+            Some(version) if version == keys.version => Ok(None),
+            _ => load(client).await.map(Some),
+        };
     };
-    let from = if force { now } else { now + PUBLISHED_BEFORE };
     if another {
-        stored.signing.push(generate(from).await?);
+        stored.signing.push(generate(now + PUBLISHED_BEFORE).await?);
     }
-    let mut secret = secret(NAME, LABEL, &stored)?;
-    secret.metadata.resource_version = keys.version.clone();
+    match put(&api, &stored, keys.version.clone()).await? {
+        Some(keys) => Ok(Some(keys)),
+        // Another replica was first.
+        None => load(client).await.map(Some),
+    }
+}
+
+/// Makes a new key at an administrator's word. It signs when everybody has seen it; with `revoke` at once, and whatever was
+/// signed before is signed by nobody.
+pub(crate) async fn rotate(client: &Client, now: Timestamp, revoke: bool) -> Result<Keys, Error> {
+    let from = if revoke { now } else { now + PUBLISHED_BEFORE };
+    let next = generate(from).await?;
+    for _ in 0..RACES {
+        let present = load(client).await?;
+        let mut stored = present.stored.clone();
+        if revoke {
+            stored.signing.clear();
+        } else if stored.signing.iter().any(|key| key.from > now) {
+            // The next one is published already.
+            return Ok(present);
+        }
+        stored.signing.push(next.clone());
+        if let Some(keys) = put(&secrets(client), &stored, present.version).await? {
+            return Ok(keys);
+        }
+    }
+    Err(Error::Contended)
+}
+
+/// Stores the keys in the place of those of that version; `None` if others are there by now, or none.
+async fn put(api: &Api<Secret>, stored: &Stored, version: Option<String>) -> Result<Option<Keys>, Error> {
+    let mut secret = secret(NAME, LABEL, stored)?;
+    secret.metadata.resource_version = version;
     match api.replace(NAME, &PostParams::default(), &secret).await {
         Ok(written) => of(&written).map(Some),
-        Err(error) if is(&error, 409) => {
-            let present = api.get(NAME).await.map_err(Error::hub("read the issuer's keys"))?;
-            of(&present).map(Some)
-        }
+        Err(error) if is(&error, 409) || is(&error, 404) => Ok(None),
         Err(error) => Err(Error::hub("store the issuer's keys")(error)),
     }
 }
 
-/// What is left of the keys when a new one is to be made, or one is of no more use. With `force` nothing is left: whatever
-/// was signed before is signed by nobody.
-fn due(stored: &Stored, now: Timestamp, force: bool) -> Option<Due> {
-    if force {
-        return Some(Due { stored: Stored { signing: Vec::new(), ..stored.clone() }, another: true });
-    }
+/// What is left of the keys when a new one is to be made, or one is of no more use.
+fn due(stored: &Stored, now: Timestamp) -> Option<Due> {
     let current = current(stored, now)?;
     let last = stored.signing.iter().map(|key| key.from).max()?;
     let ended = |key: &StoredKey| key.from < current.from && current.from + PUBLISHED_AFTER <= now;
@@ -190,7 +215,7 @@ mod tests {
     #[track_caller]
     fn check(days: &[i64], now: i64, left: Option<&[&str]>, signs: &str) {
         let keys = stored(days);
-        let due = due(&keys, day(now), false);
+        let due = due(&keys, day(now));
         let names = due.as_ref().map(|due| due.stored.signing.iter().map(|key| key.key.as_str()).collect::<Vec<_>>());
         assert_eq!(names.as_deref(), left);
         assert_eq!(current(&keys, day(now)).unwrap().key, signs);
@@ -203,10 +228,5 @@ mod tests {
         check(&[0, 30], 29, None, "0");
         check(&[0, 30], 30, None, "30");
         check(&[0, 30], 31, Some(&["30"]), "30");
-    }
-
-    #[test]
-    fn rotated_away_is_gone() {
-        assert!(due(&stored(&[0, 30]), day(10), true).unwrap().stored.signing.is_empty());
     }
 }

@@ -123,6 +123,9 @@ pub enum Error {
         "the Secret {0} does not hold the issuer's keys: delete it to make new ones, which ends all sessions of clients"
     )]
     StoredKeys(&'static str),
+    /// Others changed the issuer's keys each time that it was tried.
+    #[error("could not change the issuer's keys: others change them at the same time")]
+    Contended,
 }
 
 impl Error {

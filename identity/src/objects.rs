@@ -27,7 +27,7 @@ pub(crate) const SESSION_LABEL: &str = "auth.cpaas.io/session";
 /// The key under which such a Secret holds what it is for, as JSON.
 const KEY: &str = "value";
 /// How often a change that met another is tried again.
-const RACES: usize = 10;
+pub(crate) const RACES: usize = 10;
 
 /// A user's password and second factor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -88,6 +88,11 @@ impl Fixture {
         self.form("/dex/token", &[], &pairs).await
     }
 
+    async fn rotate(&self, wanted: Value) -> (u16, Value) {
+        let admin = self.administrator().await.session;
+        self.ask("POST", "/auth/v1/keys/rotate", Some(&admin), wanted).await
+    }
+
     async fn ann(&self) -> Session {
         self.user("ann@corp.io").await;
         self.login("ann@corp.io", PASSWORD).await.unwrap().session
@@ -515,15 +520,83 @@ async fn case_44_credentials_in_an_address_are_refused() {
 async fn keys_that_are_rotated_away_verify_nothing() {
     let fixture = Fixture::new().await;
     let session = fixture.ann().await;
+    let replica = start(&fixture.client, &fixture.record, &fixture.drain).await;
     let tokens = fixture.tokens(&session).await;
-    let access = tokens["access_token"].as_str().unwrap();
-    let before = fixture.ask("GET", "/dex/keys", None, Value::Null).await.1;
+    let access = bearer_text(tokens["access_token"].as_str().unwrap());
+    let (ours, theirs) = (&fixture.identity.inner.issuer, &replica.inner.issuer);
+    assert!(replica.authenticate(&access).is_ok());
+    let (code, keys) = fixture.rotate(json!({})).await;
+    // The next one is there for all to see, and signs nothing yet.
+    assert_eq!((code, keys["items"].as_array().unwrap().len()), (200, 2), "{keys}");
+    assert_eq!(ours.keys().document["keys"].as_array().unwrap().len(), 2);
+    let now = jiff::Timestamp::now();
+    let signs = |at| ours.keys().signing(at).key_id().to_owned();
+    assert_ne!(signs(now), signs(now + jiff::SignedDuration::from_hours(25)));
+    assert_eq!(fixture.rotate(json!({})).await.1, keys, "one that waits is enough");
+    theirs.renew(&fixture.client, now).await.unwrap();
+    assert_eq!(theirs.keys().document, ours.keys().document);
+    assert!(fixture.identity.authenticate(&access).is_ok() && replica.authenticate(&access).is_ok());
+
+    let before = ours.keys().document.clone();
+    let (code, keys) = fixture.rotate(json!({"revoke": true})).await;
+    assert_eq!((code, keys["items"].as_array().unwrap().len()), (200, 1), "{keys}");
+    assert!(fixture.identity.authenticate(&access).is_err());
+    theirs.renew(&fixture.client, now).await.unwrap();
+    assert!(replica.authenticate(&access).is_err());
+    assert!(!before["keys"].as_array().unwrap().contains(&ours.keys().document["keys"][0]));
+    // Nobody has to sign in again: a session of the door needs no key, and a client refreshes.
+    assert!(session.holds(now));
+    assert_eq!(fixture.refresh(tokens["refresh_token"].as_str().unwrap()).await.0, 200);
+    let events = json!(*fixture.record.events.lock().unwrap()).to_string();
+    assert!(events.contains("\"verb\":\"rotate\"") && events.contains("\"verb\":\"revoke\""), "{events}");
+}
+
+#[tokio::test]
+async fn keys_that_are_deleted_are_made_anew() {
+    let fixture = Fixture::new().await;
+    let session = fixture.ann().await;
+    let tokens = fixture.tokens(&session).await;
+    let replica = start(&fixture.client, &fixture.record, &fixture.drain).await;
     fixture.secrets.delete(crate::keys::NAME, &kube::api::DeleteParams::default()).await.unwrap();
-    let next = start(&fixture.client, &fixture.record, &fixture.drain).await;
-    assert!(next.authenticate(&bearer_text(access)).is_err());
-    // The opaque token of a session needs no key.
-    assert!(session.holds(jiff::Timestamp::now()));
-    assert_ne!(next.inner.issuer.keys().document, before);
+    let now = jiff::Timestamp::now();
+    for identity in [&fixture.identity, &replica] {
+        identity.inner.issuer.renew(&fixture.client, now).await.unwrap();
+        assert!(identity.authenticate(&bearer_text(tokens["access_token"].as_str().unwrap())).is_err());
+    }
+    assert_eq!(fixture.identity.inner.issuer.keys().document, replica.inner.issuer.keys().document);
+    // What was sealed is opened by nobody either.
+    assert_eq!(fixture.refresh(tokens["refresh_token"].as_str().unwrap()).await.1["error"], "invalid_grant");
+    assert!(session.holds(now));
+}
+
+#[tokio::test]
+async fn keys_are_rotated_by_administrators() {
+    let fixture = Fixture::new().await;
+    let ann = fixture.ann().await;
+    let before = fixture.identity.inner.issuer.keys().document.clone();
+    let path = "/auth/v1/keys/rotate";
+    assert_eq!(fixture.ask("POST", path, None, json!({})).await.0, 401);
+    let nobody = fixture.cluster.user("ann@corp.io");
+    assert_eq!(fixture.ask_as(nobody, "POST", path, Some(&ann), json!({"revoke": true})).await.0, 403);
+    let admin = fixture.administrator().await.session;
+    assert_eq!(fixture.ask("GET", path, Some(&admin), Value::Null).await.0, 405);
+    assert_eq!(fixture.ask("POST", path, Some(&admin), json!({"revoked": true})).await.0, 400);
+    assert_eq!(fixture.identity.inner.issuer.keys().document, before);
+}
+
+#[tokio::test]
+async fn two_who_rotate_at_once_leave_keys_that_both_know() {
+    let fixture = Fixture::new().await;
+    let replica = start(&fixture.client, &fixture.record, &fixture.drain).await;
+    let (ours, theirs) = (&fixture.identity.inner.issuer, &replica.inner.issuer);
+    let now = jiff::Timestamp::now();
+    let both = tokio::join!(ours.rotate(&fixture.client, now, true), theirs.rotate(&fixture.client, now, true));
+    assert!(both.0.is_ok() && both.1.is_ok(), "{both:?}");
+    for issuer in [ours, theirs] {
+        issuer.renew(&fixture.client, now).await.unwrap();
+    }
+    assert_eq!(ours.keys().document, theirs.keys().document);
+    assert_eq!(ours.keys().document["keys"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

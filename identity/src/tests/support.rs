@@ -53,7 +53,7 @@ pub(super) struct Fixture {
     pub(super) secrets: Api<Secret>,
     pub(super) record: Arc<Record>,
     pub(super) drain: Drain,
-    _cluster: TestCluster,
+    pub(super) cluster: TestCluster,
 }
 
 pub(super) async fn kinds(client: &Client) {
@@ -85,7 +85,7 @@ impl Fixture {
         let identity = start(&client, &record, &drain).await;
         let password = identity.propose_first_administrator().unwrap().unwrap();
         assert!(identity.create_first_administrator(&password).await.unwrap());
-        Self { identity, secrets: objects::secrets(&client), client, password, record, drain, _cluster: cluster }
+        Self { identity, secrets: objects::secrets(&client), client, password, record, drain, cluster }
     }
 
     pub(super) async fn login(&self, name: &str, password: &str) -> Result<Login, LoginError> {
@@ -131,6 +131,19 @@ impl Fixture {
         self.send(method, path, session, &[("content-type", "application/json")], body).await.0
     }
 
+    /// The same with the rights that this client has at the hub.
+    pub(super) async fn ask_as(
+        &self,
+        client: Client,
+        method: &str,
+        path: &str,
+        session: Option<&Session>,
+        body: Value,
+    ) -> (u16, Value) {
+        let headers = [("content-type", "application/json")];
+        self.send_as(client, method, path, session, &headers, body.to_string().into()).await.0
+    }
+
     pub(super) async fn form(&self, path: &str, headers: &[(&str, &str)], pairs: &[(&str, &str)]) -> (u16, Value) {
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         let mut all = vec![("content-type", "application/x-www-form-urlencoded")];
@@ -146,6 +159,18 @@ impl Fixture {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> ((u16, Value), HeaderMap) {
+        self.send_as(self.client.clone(), method, target, session, headers, body).await
+    }
+
+    async fn send_as(
+        &self,
+        client: Client,
+        method: &str,
+        target: &str,
+        session: Option<&Session>,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> ((u16, Value), HeaderMap) {
         let mut request = Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -155,7 +180,7 @@ impl Fixture {
         let caller = session.map(|session| Caller {
             session: Some((session.clone(), Presented::Bearer)),
             name: session.user().name.to_string(),
-            client: self.client.clone(),
+            client,
         });
         let ask = Ask { parts: &parts, path: &path, body, origin: origin(PEER), caller, console: false };
         match api::answer(&self.identity, ask).await {

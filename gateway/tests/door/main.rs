@@ -7,9 +7,11 @@ mod attacks;
 mod bodies;
 #[path = "../../../identity/oidc/tests/relying_party/browser.rs"]
 mod browser;
+mod client;
 mod clusters;
 mod directory;
 mod federation;
+mod issuer;
 #[path = "../../../identity/oidc/tests/relying_party/peer.rs"]
 #[expect(dead_code, reason = "what only the relying party's own tests need is there too")]
 mod peer;
@@ -21,6 +23,7 @@ mod refusals;
 mod slapd;
 mod streams;
 mod support;
+mod trust;
 
 /// Of everybody in a directory of ours.
 const PASSWORD: &str = "correct horse, battery: staple";

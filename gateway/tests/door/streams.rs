@@ -14,7 +14,7 @@ use http::{Request, Response};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -25,7 +25,7 @@ use crate::clusters::{CLUSTERS, administrator, api, import, is_ready, liar};
 use crate::support::{Door, JSON, SOON, eventually, request};
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nhello";
-const PASSWORD: &str = "a-word-of-7";
+pub(crate) const PASSWORD: &str = "a-word-of-7";
 const EXEC: &str = "api/v1/namespaces/default/pods/p/exec?command=sh";
 
 /// A node of the hub's own cluster. Says hello, then listens until nobody speaks any more, and tells.
@@ -71,12 +71,12 @@ async fn hub() -> (Door, String, mpsc::Receiver<()>) {
     (door, bearer, ends)
 }
 
-/// Somebody with the administrator's rights and a password of their own; the object's name.
-async fn add_user(door: &Door, name: &str) -> String {
+/// Somebody with a password of their own; the object's name.
+pub(crate) async fn add_user(door: &Door, wanted: Value) -> String {
     let administrator = administrator(door).await;
     let headers = [JSON, ("authorization", &*administrator)];
-    let body = json!({"email": name, "is_admin": true}).to_string();
-    let made = door.ask("POST", "/auth/v1/users", &headers, &body).await;
+    let name = wanted["email"].clone();
+    let made = door.ask("POST", "/auth/v1/users", &headers, &wanted.to_string()).await;
     assert_eq!(made.code, 201, "{made:?}");
     let made = made.json();
     let change = json!({"username": name, "password": made["password"], "newPassword": PASSWORD}).to_string();
@@ -109,7 +109,7 @@ async fn case_40_and_60_streams_end_with_their_session() {
     let kept = open(&door, &keeper, &format!("/kubernetes/global/{EXEC}"), true, "hello").await;
     for end in ["logout", "disabled", "password", "demoted", "deleted"] {
         let name = format!("{end}@example.com");
-        let user = add_user(&door, &name).await;
+        let user = add_user(&door, json!({"email": name, "is_admin": true})).await;
         let bearer = door.sign_in_with(&name, PASSWORD).await.unwrap();
         let mut streams = Vec::new();
         for cluster in ["global", "member"] {

@@ -211,6 +211,8 @@ pub(crate) async fn ask_on(stream: &mut TlsStream<TcpStream>, text: &str) -> Ans
 pub(crate) struct Answer {
     pub(crate) code: u16,
     pub(crate) head: String,
+    /// Where it sends whoever asked, as it is written.
+    pub(crate) location: Option<String>,
     pub(crate) text: String,
 }
 
@@ -221,7 +223,9 @@ impl Answer {
         let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or_default();
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         let text = if chunked { unchunk(text) } else { text.to_owned() };
-        Self { code, head: head.to_ascii_lowercase(), text }
+        let named = |line: &&str| line.get(..10).is_some_and(|name| name.eq_ignore_ascii_case("location: "));
+        let location = head.lines().find(named).map(|line| line[10..].to_owned());
+        Self { code, head: head.to_ascii_lowercase(), location, text }
     }
 
     #[track_caller]

@@ -5,6 +5,7 @@
 
 mod follow;
 mod tables;
+mod users;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -22,12 +23,13 @@ use lib_drain::Drain;
 use tokio_util::sync::CancellationToken;
 
 use self::tables::{Objects, Table};
+use self::users::Users;
 use crate::groups::Groups;
 use crate::objects::Credentials;
 use crate::session::{Grant, Kind, Stored};
 use crate::standing::{Barred, Circumstances, ProviderState, is_local, standing};
 use crate::token::TokenHash;
-use crate::user::User;
+use crate::user::{User, md5_hex};
 use crate::{Error, Unauthenticated};
 
 /// Annotation of a `User`: when an administrator has forgiven what failed before.
@@ -36,6 +38,8 @@ pub(crate) const UNLOCKED: &str = "auth.cpaas.io/unlocked-at";
 const LOAD: Duration = Duration::from_secs(30);
 /// How long what was written here may take to come back in a list.
 const ECHO: Duration = Duration::from_secs(60);
+/// How many sessions are judged in one go when nothing presses.
+const AT_ONCE: usize = 500;
 
 /// What is known.
 pub(crate) struct Index {
@@ -44,8 +48,8 @@ pub(crate) struct Index {
 
 #[derive(Default)]
 pub(crate) struct State {
+    users: Users,
     /// By e-mail.
-    users: HashMap<String, (Arc<UserObject>, Instant)>,
     credentials: HashMap<String, (Credentials, Instant)>,
     group_objects: Objects<Group>,
     /// Worked out of them.
@@ -83,8 +87,7 @@ pub(crate) enum Concerns {
 
 impl State {
     fn policy(&self) -> SecurityPolicySpec {
-        let policy = self.policies.iter().find(|policy| policy.name_any() == SECURITY_POLICY);
-        policy.map(|policy| policy.spec.clone()).unwrap_or_default()
+        self.policies.get(SECURITY_POLICY).map(|policy| policy.spec.clone()).unwrap_or_default()
     }
 
     fn provider(&self, id: &str) -> ProviderState {
@@ -97,7 +100,8 @@ impl State {
 
     fn standing(&self, user: &UserObject, now: Timestamp) -> Result<(), Barred> {
         let spec = &user.spec;
-        let named = |suspended: &str| suspended == user.name_any() || suspended.eq_ignore_ascii_case(&spec.email);
+        let object = user.metadata.name.as_deref().unwrap_or_default();
+        let named = |suspended: &str| suspended == object || suspended.eq_ignore_ascii_case(&spec.email);
         let in_force = |until: &str| until.parse::<Timestamp>().map_or(true, |until| until > now);
         let mut suspensions = self.suspensions.iter().map(|object| &object.spec);
         let around = Circumstances {
@@ -121,7 +125,7 @@ impl State {
         if stored.expires <= now {
             return Err("the session has expired");
         }
-        let (user, _) = self.users.get(&stored.username).ok_or("the user is gone")?;
+        let user = self.users.get(&stored.username).ok_or("the user is gone")?;
         if user.uid().unwrap_or_default() != stored.user_uid {
             return Err("the user is another one of the same name");
         }
@@ -188,6 +192,15 @@ impl State {
         for hash in own.into_iter().chain(children) {
             self.judge_one(&hash, now);
         }
+    }
+
+    /// Whether the verdict of a session is another one by now.
+    fn is_outdated(&self, hash: &TokenHash, now: Timestamp) -> bool {
+        self.sessions.get(hash).is_some_and(|live| match (self.judge(&live.stored, now), &live.verdict) {
+            (Ok((user, until)), Ok(old)) => !(old.user == user && old.until == until),
+            (Err(_), Err(_)) => false,
+            _ => true,
+        })
     }
 
     fn judge_one(&mut self, hash: &TokenHash, now: Timestamp) {
@@ -315,36 +328,24 @@ impl Index {
     }
 
     pub(crate) fn user(&self, email: &str) -> Option<Arc<UserObject>> {
-        self.read().users.get(email).map(|(user, _)| user.clone())
+        self.read().users.get(email).cloned()
     }
 
     /// The user whom a name means at one provider: the e-mail, or the name that the person signs in with.
     pub(crate) fn local_user(&self, name: &str) -> Option<Arc<UserObject>> {
         let name = name.trim().to_ascii_lowercase();
         let state = self.read();
-        let by_email = state.users.get(&name).map(|(user, _)| user).filter(|user| is_local(&user.spec));
-        let by_name = || {
-            let mut named = state
-                .users
-                .values()
-                .map(|(user, _)| user)
-                .filter(|user| is_local(&user.spec) && user.spec.username.eq_ignore_ascii_case(&name));
-            let first = named.next()?;
-            // A name that two have is nobody's.
-            named.next().is_none().then_some(first)
-        };
-        by_email.or_else(by_name).cloned()
+        let by_email = state.users.get(&name).filter(|user| is_local(&user.spec));
+        by_email.or_else(|| state.users.of_name(&name)).cloned()
     }
 
     /// The user as whom an account of a provider signs in.
     pub(crate) fn linked_user(&self, connector: &str, account: &str) -> Option<Arc<UserObject>> {
-        let state = self.read();
-        let linked = |user: &UserObject| user.spec.ids.iter().any(|id| id.connector == connector && id.id == account);
-        state.users.values().map(|(user, _)| user).find(|user| linked(user)).cloned()
+        self.read().users.of_account(connector, account).cloned()
     }
 
     pub(crate) fn users(&self) -> Vec<Arc<UserObject>> {
-        self.read().users.values().map(|(user, _)| user.clone()).collect()
+        self.read().users.iter().cloned().collect()
     }
 
     pub(crate) fn credentials(&self, email: &str) -> Option<Credentials> {
@@ -378,9 +379,10 @@ impl Index {
         self.read().groups.knows(name, connector)
     }
 
-    pub(crate) fn refuses_token(&self, md5: &str, now: Timestamp) -> bool {
+    /// Whether a `DisableToken` names the token of this text.
+    pub(crate) fn refuses_token(&self, text: &str, now: Timestamp) -> bool {
         let state = self.read();
-        !state.refused_tokens.is_empty() && state.refuses(md5, now)
+        !state.refused_tokens.is_empty() && state.refuses(&md5_hex(text.as_bytes()), now)
     }
 
     /// What a session's token gives at this moment.
@@ -429,7 +431,7 @@ impl Index {
     pub(crate) fn put_user(&self, user: UserObject) {
         let mut state = self.write();
         let email = user.spec.email.clone();
-        state.users.insert(email.clone(), (Arc::new(user), Instant::now()));
+        state.users.put(user);
         state.judge_all(&Concerns::User(email), Timestamp::now());
     }
 
@@ -459,17 +461,19 @@ impl Index {
 
     pub(crate) fn revoke(&self, hash: &TokenHash) {
         let mut state = self.write();
-        let now = Instant::now();
-        state.revoked.retain(|_, at| now.duration_since(*at) < ECHO);
-        state.revoked.insert(*hash, now);
+        state.revoked.insert(*hash, Instant::now());
         state.remove_session(hash);
     }
 
     /// What time alone has ended: sessions to delete. A young one may only be ahead of what it depends on: another replica
     /// has made it.
     pub(crate) fn over(&self, now: Timestamp) -> Vec<Arc<Stored>> {
-        let mut state = self.write();
-        state.judge_all(&Concerns::Everybody, now);
+        self.write().revoked.retain(|_, at| at.elapsed() < ECHO);
+        // Sessions that came from others are judged after those.
+        for children in [false, true] {
+            self.judge_again(children, now);
+        }
+        let state = self.read();
         let idle = i64::from(state.policy().sessions.idle_minutes) * 60;
         let mut over = Vec::new();
         for live in state.sessions.values() {
@@ -487,6 +491,22 @@ impl Index {
             }
         }
         over
+    }
+
+    /// Judges all sessions, a few at a time, so that requests get in between; what is as it was is only read.
+    fn judge_again(&self, children: bool, now: Timestamp) {
+        let concerned = |live: &Live| has_parent(&live.stored) == children;
+        let hashes: Vec<TokenHash> =
+            self.read().sessions.iter().filter(|(_, live)| concerned(live)).map(|(hash, _)| *hash).collect();
+        for few in hashes.chunks(AT_ONCE) {
+            let state = self.read();
+            let changed: Vec<_> = few.iter().filter(|hash| state.is_outdated(hash, now)).copied().collect();
+            drop(state);
+            if !changed.is_empty() {
+                let mut state = self.write();
+                changed.iter().for_each(|hash| state.judge_one(hash, now));
+            }
+        }
     }
 
     /// Sessions that were used since it was last written down, and when.

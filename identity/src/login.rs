@@ -246,8 +246,9 @@ impl Inner {
             Kind::SignIn { client, .. } | Kind::Grant { client, .. } => client.clone(),
             Kind::ApiToken { .. } => String::new(),
         };
-        let own = self.index.sessions(Some(&spec.email), now);
         let most = policy.sessions.max_online_users;
+        let counts = most > 0 || policy.sessions.single_per_client;
+        let own = if counts { self.index.sessions(Some(&spec.email), now) } else { Vec::new() };
         if most > 0 && own.is_empty() && !spec.is_admin && self.online(now) >= most {
             return Err(LoginError::TooManyOnline);
         }

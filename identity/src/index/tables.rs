@@ -1,7 +1,6 @@
 //! What each kind of object does to the index.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Instant;
 
 use api_types::auth::{AccessTokenInfo, DisableToken, DisableUser, Group, SecurityPolicy, User as UserObject};
@@ -37,23 +36,16 @@ impl Table for UserObject {
             return Self::gone(state, &user);
         }
         // An edit may have given it another e-mail; then its name no longer fits, and it was not usable.
-        state.users.insert(email.clone(), (Arc::new(user), Instant::now()));
+        state.users.put(user);
         Concerns::User(email)
     }
 
     fn gone(state: &mut State, user: &Self) -> Concerns {
-        let name = user.name_any();
-        let is_it = |email: &String| state.users.get(email).is_some_and(|(known, _)| known.name_any() == name);
-        // An edit may have given it another e-mail than the one that it is known by.
-        let email =
-            Some(user.spec.email.clone()).filter(is_it).or_else(|| state.users.keys().find(|e| is_it(e)).cloned());
-        let Some(email) = email else { return Concerns::Nobody };
-        state.users.remove(&email);
-        Concerns::User(email)
+        state.users.remove_object(&user.name_any()).map_or(Concerns::Nobody, Concerns::User)
     }
 
     fn listed(state: &mut State, began: Instant) {
-        state.users.retain(|_, (_, at)| *at >= began);
+        state.users.settle(began);
     }
 }
 
@@ -139,6 +131,10 @@ impl<T: ResourceExt> Objects<T> {
         self.0.insert(object.name_any(), (object, Instant::now()));
     }
 
+    pub(crate) fn get(&self, name: &str) -> Option<&T> {
+        self.0.get(name).map(|(object, _)| object)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.values().map(|(object, _)| object)
     }
@@ -160,20 +156,20 @@ impl<T: ResourceExt> Objects<T> {
     }
 }
 
-/// Kinds of which there are few, and whose every change concerns everybody.
+/// Kinds of which there are few, and whom their every change concerns.
 macro_rules! objects {
-    ($($kind:ty: $field:ident),* $(,)?) => {$(
+    ($($kind:ty: $field:ident, $concerned:ident);* $(;)?) => {$(
         impl Table for $kind {
             type Object = Self;
 
             fn put(state: &mut State, object: Self) -> Concerns {
                 state.$field.put(object);
-                Concerns::Everybody
+                Concerns::$concerned
             }
 
             fn gone(state: &mut State, object: &Self) -> Concerns {
                 state.$field.remove(object);
-                Concerns::Everybody
+                Concerns::$concerned
             }
 
             fn listed(state: &mut State, began: Instant) {
@@ -183,11 +179,12 @@ macro_rules! objects {
     )*};
 }
 objects!(
-    DisableUser: suspensions,
-    DisableToken: refused_tokens,
-    Connector: connectors,
-    OAuth2Client: clients,
-    SecurityPolicy: policies,
+    DisableUser: suspensions, Everybody;
+    DisableToken: refused_tokens, Everybody;
+    Connector: connectors, Everybody;
+    // No session hangs on what its client is; each request of a client looks it up.
+    OAuth2Client: clients, Nobody;
+    SecurityPolicy: policies, Everybody;
 );
 
 /// The record of a token, without which the token is none: whoever deletes what people see of it means the token.

@@ -1,0 +1,159 @@
+//! Users, found by each of the things that name them: in a large directory nothing is searched for.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use api_types::auth::User as UserObject;
+use kube::ResourceExt;
+
+use crate::standing::is_local;
+
+/// All users, each with the time when it was last heard of.
+#[derive(Default)]
+pub(crate) struct Users {
+    by_email: HashMap<String, (Arc<UserObject>, Instant)>,
+    /// The e-mail by the object's name.
+    by_object: HashMap<String, String>,
+    /// E-mails by an account at a provider: the provider, and how it knows the account.
+    by_account: HashMap<(String, String), BTreeSet<String>>,
+    /// E-mails of local users by what they sign in with, in lower case.
+    by_name: HashMap<String, BTreeSet<String>>,
+}
+
+impl Users {
+    pub(crate) fn get(&self, email: &str) -> Option<&Arc<UserObject>> {
+        self.by_email.get(email).map(|(user, _)| user)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<UserObject>> {
+        self.by_email.values().map(|(user, _)| user)
+    }
+
+    /// The one whom an account of a provider belongs to.
+    pub(crate) fn of_account(&self, connector: &str, account: &str) -> Option<&Arc<UserObject>> {
+        let emails = self.by_account.get(&(connector.to_owned(), account.to_owned()))?;
+        self.get(emails.first()?)
+    }
+
+    /// The local user who signs in with this name. A name that two have is nobody's.
+    pub(crate) fn of_name(&self, name: &str) -> Option<&Arc<UserObject>> {
+        let emails = self.by_name.get(&name.to_ascii_lowercase())?;
+        (emails.len() == 1).then(|| self.get(emails.first()?)).flatten()
+    }
+
+    pub(crate) fn put(&mut self, user: UserObject) {
+        let email = user.spec.email.clone();
+        self.remove(&email);
+        for key in names(&user) {
+            self.by_name.entry(key).or_default().insert(email.clone());
+        }
+        for key in accounts(&user) {
+            self.by_account.entry(key).or_default().insert(email.clone());
+        }
+        self.by_object.insert(user.name_any(), email.clone());
+        self.by_email.insert(email, (Arc::new(user), Instant::now()));
+    }
+
+    /// Whoever had an object of this name is gone; the e-mail.
+    pub(crate) fn remove_object(&mut self, name: &str) -> Option<String> {
+        let email = self.by_object.get(name)?.clone();
+        self.remove(&email);
+        Some(email)
+    }
+
+    /// A list that began then is complete; whom it did not name is gone.
+    pub(crate) fn settle(&mut self, began: Instant) {
+        let gone = self.by_email.iter().filter(|(_, (_, at))| *at < began).map(|(email, _)| email.clone());
+        for email in gone.collect::<Vec<_>>() {
+            self.remove(&email);
+        }
+    }
+
+    fn remove(&mut self, email: &str) {
+        let Some((user, _)) = self.by_email.remove(email) else { return };
+        self.by_object.remove(&user.name_any());
+        for key in names(&user) {
+            take(&mut self.by_name, key, email);
+        }
+        for key in accounts(&user) {
+            take(&mut self.by_account, key, email);
+        }
+    }
+}
+
+fn names(user: &UserObject) -> impl Iterator<Item = String> {
+    is_local(&user.spec).then(|| user.spec.username.to_ascii_lowercase()).into_iter()
+}
+
+fn accounts(user: &UserObject) -> impl Iterator<Item = (String, String)> {
+    user.spec.ids.iter().map(|id| (id.connector.clone(), id.id.clone()))
+}
+
+fn take<K: std::hash::Hash + Eq>(all: &mut HashMap<K, BTreeSet<String>>, key: K, email: &str) {
+    if let std::collections::hash_map::Entry::Occupied(mut entry) = all.entry(key) {
+        entry.get_mut().remove(email);
+        if entry.get().is_empty() {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_types::auth::{ProviderAccount, UserSpec};
+
+    use super::*;
+    use crate::objects::user_object;
+
+    fn user(email: &str, username: &str, accounts: &[(&str, &str)]) -> UserObject {
+        let ids = accounts.iter().map(|(connector, id)| ProviderAccount {
+            connector: (*connector).into(),
+            id: (*id).into(),
+            ..ProviderAccount::default()
+        });
+        let ids = ids.collect();
+        user_object(UserSpec { email: email.into(), username: username.into(), ids, ..UserSpec::default() })
+    }
+
+    fn email(found: Option<&Arc<UserObject>>) -> Option<&str> {
+        found.map(|user| user.spec.email.as_str())
+    }
+
+    #[test]
+    fn people_are_found_by_all_that_names_them() {
+        let mut users = Users::default();
+        users.put(user("ann@corp.io", "Ann", &[("corp", "1")]));
+        users.put(user("bob@corp.io", "bob", &[("corp", "2"), ("other", "1")]));
+        assert_eq!(email(users.of_name("aNN")), Some("ann@corp.io"));
+        assert_eq!(email(users.of_account("corp", "2")), Some("bob@corp.io"));
+        assert_eq!(email(users.of_account("corp", "3")), None);
+        // What it was called before names nobody.
+        users.put(user("ann@corp.io", "anna", &[("corp", "3")]));
+        assert_eq!((email(users.of_name("ann")), email(users.of_account("corp", "1"))), (None, None));
+        assert_eq!(email(users.of_account("corp", "3")), Some("ann@corp.io"));
+        assert_eq!(users.remove_object(&crate::user::object_name("bob@corp.io")).as_deref(), Some("bob@corp.io"));
+        assert_eq!((email(users.of_name("bob")), email(users.of_account("other", "1"))), (None, None));
+    }
+
+    #[test]
+    fn case_37_a_name_of_two_is_nobodys() {
+        let mut users = Users::default();
+        users.put(user("ann@corp.io", "ann", &[]));
+        users.put(user("ann@other.io", "ANN", &[]));
+        assert_eq!(email(users.of_name("ann")), None);
+        users.remove_object(&crate::user::object_name("ann@other.io"));
+        assert_eq!(email(users.of_name("ann")), Some("ann@corp.io"));
+    }
+
+    #[test]
+    fn whom_a_list_does_not_name_is_gone() {
+        let mut users = Users::default();
+        users.put(user("ann@corp.io", "ann", &[]));
+        let began = Instant::now();
+        users.put(user("bob@corp.io", "bob", &[]));
+        users.settle(began);
+        assert_eq!((email(users.of_name("ann")), email(users.of_name("bob"))), (None, Some("bob@corp.io")));
+        assert_eq!(users.iter().count(), 1);
+    }
+}

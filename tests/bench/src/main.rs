@@ -1,4 +1,4 @@
-//! Benchmarks of the built binaries, over their real interfaces.
+//! Benchmarks of the built binaries, over their real interfaces; of identity, also without them.
 //!
 //! Each figure stands beside a reference that was measured in the same run with the same client: machines and their
 //! neighbours differ more than code does, so only the ratio says something about us.
@@ -6,8 +6,10 @@
 mod apiserver;
 mod echo;
 mod gateway;
+mod identity;
 mod measure;
 mod process;
+mod revoke;
 mod sandbox;
 mod start;
 mod streams;
@@ -23,7 +25,11 @@ async fn main() -> ExitCode {
         "apiserver" => apiserver::run(std::env::args_os().nth(2).as_deref().map(Path::new)).await,
         "gateway" => gateway::run().await,
         "sandbox" => sandbox::run().await,
-        other => Err(anyhow::anyhow!("there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox")),
+        "identity" => identity::run().await,
+        "revoke" => revoke::run().await,
+        other => Err(anyhow::anyhow!(
+            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke"
+        )),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -61,6 +61,31 @@ pub(crate) async fn ask(
     })
 }
 
+/// How long something took many times.
+pub(crate) struct Spread {
+    pub(crate) median: Duration,
+    pub(crate) tail: Duration,
+    pub(crate) longest: Duration,
+}
+
+impl Spread {
+    /// # Panics
+    /// When it was never.
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |share: usize| times[(times.len() - 1) * share / 100];
+        Self { median: at(50), tail: at(99), longest: at(100) }
+    }
+}
+
+impl std::fmt::Display for Spread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let (median, tail, longest) = (self.median, self.tail, self.longest);
+        write!(f, "{:6.1} {:6.1} {:6.1} ms", milliseconds(median), milliseconds(tail), milliseconds(longest))
+    }
+}
+
 /// One line of a table: ours, the reference, and how many times longer ours takes.
 pub(crate) fn line(what: &str, ours: &Figures, reference: &Figures) {
     println!(

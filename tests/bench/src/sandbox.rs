@@ -119,7 +119,7 @@ async fn available(door: &Door, api: &str, deployments: usize, replicas: usize) 
     .await
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) -> anyhow::Result<()> {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) -> anyhow::Result<()> {
     let started = Instant::now();
     while !holds().await {
         ensure!(started.elapsed() < PATIENCE, "waited {} for {what}", shown(PATIENCE));
@@ -128,11 +128,11 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
     Ok(())
 }
 
-async fn items(door: &Door, path: &str) -> Vec<Value> {
+pub(crate) async fn items(door: &Door, path: &str) -> Vec<Value> {
     door.get(path).await.ok()["items"].as_array().cloned().unwrap_or_default()
 }
 
-fn holds(object: &Value, kind: &str) -> bool {
+pub(crate) fn holds(object: &Value, kind: &str) -> bool {
     let conditions = object["status"]["conditions"].as_array();
     conditions.is_some_and(|all| all.iter().any(|one| one["type"] == kind && one["status"] == "True"))
 }

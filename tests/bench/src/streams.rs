@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
@@ -14,6 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 const STREAMS: usize = 250;
@@ -32,8 +34,12 @@ impl Streams {
         let config = kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
         let mut tls = config.rustls_client_config()?;
         tls.alpn_protocols = vec![b"h2".to_vec()];
+        Self::over(config.cluster_url, tls, count).await
+    }
+
+    /// To this server, room for `count` streams.
+    pub(crate) async fn over(server: http::Uri, tls: ClientConfig, count: usize) -> anyhow::Result<Self> {
         let tls = TlsConnector::from(Arc::new(tls));
-        let server = config.cluster_url.clone();
         let host = server.host().context("the server has a host")?.to_owned();
         let port = server.port_u16().unwrap_or(443);
         let mut tasks = JoinSet::new();
@@ -49,10 +55,18 @@ impl Streams {
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Response<Incoming>> {
+        self.get_as(path, None).await
+    }
+
+    /// With somebody's token.
+    pub(crate) async fn get_as(&mut self, path: &str, token: Option<&str>) -> anyhow::Result<Response<Incoming>> {
         let uri = format!("{}{path}", self.server.to_string().trim_end_matches('/'));
         let connection = self.opened / STREAMS % self.connections.len();
         self.opened += 1;
-        let request = Request::get(uri).body(Empty::new())?;
-        Ok(self.connections[connection].send_request(request).await?)
+        let mut request = Request::get(uri);
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, format!("Bearer {token}"));
+        }
+        Ok(self.connections[connection].send_request(request.body(Empty::new())?).await?)
     }
 }

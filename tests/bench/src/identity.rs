@@ -18,6 +18,7 @@ use http::{HeaderMap, Request, Response};
 use identity::api::{Ask, Caller, answer};
 use identity::audit::{Lost, Sink};
 use identity::{Given, Identity, Login, Origin, Presented, Session};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, PostParams};
@@ -140,7 +141,13 @@ impl Bench {
             await_condition(definitions.clone(), &name, conditions::is_crd_established()).await?;
         }
         let (drain, audit) = (Drain::new(), Arc::new(Nowhere));
-        let config = identity::Config { session: None, address: "https://acp.test".into(), audit };
+        let config = identity::Config {
+            session: None,
+            address: "https://acp.test".into(),
+            audit,
+            providers: Arc::new(|_| true),
+            ask_providers: SignedDuration::from_mins(5),
+        };
         let identity = Identity::start(client.clone(), config, &drain).await?;
         Ok(Self { identity, client, drain, _cluster: cluster })
     }

@@ -220,6 +220,11 @@ impl Config {
         self.username_prompt.as_deref()
     }
 
+    /// What the directory is asked for when somebody signs in with this name.
+    pub fn filter_for(&self, login: &str) -> Filter {
+        self.users.with(Filter::equal(&self.users.username, login))
+    }
+
     /// Where the directory is, for people.
     pub(crate) fn host(&self) -> String {
         match self.name.contains(':') {

@@ -195,15 +195,12 @@ impl Config {
 }
 
 impl UserSearch {
-    fn with(&self, filter: Filter) -> Filter {
+    /// That somebody is looked for here at all, and this.
+    pub(crate) fn with(&self, filter: Filter) -> Filter {
         match &self.filter {
             Some(configured) => Filter::And(vec![configured.clone(), filter]),
             None => filter,
         }
-    }
-
-    fn named(&self, login: &str) -> Filter {
-        self.with(Filter::equal(&self.username, login))
     }
 
     fn everybody(&self) -> Filter {
@@ -250,7 +247,7 @@ impl<'a> Session<'a> {
     /// The one entry that has this name.
     async fn user(&mut self, login: &str) -> Result<Option<Entry>, SignInError> {
         let users = &self.directory.config.users;
-        let filter = users.named(login);
+        let filter = self.directory.config.filter_for(login);
         let attributes = self.directory.config.attributes();
         // One is wanted, and two are too many.
         let search = Search::all(&users.base, users.scope, &filter, &attributes).at_most(2);

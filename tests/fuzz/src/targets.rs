@@ -4,6 +4,7 @@ mod apply;
 mod cel;
 mod decode;
 mod jwt;
+mod ldap;
 mod object;
 mod patch;
 mod request;
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "json_patch", run: patch::json, tokens: patch::STEPS },
     Target { name: "jwt", run: jwt::jwt, tokens: jwt::TOKENS },
     Target { name: "label_selector", run: text::label_selector, tokens: text::SELECTORS },
+    Target { name: "ldap_filter", run: ldap::filter, tokens: ldap::TOKENS },
     Target { name: "merge_patch", run: patch::merge, tokens: OBJECTS },
     Target {
         name: "protobuf",

@@ -25,7 +25,7 @@ macro_rules! targets {
 
 targets! {
     apply builtin cel custom decode_json decode_yaml field_selector field_set json_patch jwt label_selector
-    merge_patch protobuf quantity request saml_metadata saml_response strategic_patch
+    ldap_filter merge_patch protobuf quantity request saml_metadata saml_response strategic_patch
 }
 
 #[test]

@@ -102,6 +102,13 @@ impl Filter {
         }
     }
 
+    /// As it is sent.
+    pub fn to_ber(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.encode(&mut out);
+        out
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let all = |out: &mut Vec<u8>, filters: &[Self]| filters.iter().for_each(|filter| filter.encode(out));
         match self {

@@ -18,9 +18,7 @@ fn encoded(text: &str) -> Vec<u8> {
         }
         short
     }
-    let mut out = Vec::new();
-    filter(text).encode(&mut out);
-    shorten(&out)
+    shorten(&filter(text).to_ber())
 }
 
 #[track_caller]

@@ -71,6 +71,20 @@ fn all_of_it() {
     assert_eq!(groups.matchers, [Matcher { user: Source::Dn, group: member, nested: None }]);
 }
 
+/// What people copy has to work.
+#[test]
+fn examples_of_the_documentation() {
+    let page = include_str!("../../../../docs/how-to/sign-in-with-ldap.md");
+    let examples: Vec<&str> = page.split("```").filter_map(|block| block.strip_prefix("yaml\n")).collect();
+    assert_eq!(examples.len(), 2);
+    for example in examples {
+        let mut connector: Value = serde_saphyr::from_str(example).unwrap();
+        let config = &mut connector["spec"]["config"];
+        config["rootCAData"] = json!(root());
+        Config::parse(config).unwrap();
+    }
+}
+
 #[test]
 fn as_little_as_possible() {
     let config = json!({

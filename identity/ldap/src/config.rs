@@ -199,7 +199,7 @@ impl Config {
         let host = host(fields, default_port);
         let account = account(fields);
         let users = fields.required_object("userSearch", "where people are").and_then(|fields| users(&fields));
-        let groups = fields.object("groupSearch").map(|fields| groups(&fields));
+        let groups = fields.object("groupSearch").filter(|fields| !fields.is_blank()).map(|fields| groups(&fields));
         let (name, port) = host?;
         Some(Self {
             name,

@@ -68,6 +68,16 @@ impl<'a> Fields<'a> {
         self.get(name).is_some_and(|value| value.as_str() != Some(""))
     }
 
+    /// Whether nothing is said here: forms send fields that nobody filled in.
+    pub(super) fn is_blank(&self) -> bool {
+        self.fields.values().all(|value| match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            _ => false,
+        })
+    }
+
     /// A text, `None` when it is empty too: forms send empty texts.
     pub(super) fn text(&self, name: &str) -> Option<&'a str> {
         let text = self.secret(name)?;

@@ -291,6 +291,19 @@ fn group_matchers() {
 }
 
 #[test]
+fn no_group_search() {
+    for blank in [json!(null), json!({}), json!({"baseDN": "", "filter": "", "userMatchers": [], "scope": null})] {
+        assert!(parsed(&[("groupSearch", blank)]).groups.is_none());
+    }
+    let error = Config::parse(&with(&[("groupSearch", json!({"filter": "(objectClass=group)"}))])).unwrap_err();
+    let fields: Vec<&str> = error.mistakes().iter().map(|mistake| mistake.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        ["spec.config.groupSearch.baseDN", "spec.config.groupSearch.userAttr", "spec.config.groupSearch.groupAttr"]
+    );
+}
+
+#[test]
 fn an_address_has_one_source() {
     refuses(
         &[("userSearch.emailSuffix", json!("example.com"))],

@@ -159,6 +159,25 @@ async fn case_38_yes_is_no_if_there_is_nobody() {
 }
 
 #[tokio::test]
+async fn a_wrong_name_and_a_wrong_password_are_as_many_questions() {
+    let asked = async |found: bool| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let answer = move |id, kind| {
+            tell.send(kind).unwrap();
+            match kind {
+                SEARCH if found => [entry(id, "uid=ann"), result(id, 0x65, 0, "")].concat(),
+                SEARCH => result(id, 0x65, 0, ""),
+                _ => result(id, 0x61, 49, ""),
+            }
+        };
+        assert!(is_wrong(&sign_in(answer).await));
+        told.iter().collect::<Vec<u8>>()
+    };
+    assert_eq!(asked(true).await, [SEARCH, BIND]);
+    assert_eq!(asked(false).await, [SEARCH, BIND]);
+}
+
+#[tokio::test]
 async fn case_38_nobody_is_called_for_an_empty_password() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();

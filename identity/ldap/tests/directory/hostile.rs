@@ -65,12 +65,7 @@ fn at(host: &str, changes: Value) -> Directory {
         "userSearch": {"baseDN": "dc=example,dc=org", "username": "uid"},
     });
     crate::merge(&mut config, changes);
-    let limits = Limits {
-        operation: Duration::from_secs(5),
-        synchronisation: Duration::from_millis(500),
-        people: 1000,
-        ..Limits::default()
-    };
+    let limits = Limits { people: 1000, ..Limits::default() };
     Directory::new(Config::parse(&config).unwrap()).with_limits(limits)
 }
 
@@ -137,7 +132,8 @@ async fn pages_without_end() {
         let done = tlv(0x65, &[&[0x0a, 1, 0, 4, 0, 4, 0]]);
         tlv(0x30, &[&tlv(2, &[&id.to_be_bytes()]), &done, &tlv(0xa0, &[&control])])
     };
-    let error = at(&peer(done), json!({})).people().await.unwrap_err();
+    let limits = Limits { synchronisation: Duration::from_millis(500), ..Limits::default() };
+    let error = at(&peer(done), json!({})).with_limits(limits).people().await.unwrap_err();
     let DirectoryError::Unavailable { source, .. } = error else { panic!("{error:?}") };
     assert!(matches!(source, Unavailable::Late(_)), "{source:?}");
 }

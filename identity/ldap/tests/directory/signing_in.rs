@@ -262,7 +262,7 @@ async fn not_if_the_directory_says_nothing() {
         let directory = Directory::new(Config::parse(&config(&slapd, changes)).unwrap()).with_limits(limits);
         let start = Instant::now();
         let error = directory_error(directory.sign_in("ann", PASSWORD).await);
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(20), "that is long for 200 ms");
         assert!(matches!(error, DirectoryError::Unavailable { source: Unavailable::Late(_), .. }), "{error:?}");
     }
 }

@@ -1,9 +1,9 @@
-//! slapd as a program: given a directory, started on free ports, and ended with the test.
+//! slapd as a program: given a directory, started on ports of its own, and ended with the test.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lib_tls::{Authority, Credential, Leaf, Subject};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 use crate::PASSWORD;
 
@@ -39,8 +40,8 @@ pub(crate) enum Certificate {
 /// A running slapd.
 pub(crate) struct Slapd {
     child: Child,
-    ldap: u16,
-    ldaps: u16,
+    ldap: Port,
+    ldaps: Port,
     authority: Authority,
     _home: TempDir,
 }
@@ -111,12 +112,8 @@ impl Setup {
         let credential = self.certificate.issue(&authority);
         self.write(home.path(), &credential, &authority);
         self.load(home.path());
-        // Whoever is told a free port is not promised that it stays free.
-        let started = (0..10).find_map(|_| {
-            let (ldap, ldaps) = (free_port(), free_port());
-            launch(home.path(), ldap, ldaps).map(|child| (child, ldap, ldaps))
-        });
-        let (child, ldap, ldaps) = started.unwrap();
+        let (ldap, ldaps) = (Port::reserve(), Port::reserve());
+        let child = launch(home.path(), &ldap, &ldaps);
         Slapd { child, ldap, ldaps, authority, _home: home }
     }
 
@@ -178,11 +175,11 @@ impl Certificate {
 
 impl Slapd {
     pub(crate) fn ldaps(&self) -> String {
-        format!("127.0.0.1:{}", self.ldaps)
+        format!("127.0.0.1:{}", self.ldaps.number)
     }
 
     pub(crate) fn ldap(&self) -> String {
-        format!("localhost:{}", self.ldap)
+        format!("localhost:{}", self.ldap.number)
     }
 
     /// As a connector has it.
@@ -220,20 +217,31 @@ pub(crate) fn group(cn: &str) -> String {
     format!("cn={cn},ou=groups,dc=example,dc=org")
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+/// A port that nobody else is given: bound, not listened on, and so free for who asks for it by its number.
+struct Port {
+    number: u16,
+    _bound: TcpSocket,
 }
 
-fn listens(port: u16) -> bool {
-    std::thread::yield_now();
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+impl Port {
+    fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        Self { number: socket.local_addr().unwrap().port(), _bound: socket }
+    }
+
+    fn is_listened_on(&self) -> bool {
+        std::thread::yield_now();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, self.number)).is_ok()
+    }
 }
 
-fn launch(home: &Path, ldap: u16, ldaps: u16) -> Option<Child> {
+fn launch(home: &Path, ldap: &Port, ldaps: &Port) -> Child {
     let mut child = Command::new("/usr/sbin/slapd")
         .arg("-f")
         .arg(home.join("slapd.conf"))
-        .args(["-h", &format!("ldap://127.0.0.1:{ldap}/ ldaps://127.0.0.1:{ldaps}/")])
+        .args(["-h", &format!("ldap://127.0.0.1:{}/ ldaps://127.0.0.1:{}/", ldap.number, ldaps.number)])
         // It stays in the foreground, and says when it is ready.
         .args(["-d", "stats"])
         .stdout(Stdio::null())
@@ -242,18 +250,21 @@ fn launch(home: &Path, ldap: u16, ldaps: u16) -> Option<Child> {
         .expect("Debian's package slapd");
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut told = String::new();
-    while let Some(Ok(line)) = log.next() {
-        if line.contains("slapd starting") {
-            // Read on, so that slapd never waits for its log to be read.
-            std::thread::spawn(move || log.for_each(drop));
-            // It says so a moment before it listens.
-            [ldap, ldaps].into_iter().for_each(|port| while !listens(port) {});
-            return Some(child);
-        }
+    loop {
+        let Some(Ok(line)) = log.next() else { panic!("slapd ended before it served:\n{told}") };
         told.push_str(&line);
         told.push('\n');
+        if line.contains("slapd starting") {
+            break;
+        }
     }
-    child.wait().unwrap();
-    assert!(told.contains("Address already in use"), "slapd ended before it served:\n{told}");
-    None
+    // Read on, so that slapd never waits for its log to be read.
+    std::thread::spawn(move || log.for_each(drop));
+    // It says so a moment before it listens.
+    for port in [ldap, ldaps] {
+        while !port.is_listened_on() {
+            assert!(child.try_wait().unwrap().is_none(), "slapd ended before it served");
+        }
+    }
+    child
 }

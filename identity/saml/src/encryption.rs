@@ -138,3 +138,47 @@ where
     plain.truncate(plain.len() - padding);
     Some(plain)
 }
+
+#[cfg(test)]
+mod tests {
+    use aes::cipher::BlockCipherEncrypt as _;
+
+    use super::*;
+
+    /// One block after an initialisation vector of zeros.
+    #[track_caller]
+    fn check(block: [u8; BLOCK], expect: Option<&[u8]>) {
+        let cipher = aes::Aes128::new(&[7; 16].into());
+        let mut sealed = Array::from(block);
+        cipher.encrypt_block(&mut sealed);
+        let sealed = [[0; BLOCK].as_slice(), &sealed].concat();
+        assert_eq!(cbc(&cipher, &sealed).as_deref(), expect);
+    }
+
+    #[test]
+    fn padding() {
+        let ending = |last: u8| {
+            let mut block = *b"0123456789abcdef";
+            block[BLOCK - 1] = last;
+            block
+        };
+        check(ending(1), Some(b"0123456789abcde"));
+        check(ending(5), Some(b"0123456789a"));
+        check(ending(16), Some(b""));
+        check(ending(0), None);
+        check(ending(17), None);
+        check(ending(255), None);
+    }
+
+    #[test]
+    fn lengths() {
+        let cipher = aes::Aes128::new(&[7; 16].into());
+        for length in [0, 1, 16, 17, 31, 33] {
+            assert_eq!(cbc(&cipher, &vec![0; length]), None, "{length}");
+        }
+        for length in [0, 11, 12, 27] {
+            let key = UnboundKey::new(&AES_128_GCM, &[7; 16]).unwrap();
+            assert_eq!(gcm(key, vec![0; length]), None, "{length}");
+        }
+    }
+}

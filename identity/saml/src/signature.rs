@@ -279,3 +279,40 @@ fn signed_info(id: &str, digest: &str) -> String {
          <ds:DigestValue>{digest}</ds:DigestValue></ds:Reference></ds:SignedInfo>"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificate::Certificate;
+    use crate::tests::{key, made, recorded};
+
+    /// A signature over the right digest, whose reference names something.
+    #[track_caller]
+    fn check(id: &str, expect: bool) {
+        let element = "<a ID=\"one\"></a>";
+        let digest = STANDARD.encode(digest::digest(&digest::SHA256, element.as_bytes()));
+        let info = signed_info(id, &digest);
+        let value = STANDARD.encode(key().sign(info.as_bytes()).unwrap());
+        let signature = format!(
+            "<ds:Signature xmlns:ds=\"{DSIG}\">{info}<ds:SignatureValue>{value}</ds:SignatureValue></ds:Signature>"
+        );
+        let text = element.replace("></", &format!(">{signature}</"));
+        let certificates = Certificate::read_all(&recorded("sp.pem")).unwrap();
+        let now = made(&recorded("signed.xml"));
+        let trusted = Trusted { connector: "corp", certificates: &certificates, now };
+        let document = Document::parse(&text).unwrap();
+        match Signed::verify(document.root(), trusted) {
+            Ok(signed) => assert_eq!((expect, signed.unwrap().0.as_str()), (true, element)),
+            Err(Error::Signature(SignatureFault::Reference { .. })) => assert!(!expect),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    #[test]
+    fn reference() {
+        check("one", true);
+        check("other", false);
+        check("", false);
+        check("ONE", false);
+    }
+}

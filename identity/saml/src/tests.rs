@@ -9,6 +9,7 @@ mod limits;
 mod logout;
 mod peer;
 mod refused;
+mod statements;
 mod wrapping;
 
 use std::collections::HashSet;
@@ -28,7 +29,7 @@ const CONSUMER: &str = "https://acp.example.com/dex/callback/saml";
 const REQUEST: &str = "id-0123456789abcdef0123456789abcdef";
 const ISSUER: &str = "https://idp.example.com/metadata";
 
-fn recorded(name: &str) -> String {
+pub(crate) fn recorded(name: &str) -> String {
     let path = format!("{}/tests/recorded/{name}", env!("CARGO_MANIFEST_DIR"));
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -62,7 +63,7 @@ fn der(pem: &str) -> Vec<u8> {
     Pem::iter_from_buffer(pem.as_bytes()).next().unwrap().unwrap().contents
 }
 
-fn key() -> KeyPair {
+pub(crate) fn key() -> KeyPair {
     KeyPair::new(&der(&recorded("sp.key")), &der(&recorded("sp.pem"))).unwrap()
 }
 
@@ -71,7 +72,7 @@ fn provider(changes: Value) -> ServiceProvider {
 }
 
 /// When a recorded message was made.
-fn made(xml: &str) -> Timestamp {
+pub(crate) fn made(xml: &str) -> Timestamp {
     let (_, rest) = xml.split_once("IssueInstant=\"").unwrap();
     rest.split_once('"').unwrap().0.parse().unwrap()
 }

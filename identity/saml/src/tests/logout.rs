@@ -1,10 +1,11 @@
 //! A provider that is its own: it reads what it wrote, with the part that checks others.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{ENTITY, Seen, provider, recorded};
-use crate::{Error, Incoming, LoggedOut, NameId, Outgoing, ProviderSession, ServiceProvider};
+use super::{ENTITY, Seen, check_text, key, provider, recorded};
+use crate::binding::{self, Binding, Endpoint, Kind};
+use crate::{Error, Incoming, LoggedOut, NameId, Outgoing, Pending, ProviderSession, ServiceProvider};
 
 const LOGOUT: &str = "https://acp.example.com/dex/logout/saml";
 
@@ -16,6 +17,10 @@ fn itself(binding: &str) -> ServiceProvider {
         "requestBinding": binding,
         "certificates": [recorded("sp.pem")],
     }))
+}
+
+fn now() -> Timestamp {
+    "2027-06-01T12:00:00.9Z".parse().unwrap()
 }
 
 fn session() -> ProviderSession {
@@ -41,7 +46,7 @@ fn incoming(outgoing: &Outgoing) -> Incoming<'_> {
 
 fn check(binding: &str) {
     let provider = itself(binding);
-    let now: Timestamp = "2027-06-01T12:00:00.9Z".parse().unwrap();
+    let now = now();
     let (sent, pending) = provider.logout(&session(), now, Some("state")).unwrap().unwrap();
     let received = provider.receive_logout_request(incoming(&sent), now, &mut Seen::default()).unwrap();
     assert_eq!(received.name_id, session().name_id);
@@ -76,4 +81,92 @@ fn relay_state() {
         assert!(matches!(result, Err(Error::RelayState)), "{state}");
     }
     itself("redirect").begin(Timestamp::UNIX_EPOCH, Some(&"a".repeat(80))).unwrap();
+}
+
+/// A message of any kind, signed as the provider would.
+fn sent(kind: Kind, xml: &str) -> Outgoing {
+    let to = Endpoint { url: LOGOUT.parse().unwrap(), binding: Binding::Redirect };
+    binding::send(&to, kind, xml, None, &key()).unwrap()
+}
+
+fn request(attributes: &str, content: &str) -> Outgoing {
+    let namespaces = "xmlns:p=\"urn:oasis:names:tc:SAML:2.0:protocol\" xmlns=\"urn:oasis:names:tc:SAML:2.0:assertion\"";
+    let head = format!("ID=\"id-1\" Version=\"2.0\" Destination=\"{LOGOUT}\"");
+    sent(Kind::Request, &format!("<p:LogoutRequest {namespaces} {head} {attributes}>{content}</p:LogoutRequest>"))
+}
+
+#[track_caller]
+fn check_request(attributes: &str, content: &str, minutes: i64, expect: &str) {
+    let now = now() + SignedDuration::from_mins(minutes);
+    let request = request(attributes, content);
+    let error = itself("redirect").receive_logout_request(incoming(&request), now, &mut Seen::default());
+    check_text(&error.map(|_| ()).unwrap_err(), expect);
+}
+
+#[test]
+fn requests() {
+    let issuer = format!("<Issuer>{ENTITY}</Issuer>");
+    let alice = "<NameID>alice</NameID>";
+    let issued = "IssueInstant=\"2027-06-01T12:00:00Z\"";
+    let good = request(issued, &format!("{issuer}{alice}"));
+    itself("redirect").receive_logout_request(incoming(&good), now(), &mut Seen::default()).unwrap();
+
+    check_request(issued, alice, 0, "no Issuer");
+    check_request(issued, &format!("<Issuer>urn:other</Issuer>{alice}"), 0, "Issuer of the message is \"urn:other\"");
+    check_request(issued, &issuer, 0, "no NameID");
+    check_request("", &format!("{issuer}{alice}"), 0, "no IssueInstant");
+    check_request(issued, &format!("{issuer}{alice}"), -10, "IssueInstant is");
+    check_request(issued, &format!("{issuer}{alice}"), 70, "NotOnOrAfter is 2027-06-01T13:00:00Z");
+    let short = format!("{issued} NotOnOrAfter=\"2027-06-01T12:05:00Z\"");
+    check_request(&short, &format!("{issuer}{alice}"), 8, "NotOnOrAfter is 2027-06-01T12:05:00Z");
+    check_request(issued, &format!("{issuer}{alice}<!-- -->"), 0, "comment");
+}
+
+#[test]
+fn responses() {
+    let provider = itself("redirect");
+    let (sent, pending) = provider.logout(&session(), now(), None).unwrap().unwrap();
+    let answer = provider.receive_logout_request(incoming(&sent), now(), &mut Seen::default()).unwrap().answer;
+    let receive = |pending: &Pending, query: &str, minutes| {
+        let now = now() + SignedDuration::from_mins(minutes);
+        provider.receive_logout_response(pending, Incoming::Redirect { query }, now)
+    };
+    let Incoming::Redirect { query } = incoming(&answer) else { panic!() };
+    assert_eq!(receive(&pending, query, 0).unwrap(), LoggedOut::Everywhere);
+
+    let other = Pending { request_id: "id-other".to_owned(), ..pending.clone() };
+    check_text(&receive(&other, query, 0).unwrap_err(), "InResponseTo is");
+    let other = Pending { connector: "other".to_owned(), ..pending.clone() };
+    assert!(matches!(receive(&other, query, 0), Err(Error::OtherConnector { .. })));
+    check_text(&receive(&pending, query, 61).unwrap_err(), "the end of what was begun");
+    let added = format!("{query}&RelayState=x");
+    check_text(&receive(&pending, &added, 0).unwrap_err(), "fits none");
+    let doubled = format!("{query}&{query}");
+    check_text(&receive(&pending, &doubled, 0).unwrap_err(), "comes twice");
+}
+
+#[track_caller]
+fn check_status(codes: &str, expect: Result<LoggedOut, &str>) {
+    let provider = itself("redirect");
+    let (_, pending) = provider.logout(&session(), now(), None).unwrap().unwrap();
+    let status = codes.split(' ').rev().fold(String::new(), |inside, code| {
+        format!("<p:StatusCode Value=\"urn:oasis:names:tc:SAML:2.0:status:{code}\">{inside}</p:StatusCode>")
+    });
+    let response = format!(
+        "<p:LogoutResponse xmlns:p=\"urn:oasis:names:tc:SAML:2.0:protocol\" ID=\"id-2\" Version=\"2.0\" \
+         Destination=\"{LOGOUT}\" InResponseTo=\"{}\"><Issuer xmlns=\"urn:oasis:names:tc:SAML:2.0:assertion\">{ENTITY}\
+         </Issuer><p:Status>{status}</p:Status></p:LogoutResponse>",
+        pending.request_id
+    );
+    let sent = sent(Kind::Response, &response);
+    let result = provider.receive_logout_response(&pending, incoming(&sent), now());
+    assert_eq!(result.map_err(|error| error.to_string()), expect.map_err(str::to_owned));
+}
+
+#[test]
+fn statuses() {
+    check_status("Success", Ok(LoggedOut::Everywhere));
+    check_status("Success PartialLogout", Ok(LoggedOut::Partly));
+    check_status("Responder", Err("the provider refused: Responder"));
+    check_status("Responder RequestDenied", Err("the provider refused: RequestDenied"));
 }

@@ -192,6 +192,14 @@ fn case_36_other_transformations() {
     }
 }
 
+/// What lies in a signature is not signed by it.
+#[test]
+fn case_36_more_in_the_signature() {
+    check_change("</ns2:Signature>", "<ns2:Object>x</ns2:Object></ns2:Signature>", "an element Object");
+    check_change("</ns2:Signature>", "<ns2:SignedInfo/></ns2:Signature>", "several SignedInfo");
+    check_change("<ns2:Signature ", "<ns2:Signature/><ns2:Signature ", "several Signature");
+}
+
 #[test]
 fn disabled_account() {
     check("disabled", "the provider refused: AuthnFailed (\"the account is disabled\")");

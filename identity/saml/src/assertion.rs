@@ -61,6 +61,17 @@ pub struct NameId {
 }
 
 impl NameId {
+    /// Whether both name the same person. What one of them leaves out is what goes without saying between the two
+    /// parties (core, sections 2.2.2 and 8.3.7): providers leave out other things when somebody signs out than when
+    /// they sign in.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let agree = |one: &Option<String>, other: &Option<String>| one.is_none() || other.is_none() || one == other;
+        self.value == other.value
+            && agree(&self.format, &other.format)
+            && agree(&self.name_qualifier, &other.name_qualifier)
+            && agree(&self.sp_name_qualifier, &other.sp_name_qualifier)
+    }
+
     pub(crate) fn read(node: Node<'_, '_>) -> Result<Self, Error> {
         let value = node.content()?;
         if value.is_empty() {

@@ -170,3 +170,19 @@ fn statuses() {
     check_status("Responder", Err("the provider refused: Responder"));
     check_status("Responder RequestDenied", Err("the provider refused: RequestDenied"));
 }
+
+#[test]
+fn the_same_person() {
+    let full = NameId { sp_name_qualifier: Some(ENTITY.to_owned()), ..session().name_id };
+    let bare = NameId { format: None, name_qualifier: None, sp_name_qualifier: None, ..full.clone() };
+    assert!(full.is_same(&full) && full.is_same(&bare) && bare.is_same(&full));
+    let other = |change: &dyn Fn(&mut NameId)| {
+        let mut other = full.clone();
+        change(&mut other);
+        other
+    };
+    assert!(!full.is_same(&other(&|name| name.value = "bob".to_owned())));
+    assert!(!full.is_same(&other(&|name| name.format = Some("urn:y".to_owned()))));
+    assert!(!full.is_same(&other(&|name| name.name_qualifier = Some("b".to_owned()))));
+    assert!(!full.is_same(&other(&|name| name.sp_name_qualifier = Some("urn:other".to_owned()))));
+}

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use crate::Error;
+use crate::error::excerpt;
 use crate::key::{Hash, KeyPair, Oaep};
 use crate::names::{DSIG, XENC, XENC11};
 use crate::signature::SHA256;
@@ -63,7 +64,7 @@ fn cipher_value(node: Node<'_, '_>) -> Result<Vec<u8>, Error> {
 }
 
 fn oaep(method: Node<'_, '_>) -> Result<Oaep, Error> {
-    let refused = |algorithm: &str| Error::EncryptionAlgorithm(algorithm.to_owned());
+    let refused = |algorithm: &str| Error::EncryptionAlgorithm(excerpt(algorithm));
     let algorithm = method.required("Algorithm")?;
     let digest = method.maybe(DSIG, "DigestMethod")?.map(|digest| digest.attribute("Algorithm").unwrap_or_default());
     let digest = match digest {
@@ -95,7 +96,7 @@ impl Content {
             "http://www.w3.org/2009/xmlenc11#aes256-gcm" => Ok(Self::Aes256Gcm),
             "http://www.w3.org/2001/04/xmlenc#aes128-cbc" => Ok(Self::Aes128Cbc),
             "http://www.w3.org/2001/04/xmlenc#aes256-cbc" => Ok(Self::Aes256Cbc),
-            other => Err(Error::EncryptionAlgorithm(other.to_owned())),
+            other => Err(Error::EncryptionAlgorithm(excerpt(other))),
         }
     }
 

@@ -4,6 +4,17 @@
 //! There is no server, no client and no clock here. A sign-in is two calls, [`ServiceProvider::begin`] and
 //! [`ServiceProvider::finish`], and what must be known at the second is a [`Pending`] that the caller keeps meanwhile.
 //!
+//! ```
+//! # use identity_saml::{Error, Replay, ServiceProvider};
+//! # fn example(provider: &ServiceProvider, now: jiff::Timestamp, posted: &str, seen: &mut impl Replay)
+//! #     -> Result<(), Error> {
+//! let (outgoing, pending) = provider.begin(now, None)?;
+//! // The browser goes to `outgoing`, `pending` is kept; when the browser is back with a form:
+//! let person = provider.finish(&pending, posted, now, seen)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Guarantees
 //!
 //! - An assertion is read out of the bytes that were digested when its signature was found right, and out of nothing

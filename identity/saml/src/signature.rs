@@ -15,6 +15,7 @@ use crate::Error;
 use crate::c14n;
 use crate::certificate::Trusted;
 use crate::encryption;
+use crate::error::excerpt;
 use crate::key::KeyPair;
 use crate::names::{DSIG, ENVELOPED, EXCLUSIVE, EXCLUSIVE_WITH_COMMENTS};
 use crate::xml::{Document, Node, NodeExt as _, Shape};
@@ -91,7 +92,7 @@ impl Algorithm {
             Some("rsa-sha512") => Ok(Self::RsaSha512),
             Some("ecdsa-sha256") => Ok(Self::EcdsaSha256),
             Some("ecdsa-sha384") => Ok(Self::EcdsaSha384),
-            _ => Err(SignatureFault::Algorithm(uri.to_owned())),
+            _ => Err(SignatureFault::Algorithm(excerpt(uri))),
         }
     }
 }
@@ -101,7 +102,7 @@ fn digest_algorithm(uri: &str) -> Result<&'static digest::Algorithm, SignatureFa
         SHA256 => Ok(&digest::SHA256),
         "http://www.w3.org/2001/04/xmldsig-more#sha384" => Ok(&digest::SHA384),
         "http://www.w3.org/2001/04/xmlenc#sha512" => Ok(&digest::SHA512),
-        _ => Err(SignatureFault::Algorithm(uri.to_owned())),
+        _ => Err(SignatureFault::Algorithm(excerpt(uri))),
     }
 }
 
@@ -188,7 +189,7 @@ fn check(element: Node<'_, '_>, signature: Node<'_, '_>, trusted: Trusted<'_>) -
 
     let id = element.required("ID")?;
     if id.is_empty() || reference.uri.strip_prefix('#') != Some(id) {
-        return Err(SignatureFault::Reference { reference: reference.uri, id: id.to_owned() }.into());
+        return Err(SignatureFault::Reference { reference: excerpt(&reference.uri), id: excerpt(id) }.into());
     }
     let canonical = c14n::exclusive(element, Some(signature), &reference.inclusive);
     if digest::digest(reference.algorithm, canonical.as_bytes()).as_ref() != reference.digest {
@@ -211,7 +212,7 @@ impl Reference {
         let transforms: Vec<_> = reference.one(DSIG, "Transforms")?.all(DSIG, "Transform").collect();
         let mut asked = transforms.iter().map(|transform| transform.attribute("Algorithm").unwrap_or_default());
         if let Some(other) = asked.find(|asked| ![ENVELOPED, EXCLUSIVE, EXCLUSIVE_WITH_COMMENTS].contains(asked)) {
-            return Err(SignatureFault::Transform(other.to_owned()));
+            return Err(SignatureFault::Transform(excerpt(other)));
         }
         // Without the second one, the default would be a canonicalization that depends on what is around.
         let [enveloped, exclusive] = transforms.as_slice() else {
@@ -233,7 +234,7 @@ impl Reference {
 fn canonicalization(method: Node<'_, '_>) -> Result<Vec<String>, SignatureFault> {
     let algorithm = method.required("Algorithm")?;
     if ![EXCLUSIVE, EXCLUSIVE_WITH_COMMENTS].contains(&algorithm) {
-        return Err(SignatureFault::Transform(algorithm.to_owned()));
+        return Err(SignatureFault::Transform(excerpt(algorithm)));
     }
     let prefixes = method.maybe(EXCLUSIVE, "InclusiveNamespaces")?.and_then(|list| list.attribute("PrefixList"));
     let prefixes = prefixes.unwrap_or_default().split_ascii_whitespace();

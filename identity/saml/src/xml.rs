@@ -8,6 +8,8 @@ mod limits;
 
 use std::collections::HashSet;
 
+use crate::error::excerpt;
+
 pub(crate) use element::{Element, escape_attribute, escape_text};
 
 /// The largest document. The largest honest ones hold the names of a few thousand groups.
@@ -43,8 +45,8 @@ pub enum Malformed {
     #[error("more than {} namespaces are declared at one place", limits::NAMESPACES)]
     TooManyNamespaces,
     /// Not well-formed.
-    #[error("it is not well-formed XML")]
-    NotXml(#[source] roxmltree::Error),
+    #[error("it is not well-formed XML: {0}")]
+    NotXml(String),
     /// What a signature refers to must be one thing.
     #[error("two of its elements have the ID {0:?}")]
     SameId(String),
@@ -74,7 +76,7 @@ impl<'i> Document<'i> {
         limits::check(text, asides)?;
         roxmltree::Document::parse(text).map(Self).map_err(|error| match error {
             roxmltree::Error::DtdDetected => Malformed::DocumentType,
-            error => Malformed::NotXml(error),
+            error => Malformed::NotXml(excerpt(&error.to_string())),
         })
     }
 
@@ -87,7 +89,7 @@ impl<'i> Document<'i> {
         let mut seen = HashSet::new();
         for attribute in self.0.descendants().flat_map(|node| node.attributes()) {
             if attribute.name().eq_ignore_ascii_case("id") && !seen.insert(attribute.value()) {
-                return Err(Malformed::SameId(attribute.value().to_owned()));
+                return Err(Malformed::SameId(excerpt(attribute.value())));
             }
         }
         Ok(())
@@ -167,6 +169,6 @@ impl<'a, 'i: 'a> NodeExt<'a, 'i> for Node<'a, 'i> {
     }
 
     fn label(&self) -> String {
-        self.tag_name().name().chars().take(80).collect()
+        excerpt(self.tag_name().name())
     }
 }

@@ -114,3 +114,27 @@ fn case_36_many_prefixes_to_keep() {
         }
     }
 }
+
+/// What somebody sends is not repeated at length: it ends in logs.
+#[test]
+fn long_words_in_errors() {
+    let long = "x".repeat(50_000);
+    let xml = recorded("signed.xml");
+    let sha256 = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256";
+    let exclusive = "http://www.w3.org/2001/10/xml-exc-c14n#";
+    for (from, to) in [
+        (sha256, long.clone()),
+        (exclusive, long.clone()),
+        ("https://acp.example.com/dex/callback/saml", long.clone()),
+        ("id-0123456789abcdef0123456789abcdef", long.clone()),
+        ("status:Success", long.clone()),
+        ("<ns0:Status>", format!("<ns0:Status><a id=\"{long}\"/><a id=\"{long}\"/>")),
+        ("<ns0:Status>", format!("<ns0:Status><{long}></y>")),
+    ] {
+        let text = super::whole(&refused(json!({}), &xml.replacen(from, &to, 1)));
+        assert!(text.len() < 1000, "{text}");
+    }
+    let xml = recorded("encrypted-gcm.xml");
+    let text = super::whole(&refused(json!({}), &xml.replacen("http://www.w3.org/2009/xmlenc11#aes256-gcm", &long, 1)));
+    assert!(text.len() < 1000, "{text}");
+}

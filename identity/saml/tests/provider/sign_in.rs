@@ -1,4 +1,6 @@
-use identity_saml::{Error, KeyPair, Outgoing, Person, ServiceProvider};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use identity_saml::{Error, KeyPair, Outgoing, Pending, Person, ServiceProvider};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -7,16 +9,17 @@ use crate::idp::{Idp, Seen};
 const ALICE: &str = "alice:wonderland";
 
 fn sign_in(idp: &Idp, provider: &ServiceProvider, account: &str) -> Result<Person, Error> {
-    sign_in_at(idp, provider, account, Timestamp::now())
+    let (pending, response) = ask(idp, provider, account);
+    provider.finish(&pending, &response, Timestamp::now(), &mut Seen::default())
 }
 
-/// Where it is that time for us; the provider's clock is right.
-fn sign_in_at(idp: &Idp, provider: &ServiceProvider, account: &str, now: Timestamp) -> Result<Person, Error> {
-    let (outgoing, pending) = provider.begin(now, Some("state-1.2_3")).unwrap();
+/// What the provider answers for an account.
+fn ask(idp: &Idp, provider: &ServiceProvider, account: &str) -> (Pending, String) {
+    let (outgoing, pending) = provider.begin(Timestamp::now(), Some("state-1.2_3")).unwrap();
     let page = idp.follow(&outgoing, Some(account));
     let response = page.response();
     assert_eq!(page.field("RelayState").as_deref(), Some("state-1.2_3"));
-    provider.finish(&pending, &response, now, &mut Seen::default())
+    (pending, response)
 }
 
 #[track_caller]
@@ -99,8 +102,7 @@ fn wrong_password() {
 fn disabled_account() {
     let idp = Idp::start();
     let provider = idp.register(json!({}));
-    let (outgoing, pending) = provider.begin(Timestamp::now(), None).unwrap();
-    let response = idp.follow(&outgoing, Some("mallory:letmein")).response();
+    let (pending, response) = ask(&idp, &provider, "mallory:letmein");
     let error = provider.finish(&pending, &response, Timestamp::now(), &mut Seen::default()).unwrap_err();
     assert_eq!(error.to_string(), "the provider refused: AuthnFailed (\"the account is disabled\")");
 }
@@ -121,19 +123,24 @@ fn case_36_expired_certificate() {
     assert!(text.starts_with("connector \"corp\": the provider signed with the certificate \"CN=idp\""), "{text}");
 }
 
+/// Our clock is that much ahead of the provider's, all the while.
 #[test]
 fn clocks_that_differ() {
     let idp = Idp::start();
     let provider = idp.register(json!({}));
-    let at = |minutes: i64| {
-        // A second for the way there: the provider's clock goes on.
-        let seconds = SignedDuration::from_secs(if minutes < 0 { 5 } else { -5 });
-        sign_in_at(&idp, &provider, ALICE, Timestamp::now() + SignedDuration::from_mins(minutes) + seconds)
+    let (pending, response) = ask(&idp, &provider, ALICE);
+    let xml = String::from_utf8(STANDARD.decode(&response).unwrap()).unwrap();
+    let (_, issued) = xml.split_once("IssueInstant=\"").unwrap();
+    let issued: Timestamp = issued.split_once('"').unwrap().0.parse().unwrap();
+    let ahead = |minutes: i64| {
+        let now = issued + SignedDuration::from_mins(minutes);
+        let pending = Pending { issued: now, ..pending.clone() };
+        provider.finish(&pending, &response, now, &mut Seen::default())
     };
-    at(2).unwrap();
-    at(-2).unwrap();
-    assert!(matches!(at(10), Err(Error::BeforeRequest { .. })));
-    assert!(matches!(at(-10), Err(Error::TooEarly { field: "IssueInstant of the assertion", .. })));
+    ahead(2).unwrap();
+    ahead(-2).unwrap();
+    assert!(matches!(ahead(10), Err(Error::BeforeRequest { .. })));
+    assert!(matches!(ahead(-10), Err(Error::TooEarly { field: "IssueInstant of the assertion", .. })));
 }
 
 #[test]

@@ -232,7 +232,10 @@ impl Reader<'_> {
         }
         let metadata = self.text("idpMetadata")?;
         match Provider::from_metadata(&metadata) {
-            Ok(provider) => Some(provider),
+            Ok(provider) => {
+                self.not_too_many(&provider.certificates, "idpMetadata");
+                Some(provider)
+            }
             Err(error) => {
                 self.mistake("idpMetadata", chain(&error));
                 None
@@ -278,10 +281,19 @@ impl Reader<'_> {
         if certificates.is_empty() && !self.mistakes.iter().any(|mistake| mistake.field.contains('[')) {
             self.mistake("certificates", "is required: the certificate that the provider signs with, in PEM");
         }
-        if certificates.len() > CERTIFICATES {
-            self.mistake("certificates", format!("are more than {CERTIFICATES}; take out those of the past"));
-        }
+        self.not_too_many(&certificates, "certificates");
         certificates
+    }
+
+    /// Each is tried with each signature.
+    fn not_too_many(&mut self, certificates: &[Certificate], field: &str) {
+        if certificates.len() > CERTIFICATES {
+            let count = certificates.len();
+            self.mistake(
+                field,
+                format!("has {count} certificates, more than {CERTIFICATES}; take out those of the past"),
+            );
+        }
     }
 
     fn groups(&mut self) -> Groups {

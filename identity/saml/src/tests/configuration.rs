@@ -52,7 +52,10 @@ fn certificates() {
     check(json!({"certificates": [recorded("idp.pem"), "AAAA"]}), &["certificates[1]: is no X.509 certificate"]);
     check(json!({"certificates": []}), &["certificates: is required"]);
     check(json!({"certificates": [recorded("sp.key")]}), &["certificates[0]: is no X.509 certificate"]);
-    check(json!({"certificates": [recorded("idp.pem").repeat(11)]}), &["certificates: are more than 10"]);
+    check(
+        json!({"certificates": [recorded("idp.pem").repeat(11)]}),
+        &["certificates: has 11 certificates, more than 10"],
+    );
 }
 
 #[test]
@@ -95,6 +98,15 @@ fn broken_metadata() {
     check_metadata("https://idp.example.com/sso", "javascript:alert(1)", "idpMetadata: has \"javascript:alert(1)\"");
     check_metadata("ns0:KeyDescriptor", "ns0:Other", "idpMetadata: has no certificate to sign with");
     check_metadata("<ns0:IDPSSO", "<!DOCTYPE x><ns0:IDPSSO", "idpMetadata: cannot be read: it has a document type");
+}
+
+#[test]
+fn metadata_with_many_certificates() {
+    let metadata = recorded("idp-metadata.xml");
+    let start = metadata.find("<ns0:KeyDescriptor").unwrap();
+    let end = metadata.find("</ns0:KeyDescriptor>").unwrap() + "</ns0:KeyDescriptor>".len();
+    let key = &metadata[start..end];
+    check_metadata(key, &key.repeat(11), "idpMetadata: has ");
 }
 
 #[test]

@@ -104,7 +104,7 @@ export function identity({ json, status, read, now = Date.now }) {
 
   function makeSession(user, client, extra = {}) {
     const id = randomBytes(8).toString("hex");
-    const session = { id, username: user.spec.email, client, clientAddress: "10.8.3.21", userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36", createdTimestamp: ago(0), lastSeenTimestamp: ago(0), expirationTimestamp: ago(-8 * HOUR), secondFactor: user.status.secondFactor === true, ...extra };
+    const session = { id, username: user.spec.username, client, clientAddress: "10.8.3.21", userAgent: "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/131.0 Safari/537.36", createdTimestamp: ago(0), lastSeenTimestamp: ago(0), expirationTimestamp: ago(-8 * HOUR), secondFactor: user.status.secondFactor === true, ...extra };
     sessions.set(id, session);
     return session;
   }

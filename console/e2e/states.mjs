@@ -185,6 +185,66 @@ const accountStates = {
   "account-second-factor-off": { path: "/account", answers: account({ "DELETE /auth/v1/totp": refusal(401, "Unauthorized", "wrong password") }), act: async (page) => { await inDialog("Turn off", "关闭")(page); await page.getByRole("dialog").locator("input[name=password]").fill("x"); await submitDialog(page); await page.locator("[aria-invalid=true]").waitFor(); } },
 };
 
+const USERS = "/kubernetes/global/apis/auth.alauda.io/v1/users";
+const GROUPS = "/kubernetes/global/apis/auth.alauda.io/v1/groups";
+const person = (name, spec = {}, status = {}) => ({
+  metadata: { name: `md5-${name}`, resourceVersion: "5", creationTimestamp: ago(90 * DAY) },
+  spec: { username: name, email: `${name}@example.com`, connector_id: "local", connector_name: "Local", connector_type: "local", ...spec },
+  status: { state: "Normal", lastLoginTime: ago(3 * 60 * MINUTE), ...status },
+});
+const corp = { connector_id: "corp", connector_name: "Corp LDAP", connector_type: "ldap" };
+const people = [
+  person("ada", { account: "Ada Lovelace", is_admin: true, groups: ["platform-operators", "network", "cpaas:platform-admins"] }, { secondFactor: true }),
+  person("grace.hopper@example.com", { account: "Grace Hopper", connector_id: "okta", connector_name: "Okta", connector_type: "oidc", groups: ["dev"] }),
+  person("new.hire", { account: "New Hire" }, { mustChangePassword: true, lastLoginTime: undefined }),
+  person("on.leave", { account: "On Leave" }, { state: "Disabled", reason: "ByAdministrator", message: "on parental leave until March", since: ago(20 * DAY) }),
+  person("forgetful", { account: "Forgot Password", expired: { begin: ago(60 * DAY), end: ago(-60 * DAY) } }, { state: "Locked", reason: "TooManyFailures", message: "5 failures within 24 hours", lockedUntil: ago(-14 * MINUTE), since: ago(6 * MINUTE) }),
+  person("wangfang", { account: "王芳", ...corp, groups: ["dev", "gz-operators"] }, { secondFactor: true }),
+  person("liwei", { account: "李伟", ...corp, groups: ["dev"] }, { state: "Invalid", reason: "NotInDirectory", message: "no entry since the sync of last Monday", since: ago(4 * DAY) }),
+  person("a-user-name-that-is-longer-than-anybody-would-want-to-type-but-exists", { account: "The Longest Name That Was Ever Entered Into This Form By Anybody", groups: ["a-group-with-quite-a-long-name"] }),
+];
+const teams = [
+  { metadata: { name: "platform-operators", resourceVersion: "5", creationTimestamp: ago(60 * DAY) }, spec: { displayName: "Platform operators", users: ["ada@example.com", "grace.hopper@example.com"] } },
+  { metadata: { name: "release-managers", resourceVersion: "5", creationTimestamp: ago(9 * DAY) }, spec: { displayName: "发布经理", users: [] } },
+  { metadata: { name: "corp-dev", resourceVersion: "5", creationTimestamp: ago(90 * DAY) }, spec: { users: ["wangfang@example.com", "liwei@example.com"], refConnector: "corp" } },
+];
+const cannot = (kind) => refusal(403, "Forbidden", `${kind}.auth.alauda.io is forbidden: User "ada@example.com" cannot list resource "${kind}" in API group "auth.alauda.io" at the cluster scope`);
+const directory = (routes = {}, lists = {}) => ({ session: mySession, list: fleet, lists: { [USERS]: people, [GROUPS]: teams, ...lists }, routes: { "GET /auth/v1/sessions": mySessions, ...routes } });
+const userAction = (en, zh) => async (page) => { await page.getByRole("dialog").getByRole("button", { name: new RegExp(`^(${en}|${zh})$`) }).click(); await page.locator("[data-modal]").waitFor(); };
+const submitModal = (page) => page.locator("[data-modal] button[type=submit]").click();
+const create = async (page) => { await names(page).first().waitFor(); await page.locator("main header button").first().click(); await page.locator("[data-modal]").waitFor(); };
+const drawerShown = async (page) => { await page.getByRole("dialog").locator("dl").first().waitFor(); };
+
+const directoryStates = {
+  "users": { path: "/users", answers: directory(), act: async (page) => { await names(page).first().waitFor(); await page.locator("[data-connection=live]").waitFor(); } },
+  "users-filtered": { path: "/users?state=Locked&provider=local", answers: directory(), act: async (page) => names(page).first().waitFor() },
+  "users-filtered-out": { path: "/users?q=nothing-like-it", answers: directory(), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "users-none": { path: "/users", answers: directory({}, { [USERS]: [] }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "users-loading": { path: "/users", answers: directory({}, { [USERS]: "never" }), act: async (page) => page.locator("[aria-busy]").waitFor() },
+  "users-forbidden": { path: "/users", answers: directory({}, { [USERS]: cannot("users") }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "users-failed": { path: "/users", answers: directory({}, { [USERS]: refusal(500, "InternalError", "etcdserver: request timed out") }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "users-stale": { path: "/users", answers: { ...directory(), watch: "breaks" }, act: async (page) => page.locator("[data-connection=stale]").waitFor() },
+  "users-menu": { path: "/users", answers: directory(), act: async (page) => { await names(page).first().waitFor(); await page.getByRole("button", { name: /forgetful/ }).click(); await page.getByRole("menu").waitFor(); } },
+  "user": { path: "/users/md5-ada", answers: directory(), act: async (page) => { await drawerShown(page); await page.getByText("ac/0.1.0").waitFor(); } },
+  "user-locked": { path: "/users/md5-forgetful", answers: directory({ "GET /auth/v1/sessions": ok({ items: [] }) }), act: drawerShown },
+  "user-invalid": { path: "/users/md5-liwei", answers: directory({ "GET /auth/v1/sessions": refusal(403, "Forbidden", "you may not read the sessions of others") }), act: async (page) => { await drawerShown(page); await page.getByRole("alert").waitFor(); } },
+  "user-missing": { path: "/users/nobody", answers: directory(), act: async (page) => page.getByRole("dialog").getByRole("heading", { level: 2 }).nth(1).waitFor() },
+  "user-edit": { path: "/users/md5-forgetful", answers: directory(), act: userAction("Edit…", "编辑…") },
+  "user-disable": { path: "/users/md5-wangfang", answers: directory(), act: userAction("Disable…", "禁用…") },
+  "user-delete": { path: "/users/md5-liwei", answers: directory(), act: userAction("Delete…", "删除…") },
+  "user-password-once": { path: "/users/md5-forgetful", answers: directory({ "POST /auth/v1/users/md5-forgetful/password": ok({ password: "Acp-k7QzP2mN9xRt1" }) }), act: async (page) => { await userAction("Reset password…", "重置密码…")(page); await submitModal(page); await page.getByText("Acp-k7").waitFor(); } },
+  "user-create": { path: "/users", answers: directory(), act: create },
+  "user-create-missing": { path: "/users", answers: directory(), act: async (page) => { await create(page); await page.locator("[data-modal] [role=radio]").nth(1).click(); await submitModal(page); await page.locator("[aria-invalid=true]").first().waitFor(); } },
+  "groups": { path: "/groups", answers: directory(), act: async (page) => { await names(page).first().waitFor(); await page.locator("[data-connection=live]").waitFor(); } },
+  "groups-none": { path: "/groups", answers: directory({}, { [GROUPS]: [] }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "groups-forbidden": { path: "/groups", answers: directory({}, { [GROUPS]: cannot("groups") }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "group": { path: "/groups/platform-operators", answers: directory(), act: drawerShown },
+  "group-synced": { path: "/groups/corp-dev", answers: directory(), act: drawerShown },
+  "group-conflict": { path: "/groups/platform-operators", answers: directory({ [`PATCH ${GROUPS}/platform-operators`]: refusal(409, "Conflict", 'the object has been modified; please apply your changes to the latest version and try again') }), act: async (page) => { await drawerShown(page); await page.getByRole("dialog").locator("li button").first().click(); await page.getByRole("alert").waitFor(); } },
+  "group-create": { path: "/groups", answers: directory(), act: async (page) => { await create(page); await submitModal(page); await page.locator("[aria-invalid=true]").waitFor(); } },
+  "group-delete": { path: "/groups/platform-operators", answers: directory(), act: userAction("Delete…", "删除…") },
+};
+
 /**
  * `answers` by method and path (see `stub`); `path` is what is opened; `act` leads from there to the state,
  * and ends when it shows.
@@ -192,6 +252,7 @@ const accountStates = {
 export const states = {
   ...sessionStates,
   ...accountStates,
+  ...directoryStates,
   "sign-in": { answers: { session: ended } },
   "sign-in-missing": { answers: { session: ended }, act: async (page) => page.locator("form button[type=submit]").click() },
   "sign-in-wrong": { answers: { session: ended, signIn: refusal(401, "Unauthorized", "wrong user name or password") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },
@@ -272,11 +333,12 @@ function stub({ answers, clusters }) {
     if (url.pathname === "/auth/v1/sessions/current") return respond(answers.session);
     if (url.pathname.endsWith("/imports")) return respond(answers.check);
     if (url.pathname.endsWith("/registrations")) return respond(answers.register);
-    if (!url.pathname.startsWith(clusters)) return Promise.reject(new TypeError(`not stubbed: ${url.pathname}`));
+    const list = answers.lists?.[url.pathname] ?? (url.pathname.startsWith(clusters) ? answers.list : undefined);
+    if (list === undefined) return Promise.reject(new TypeError(`not stubbed: ${method} ${url.pathname}`));
     if (method === "DELETE") return respond(answers.remove);
     if (!url.searchParams.has("watch")) {
-      if (!Array.isArray(answers.list)) return respond(answers.list);
-      return respond({ code: 200, body: { metadata: { resourceVersion: "5" }, items: answers.list } });
+      if (!Array.isArray(list)) return respond(list);
+      return respond({ code: 200, body: { metadata: { resourceVersion: "5" }, items: list } });
     }
     if (answers.watch === "breaks" && watches++ > 0) return respond("unreachable");
     if (answers.watch && answers.watch !== "breaks") return respond(answers.watch);

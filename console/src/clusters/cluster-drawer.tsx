@@ -28,7 +28,7 @@ export function ClusterDrawer() {
   const cluster = items?.find((item) => item.metadata.name === name);
   const view = cluster && clusterView(cluster);
 
-  const close = () => void navigate({ to: "/clusters", search: (search) => search });
+  const close = () => void navigate({ to: "/clusters", search: true });
   return (
     <Drawer
       onClose={close}

@@ -47,7 +47,7 @@ export function ClusterListPage() {
   const views = useMemo(() => items?.map(clusterView), [items]);
   const rows = useMemo(() => views && select(views, deferredQuery), [views, deferredQuery]);
   const remove = useCallback((view: ClusterView) => setOpen({ dialog: "remove", view }), []);
-  const show = useCallback((name: string) => void navigate({ to: "/clusters/$name", params: { name }, search: (old) => old }), [navigate]);
+  const show = useCallback((name: string) => void navigate({ to: "/clusters/$name", params: { name }, search: true }), [navigate]);
 
   const change = (next: Partial<ClusterSearch>) =>
     void navigate({

@@ -65,7 +65,7 @@ function ClusterLink({ view }: Props) {
       <Link
         to="/clusters/$name"
         params={{ name: view.name }}
-        search={(search) => search}
+        search
         {...rowLink(view.name)}
         className="truncate rounded-sm font-medium text-ink underline-offset-4 hover:underline"
       >
@@ -84,7 +84,7 @@ function MenuItems({ view }: Props) {
     <>
       <MenuItem
         icon={<SquareArrowOutUpRight className="size-4" aria-hidden />}
-        onSelect={() => void navigate({ to: "/clusters/$name", params: { name: view.name }, search: (search) => search })}
+        onSelect={() => void navigate({ to: "/clusters/$name", params: { name: view.name }, search: true })}
       >
         {t("clusters.open")}
       </MenuItem>

@@ -55,7 +55,7 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
     onSuccess: (cluster) => {
       toast(t("import.done", { name: cluster.metadata.name }));
       onClose();
-      void navigate({ to: "/clusters/$name", params: { name: cluster.metadata.name }, search: (search) => search });
+      void navigate({ to: "/clusters/$name", params: { name: cluster.metadata.name }, search: true });
     },
   });
 

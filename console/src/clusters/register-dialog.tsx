@@ -120,7 +120,7 @@ function Waiting({ registration, onClose }: { registration: Registration; onClos
           {!connected && <p className="min-w-0 flex-1 text-caption text-ink-faint">{t("register.leave")}</p>}
           {connected && (
             <Button asChild>
-              <Link to="/clusters/$name" params={{ name: registration.name }} search={(search) => search} onClick={onClose}>
+              <Link to="/clusters/$name" params={{ name: registration.name }} search onClick={onClose}>
                 {t("register.viewCluster")}
               </Link>
             </Button>

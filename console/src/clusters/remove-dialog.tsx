@@ -25,7 +25,7 @@ export function RemoveDialog({ name, onClose }: { name: string; onClose: () => v
     onSuccess: () => {
       toast(t("removal.done", { name }));
       onClose();
-      if (detail?.params.name === name) void navigate({ to: "/clusters", search: (search) => search });
+      if (detail?.params.name === name) void navigate({ to: "/clusters", search: true });
     },
   });
   const submit = (event: FormEvent) => {

@@ -4,9 +4,11 @@ import { describe, expect, test } from "vitest";
 import enAsks from "./en.asks.json";
 import en from "./en.json";
 import enPages from "./en.pages.json";
+import enPeople from "./en.people.json";
 import zhAsks from "./zh.asks.json";
 import zh from "./zh.json";
 import zhPages from "./zh.pages.json";
+import zhPeople from "./zh.people.json";
 
 type Words = { [key: string]: string | Words };
 
@@ -23,14 +25,14 @@ function flat(words: Words, prefix = ""): Map<string, string> {
 const base = (key: string) => key.replace(/_(one|other)$/, "");
 const variables = (text: string) => [...text.matchAll(/{{(\w+)}}/g)].map((match) => match[1]).toSorted();
 
-const english = flat({ ...en, ...enAsks, ...enPages });
-const chinese = flat({ ...zh, ...zhAsks, ...zhPages });
+const english = flat({ ...en, ...enAsks, ...enPages, ...enPeople });
+const chinese = flat({ ...zh, ...zhAsks, ...zhPages, ...zhPeople });
 
 test("no word is in two parts, where one would hide the other", () => {
   const names = (parts: object[]) => parts.map((part) => Object.keys(part));
-  const ours = names([en, enAsks, enPages]).flat();
+  const ours = names([en, enAsks, enPages, enPeople]).flat();
   expect(ours.filter((name, at) => ours.indexOf(name) !== at)).toEqual([]);
-  expect(names([zh, zhAsks, zhPages])).toEqual(names([en, enAsks, enPages]));
+  expect(names([zh, zhAsks, zhPages, zhPeople])).toEqual(names([en, enAsks, enPages, enPeople]));
 });
 
 describe("both languages", () => {

@@ -1,28 +1,31 @@
 // The console's words. One language is loaded at a time; a switch fetches the other first, so nothing shows keys.
 //
 // They come in parts, so that sign-in does not wait for what it does not say: `entry` is its own, `asks` comes with the
-// pages that ask for somebody else or speak of what is over, `pages` with those below a session.
+// pages that ask for somebody else or speak of what is over, `pages` with the shell, `people` with accounts, users and
+// what decides about them.
 import { createInstance } from "i18next";
 import { initReactI18next } from "react-i18next";
 import { currentLanguage, rememberLanguage, type Language } from "../lib/preferences";
 import type asks from "./en.asks.json";
 import type entry from "./en.json";
 import type pages from "./en.pages.json";
+import type people from "./en.people.json";
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof entry & typeof asks & typeof pages };
+    resources: { translation: typeof entry & typeof asks & typeof pages & typeof people };
   }
 }
 
 export const i18n = createInstance();
 
-type Part = "entry" | "asks" | "pages";
+type Part = "entry" | "asks" | "pages" | "people";
 
 const words: Record<Part, Record<Language, () => Promise<{ default: object }>>> = {
   entry: { en: () => import("./en.json"), zh: () => import("./zh.json") },
   asks: { en: () => import("./en.asks.json"), zh: () => import("./zh.asks.json") },
   pages: { en: () => import("./en.pages.json"), zh: () => import("./zh.pages.json") },
+  people: { en: () => import("./en.people.json"), zh: () => import("./zh.people.json") },
 };
 
 /** The parts in use: a switch of language has to bring all of them. */

@@ -13,6 +13,8 @@ import {
   PanelLeft,
   Sun,
   UserCog,
+  UserRound,
+  UsersRound,
   type LucideIcon,
 } from "lucide-react";
 import { Fragment, useState } from "react";
@@ -85,13 +87,21 @@ export function Frame() {
 }
 
 interface Entry {
-  to: "/clusters";
-  words: "nav.clusters";
+  to: "/clusters" | "/users" | "/groups";
+  words: "nav.clusters" | "nav.users" | "nav.groups";
   icon: LucideIcon;
 }
 
-const sections: readonly { words: "nav.fleet"; entries: readonly Entry[] }[] = [
+/** Everybody sees all of them: a page that may not be seen says which right is missing. */
+const sections: readonly { words: "nav.fleet" | "nav.administration"; entries: readonly Entry[] }[] = [
   { words: "nav.fleet", entries: [{ to: "/clusters", words: "nav.clusters", icon: Boxes }] },
+  {
+    words: "nav.administration",
+    entries: [
+      { to: "/users", words: "nav.users", icon: UserRound },
+      { to: "/groups", words: "nav.groups", icon: UsersRound },
+    ],
+  },
 ];
 
 function Navigation({ narrow }: { narrow: boolean }) {

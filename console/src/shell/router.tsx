@@ -2,9 +2,10 @@
 import { createBrowserHistory, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { ClusterDrawer } from "../clusters/cluster-drawer";
 import { ClusterListPage } from "../clusters/cluster-list-page";
+import { withWords } from "../i18n/i18n";
 import { Frame } from "./frame";
 import { NotFound, PageFailed } from "./page-states";
-import { clusterSearch } from "./search";
+import { clusterSearch, plainSearch, userSearch } from "./search";
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound, errorComponent: PageFailed });
 
@@ -25,13 +26,39 @@ const clusters = createRoute({
 
 const cluster = createRoute({ getParentRoute: () => clusters, path: "$name", component: ClusterDrawer });
 
+const users = createRoute({
+  getParentRoute: () => root,
+  path: "/users",
+  validateSearch: userSearch,
+  component: lazyRouteComponent(() => withWords(import("../directory/users-page"), "people"), "UsersPage"),
+});
+
+const user = createRoute({
+  getParentRoute: () => users,
+  path: "$name",
+  component: lazyRouteComponent(() => withWords(import("../directory/user-drawer"), "people"), "UserDrawer"),
+});
+
+const groups = createRoute({
+  getParentRoute: () => root,
+  path: "/groups",
+  validateSearch: plainSearch,
+  component: lazyRouteComponent(() => withWords(import("../directory/groups-page"), "people"), "GroupsPage"),
+});
+
+const group = createRoute({
+  getParentRoute: () => groups,
+  path: "$name",
+  component: lazyRouteComponent(() => withWords(import("../directory/group-drawer"), "people"), "GroupDrawer"),
+});
+
 const account = createRoute({
   getParentRoute: () => root,
   path: "/account",
-  component: lazyRouteComponent(() => import("../account/account-page"), "AccountPage"),
+  component: lazyRouteComponent(() => withWords(import("../account/account-page"), "people"), "AccountPage"),
 });
 
-const tree = root.addChildren([home, clusters.addChildren([cluster]), account]);
+const tree = root.addChildren([home, clusters.addChildren([cluster]), users.addChildren([user]), groups.addChildren([group]), account]);
 
 export function makeRouter() {
   return createRouter({ routeTree: tree, history: createBrowserHistory(), defaultErrorComponent: PageFailed });

@@ -1,0 +1,142 @@
+// One group and its members beside the list.
+import { useMutation } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { CloudOff, SearchX, Trash2, X } from "lucide-react";
+import { use, useId, useState, type FormEvent } from "react";
+import { useTranslation } from "react-i18next";
+import { patchGroup } from "../api/directory";
+import { GROUPS_COMMAND } from "../lib/commands";
+import { useElapsed } from "../lib/elapsed";
+import { dateAndTime } from "../lib/time";
+import { useShell, useStore } from "../shell/context";
+import { Button } from "../ui/button";
+import { Fact, Section } from "../ui/detail";
+import { Drawer, DrawerTitle } from "../ui/dialog";
+import { Failure } from "../ui/failure";
+import { Field, Input } from "../ui/field";
+import { Empty, Notice } from "../ui/message";
+import { focusRow } from "../ui/object-table";
+import { Terminal } from "../ui/panel";
+import { Absent } from "../ui/values";
+import { GroupRemovalContext } from "./group-listing";
+import { lines } from "./lines";
+import { groupView, type GroupView } from "./model";
+
+export function GroupDrawer() {
+  const { t } = useTranslation();
+  const { name } = useParams({ from: "/groups/$name" });
+  const navigate = useNavigate();
+  const { groups } = useShell();
+  const { items, error } = useStore(groups);
+  const late = useElapsed(200);
+  const group = items?.find((item) => item.metadata.name === name);
+  const view = group && groupView(group);
+  return (
+    <Drawer
+      onClose={() => void navigate({ to: "/groups", search: true })}
+      onCloseAutoFocus={(event) => {
+        event.preventDefault();
+        focusRow(name);
+      }}
+      header={
+        <>
+          <DrawerTitle className="min-w-0 text-heading break-words">{view?.title ?? name}</DrawerTitle>
+          {view?.displayName && <p className="font-mono text-caption break-all text-ink-soft">{view.name}</p>}
+        </>
+      }
+    >
+      {view ? (
+        <Detail view={view} />
+      ) : items ? (
+        <Empty icon={SearchX} title={t("groups.missing", { name })}>
+          {t("detail.missingDetail")}
+        </Empty>
+      ) : error ? (
+        <Empty icon={CloudOff} title={t("groups.failed")}>
+          {error.message || t("error.unreachable")}
+        </Empty>
+      ) : (
+        late && <p className="p-5 text-ink-faint">{t("list.loading")}</p>
+      )}
+    </Drawer>
+  );
+}
+
+function Detail({ view }: { view: GroupView }) {
+  const { t, i18n } = useTranslation();
+  const remove = use(GroupRemovalContext);
+  const { users } = useShell();
+  const { items } = useStore(users);
+  const suggestions = useId();
+  const [member, setMember] = useState("");
+  const ours = view.connector === undefined;
+  const change = useMutation({ mutationFn: (members: readonly string[]) => patchGroup(view.object, { users: [...members] }) });
+  const add = (event: FormEvent) => {
+    event.preventDefault();
+    const found = lines(member).filter((one) => !view.members.includes(one));
+    if (found.length === 0 || change.isPending) return;
+    change.mutate([...view.members, ...found], { onSuccess: () => setMember("") });
+  };
+  return (
+    <div className="flex flex-col gap-6 px-5 py-5">
+      {!ours && (
+        <Notice tone="info" live={false}>
+          {t("groups.readOnly", { provider: view.connector })}
+        </Notice>
+      )}
+      <dl className="grid grid-cols-2 gap-x-4 gap-y-4 text-table">
+        <Fact name={t("groups.column.source")}>{ours ? t("groups.local") : t("groups.from", { provider: view.connector })}</Fact>
+        <Fact name={t("groups.column.created")}>{view.created === undefined ? <Absent /> : dateAndTime(view.created, i18n.language)}</Fact>
+      </dl>
+      <Section title={t("groups.membersOf", { count: view.members.length })}>
+        {change.error && (
+          <div className="mb-2">
+            <Failure error={change.error} />
+          </div>
+        )}
+        {view.members.length === 0 ? (
+          <p className="text-table text-ink-faint">{t("groups.noMembers")}</p>
+        ) : (
+          <ul className="overflow-hidden rounded-lg border border-line" aria-label={t("groups.members")}>
+            {view.members.map((one) => (
+              <li key={one} className="flex min-h-10 items-center gap-2 border-b border-line bg-surface py-1 pr-1 pl-3 text-table last:border-0">
+                <span className="min-w-0 flex-1 break-all">{one}</span>
+                {ours && (
+                  <Button look="ghost" size="icon" disabled={change.isPending} aria-label={t("groups.takeOut", { name: one })} onClick={() => change.mutate(view.members.filter((other) => other !== one))}>
+                    <X className="size-4" aria-hidden />
+                  </Button>
+                )}
+              </li>
+            ))}
+          </ul>
+        )}
+        {ours && (
+          <form onSubmit={add} noValidate className="mt-3 flex items-end gap-2">
+            <div className="min-w-0 flex-1">
+              <Field label={t("groups.addMember")}>
+                {(props) => (
+                  <Input {...props} name="member" type="email" list={suggestions} autoComplete="off" placeholder="name@example.com" value={member} onChange={(event) => setMember(event.target.value)} />
+                )}
+              </Field>
+            </div>
+            <Button type="submit" className="h-9" busy={change.isPending} disabled={change.isPending || lines(member).length === 0}>
+              {t("groups.add")}
+            </Button>
+            <datalist id={suggestions}>
+              {items?.slice(0, 200).map(({ metadata, spec }) => spec?.email && !view.members.includes(spec.email) && <option key={metadata.name} value={spec.email} />)}
+            </datalist>
+          </form>
+        )}
+      </Section>
+      <Terminal command={GROUPS_COMMAND} />
+      {ours && (
+        <div className="border-t border-line pt-4">
+          <Button onClick={() => remove(view)} className="text-bad-text">
+            <Trash2 className="size-4" aria-hidden />
+            {t("groups.remove")}
+          </Button>
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,169 @@
+// One user beside the list, at its own address.
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { CloudOff, SearchX } from "lucide-react";
+import { use } from "react";
+import { useTranslation } from "react-i18next";
+import { SessionList } from "../account/session-list";
+import { endSession, readSessions, type Session } from "../api/identity";
+import { userCommand, type UserVerb } from "../lib/commands";
+import { useElapsed } from "../lib/elapsed";
+import { dateAndTime } from "../lib/time";
+import { useShell, useStore } from "../shell/context";
+import { Button } from "../ui/button";
+import { Fact, Section } from "../ui/detail";
+import { Drawer, DrawerTitle } from "../ui/dialog";
+import { Failure } from "../ui/failure";
+import { Empty, Notice } from "../ui/message";
+import { focusRow } from "../ui/object-table";
+import { Queried, Terminal } from "../ui/panel";
+import { toast } from "../ui/toast";
+import { Absent, Chip, Since } from "../ui/values";
+import { userView, type UserView } from "./model";
+import { UserStateBadge } from "./state-badge";
+import { actionsFor, UserActionContext } from "./user-actions";
+
+export function UserDrawer() {
+  const { t } = useTranslation();
+  const { name } = useParams({ from: "/users/$name" });
+  const navigate = useNavigate();
+  const { users } = useShell();
+  const { items, error } = useStore(users);
+  const late = useElapsed(200);
+  const user = items?.find((item) => item.metadata.name === name);
+  const view = user && userView(user);
+  return (
+    <Drawer
+      onClose={() => void navigate({ to: "/users", search: true })}
+      onCloseAutoFocus={(event) => {
+        event.preventDefault();
+        focusRow(name);
+      }}
+      header={
+        <>
+          <div className="flex min-w-0 items-center gap-2">
+            <DrawerTitle className="min-w-0 text-heading break-words">{view?.username ?? name}</DrawerTitle>
+            {view?.admin && <Chip>{t("users.admin")}</Chip>}
+          </div>
+          {view?.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
+          {view && (
+            <div className="mt-2 ml-1.5">
+              <UserStateBadge state={view.state} />
+            </div>
+          )}
+        </>
+      }
+    >
+      {view ? (
+        <Detail view={view} />
+      ) : items ? (
+        <Empty icon={SearchX} title={t("users.missing")}>
+          {t("detail.missingDetail")}
+        </Empty>
+      ) : error ? (
+        <Empty icon={CloudOff} title={t("users.failed")}>
+          {error.message || t("error.unreachable")}
+        </Empty>
+      ) : (
+        late && <p className="p-5 text-ink-faint">{t("list.loading")}</p>
+      )}
+    </Drawer>
+  );
+}
+
+function Detail({ view }: { view: UserView }) {
+  const { t, i18n } = useTranslation();
+  const { session } = useShell();
+  const act = use(UserActionContext);
+  const actions = actionsFor(view, session.username);
+  const date = (value: string | number | undefined) => {
+    const time = typeof value === "string" ? Date.parse(value) : value;
+    return time === undefined || Number.isNaN(time) ? undefined : dateAndTime(time, i18n.language);
+  };
+  const validity = [date(view.begin), date(view.end)];
+  const verbs: UserVerb[] = [view.state === "Disabled" ? "enable" : "disable", ...(view.state === "Locked" ? (["unlock"] as const) : []), ...(view.local ? (["reset-password"] as const) : [])];
+  return (
+    <div className="flex flex-col gap-6 px-5 py-5">
+      {view.state !== "Normal" && (
+        <Notice tone={view.state === "Invalid" ? "bad" : "stale"} live={false}>
+          <span className="font-medium">{t(`userStateDetail.${view.state}`)}</span>
+          {[view.reason, view.message].filter(Boolean).map((words) => (
+            <span key={words} className="block">
+              {words}
+            </span>
+          ))}
+          {view.lockedUntil !== undefined && <span className="block">{t("users.lockedUntil", { time: date(view.lockedUntil) })}</span>}
+          {view.since !== undefined && (
+            <span className="block text-caption">
+              <Since time={view.since} />
+            </span>
+          )}
+        </Notice>
+      )}
+      <dl className="grid grid-cols-2 gap-x-4 gap-y-4 text-table">
+        <Fact name={t("users.email")}>{view.email ?? <Absent />}</Fact>
+        <Fact name={t("users.column.provider")}>{view.provider.name}</Fact>
+        <Fact name={t("users.column.secondFactor")}>{view.secondFactor ? t("users.on") : t("users.off")}</Fact>
+        <Fact name={t("users.password")}>{view.mustChangePassword ? t("users.mustChange") : view.local ? t("users.passwordHere") : t("users.passwordElsewhere")}</Fact>
+        <Fact name={t("users.column.lastSignIn")}>{view.lastSignIn === undefined ? t("age.never") : date(view.lastSignIn)}</Fact>
+        <Fact name={t("users.column.created")}>{date(view.created) ?? <Absent />}</Fact>
+        {(validity[0] ?? validity[1]) && (
+          <Fact name={t("users.validity")} wide>
+            {t("users.validFromTo", { from: validity[0] ?? "–", to: validity[1] ?? "–" })}
+          </Fact>
+        )}
+      </dl>
+      <div className="flex flex-wrap gap-2">
+        {actions.map((action) => (
+          <Button key={action} className={action === "remove" || action === "disable" ? "text-bad-text" : ""} onClick={() => act(action, view)}>
+            {t(`userAction.${action}`)}
+          </Button>
+        ))}
+      </div>
+      <Section title={t("users.column.groups")}>
+        {view.groups.length === 0 ? (
+          <p className="text-table text-ink-faint">{t("users.noGroups")}</p>
+        ) : (
+          <ul className="flex flex-wrap gap-1.5">
+            {view.groups.map((group) => (
+              <li key={group} className="max-w-full rounded border border-line bg-well px-1.5 py-0.5 font-mono text-caption break-all text-ink-soft">
+                {group}
+              </li>
+            ))}
+          </ul>
+        )}
+      </Section>
+      <Sessions key={view.username} username={view.username} />
+      <Terminal command={verbs.map((verb) => userCommand(verb, view.username)).join("\n")} />
+    </div>
+  );
+}
+
+function Sessions({ username }: { username: string }) {
+  const { t } = useTranslation();
+  const queries = useQueryClient();
+  const query = useQuery({ queryKey: ["sessions", username], queryFn: () => readSessions(username) });
+  const end = useMutation({
+    mutationFn: (session: Session) => endSession(session.id ?? ""),
+    onSuccess: () => {
+      toast(t("sessions.ended"));
+      void queries.invalidateQueries({ queryKey: ["sessions"] });
+    },
+  });
+  return (
+    <Section title={t("sessions.title")}>
+      {end.error && <Failure error={end.error} />}
+      <div className="rounded-lg border border-line bg-surface">
+        <Queried query={query}>
+          {(sessions) =>
+            sessions.length === 0 ? (
+              <p className="px-4 py-3 text-table text-ink-faint sm:px-5">{t("users.noSessions")}</p>
+            ) : (
+              <SessionList sessions={sessions} ending={end.isPending ? end.variables.id : undefined} onEnd={end.mutate} />
+            )
+          }
+        </Queried>
+      </div>
+    </Section>
+  );
+}

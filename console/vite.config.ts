@@ -7,6 +7,9 @@ import { preferencesScript } from "./build/preferences-script.ts";
 
 const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
 
+const SIGN_IN =
+  /src\/(session\/(layout|problem|attempt|countdown|address|fleet-drawing|tabs)|ui\/(button|field|message|password-input)|lib\/(clock|elapsed|preferences|safe-path|safe-url)|api\/(http|status|identity)|shell\/mark)\.tsx?$/;
+
 export default defineConfig({
   plugins: [react(), tailwind(), preferencesScript(path("./src/preferences.js"))],
   resolve: {
@@ -22,6 +25,14 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          // What sign-in loads in any case is one file: a dozen small ones compress worse, and name each other.
+          groups: [{ name: "sign-in", test: SIGN_IN }],
+        },
+      },
+    },
   },
   server: {
     // `npm run simulate` listens there; point it at a real hub with ACP_URL.

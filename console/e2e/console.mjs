@@ -191,6 +191,25 @@ try {
     await page.keyboard.press("Escape");
   });
 
+  // They are looked at as they are: who may not see them is told so, and that is looked at, too.
+  const pages = ["/account", "/users", "/groups", "/providers", "/security-policy"];
+  for (const path of pages)
+    await step(`${path}: axe in both languages and themes, and at 360 px`, async () => {
+      for (const [language, theme] of [["en", "light"], ["zh", "dark"]]) {
+        await prefer(page, theme, language);
+        await page.goto(path);
+        await page.getByRole("heading", { level: 1 }).waitFor();
+        await page.waitForFunction(() => !document.querySelector("[aria-busy=true]"));
+        await axe(page, path);
+        await shot(page, `${path.slice(1)}-${language}-${theme}`);
+        await page.setViewportSize({ width: 360, height: 740 });
+        await fits(page, `${path} at 360 px`);
+        await axe(page, `${path} at 360 px`);
+        await page.setViewportSize({ width: 1440, height: 900 });
+      }
+      await prefer(page, "light", "en");
+    });
+
   await step("a lost network is shown, and heals by itself", async () => {
     await page.goto("/clusters");
     await page.locator("[data-connection=live]").waitFor();
@@ -268,6 +287,111 @@ try {
     await one.waitForFunction((wanted) => document.activeElement?.getAttribute("data-row-link") === wanted, name);
     await one.context().close();
   });
+
+  if (!process.env.ACP_URL) {
+    const person = async (name) => {
+      const one = await visit();
+      await one.goto("/sign-in");
+      await user(one).fill(name);
+      await password(one).fill(hub.password);
+      await submit(one).click();
+      return one;
+    };
+    const code = async (one, digits) => {
+      await one.locator("input[name=code]").fill(digits);
+      await submit(one).click();
+    };
+
+    await step("simulation: a second factor, wrong and right", async () => {
+      const one = await person("totp@cpaas.io");
+      await code(one, "000000");
+      await one.getByRole("alert").waitFor();
+      await code(one, "123456");
+      await rows(one).first().waitFor();
+      await one.context().close();
+    });
+
+    await step("simulation: a password that must be changed, and a second factor that must be set up", async () => {
+      const one = await person("new@cpaas.io");
+      await one.locator("input[name=newPassword]").fill("Acp-2026!");
+      await one.locator("input[name=newPasswordAgain]").fill("Acp-2026!");
+      await submit(one).click();
+      await rows(one).first().waitFor();
+      await one.context().close();
+      const other = await person("enrol@cpaas.io");
+      await other.locator("svg[role=img]").waitFor();
+      await code(other, "123456");
+      await other.getByText("The second factor is set up.").waitFor();
+      await code(other, "654321");
+      await rows(other).first().waitFor();
+      await other.context().close();
+    });
+
+    await step("simulation: who is locked out or disabled is told so", async () => {
+      for (const name of ["locked@cpaas.io", "disabled@cpaas.io"]) {
+        const one = await person(name);
+        await one.getByRole("alert").waitFor();
+        await one.context().close();
+      }
+    });
+
+    await step("simulation: a device is connected after its code was shown again", async () => {
+      const one = await visit();
+      await one.goto("/device?user_code=WDJB-MJHT");
+      await user(one).fill(hub.user);
+      await password(one).fill(hub.password);
+      await submit(one).click();
+      await one.locator("input[name=userCode]").waitFor();
+      await submit(one).click();
+      await one.locator("[data-user-code]").waitFor();
+      await axe(one, "device");
+      await one.getByRole("button", { name: "Approve" }).click();
+      await one.getByRole("heading", { name: "Signed in" }).waitFor();
+      await one.context().close();
+    });
+
+    await step("simulation: a token is made, shown once, and revoked", async () => {
+      const one = await person(hub.user);
+      await rows(one).first().waitFor();
+      await one.goto("/account");
+      await one.getByRole("button", { name: "Create token" }).click();
+      await one.locator("[name=description]").fill("e2e");
+      await one.getByRole("dialog").locator("button[type=submit]").click();
+      await one.getByRole("dialog").getByText(/^acp_/).waitFor();
+      await one.getByRole("button", { name: "Done" }).click();
+      assert(!(await one.content()).includes("acp_"));
+      await one.getByRole("button", { name: "Revoke: e2e" }).click();
+      await one.getByRole("dialog").locator("button[type=submit]").click();
+      await one.getByRole("button", { name: "Revoke: e2e" }).waitFor({ state: "detached" });
+      await one.context().close();
+    });
+
+    await step("simulation: a user is disabled, and the list follows", async () => {
+      const one = await person(hub.user);
+      await rows(one).first().waitFor();
+      await one.goto("/users?q=grace");
+      await rows(one).first().click();
+      await one.getByRole("dialog").getByRole("button", { name: "Disable…" }).click();
+      await one.locator("[name=reason]").fill("e2e");
+      await one.locator("[data-modal] button[type=submit]").click();
+      await one.getByRole("dialog").getByText("This user cannot sign in.").waitFor();
+      await one.context().close();
+    });
+
+    await step("simulation: a provider is tried out before it is saved", async () => {
+      const one = await person(hub.user);
+      await rows(one).first().waitFor();
+      await one.goto("/providers/corp");
+      await one.getByRole("dialog").getByRole("button", { name: "Edit…" }).click();
+      await one.locator("[name=trialUsername]").fill("wang.fang");
+      await one.locator("[name=trialPassword]").fill(hub.password);
+      await one.locator("[data-modal] button[type=submit]").click();
+      await one.locator("[data-validation=passed]").waitFor();
+      await one.locator("[data-modal]").getByRole("button", { name: "Save", exact: true }).click();
+      await one.locator("[data-modal]").waitFor({ state: "detached" });
+      await one.context().close();
+    });
+  }
 
   await step("nothing broke the content policy, failed on the page or opened a dialog", conclude);
 } finally {

@@ -245,6 +245,49 @@ const directoryStates = {
   "group-delete": { path: "/groups/platform-operators", answers: directory(), act: userAction("Delete…", "删除…") },
 };
 
+const CONNECTORS = "/kubernetes/global/apis/dex.coreos.com/v1/namespaces/cpaas-system/connectors";
+const POLICY = "/kubernetes/global/apis/auth.alauda.io/v1/securitypolicies/platform";
+const providerObjects = [
+  {
+    metadata: { name: "corp", namespace: "cpaas-system", resourceVersion: "5", creationTimestamp: ago(90 * DAY) }, id: "corp", name: "Corp LDAP", type: "ldap",
+    spec: { config: { host: "ldap.corp.example:636", bindDN: "cn=acp,ou=services,dc=corp,dc=example", userSearch: { baseDN: "ou=people,dc=corp,dc=example", filter: "(objectClass=person)", username: "mail", idAttr: "entryUUID", emailAttr: "mail", nameAttr: "cn" }, groupSearch: { baseDN: "ou=groups,dc=corp,dc=example", filter: "(objectClass=groupOfNames)", userAttr: "DN", groupAttr: "member", nameAttr: "cn" } }, sync: { schedule: "0 2 * * *" } },
+    status: { conditions: [condition("Ready", "True", "Reachable", "The directory answered a bind."), condition("Synced", "True", "Synced", "2 users, 1 group; 1 user is no longer there.", 7 * 60 * MINUTE)] },
+  },
+  {
+    metadata: { name: "okta", namespace: "cpaas-system", resourceVersion: "5", creationTimestamp: ago(30 * DAY) }, id: "okta", name: "Okta", type: "oidc",
+    spec: { config: { issuer: "https://example.okta.com", clientID: "0oa1b2c3", scopes: ["openid", "profile", "email", "groups"] } },
+    status: { conditions: [condition("Ready", "False", "Unreachable", "GET https://example.okta.com/.well-known/openid-configuration: 503 Service Unavailable", 4 * 60 * MINUTE)] },
+  },
+  { metadata: { name: "adfs", namespace: "cpaas-system", resourceVersion: "5", creationTimestamp: ago(5 * DAY) }, id: "adfs", name: "ADFS of the whole corporation and its many subsidiaries", type: "saml", spec: { disabled: true, config: {} }, status: { conditions: [] } },
+  { metadata: { name: "branch", namespace: "cpaas-system", resourceVersion: "5", creationTimestamp: ago(MINUTE) }, id: "branch", type: "ldap", spec: { config: {} } },
+];
+const VALIDATE = "POST /auth/v1/connectors/validate";
+const sources = (routes = {}, lists = {}) => directory(routes, { [CONNECTORS]: providerObjects, ...lists });
+const tryOut = (selector) => async (page) => { await userAction("Edit…", "编辑…")(page); await page.locator("[name=trialUsername]").fill("wang.fang"); await page.locator("[name=trialPassword]").fill("secret"); await submitModal(page); await page.locator(selector).waitFor(); await page.locator(selector).scrollIntoViewIfNeeded(); };
+const policyObject = { metadata: { name: "platform", resourceVersion: "5" }, spec: { secondFactor: "Optional", sessions: { lifetimeHours: 8, idleMinutes: 30, singlePerClient: true } } };
+const policies = (answer) => directory({ [`GET ${POLICY}`]: answer, [`PATCH ${POLICY}`]: refusal(403, "Forbidden", 'securitypolicies.auth.alauda.io "platform" is forbidden: User "ada@example.com" cannot patch resource') });
+
+const sourceStates = {
+  "providers": { path: "/providers", answers: sources(), act: async (page) => { await names(page).first().waitFor(); await page.locator("[data-connection=live]").waitFor(); } },
+  "providers-none": { path: "/providers", answers: sources({}, { [CONNECTORS]: [] }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "providers-forbidden": { path: "/providers", answers: sources({}, { [CONNECTORS]: cannot("connectors") }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
+  "provider": { path: "/providers/corp", answers: sources(), act: drawerShown },
+  "provider-failing": { path: "/providers/okta", answers: sources(), act: drawerShown },
+  "provider-add": { path: "/providers", answers: sources(), act: create },
+  "provider-add-missing": { path: "/providers", answers: sources(), act: async (page) => { await create(page); await page.locator("[data-modal] [role=radio]").nth(1).click(); await submitModal(page); await page.locator("[aria-invalid=true]").first().waitFor(); } },
+  "provider-add-saml": { path: "/providers", answers: sources(), act: async (page) => { await create(page); await page.locator("[data-modal] [role=radio]").nth(2).click(); await page.locator("[name=ssoURL]").waitFor(); } },
+  "provider-works": { path: "/providers/corp", answers: sources({ [VALIDATE]: ok({ ok: true, steps: [{ name: "Connect", state: "Passed", message: "TLS 1.3, certificate of Corp CA" }, { name: "Bind", state: "Passed" }, { name: "Find the user", state: "Passed", message: "1 entry" }, { name: "Sign the user in", state: "Passed" }], person: { login: "wang.fang", email: "wang.fang@corp.example", name: "王芳", groups: ["dev", "gz-operators"] } }) }), act: tryOut("[data-validation=passed]") },
+  "provider-works-not": { path: "/providers/corp", answers: sources({ [VALIDATE]: ok({ ok: false, steps: [{ name: "Connect", state: "Passed", message: "TLS 1.3, certificate of Corp CA" }, { name: "Bind", state: "Failed", message: "LDAP result 49: Invalid Credentials" }] }) }), act: tryOut("[data-validation=failed]") },
+  "provider-real-account": { path: "/providers/okta", answers: sources({ [VALIDATE]: ok({ ok: true, steps: [{ name: "Reach the provider", state: "Passed", message: "200 in 84 ms" }], url: "https://example.okta.com/authorize" }) }), act: async (page) => { await userAction("Edit…", "编辑…")(page); await page.locator("[name=redirectURI]").fill("https://acp.example/dex/callback"); await submitModal(page); await page.locator("[data-validation]").waitFor(); await page.locator("[data-modal] a").scrollIntoViewIfNeeded(); } },
+  "provider-delete": { path: "/providers/corp", answers: sources(), act: userAction("Delete…", "删除…") },
+  "policy": { path: "/security-policy", answers: policies(ok(policyObject)), act: whenShown("form") },
+  "policy-none": { path: "/security-policy", answers: policies(refusal(404, "NotFound", "not found")), act: whenShown("form") },
+  "policy-forbidden": { path: "/security-policy", answers: policies(refusal(403, "Forbidden", 'securitypolicies.auth.alauda.io "platform" is forbidden: User "ada@example.com" cannot get resource')), act: whenShown("h2") },
+  "policy-refused": { path: "/security-policy", answers: policies(ok(policyObject)), act: async (page) => { await page.getByRole("radio").nth(2).click(); await page.locator("form button[type=submit]").click(); await page.getByRole("alert").waitFor(); await page.getByRole("alert").scrollIntoViewIfNeeded(); } },
+  "policy-wrong": { path: "/security-policy", answers: policies(ok(policyObject)), act: async (page) => { await page.locator("[name='password.maxLength']").fill("4"); await page.locator("[name='lock.minutes']").fill("soon"); } },
+  "idle": { path: "/account", answers: { ...account(), session: ok({ ...me, idleSeconds: 8 }) }, act: whenShown("[role=timer]") },
+};
+
 /**
  * `answers` by method and path (see `stub`); `path` is what is opened; `act` leads from there to the state,
  * and ends when it shows.
@@ -253,6 +296,7 @@ export const states = {
   ...sessionStates,
   ...accountStates,
   ...directoryStates,
+  ...sourceStates,
   "sign-in": { answers: { session: ended } },
   "sign-in-missing": { answers: { session: ended }, act: async (page) => page.locator("form button[type=submit]").click() },
   "sign-in-wrong": { answers: { session: ended, signIn: refusal(401, "Unauthorized", "wrong user name or password") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },

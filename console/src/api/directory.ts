@@ -154,3 +154,5 @@ export const validateConnector = (connector: ConnectorDraft, account: { username
 
 export const readPolicy = (): Promise<SecurityPolicy> => request("GET", POLICY_PATH);
 export const patchPolicy = (spec: object): Promise<SecurityPolicy> => request("PATCH", POLICY_PATH, { body: { spec }, contentType: MERGE_PATCH });
+export const createPolicy = (spec: object): Promise<SecurityPolicy> =>
+  request("POST", `${AUTH}/securitypolicies`, { body: { apiVersion: "auth.alauda.io/v1", kind: "SecurityPolicy", metadata: { name: "platform" }, spec } });

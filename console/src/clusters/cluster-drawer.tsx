@@ -17,7 +17,7 @@ import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
 import { detailCommands } from "./commands";
 import { HealthBadge } from "./health";
 import { clusterView, type ClusterView } from "./model";
-import { RemovalContext } from "./remove-dialog";
+import { RemovalContext } from "./removal";
 
 export function ClusterDrawer() {
   const { t } = useTranslation();

@@ -1,6 +1,6 @@
 import { Outlet, useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { Boxes, Plus } from "lucide-react";
-import { useCallback, useDeferredValue, useMemo, useState } from "react";
+import { lazy, Suspense, useCallback, useDeferredValue, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useClusters, useShell } from "../shell/context";
 import { ListPage } from "../shell/list-page";
@@ -13,10 +13,12 @@ import { Empty } from "../ui/message";
 import { clusterListing } from "./cluster-table";
 import { LIST_COMMAND, REGISTER_COMMAND } from "./commands";
 import { healthLooks } from "./health";
-import { ImportDialog } from "./import-dialog";
 import { clusterView, HEALTHS, select, type ClusterView, type Health, type Query, type SortKey } from "./model";
-import { RegisterDialog } from "./register-dialog";
-import { RemovalContext, RemoveDialog } from "./remove-dialog";
+import { RemovalContext } from "./removal";
+
+const ImportDialog = lazy(() => import("./import-dialog"));
+const RemoveDialog = lazy(() => import("./remove-dialog"));
+const RegisterDialog = lazy(() => import("./register-dialog"));
 
 type Open = { dialog: "import" } | { dialog: "register" } | { dialog: "remove"; view: ClusterView } | undefined;
 
@@ -90,9 +92,11 @@ export function ClusterListPage() {
         command={LIST_COMMAND}
       />
       <Outlet />
-      {open?.dialog === "import" && <ImportDialog onClose={() => setOpen(undefined)} />}
-      {open?.dialog === "register" && <RegisterDialog onClose={() => setOpen(undefined)} />}
-      {open?.dialog === "remove" && <RemoveDialog name={open.view.name} onClose={() => setOpen(undefined)} />}
+      <Suspense fallback={null}>
+        {open?.dialog === "import" && <ImportDialog onClose={() => setOpen(undefined)} />}
+        {open?.dialog === "register" && <RegisterDialog onClose={() => setOpen(undefined)} />}
+        {open?.dialog === "remove" && <RemoveDialog name={open.view.name} onClose={() => setOpen(undefined)} />}
+      </Suspense>
     </RemovalContext>
   );
 }

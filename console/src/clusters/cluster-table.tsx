@@ -9,7 +9,7 @@ import { Changing } from "../ui/values";
 import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
 import { HealthBadge } from "./health";
 import type { ClusterView, SortKey } from "./model";
-import { RemovalContext } from "./remove-dialog";
+import { RemovalContext } from "./removal";
 
 type Props = { view: ClusterView };
 

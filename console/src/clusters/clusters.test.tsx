@@ -184,7 +184,7 @@ test("registration shows its command once, and follows the agent", async () => {
     json({ name: body.name, token: "once-only", expirationTimestamp: "2030-01-01T00:00:00Z", command: "join --token once-only", manifest: "kind: X" }, 201);
   await open();
   await userEvent.click(await screen.findByRole("button", { name: "Register" }));
-  await userEvent.type(screen.getByLabelText("Name"), "sandbox-1");
+  await userEvent.type(await screen.findByLabelText("Name"), "sandbox-1");
   await userEvent.click(screen.getByRole("button", { name: "Create registration" }));
   expect(screen.getByText("A cluster of this name is in the fleet already.")).toBeTruthy();
   expect(sent).toEqual([]);
@@ -206,7 +206,7 @@ test("removal needs the exact name; the hub cannot be removed", async () => {
   post = () => json({ kind: "Status", status: "Success" });
   await open("/clusters/sandbox-1");
   await userEvent.click(await screen.findByRole("button", { name: "Remove…" }));
-  const submit = screen.getByRole<HTMLButtonElement>("button", { name: "Remove cluster" });
+  const submit = await screen.findByRole<HTMLButtonElement>("button", { name: "Remove cluster" });
   const typed = screen.getByLabelText("Type the cluster's name to confirm:");
   await userEvent.type(typed, "sandbox");
   expect(submit.disabled).toBe(true);

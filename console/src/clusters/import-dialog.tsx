@@ -33,7 +33,7 @@ function toRequest(by: By, values: Values): ImportRequest {
   };
 }
 
-export function ImportDialog({ onClose }: { onClose: () => void }) {
+export default function ImportDialog({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const { items } = useClusters();

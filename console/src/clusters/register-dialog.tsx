@@ -20,7 +20,7 @@ import { clusterView, isTrue, time, type ClusterView } from "./model";
 
 const FIELDS = ["name", "displayName"] as const;
 
-export function RegisterDialog({ onClose }: { onClose: () => void }) {
+export default function RegisterDialog({ onClose }: { onClose: () => void }) {
   const registration = useMutation({ mutationFn: registerCluster });
   return registration.data ? (
     <Waiting registration={registration.data} onClose={onClose} />

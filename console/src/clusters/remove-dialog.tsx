@@ -1,6 +1,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { useMatch, useNavigate } from "@tanstack/react-router";
-import { createContext, useState, type FormEvent } from "react";
+import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { removeCluster } from "../api/gateway";
 import { Button } from "../ui/button";
@@ -10,12 +10,8 @@ import { Field, Input } from "../ui/field";
 import { toast } from "../ui/toast";
 import { deleteCommand } from "./commands";
 import { Failure } from "../ui/failure";
-import type { ClusterView } from "./model";
 
-/** Asks to remove a cluster; the list page owns the dialog. */
-export const RemovalContext = createContext<(view: ClusterView) => void>(() => undefined);
-
-export function RemoveDialog({ name, onClose }: { name: string; onClose: () => void }) {
+export default function RemoveDialog({ name, onClose }: { name: string; onClose: () => void }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const detail = useMatch({ from: "/clusters/$name", shouldThrow: false });

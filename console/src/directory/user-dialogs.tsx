@@ -356,7 +356,7 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
           {(props) => <Input {...props} name="displayName" autoComplete="off" value={values.displayName} onChange={set("displayName")} />}
         </Field>
         <Field label={t("users.column.groups")} optional hint={t("users.groupsHint")} error={refused?.fields.groups}>
-          {(props) => <TextArea {...props} name="groups" rows={2} className="min-h-16" value={values.groups} onChange={set("groups")} />}
+          {(props) => <TextArea {...props} name="groups" rows={2} className="min-h-16!" value={values.groups} onChange={set("groups")} />}
         </Field>
         <Checkbox checked={admin} onChange={setAdmin} label={t("users.makeAdmin")} hint={t("users.makeAdminHint")} />
         <div className="flex flex-col gap-2">

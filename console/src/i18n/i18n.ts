@@ -1,7 +1,7 @@
 // The console's words. One language is loaded at a time; a switch fetches the other first, so nothing shows keys.
 //
-// They come in parts, so that sign-in does not wait for what it does not say: `entry` is its own, `asks` comes with the
-// pages that ask for somebody else or speak of what is over, `pages` with the shell, `people` with accounts, users and
+// They come in parts, so that sign-in does not wait for what it does not say: `entry` is its own, `asks` comes with
+// what seldom follows it: another password, a question for somebody else, the last word, `pages` with the shell, `people` with accounts, users and
 // what decides about them.
 import { createInstance } from "i18next";
 import { initReactI18next } from "react-i18next";

@@ -4,21 +4,22 @@
 import { lazy, Suspense, useEffect, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { providers as askProviders, signIn, type Provider, type Session } from "../api/identity";
+import { withWords } from "../i18n/i18n";
 import { useElapsed } from "../lib/elapsed";
 import { Button } from "../ui/button";
-import { CodeInput, isWholeCode } from "../ui/code-input";
 import { Field, Input } from "../ui/field";
 import { Notice } from "../ui/message";
 import { PasswordField } from "../ui/password-input";
 import { readAddress, type SignInAddress } from "./address";
 import { outcomeOf, type Problem } from "./attempt";
 import { useSecondsUntil } from "./countdown";
-import { Heading, SessionLayout, StartOver } from "./layout";
+import { Heading, SessionLayout } from "./layout";
 import { ProblemNotice } from "./problem";
 import { ProviderChoice, ProviderLinks } from "./provider-choice";
 
-const ChangeStep = lazy(() => import("./change-step"));
-const EnrolStep = lazy(() => import("./enrol-step"));
+const CodeStep = lazy(() => withWords(import("./code-step"), "asks"));
+const ChangeStep = lazy(() => withWords(import("./change-step"), "asks"));
+const EnrolStep = lazy(() => withWords(import("./enrol-step"), "asks"));
 
 interface Props {
   /** A session was here and is over. */
@@ -134,7 +135,9 @@ function Steps({ step, setStep, address, ended, onSignedIn }: StepsProps) {
       );
     case "code":
       return (
-        <CodeStep busy={busy} problem={problem} justEnrolled={justEnrolled} onStartOver={startOver} onSubmit={(code) => void attempt(password, code)} />
+        <Suspense fallback={null}>
+          <CodeStep busy={busy} problem={problem} justEnrolled={justEnrolled} onStartOver={startOver} onSubmit={(code) => void attempt(password, code)} />
+        </Suspense>
       );
     case "change":
       return (
@@ -268,51 +271,5 @@ function PasswordStep({ prompt, username, password, busy, problem, onUsername, o
         {busy ? t("signIn.submitting") : t("signIn.submit")}
       </Button>
     </form>
-  );
-}
-
-interface CodeStepProps {
-  busy: boolean;
-  problem: Problem | undefined;
-  justEnrolled: boolean;
-  onSubmit: (code: string) => void;
-  onStartOver: () => void;
-}
-
-function CodeStep({ busy, problem, justEnrolled, onSubmit, onStartOver }: CodeStepProps) {
-  const { t } = useTranslation();
-  const [code, setCode] = useState("");
-  const [tried, setTried] = useState(false);
-  const input = useRef<HTMLInputElement>(null);
-  const wait = useSecondsUntil(problem?.kind === "wait" ? problem.until : undefined);
-  useEffect(() => {
-    if (problem === undefined || problem.kind === "wrong-code") input.current?.focus();
-  }, [problem]);
-  // A refused code is no good any more.
-  const [seen, setSeen] = useState(problem);
-  if (seen !== problem) {
-    setSeen(problem);
-    if (problem) setCode("");
-  }
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    if (!isWholeCode(code)) return input.current?.focus();
-    if (!busy && wait === 0) onSubmit(code);
-  };
-  return (
-    <>
-      <Heading title={t("secondFactor.title")}>{t("secondFactor.detail")}</Heading>
-      <form className="mt-6 flex flex-col gap-4" onSubmit={submit} noValidate>
-        {problem ? <ProblemNotice problem={problem} /> : justEnrolled && <Notice tone="good">{t("secondFactor.on")}</Notice>}
-        <Field label={t("secondFactor.code")} error={tried && !problem && !isWholeCode(code) ? t("secondFactor.needCode") : undefined}>
-          {(props) => <CodeInput {...props} ref={input} value={code} onCode={setCode} />}
-        </Field>
-        <Button type="submit" look="solid" size="large" busy={busy} disabled={busy || wait > 0}>
-          {busy ? t("signIn.submitting") : t("signIn.submit")}
-        </Button>
-      </form>
-      <StartOver onClick={onStartOver} />
-    </>
   );
 }

@@ -4,6 +4,7 @@ import { clsx } from "clsx";
 import {
   Boxes,
   CircleUser,
+  IdCard,
   Keyboard,
   Languages,
   LogOut,
@@ -11,13 +12,14 @@ import {
   Monitor,
   Moon,
   PanelLeft,
+  ShieldCheck,
   Sun,
   UserCog,
   UserRound,
   UsersRound,
   type LucideIcon,
 } from "lucide-react";
-import { Fragment, useState } from "react";
+import { Fragment, lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { switchLanguage } from "../i18n/i18n";
 import { setTheme, useTheme, type Theme } from "../lib/preferences";
@@ -28,7 +30,8 @@ import { Menu, MenuContent, MenuItem, MenuLabel, MenuRadioGroup, MenuRadioItem, 
 import { ConnectionState } from "./connection-state";
 import { useShell } from "./context";
 import { Mark } from "./mark";
-import { Shortcuts } from "./shortcuts";
+
+const Shortcuts = lazy(() => import("./shortcuts"));
 
 export function Frame() {
   const { t } = useTranslation();
@@ -81,14 +84,14 @@ export function Frame() {
           <Outlet />
         </main>
       </div>
-      {helping && <Shortcuts onClose={() => setHelping(false)} />}
+      <Suspense fallback={null}>{helping && <Shortcuts onClose={() => setHelping(false)} />}</Suspense>
     </div>
   );
 }
 
 interface Entry {
-  to: "/clusters" | "/users" | "/groups";
-  words: "nav.clusters" | "nav.users" | "nav.groups";
+  to: "/clusters" | "/users" | "/groups" | "/providers" | "/security-policy";
+  words: "nav.clusters" | "nav.users" | "nav.groups" | "nav.providers" | "nav.policy";
   icon: LucideIcon;
 }
 
@@ -100,6 +103,8 @@ const sections: readonly { words: "nav.fleet" | "nav.administration"; entries: r
     entries: [
       { to: "/users", words: "nav.users", icon: UserRound },
       { to: "/groups", words: "nav.groups", icon: UsersRound },
+      { to: "/providers", words: "nav.providers", icon: IdCard },
+      { to: "/security-policy", words: "nav.policy", icon: ShieldCheck },
     ],
   },
 ];

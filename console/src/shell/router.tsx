@@ -1,6 +1,5 @@
 // The routes. Filters live in the address, so Back and a shared link bring them back.
 import { createBrowserHistory, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
-import { ClusterDrawer } from "../clusters/cluster-drawer";
 import { ClusterListPage } from "../clusters/cluster-list-page";
 import { withWords } from "../i18n/i18n";
 import { Frame } from "./frame";
@@ -24,13 +23,13 @@ const clusters = createRoute({
   component: ClusterListPage,
 });
 
-const cluster = createRoute({ getParentRoute: () => clusters, path: "$name", component: ClusterDrawer });
+const cluster = createRoute({ getParentRoute: () => clusters, path: "$name", component: lazyRouteComponent(() => import("../clusters/cluster-drawer"), "ClusterDrawer") });
 
 const users = createRoute({
   getParentRoute: () => root,
   path: "/users",
   validateSearch: userSearch,
-  component: lazyRouteComponent(() => withWords(import("../directory/users-page"), "people"), "UsersPage"),
+  component: lazyRouteComponent(() => withWords(import("../directory/users-page"), "people", "asks"), "UsersPage"),
 });
 
 const user = createRoute({
@@ -52,13 +51,32 @@ const group = createRoute({
   component: lazyRouteComponent(() => withWords(import("../directory/group-drawer"), "people"), "GroupDrawer"),
 });
 
+const providers = createRoute({
+  getParentRoute: () => root,
+  path: "/providers",
+  validateSearch: plainSearch,
+  component: lazyRouteComponent(() => withWords(import("../directory/providers-page"), "people", "asks"), "ProvidersPage"),
+});
+
+const provider = createRoute({
+  getParentRoute: () => providers,
+  path: "$name",
+  component: lazyRouteComponent(() => withWords(import("../directory/provider-drawer"), "people"), "ProviderDrawer"),
+});
+
+const securityPolicy = createRoute({
+  getParentRoute: () => root,
+  path: "/security-policy",
+  component: lazyRouteComponent(() => withWords(import("../directory/policy-page"), "people"), "SecurityPolicyPage"),
+});
+
 const account = createRoute({
   getParentRoute: () => root,
   path: "/account",
-  component: lazyRouteComponent(() => withWords(import("../account/account-page"), "people"), "AccountPage"),
+  component: lazyRouteComponent(() => withWords(import("../account/account-page"), "people", "asks"), "AccountPage"),
 });
 
-const tree = root.addChildren([home, clusters.addChildren([cluster]), users.addChildren([user]), groups.addChildren([group]), account]);
+const tree = root.addChildren([home, clusters.addChildren([cluster]), users.addChildren([user]), groups.addChildren([group]), providers.addChildren([provider]), securityPolicy, account]);
 
 export function makeRouter() {
   return createRouter({ routeTree: tree, history: createBrowserHistory(), defaultErrorComponent: PageFailed });

@@ -1,14 +1,16 @@
 // Everything below a session: the data, the routes, the frame around them.
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
 import { CONNECTORS_PATH, GROUPS_PATH, USERS_PATH, type Connector, type Group, type User } from "../api/directory";
 import type { Session } from "../api/identity";
 import { WatchStore } from "../api/watch-store";
-import { Toasts } from "../ui/toast";
 import { makeRouter } from "./router";
 import { ShellContext, type Stores } from "./context";
+
+const Idle = lazy(() => import("./idle"));
+const Toasts = lazy(() => import("../ui/toast-list"));
 
 interface Props {
   session: Session;
@@ -38,7 +40,10 @@ export default function Shell({ session, onSignOut }: Props) {
     <QueryClientProvider client={queries}>
       <ShellContext value={{ session, onSignOut, ...stores }}>
         <RouterProvider router={router} />
-        <Toasts />
+        <Suspense fallback={null}>
+          {session.idleSeconds !== undefined && session.idleSeconds > 0 && <Idle idleSeconds={session.idleSeconds} onIdle={() => onSignOut(true)} />}
+          <Toasts />
+        </Suspense>
       </ShellContext>
     </QueryClientProvider>
   );

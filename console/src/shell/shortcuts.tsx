@@ -10,7 +10,7 @@ const shortcuts = [
   { keys: ["?"], does: "help" },
 ] as const;
 
-export function Shortcuts({ onClose }: { onClose: () => void }) {
+export default function Shortcuts({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   return (
     <Dialog narrow title={t("shortcuts.title")} onClose={onClose}>

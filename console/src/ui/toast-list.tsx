@@ -1,44 +1,21 @@
-// Short confirmations of what the user has just done. Connection trouble is never a toast: it has its own place.
+// Where toasts show. Loaded after the page: nothing has been done yet when it first appears.
 import { CircleCheck, X } from "lucide-react";
 import { Toast as Radix } from "radix-ui";
 import { useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { toasts } from "./toast";
 
-interface Item {
-  id: number;
-  text: string;
-}
-
-const AT_ONCE = 3;
-let items: readonly Item[] = [];
-let nextId = 1;
-const subscribers = new Set<() => void>();
-
-function set(next: readonly Item[]): void {
-  items = next;
-  for (const notify of subscribers) notify();
-}
-
-export function toast(text: string): void {
-  set([...items, { id: nextId++, text }].slice(-AT_ONCE));
-}
-
-function subscribe(callback: () => void): () => void {
-  subscribers.add(callback);
-  return () => subscribers.delete(callback);
-}
-
-export function Toasts() {
+export default function Toasts() {
   const { t } = useTranslation();
-  const shown = useSyncExternalStore(subscribe, () => items);
+  const shown = useSyncExternalStore(toasts.subscribe, toasts.read);
   // They say what somebody did, and end with that somebody's session.
-  useEffect(() => () => set([]), []);
+  useEffect(() => toasts.clear, []);
   return (
     <Radix.Provider duration={5_000} label={t("action.done")}>
       {shown.map((item) => (
         <Radix.Root
           key={item.id}
-          onOpenChange={(open) => !open && set(items.filter((other) => other.id !== item.id))}
+          onOpenChange={(open) => !open && toasts.drop(item.id)}
           className="flex animate-rise-in items-center gap-2.5 rounded-lg border border-line bg-raised py-2 pr-2 pl-3 shadow-lift"
         >
           <CircleCheck className="size-4 shrink-0 text-good" aria-hidden />

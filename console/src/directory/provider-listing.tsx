@@ -1,0 +1,134 @@
+// How identity providers are listed.
+import { Link, useNavigate } from "@tanstack/react-router";
+import { SquareArrowOutUpRight } from "lucide-react";
+import { createContext, use } from "react";
+import { useTranslation } from "react-i18next";
+import { MenuItem, MenuSeparator } from "../ui/menu";
+import { rowLink, type Listing } from "../ui/object-table";
+import { Absent, Changing, Since } from "../ui/values";
+import { CONNECTOR_TYPES, type ProviderKey, type ProviderView } from "./model";
+import { ProviderStateBadge } from "./state-badge";
+
+type Props = { view: ProviderView };
+
+export const PROVIDER_ACTIONS = ["edit", "sync", "disable", "enable", "remove"] as const;
+export type ProviderAction = (typeof PROVIDER_ACTIONS)[number];
+
+/** What can be done to a provider; the page of the list owns the dialogs. */
+export const ProviderActionContext = createContext<(action: ProviderAction, view: ProviderView) => void>(() => undefined);
+
+export function providerActions(view: ProviderView): ProviderAction[] {
+  const known = CONNECTOR_TYPES.some((type) => type === view.type);
+  const disabled = view.state === "disabled";
+  return PROVIDER_ACTIONS.filter((action) => {
+    if (action === "edit") return known;
+    if (action === "sync") return view.type === "ldap" && !disabled;
+    if (action === "disable") return !disabled;
+    return action !== "enable" || disabled;
+  });
+}
+
+export const providerListing: Listing<ProviderView, ProviderKey> = {
+  columns: [
+    { key: "provider", className: "", Cell: Name },
+    { key: "type", className: "w-28 @max-xl:hidden", Cell: Type },
+    { key: "state", className: "", Cell: State },
+    { key: "synced", className: "w-56 @max-3xl:hidden", Cell: Synced },
+  ],
+  MenuItems,
+  Card,
+};
+
+function Name({ view }: Props) {
+  return (
+    <>
+      <Link
+        to="/providers/$name"
+        params={{ name: view.name }}
+        search
+        {...rowLink(view.name)}
+        className="block w-fit max-w-full truncate rounded-sm font-medium text-ink underline-offset-4 hover:underline"
+      >
+        {view.title}
+      </Link>
+      {view.title !== view.id && <span className="block truncate font-mono text-caption text-ink-faint">{view.id}</span>}
+    </>
+  );
+}
+
+export function Type({ view }: Props) {
+  return <span className="text-ink-soft uppercase">{view.type}</span>;
+}
+
+function State({ view }: Props) {
+  return (
+    <span className="flex min-w-0 items-center gap-x-2 @max-3xl:flex-col @max-3xl:items-start">
+      <Changing value={view.state}>
+        <ProviderStateBadge state={view.state} />
+      </Changing>
+      {view.reason && (
+        <span className="max-w-full truncate text-caption text-ink-faint" title={view.reason}>
+          {view.reason}
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Synced({ view }: Props) {
+  const time = Date.parse(view.synced?.lastTransitionTime ?? "");
+  if (!view.synced) return <Absent />;
+  return (
+    <>
+      <span className="block truncate text-ink-soft" title={view.synced.message}>
+        {view.synced.message ?? view.synced.reason}
+      </span>
+      {!Number.isNaN(time) && (
+        <span className="block text-caption text-ink-faint">
+          <Since time={time} />
+        </span>
+      )}
+    </>
+  );
+}
+
+function MenuItems({ view }: Props) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const act = use(ProviderActionContext);
+  return (
+    <>
+      <MenuItem icon={<SquareArrowOutUpRight className="size-4" aria-hidden />} onSelect={() => void navigate({ to: "/providers/$name", params: { name: view.name }, search: true })}>
+        {t("clusters.open")}
+      </MenuItem>
+      <MenuSeparator />
+      {providerActions(view).map((action) => (
+        <MenuItem key={action} danger={action === "remove"} onSelect={() => act(action, view)}>
+          {t(`providerAction.${action}`)}
+        </MenuItem>
+      ))}
+    </>
+  );
+}
+
+function Card({ view }: Props) {
+  return (
+    <>
+      <div className="flex items-start gap-2 pr-8">
+        <div className="min-w-0 flex-1">
+          <Name view={view} />
+        </div>
+        <ProviderStateBadge state={view.state} />
+      </div>
+      {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{view.reason}</p>}
+      <div className="mt-2 flex flex-wrap gap-x-3 border-t border-line pt-2">
+        <Type view={view} />
+        {view.synced && (
+          <div className="min-w-0">
+            <Synced view={view} />
+          </div>
+        )}
+      </div>
+    </>
+  );
+}

@@ -53,3 +53,19 @@ test("no answer is an error of code 0", async () => {
   fetched.mockRejectedValueOnce(new TypeError("failed"));
   await expect(request("GET", "/x")).rejects.toMatchObject({ code: 0, reason: "Unreachable" });
 });
+
+test("an answer without a body is one; half a body is none", async () => {
+  answer(204);
+  expect(await request("DELETE", "/x")).toBeUndefined();
+  fetched.mockResolvedValueOnce(new Response("", { status: 202 }));
+  expect(await request("POST", "/x")).toBeUndefined();
+  fetched.mockResolvedValueOnce(new Response('{"a":', { status: 200 }));
+  await expect(request("GET", "/x")).rejects.toMatchObject({ code: 0 });
+});
+
+test("patches say what kind they are", async () => {
+  answer(200, {});
+  await request("PATCH", "/x", { body: {}, contentType: "application/merge-patch+json" });
+  expect(header("Content-Type")).toBe("application/merge-patch+json");
+  expect(header("X-ACP-Request")).toBe("console");
+});

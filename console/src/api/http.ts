@@ -57,8 +57,11 @@ export async function request<T>(method: string, path: string, options: RequestO
     if (error.code === 401 && !options.signingIn) announceUnauthenticated();
     throw error;
   }
-  if (response.status === 204) return undefined as T;
-  return (await response.json().catch(() => {
+  // Some answers say with their code alone that it was done.
+  try {
+    const text = await response.text();
+    return (text === "" ? undefined : JSON.parse(text)) as T;
+  } catch {
     throw ApiError.unreachable();
-  })) as T;
+  }
 }

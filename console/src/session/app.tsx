@@ -81,6 +81,8 @@ function WhoIsHere() {
   }, []);
 
   const ask = useCallback(async () => {
+    // Who left is told so until they ask for more, whatever other tabs do.
+    if (location.pathname === SIGNED_OUT_PATH) return;
     try {
       enter(await currentSession(), false);
     } catch (error) {

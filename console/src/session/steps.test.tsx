@@ -392,6 +392,45 @@ test("signed out: says so without asking anything", async () => {
   expect(screen.getByRole("link", { name: "Sign in again" }).getAttribute("href")).toBe("/sign-in");
 });
 
+/** Below a session, and out by the menu. */
+async function leave(type: string, answer: Answer): Promise<void> {
+  let here = true;
+  answers["GET /auth/v1/sessions/current"] = (body) => (here ? json({ ...session, provider: { id: "x", name: "X", type } }) : refuse(401, "Unauthorized"))(body);
+  answers["DELETE /auth/v1/sessions/current"] = (body) => {
+    here = false;
+    return answer(body);
+  };
+  visit("/clusters");
+  await userEvent.click(await screen.findByRole("button", { name: "User menu" }));
+  await userEvent.click(await screen.findByRole("menuitem", { name: "Sign out" }));
+}
+
+test("signing out of an account with a page of its own does not lead straight back in", async () => {
+  await leave("oidc", empty);
+  await screen.findByRole("heading", { name: "You are signed out" });
+  expect(location.pathname).toBe("/signed-out");
+  // Other tabs are told, and this one hears it as well.
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(screen.getByRole("heading", { name: "You are signed out" })).toBeTruthy();
+});
+
+test("signing out of a local account leads to sign-in", async () => {
+  await leave("local", empty);
+  await screen.findByRole("heading", { name: "Sign in" });
+  expect(location.pathname).toBe("/sign-in");
+});
+
+test("a provider that wants to end its own session is visited, if it is on the web", async () => {
+  await leave("oidc", json({ logoutURL: "https://okta.example/logout" }));
+  await waitFor(() => expect(assigned).toHaveBeenCalledWith("https://okta.example/logout"));
+});
+
+test("a provider that leads anywhere else is not", async () => {
+  await leave("oidc", json({ logoutURL: "javascript:alert(1)" }));
+  await screen.findByRole("heading", { name: "You are signed out" });
+  expect(assigned).not.toHaveBeenCalled();
+});
+
 test("the result of a trial is text, step by step", async () => {
   const result = { ok: false, steps: [{ name: "Sign in", state: "Passed" }, { name: "Read claims", state: "Failed", message: "<img src=x onerror=alert(1)>" }], person: { login: "ada", groups: ["dev"] } };
   visit(`/validated#${encodeURIComponent(JSON.stringify(result))}`);

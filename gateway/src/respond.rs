@@ -145,8 +145,7 @@ impl From<kube::Error> for Refusal {
 impl From<identity::api::Refused> for Refusal {
     fn from(refused: identity::api::Refused) -> Self {
         let code = StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let causes =
-            refused.causes.into_iter().map(|(field, message)| Cause { field: field.into(), message }).collect();
+        let causes = refused.causes.into_iter().map(|(field, message)| Cause { field, message }).collect();
         Self { causes, retry_after: refused.retry_after, ..Self::new(code, refused.reason, refused.message) }
     }
 }

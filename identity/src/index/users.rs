@@ -107,11 +107,8 @@ mod tests {
     use crate::objects::user_object;
 
     fn user(email: &str, username: &str, accounts: &[(&str, &str)]) -> UserObject {
-        let ids = accounts.iter().map(|(connector, id)| ProviderAccount {
-            connector: (*connector).into(),
-            id: (*id).into(),
-            ..ProviderAccount::default()
-        });
+        let ids =
+            accounts.iter().map(|(connector, id)| ProviderAccount { connector: (*connector).into(), id: (*id).into() });
         let ids = ids.collect();
         user_object(UserSpec { email: email.into(), username: username.into(), ids, ..UserSpec::default() })
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use api_types::dex::Connector;
 use identity_oidc::Reason;
-use identity_saml::{Incoming, Outgoing, ProviderSession, Replay};
+use identity_saml::{Incoming, NameId, Outgoing, ProviderSession, Replay};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -285,11 +285,15 @@ impl Inner {
         let mut once = Once(&self.seen, now);
         let request = provider.receive_logout_request(incoming, now, &mut once);
         let request = request.map_err(|error| saml_refused(connector, &error))?;
-        let subject = serde_json::to_string(&request.name_id).map_err(crate::Error::Encode)?;
+        let is_meant = |provider: &Provider| {
+            let subject = provider.subject.as_deref().and_then(|text| serde_json::from_str::<NameId>(text).ok());
+            // Providers leave out of a request what they said in an assertion.
+            subject.is_some_and(|subject| subject.is_same(&request.name_id))
+        };
         self.end_where(connector, origin, |provider| {
             let named = request.session_indexes.is_empty()
                 || provider.session.as_ref().is_some_and(|index| request.session_indexes.contains(index));
-            provider.subject.as_ref() == Some(&subject) && named
+            named && is_meant(provider)
         })
         .await?;
         Ok(request.answer.into())

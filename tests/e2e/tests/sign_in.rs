@@ -1,5 +1,7 @@
 //! Signing in from a terminal, with a browser here and with one elsewhere; and being gone.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;

@@ -217,6 +217,7 @@ const drawerShown = async (page) => { await page.getByRole("dialog").locator("dl
 
 const directoryStates = {
   "users": { path: "/users", answers: directory(), act: async (page) => { await names(page).first().waitFor(); await page.locator("[data-connection=live]").waitFor(); } },
+  "users-many": { path: "/users?sort=-created", answers: directory({}, { [USERS]: Array.from({ length: 2_000 }, (_, at) => person(`user-${at}`, { account: `User ${at}` })) }), act: async (page) => page.locator("[data-connection=live]").waitFor() },
   "users-filtered": { path: "/users?state=Locked&provider=local", answers: directory(), act: async (page) => names(page).first().waitFor() },
   "users-filtered-out": { path: "/users?q=nothing-like-it", answers: directory(), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },
   "users-none": { path: "/users", answers: directory({}, { [USERS]: [] }), act: async (page) => page.getByRole("heading", { level: 2 }).waitFor() },

@@ -29,6 +29,7 @@ test("staying takes an answer, and the hub hears of it", async () => {
   await pass(545);
   fireEvent.keyDown(document.body, { key: "Shift" });
   expect(screen.getByRole("dialog")).toBeTruthy();
+  expect(document.activeElement).toBe(screen.getByRole("button", { name: "Stay signed in" }));
   fireEvent.click(screen.getByRole("button", { name: "Stay signed in" }));
   expect(screen.queryByRole("dialog")).toBeNull();
   expect(fetched.mock.calls.map(([path]) => path)).toEqual(["/auth/v1/sessions/current"]);

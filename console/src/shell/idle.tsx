@@ -79,7 +79,7 @@ function Warning({ seconds, onStay, onLeave }: { seconds: number; onStay: () => 
       footer={
         <>
           <Button onClick={onLeave}>{t("user.signOut")}</Button>
-          <Button look="solid" onClick={onStay}>
+          <Button look="solid" data-first-focus onClick={onStay}>
             {t("idle.stay")}
           </Button>
         </>

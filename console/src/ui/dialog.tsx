@@ -26,6 +26,13 @@ export function Dialog({ title, subtitle, onClose, children, footer, narrow, onC
           {...(subtitle ? {} : { "aria-describedby": undefined })}
           {...(onCloseAutoFocus ? { onCloseAutoFocus } : {})}
           data-modal=""
+          // Where one answer is the safe one, Enter gives it.
+          onOpenAutoFocus={(event) => {
+            const first = event.currentTarget instanceof HTMLElement && event.currentTarget.querySelector<HTMLElement>("[data-first-focus]");
+            if (!first) return;
+            event.preventDefault();
+            first.focus();
+          }}
           // A stray click must not throw away what was typed.
           onInteractOutside={(event) => event.preventDefault()}
           className={clsx(

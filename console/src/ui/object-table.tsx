@@ -14,6 +14,8 @@ import { Menu, MenuContent, MenuTrigger } from "./menu";
 
 const ROW_HEIGHT = 48;
 const WINDOWED_ABOVE = 100;
+/** Cards differ in height and are not windowed; thousands of them would stop a phone. */
+const CARDS_AT_ONCE = 100;
 
 export interface Row {
   name: string;
@@ -207,10 +209,12 @@ function labelOf(view: Row): string {
 }
 
 export function ObjectCards<View extends Row, Key extends string>({ listing, caption, rows, selected, onOpen }: Pick<Props<View, Key>, "listing" | "caption" | "rows" | "selected" | "onOpen">) {
+  const { t } = useTranslation();
+  const [most, setMost] = useState(CARDS_AT_ONCE);
   useRowKeys(rows, selected, onOpen, () => undefined);
   return (
     <ul className="flex flex-col gap-2 px-4 pb-4" aria-label={caption}>
-      {rows.map((view) => (
+      {rows.slice(0, most).map((view) => (
         // As in the table, the link inside is the accessible way in.
         // oxlint-disable-next-line jsx-a11y/click-events-have-key-events, jsx-a11y/no-noninteractive-element-interactions
         <li
@@ -224,6 +228,11 @@ export function ObjectCards<View extends Row, Key extends string>({ listing, cap
           </span>
         </li>
       ))}
+      {rows.length > most && (
+        <li className="flex justify-center py-2">
+          <Button onClick={() => setMost(most + CARDS_AT_ONCE)}>{t("list.more", { count: rows.length - most })}</Button>
+        </li>
+      )}
     </ul>
   );
 }

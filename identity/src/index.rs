@@ -344,6 +344,11 @@ impl Index {
         self.read().users.of_account(connector, account).cloned()
     }
 
+    /// The e-mail of whomever a name means; the name itself where it means nobody.
+    pub(crate) fn email_of(&self, name: &str) -> String {
+        self.read().users.email_of(name).unwrap_or(name).to_owned()
+    }
+
     pub(crate) fn users(&self) -> Vec<Arc<UserObject>> {
         self.read().users.iter().cloned().collect()
     }

@@ -210,6 +210,15 @@ async fn a_connector_is_looked_at_before_it_is_used() {
     let said = validate(good.clone()).await;
     assert_eq!(said["ok"], true, "{said}");
     assert!(said["url"].as_str().unwrap().starts_with("/auth/v1/providers/corp/login"));
+    // A real account, whose result nobody is sent but the page itself.
+    let mut browser = Browser::new(&corp.door.authority);
+    let page = browser.get(&corp.at(said["url"].as_str().unwrap())).await;
+    let home = corp.at("/dex/callback");
+    let back = corp.peer.browser().walk(page.location.unwrap().parse().unwrap(), home.as_str(), &ANN).await;
+    let shown: Url = browser.get(&back).await.location.unwrap().parse().unwrap();
+    assert_eq!((shown.path(), shown.query()), ("/validated", None));
+    assert!(shown.fragment().unwrap().contains("ann%40example%2Ecom"), "{shown}");
+    assert_eq!(corp.current(&mut browser).await.0, 401, "nobody was signed in");
     let mut bad = good.clone();
     bad["clientID"] = Value::Null;
     bad["insecureSkipVerify"] = true.into();

@@ -10,12 +10,15 @@ use super::sessions::{give_cookie, set_cookie};
 use super::{Ask, Bytes, Params, Refused, list, no_content, now, ok, typed};
 use crate::audit::Action;
 use crate::issuer::authorize::redirect;
+use crate::providers::Vouched;
 use crate::providers::live::Live;
-use crate::providers::redirect::{Answer, Next};
+use crate::providers::redirect::{Answer, Arrived, Next};
 use crate::{Inner, LoginError};
 
 /// What a browser carries while it is at a provider.
 const PENDING: &str = "__Host-acp-pending";
+/// What of a configuration is nobody's to read.
+const SECRETS: [&str; 3] = ["bindPW", "clientSecret", "clientKey"];
 /// Longer paths are nobody's.
 const LONGEST: usize = 4096;
 
@@ -162,21 +165,27 @@ async fn callback(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refus
     // Whatever comes of it, it was begun once.
     let forget = format!("{PENDING}=; Secure; HttpOnly; SameSite=Lax; Path=/; Max-Age=0");
     let (next, validate) = (begun.next.clone(), begun.validate);
-    let finished = async {
-        let connector = enabled(inner, &id).ok_or(LoginError::UnknownProvider)?;
-        let arrived = inner.arrive(&connector, begun, answer, now).await?;
-        if validate {
-            return Ok(None);
-        }
-        inner.welcome(&connector, arrived, &ask.origin).await.map(Some)
+    let connector = enabled(inner, &id);
+    let arrived = match &connector {
+        Some(connector) => inner.arrive(connector, begun, answer, now).await,
+        None => Err(LoginError::UnknownProvider),
     };
-    let mut response = match finished.await {
-        Ok(Some(login)) => {
+    if validate {
+        let mut response = redirect(&validated(inner, &arrived));
+        set_cookie(&mut response, &forget);
+        return Ok(response);
+    }
+    let finished = match (&connector, arrived) {
+        (Some(connector), Ok(arrived)) => inner.welcome(connector, arrived, &ask.origin).await,
+        (_, Err(error)) => Err(error),
+        (None, Ok(_)) => Err(LoginError::UnknownProvider),
+    };
+    let mut response = match finished {
+        Ok(login) => {
             let mut response = redirect(&format!("{}{next}", inner.issuer.platform));
             give_cookie(inner, &mut response, &login.token.reveal());
             response
         }
-        Ok(None) => redirect(&format!("{}/validated?provider={}", inner.issuer.platform, encoded(&id))),
         Err(error) => {
             if let LoginError::Failed(cause) = &error {
                 tracing::error!(error = %lib_telemetry::chain(cause), "a sign-in failed");
@@ -186,6 +195,26 @@ async fn callback(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refus
     };
     set_cookie(&mut response, &forget);
     Ok(response)
+}
+
+/// The page that shows what a provider said of a real account. It stands behind the `#`, which browsers send nobody.
+fn validated(inner: &Inner, arrived: &Result<Arrived, LoginError>) -> String {
+    let said = match arrived {
+        Ok(arrived) => json!({
+            "ok": true, "person": view(&arrived.vouched),
+            "steps": [{"name": "SignIn", "state": "Passed", "message": "the account can sign in"}],
+        }),
+        Err(error) => json!({
+            "ok": false, "steps": [{"name": "SignIn", "state": "Failed", "message": error.to_string()}],
+        }),
+    };
+    let said = percent_encoding::utf8_percent_encode(&said.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string();
+    format!("{}/validated#{said}", inner.issuer.platform)
+}
+
+/// A person, as whoever sets a provider up sees it.
+fn view(vouched: &Vouched) -> Value {
+    json!({"login": vouched.username, "email": vouched.email, "name": vouched.name, "groups": vouched.groups})
 }
 
 /// A provider says that somebody is signed out there.
@@ -257,7 +286,13 @@ pub(super) async fn answer(inner: &Inner, ask: &Ask<'_>, rest: &[&str]) -> Resul
     match rest {
         ["validate"] => {
             ask.only(&Method::POST)?;
-            let asked: Validation = ask.json()?;
+            let mut asked: Validation = ask.json()?;
+            // Whoever edits a Connector is not shown its secrets, and so leaves them out.
+            if let Some(stored) = inner.index.connector(&asked.connector.id) {
+                for (name, value) in stored.spec.config.iter().filter(|(name, _)| SECRETS.contains(&name.as_str())) {
+                    asked.connector.spec.config.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+            }
             inner.record(Action::Validate, &caller.name, &asked.connector.id, &ask.origin, None).await?;
             Ok(ok(&validate(inner, &asked).await?))
         }
@@ -293,9 +328,7 @@ async fn validate(inner: &Inner, asked: &Validation) -> Result<Value, Refused> {
             goes_on =
                 step("SignIn", found.as_ref().map(|_| "the account can sign in".to_owned()).map_err(Clone::clone));
             if let Ok(vouched) = found {
-                person = json!({
-                    "login": vouched.username, "email": vouched.email, "name": vouched.name, "groups": vouched.groups,
-                });
+                person = view(&vouched);
             }
         }
     }

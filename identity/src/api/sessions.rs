@@ -120,11 +120,12 @@ async fn listed(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refused
     let caller = ask.caller()?;
     let query = ask.query();
     let one = |name: &str| query.one(name).map_err(|_| Refused::bad_request(format!("{name} is given more than once")));
-    let (username, all) = (one("username")?, one("all")? == Some("true"));
-    if all || username.is_some_and(|name| name != caller.name) {
+    let all = one("all")? == Some("true");
+    let username = one("username")?.map_or_else(|| caller.name.clone(), |name| inner.index.email_of(name));
+    if all || username != caller.name {
         caller.must("list").await?;
     }
-    let of = if all { None } else { Some(username.unwrap_or(&caller.name)) };
+    let of = (!all).then_some(username.as_str());
     let current = caller.session.as_ref().map(|(session, _)| session.id());
     let mut sessions = inner.index.sessions(of, now());
     sessions.retain(|grant| !matches!(grant.stored.kind, Kind::ApiToken { .. }));
@@ -151,13 +152,13 @@ async fn end_many(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refus
     let caller = ask.caller()?;
     let query = ask.query();
     let username = query.one("username").map_err(|_| Refused::bad_request("username is given more than once"))?;
-    let username = username.unwrap_or(&caller.name);
+    let username = username.map_or_else(|| caller.name.clone(), |name| inner.index.email_of(name));
     if username != caller.name {
         caller.must("update").await?;
     }
     let current = caller.session.as_ref().map(|(session, _)| session.id());
-    inner.record(Action::EndSession, &caller.name, username, &ask.origin, None).await?;
-    for grant in inner.index.sessions(Some(username), now()) {
+    inner.record(Action::EndSession, &caller.name, &username, &ask.origin, None).await?;
+    for grant in inner.index.sessions(Some(&username), now()) {
         let is_token = matches!(grant.stored.kind, Kind::ApiToken { .. });
         if !is_token && Some(grant.stored.id()) != current {
             inner.end(&grant.stored).await?;

@@ -147,10 +147,11 @@ async fn listed(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refused
     let caller = ask.caller()?;
     let query = ask.query();
     let username = query.one("username").map_err(|_| Refused::bad_request("username is given more than once"))?;
-    if username.is_some_and(|name| name != caller.name) {
+    let username = username.map_or_else(|| caller.name.clone(), |name| inner.index.email_of(name));
+    if username != caller.name {
         caller.must("list").await?;
     }
-    let mut tokens = inner.index.sessions(Some(username.unwrap_or(&caller.name)), now());
+    let mut tokens = inner.index.sessions(Some(&username), now());
     tokens.retain(|grant| matches!(grant.stored.kind, Kind::ApiToken { .. }));
     tokens.sort_by_key(|grant| std::cmp::Reverse(grant.stored.created));
     Ok(list(tokens.iter().map(|grant| view(grant)).collect()))

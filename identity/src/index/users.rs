@@ -42,6 +42,17 @@ impl Users {
         (emails.len() == 1).then(|| self.get(emails.first()?)).flatten()
     }
 
+    /// The e-mail of whomever somebody means: by the e-mail, by the object's name, or by a name that one user has.
+    pub(crate) fn email_of(&self, name: &str) -> Option<&str> {
+        let known = self.by_email.get_key_value(&name.to_ascii_lowercase()).map(|(email, _)| email);
+        let only = || {
+            let mut named = self.iter().filter(|user| user.spec.username == name).map(|user| &user.spec.email);
+            let first = named.next()?;
+            named.next().is_none().then_some(first)
+        };
+        known.or_else(|| self.by_object.get(name)).or_else(only).map(String::as_str)
+    }
+
     pub(crate) fn put(&mut self, user: UserObject) {
         let email = user.spec.email.clone();
         self.remove(&email);

@@ -241,7 +241,7 @@ fn route(path: &str) -> Route {
     let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if under("/kubernetes") {
         Route::Kubernetes
-    } else if under("/auth") || under("/dex") {
+    } else if under("/auth") || under("/dex") || under("/console-platform/api/v1/token") {
         Route::People
     } else if under("/platform") {
         Route::Fleet

@@ -1,5 +1,5 @@
-//! `/auth` and `/dex`: people, their sessions and tokens, and the issuer. What is said there is identity's affair; the door
-//! brings the body and the caller.
+//! `/auth`, `/dex` and the published login API: people, their sessions and tokens, and the issuer. What is said there is
+//! identity's affair; the door brings the body and the caller.
 
 use fleet::{Body, collect, full};
 use http::{Request, Response, header};

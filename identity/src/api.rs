@@ -1,4 +1,4 @@
-//! What the door answers about people: `/auth/v1` and the issuer below `/dex`.
+//! What the door answers about people: `/auth/v1`, the issuer below `/dex`, and the published login API.
 //!
 //! Whether somebody may look at or change another's affairs, the hub's own rules decide: objects are read and written in
 //! the caller's name, and what is no object follows the right to the object that it belongs to.
@@ -8,6 +8,7 @@ mod factor;
 mod flows;
 mod issuer;
 mod keys;
+mod published;
 mod sessions;
 mod tokens;
 mod users;
@@ -164,10 +165,10 @@ pub fn is_public(method: &Method, path: &str) -> bool {
     let post = method == Method::POST;
     match path {
         "/auth/v1/sessions" | "/auth/v1/password" | "/auth/v1/totp/enrol" | "/auth/v1/totp/confirm" => post,
-        "/auth/v1/providers" => true,
+        "/auth/v1/providers" | "/auth/v1/pubkey" => true,
         path if path.starts_with("/auth/v1/providers/") => path.ends_with("/login"),
         path if path.starts_with("/auth/v1/flows/") => method == Method::GET,
-        path => path == "/dex" || path.starts_with("/dex/"),
+        path => path == "/dex" || path.starts_with("/dex/") || path.starts_with("/console-platform/api/v1/token/"),
     }
 }
 
@@ -180,6 +181,9 @@ pub async fn answer(identity: &Identity, ask: Ask<'_>) -> Result<Response<Bytes>
     let inner = &*identity.inner;
     let segments: Vec<&str> = ask.path.trim_matches('/').split('/').collect();
     match segments.as_slice() {
+        ["auth", "v1", "pubkey"] | ["dex", "pubkey"] => published::pubkey(inner, &ask).await,
+        ["dex", "api", "v1", "authorize", rest @ ..] => published::authorize(inner, &ask, rest).await,
+        ["console-platform", "api", "v1", "token", step] => published::token(inner, &ask, step).await,
         ["dex", rest @ ..] => issuer::answer(inner, &ask, rest).await,
         ["auth", "v1", "sessions", rest @ ..] => sessions::answer(identity, &ask, rest).await,
         ["auth", "v1", "password"] => sessions::password(identity, &ask).await,

@@ -10,7 +10,8 @@
 //! # Guarantees
 //!
 //! PKCE with S256 always. A token is signed with a key that is published, names its session, and is refused by the
-//! platform as soon as that session is over; elsewhere it is good until it runs out, ten minutes at most. A refresh token
+//! platform as soon as that session is over; elsewhere it is good until it runs out, ten minutes at most (what lasts longer,
+//! for clients of the published login API, is for the platform alone). A refresh token
 //! is good once: a second use ends the session. Only the platform's own clients, and those a person has allowed it to,
 //! get tokens that the platform itself takes.
 
@@ -32,6 +33,7 @@ use serde_json::Value;
 
 use crate::index::Index;
 use crate::keys::{self, Keys};
+use crate::password_key::PasswordKey;
 use crate::session::Grant;
 use crate::{Error, Unauthenticated};
 
@@ -83,6 +85,21 @@ impl Issuer {
         let _one_at_a_time = self.changing.lock().await;
         self.take(keys::rotate(client, now, revoke).await?);
         Ok(())
+    }
+
+    /// The key that scripts encrypt passwords to, made when the first of them asks.
+    pub(crate) async fn password_key(&self, client: &Client) -> Result<Arc<PasswordKey>, Error> {
+        if let Some(key) = &self.keys().password {
+            return Ok(key.clone());
+        }
+        let _one_at_a_time = self.changing.lock().await;
+        if let Some(key) = &self.keys().password {
+            return Ok(key.clone());
+        }
+        let keys = keys::with_password_key(client).await?;
+        let key = keys.password.clone().ok_or(Error::Contended)?;
+        self.take(keys);
+        Ok(key)
     }
 
     fn take(&self, keys: Keys) {

@@ -1,7 +1,10 @@
-//! The platform's own keys: what it seals with, and what its issuer signs with. All replicas share them, in one Secret.
+//! The platform's own keys: what it seals with, what its issuer signs with, and what scripts encrypt passwords to. All
+//! replicas share them, in one Secret.
 //!
 //! A signing key is published before it is used and stays published after it: whoever verifies with keys that are a day
 //! old, and whoever holds a token of the last key, is served.
+
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 use crate::objects::{RACES, is, read, secret, secrets};
+use crate::password_key::PasswordKey;
 use crate::seal::Seal;
 
 /// The Secret.
@@ -33,6 +37,9 @@ struct Stored {
     /// The secret of [`Seal`], in base64.
     seal: String,
     signing: Vec<StoredKey>,
+    /// The [`PasswordKey`]: PKCS #8, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    password: Option<String>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -52,6 +59,8 @@ pub(crate) struct Keys {
     pub(crate) public: KeySet,
     /// The same, as a document (RFC 7517).
     pub(crate) document: Value,
+    /// There is none before somebody has asked for it.
+    pub(crate) password: Option<Arc<PasswordKey>>,
     version: Option<String>,
     stored: Stored,
 }
@@ -77,7 +86,7 @@ pub(crate) async fn load(client: &Client) -> Result<Keys, Error> {
         return of(&present);
     }
     let seal = encode(&crate::token::random()?);
-    let stored = Stored { seal, signing: vec![generate(now).await?] };
+    let stored = Stored { seal, signing: vec![generate(now).await?], password: None };
     match api.create(&PostParams::default(), &secret(NAME, LABEL, &stored)?).await {
         Ok(created) => of(&created),
         // Another replica was first.
@@ -110,8 +119,8 @@ pub(crate) async fn renew(client: &Client, keys: &Keys, now: Timestamp) -> Resul
     }
 }
 
-/// Makes a new key at an administrator's word. It signs when everybody has seen it; with `revoke` at once, and whatever was
-/// signed before is signed by nobody.
+/// Makes a new key at an administrator's word. It signs when everybody has seen it; with `revoke` at once, whatever was
+/// signed before is signed by nobody, and scripts encrypt passwords to another key.
 pub(crate) async fn rotate(client: &Client, now: Timestamp, revoke: bool) -> Result<Keys, Error> {
     let from = if revoke { now } else { now + PUBLISHED_BEFORE };
     let next = generate(from).await?;
@@ -120,11 +129,34 @@ pub(crate) async fn rotate(client: &Client, now: Timestamp, revoke: bool) -> Res
         let mut stored = present.stored.clone();
         if revoke {
             stored.signing.clear();
+            stored.password = None;
         } else if stored.signing.iter().any(|key| key.from > now) {
             // The next one is published already.
             return Ok(present);
         }
         stored.signing.push(next.clone());
+        if let Some(keys) = put(&secrets(client), &stored, present.version).await? {
+            return Ok(keys);
+        }
+    }
+    Err(Error::Contended)
+}
+
+/// The keys, with one to encrypt passwords to among them.
+pub(crate) async fn with_password_key(client: &Client) -> Result<Keys, Error> {
+    let mut made = None;
+    for _ in 0..RACES {
+        let present = load(client).await?;
+        if present.password.is_some() {
+            return Ok(present);
+        }
+        if made.is_none() {
+            let key = tokio::task::spawn_blocking(PasswordKey::generate).await.map_err(Error::Stopped)?;
+            made = Some(encode(&key.map_err(Error::PasswordKey)?));
+            // That took its time, and another replica may have been faster.
+            continue;
+        }
+        let stored = Stored { password: made.clone(), ..present.stored };
         if let Some(keys) = put(&secrets(client), &stored, present.version).await? {
             return Ok(keys);
         }
@@ -186,7 +218,14 @@ fn of(secret: &Secret) -> Result<Keys, Error> {
     }
     let document = json!({"keys": signing.iter().map(|(_, key)| key.public_jwk()).collect::<Vec<_>>()});
     let public = KeySet::parse(&document).ok_or(Error::StoredKeys(NAME))?;
-    Ok(Keys { seal: Seal::new(&seal), signing, public, document, version: secret.resource_version(), stored })
+    let password = match &stored.password {
+        None => None,
+        Some(text) => {
+            let bytes = decode(text).ok_or(Error::StoredKeys(NAME))?;
+            Some(Arc::new(PasswordKey::from_pkcs8_der(&bytes).map_err(Error::PasswordKey)?))
+        }
+    };
+    Ok(Keys { seal: Seal::new(&seal), signing, public, document, password, version: secret.resource_version(), stored })
 }
 
 fn encode(bytes: &[u8]) -> String {
@@ -209,7 +248,7 @@ mod tests {
 
     fn stored(days: &[i64]) -> Stored {
         let signing = days.iter().map(|from| StoredKey { key: from.to_string(), from: day(*from) }).collect();
-        Stored { seal: String::new(), signing }
+        Stored { seal: String::new(), signing, password: None }
     }
 
     #[track_caller]

@@ -24,6 +24,7 @@ mod keys;
 mod login;
 mod objects;
 mod password;
+mod password_key;
 mod providers;
 mod report;
 mod seal;
@@ -123,6 +124,9 @@ pub enum Error {
         "the Secret {0} does not hold the issuer's keys: delete it to make new ones, which ends all sessions of clients"
     )]
     StoredKeys(&'static str),
+    /// The key that passwords are encrypted to could not be made or read.
+    #[error("could not make the key that passwords are encrypted to")]
+    PasswordKey(#[source] password_key::InvalidPasswordKey),
     /// Others changed the issuer's keys each time that it was tried.
     #[error("could not change the issuer's keys: others change them at the same time")]
     Contended,

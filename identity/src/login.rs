@@ -54,6 +54,13 @@ pub(crate) struct Wanted {
     pub(crate) until: Option<Timestamp>,
 }
 
+/// Somebody who has shown all that is asked for.
+struct Cleared {
+    user: Arc<UserObject>,
+    provider: Provider,
+    second_factor: bool,
+}
+
 /// Somebody whose password was right.
 struct Proven {
     user: Arc<UserObject>,
@@ -102,6 +109,34 @@ impl Identity {
 
 impl Inner {
     async fn login(&self, origin: &Origin, client: &str, given: &Given<'_>) -> Result<Login, LoginError> {
+        let Cleared { user, provider, second_factor } = self.clear(origin, given).await?;
+        let kind = Kind::SignIn { client: client.to_owned(), second_factor };
+        self.open(&user, provider, kind, origin).await
+    }
+
+    /// Signs somebody in under a token that follows from what they sent, and that nobody has: whoever sends the same again,
+    /// to whichever replica, is refused as with a wrong password for as long as the session is there.
+    pub(crate) async fn login_once(
+        &self,
+        origin: &Origin,
+        client: &str,
+        given: &Given<'_>,
+        token: &Token,
+        until: Option<Timestamp>,
+    ) -> Result<Session, LoginError> {
+        let done = async {
+            let Cleared { user, provider, second_factor } = self.clear(origin, given).await?;
+            let kind = Kind::SignIn { client: client.to_owned(), second_factor };
+            let wanted = Wanted { token: token.hash(), token_md5: None, provider, kind, until };
+            self.open_as(wanted, &user, origin).await?.ok_or(LoginError::Wrong)
+        };
+        let done = done.await;
+        let provider = given.provider.unwrap_or(LOCAL);
+        self.record(Action::SignIn, given.username, provider, origin, done.as_ref().err()).await?;
+        done
+    }
+
+    async fn clear(&self, origin: &Origin, given: &Given<'_>) -> Result<Cleared, LoginError> {
         let Proven { user, provider, attempt } = self.prove(origin, given).await?;
         let now = Timestamp::now();
         let policy = self.index.policy();
@@ -117,9 +152,7 @@ impl Inner {
         if !matches!(second_factor, Err(LoginError::WrongCode)) {
             attempt.succeeded();
         }
-        let second_factor = second_factor?;
-        let kind = Kind::SignIn { client: client.to_owned(), second_factor };
-        self.open(&user, provider, kind, origin).await
+        Ok(Cleared { user, provider, second_factor: second_factor? })
     }
 
     /// Whose password this is. Counts the attempt before it looks, so that attempts at the same time do not slip through.
@@ -246,6 +279,10 @@ impl Inner {
             Kind::SignIn { client, .. } | Kind::Grant { client, .. } => client.clone(),
             Kind::ApiToken { .. } => String::new(),
         };
+        let parent = match &kind {
+            Kind::Grant { parent, .. } => parent.clone(),
+            _ => None,
+        };
         let most = policy.sessions.max_online_users;
         let counts = most > 0 || policy.sessions.single_per_client;
         let own = if counts { self.index.sessions(Some(&spec.email), now) } else { Vec::new() };
@@ -274,7 +311,8 @@ impl Inner {
         }
         let grant = self.index.put_session(stored, now).map_err(|_| LoginError::Wrong)?;
         if policy.sessions.single_per_client && !client.is_empty() {
-            for other in own.iter().filter(|other| other.stored.client() == client) {
+            let replaced = |other: &Stored| other.client() == client && parent.as_ref() != Some(&other.id());
+            for other in own.iter().filter(|other| replaced(&other.stored)) {
                 self.end(&other.stored).await?;
             }
         }

@@ -84,16 +84,25 @@ impl Passwords {
         }
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.decoy.clone());
-        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
-        let Ok(Ok(turn)) = turn else { return Err(Throttled::busy(PATIENCE).into()) };
-        let right = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+        let right = self.in_turn(move || {
             let Ok(parsed) = PasswordHash::new(&stored) else { return false };
             Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok()
-        })
-        .await
-        .unwrap_or(false);
-        Ok(right && known)
+        });
+        Ok(right.await? && known)
+    }
+
+    /// Work that takes a core for a while, off the runtime's threads and when it is its turn.
+    pub(crate) async fn in_turn<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LoginError> {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(Throttled::busy(PATIENCE).into()) };
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        Ok(done.await.map_err(Error::Stopped)?)
     }
 }
 

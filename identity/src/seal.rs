@@ -29,6 +29,8 @@ pub(crate) enum Purpose {
     Pending,
     /// What a provider wants to see again.
     Hint,
+    /// What a script carries through the published login API.
+    Published,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::Code => b"acp/code/1",
             Self::Pending => b"acp/pending/1",
             Self::Hint => b"acp/hint/1",
+            Self::Published => b"acp/published/1",
         }
     }
 }

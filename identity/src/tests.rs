@@ -2,5 +2,6 @@
 
 mod issuer;
 mod people;
+mod published;
 mod revocation;
 mod support;

@@ -11,7 +11,7 @@ use crate::support::{Answer, Door, JSON, eventually};
 
 const ANN: &str = "uid=ann,ou=people,dc=example,dc=org";
 
-async fn corp(slapd: &Slapd) -> Door {
+pub(crate) async fn corp(slapd: &Slapd) -> Door {
     let door = Door::open().await;
     let secret = json!({"metadata": {"name": "connector-corp"}, "stringData": {"password": READER_PASSWORD}});
     let secrets: Api<k8s_openapi::api::core::v1::Secret> = Api::namespaced(door.cluster.admin(), "cpaas-system");

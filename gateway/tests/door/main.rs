@@ -17,6 +17,7 @@ mod issuer;
 mod peer;
 mod people;
 mod providers;
+mod published;
 mod refusals;
 #[path = "../../../identity/ldap/tests/directory/slapd.rs"]
 #[expect(dead_code, reason = "what only the directory's own tests need is there too")]

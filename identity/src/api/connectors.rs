@@ -254,7 +254,7 @@ fn no_content_but_ok() -> Response<Bytes> {
 }
 
 /// The one cookie of that name.
-fn cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
+pub(super) fn cookie(headers: &HeaderMap, wanted: &str) -> Option<String> {
     let mut found = headers
         .get_all(header::COOKIE)
         .iter()

@@ -79,9 +79,9 @@ impl Word {
 }
 
 /// An error that goes back to the client with the browser.
-struct Denied {
+pub(crate) struct Denied {
     error: &'static str,
-    description: &'static str,
+    pub(crate) description: &'static str,
 }
 
 /// `GET` or `POST /dex/auth`.
@@ -126,11 +126,27 @@ pub(crate) fn begin(inner: &Inner, params: &Params, now: Timestamp) -> Result<Re
 }
 
 fn flow(client: &Client, redirect_uri: &str, params: &Params, now: Timestamp) -> Result<Flow, Denied> {
-    let denied = |error, description| Denied { error, description };
-    let one = |name: &str| {
-        let value = params.one(name).map_err(|_| denied("invalid_request", "a parameter is given more than once"))?;
-        Ok::<_, Denied>(value.filter(|value| !value.is_empty()))
-    };
+    let flow = asked(client, redirect_uri, params, now)?;
+    let challenge = one(params, "code_challenge")?.filter(|challenge| is_challenge(challenge));
+    if one(params, "code_challenge_method")? != Some("S256") {
+        return Err(denied("invalid_request", "code_challenge_method has to be S256"));
+    }
+    let challenge = challenge.ok_or(denied("invalid_request", "code_challenge has to be the SHA-256 of a verifier"))?;
+    Ok(Flow { challenge: challenge.to_owned(), ..flow })
+}
+
+fn denied(error: &'static str, description: &'static str) -> Denied {
+    Denied { error, description }
+}
+
+fn one<'a>(params: &'a Params, name: &str) -> Result<Option<&'a str>, Denied> {
+    let value = params.one(name).map_err(|_| denied("invalid_request", "a parameter is given more than once"))?;
+    Ok(value.filter(|value| !value.is_empty()))
+}
+
+/// What a client asks for, but for the challenge, without which it is nothing yet.
+pub(crate) fn asked(client: &Client, redirect_uri: &str, params: &Params, now: Timestamp) -> Result<Flow, Denied> {
+    let one = |name: &str| one(params, name);
     if one("request")?.is_some() {
         return Err(denied("request_not_supported", "request objects are not taken"));
     }
@@ -143,11 +159,6 @@ fn flow(client: &Client, redirect_uri: &str, params: &Params, now: Timestamp) ->
     if one("response_mode")?.is_some_and(|mode| mode != "query") {
         return Err(denied("invalid_request", "response_mode has to be query"));
     }
-    if one("code_challenge_method")? != Some("S256") {
-        return Err(denied("invalid_request", "code_challenge_method has to be S256"));
-    }
-    let challenge = one("code_challenge")?.filter(|challenge| is_challenge(challenge));
-    let challenge = challenge.ok_or(denied("invalid_request", "code_challenge has to be the SHA-256 of a verifier"))?;
     let scopes = scopes(one("scope")?.unwrap_or_default());
     if !scopes.iter().any(|scope| scope == "openid") {
         return Err(denied("invalid_scope", "scope has to contain openid"));
@@ -178,7 +189,7 @@ fn flow(client: &Client, redirect_uri: &str, params: &Params, now: Timestamp) ->
         scopes,
         state: bounded(one("state")?)?,
         nonce: bounded(one("nonce")?)?,
-        challenge: challenge.to_owned(),
+        challenge: String::new(),
         after,
         provider: one("connector_id")?.map(str::to_owned),
         device: None,

@@ -119,12 +119,23 @@ pub(crate) async fn token(inner: &Inner, request: &Request<'_>) -> Result<Value,
 }
 
 async fn code(inner: &Inner, request: &Request<'_>, client: &Client) -> Result<Value, OAuthError> {
+    redeem(inner, request, client, request.need("redirect_uri")?, request.need("code_verifier")?).await
+}
+
+/// Tokens for the request's code, from whoever has the verifier and says the address that the code was sent to.
+pub(crate) async fn redeem(
+    inner: &Inner,
+    request: &Request<'_>,
+    client: &Client,
+    redirect_uri: &str,
+    verifier: &str,
+) -> Result<Value, OAuthError> {
     let keys = inner.issuer.keys();
     let code: Code =
         keys.seal.open(Purpose::Code, request.need("code")?, request.now).ok_or_else(OAuthError::invalid_grant)?;
     let right = code.client == client.object.id
-        && request.need("redirect_uri")? == code.redirect_uri
-        && is_verifier_of(request.need("code_verifier")?, &code.challenge);
+        && redirect_uri == code.redirect_uri
+        && is_verifier_of(verifier, &code.challenge);
     if !right {
         return Err(OAuthError::invalid_grant());
     }

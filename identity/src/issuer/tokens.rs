@@ -6,12 +6,16 @@ use jiff::{SignedDuration, Timestamp};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
+use super::clients::{AC, PUBLISHED};
 use super::{ACCESS_TOKEN, Issuer, PLATFORM};
 use crate::index::Index;
 use crate::session::{Grant, Kind};
 
 /// How long an access or ID token lasts. Whoever trusts the issuer and not the session forgets people after that.
 pub(crate) const LIFETIME: SignedDuration = SignedDuration::from_mins(10);
+/// How long an access token of the published login API lasts, if its session does: scripts take one and work with it, and
+/// no published request renews it. Only the platform takes it, and asks each time whether the session is there.
+const PUBLISHED_LIFETIME: SignedDuration = SignedDuration::from_hours(12);
 
 /// What goes into an ID token beside what the grant knows.
 #[derive(Clone, Debug, Default)]
@@ -45,13 +49,14 @@ impl Issuer {
         audience: Option<&str>,
         now: Timestamp,
     ) -> (String, Timestamp) {
-        let until = grant.until.min(now + LIFETIME);
-        let mut audiences = vec![self.url.as_str()];
-        match audience {
-            Some(audience) => audiences = vec![audience],
-            None if is_for_platform(client, scopes) => audiences.push(PLATFORM),
-            None => {}
-        }
+        let url = self.url.as_str();
+        let (audiences, lifetime) = match audience {
+            Some(audience) => (vec![audience], LIFETIME),
+            None if client == PUBLISHED => (vec![PLATFORM], PUBLISHED_LIFETIME),
+            None if is_for_platform(client, scopes) => (vec![url, PLATFORM], LIFETIME),
+            None => (vec![url], LIFETIME),
+        };
+        let until = grant.until.min(now + lifetime);
         let mut claims = self.common(grant, now, until);
         claims.insert("aud".into(), json!(audiences));
         claims.insert("client_id".into(), client.into());
@@ -99,7 +104,7 @@ impl Issuer {
 
 /// Whether the platform takes the access tokens of a client: of its own, and of those that people have allowed it to.
 pub(crate) fn is_for_platform(client: &str, scopes: &[String]) -> bool {
-    matches!(client, super::clients::AC | super::clients::PUBLISHED) || scopes.iter().any(|scope| scope == PLATFORM)
+    matches!(client, AC | PUBLISHED) || scopes.iter().any(|scope| scope == PLATFORM)
 }
 
 /// What scopes tell of a person (OpenID Connect Core section 5.4).

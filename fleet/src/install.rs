@@ -118,7 +118,9 @@ fn controllers_objects() -> Vec<Value> {
                 // Who makes an object the owner of another must be able to say that it waits for it.
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/finalizers"], "verbs": ["update"]},
                 {"apiGroups": ["auth.alauda.io"], "resources": ["accesstokeninfos"], "verbs": everything},
-                {"apiGroups": ["dex.coreos.com"], "resources": ["connectors", "oauth2clients"], "verbs": ["get", "list", "watch"]},
+                // Patched to refer to a Secret where one stood in plain text.
+                {"apiGroups": ["dex.coreos.com"], "resources": ["connectors"], "verbs": ["get", "list", "watch", "patch"]},
+                {"apiGroups": ["dex.coreos.com"], "resources": ["oauth2clients"], "verbs": ["get", "list", "watch"]},
                 {"apiGroups": ["dex.coreos.com"], "resources": ["connectors/status"], "verbs": ["get", "update", "patch"]},
             ]),
         ),

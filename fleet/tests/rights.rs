@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use api_types::Cluster;
 use api_types::cluster::AGENT_KEY;
+use api_types::dex::{Connector, OAuth2Client};
 use apiserver_access::{MASTERS, User};
 use fleet::{AddressPolicy, CONTROLLERS, Caller, ClusterApi, Fleet, NAMESPACE, RegistrationRequest, SystemResolver};
 use harness::TestCluster;
@@ -131,6 +132,10 @@ async fn the_controllers_can_do_nothing_else() {
     let admin: Api<Secret> = Api::namespaced(hub.cluster.admin(), "default");
     let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "theirs"}})).unwrap();
     admin.create(&post, &secret).await.unwrap();
+    let connector: Connector =
+        serde_json::from_value(json!({"metadata": {"name": "corp"}, "id": "corp", "type": "ldap", "spec": {}}))
+            .unwrap();
+    Api::namespaced(hub.cluster.admin(), NAMESPACE).create(&post, &connector).await.unwrap();
     let here = Caller::controllers().client_of(&hub.api);
     let there = hub.cluster.server.client(User::new(CONTROLLERS, [""; 0]));
     for client in [here, there] {
@@ -152,6 +157,15 @@ async fn the_controllers_can_do_nothing_else() {
         forbidden("what they do not work with", maps.list(&list)).await;
         let namespaces = all::<Namespace>(&client);
         forbidden("the end of the platform", namespaces.delete(NAMESPACE, &DeleteParams::default())).await;
+
+        // Providers are people's to set up. What is secret in them is moved away, and that is all.
+        let connectors: Api<Connector> = Api::namespaced(client.clone(), NAMESPACE);
+        connectors.patch("corp", &PatchParams::default(), &Patch::Merge(json!({"spec": {}}))).await.unwrap();
+        forbidden("a new provider", connectors.create(&post, &connector)).await;
+        forbidden("a provider's end", connectors.delete("corp", &DeleteParams::default())).await;
+        let clients: Api<OAuth2Client> = Api::namespaced(client.clone(), NAMESPACE);
+        let open = Patch::Merge(json!({"public": true}));
+        forbidden("another client of the issuer", clients.patch("shop", &PatchParams::default(), &open)).await;
 
         let grab = json!({
             "metadata": {"name": "mine"}, "subjects": [{"kind": "User", "name": CONTROLLERS}],

@@ -377,7 +377,8 @@ impl Identity {
 }
 
 impl Inner {
-    /// What time alone does: sessions end, users become inactive, keys are renewed, and all of it is written down.
+    /// What time alone does: sessions end, users become inactive, keys are renewed, and all of it is written down. What
+    /// others wrote is followed where nobody waits for it: secrets are put away.
     async fn keep(&self, drain: &Drain) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -403,6 +404,7 @@ impl Inner {
                 }
             }
             report::all(&self.client, &self.index, now).await;
+            self.put_secrets_away().await;
             self.look_after_providers(now).await;
             self.ask_providers(now).await;
             if let Err(error) = self.issuer.renew(&self.client, now).await {

@@ -3,6 +3,7 @@
 mod directory;
 pub(crate) mod live;
 pub(crate) mod redirect;
+pub(crate) mod secrets;
 
 use std::collections::BTreeMap;
 

@@ -13,12 +13,11 @@ use crate::issuer::authorize::redirect;
 use crate::providers::Vouched;
 use crate::providers::live::Live;
 use crate::providers::redirect::{Answer, Arrived, Next};
+use crate::providers::secrets::SECRETS;
 use crate::{Inner, LoginError};
 
 /// What a browser carries while it is at a provider.
 const PENDING: &str = "__Host-acp-pending";
-/// What of a configuration is nobody's to read.
-const SECRETS: [&str; 3] = ["bindPW", "clientSecret", "clientKey"];
 /// Longer paths are nobody's.
 const LONGEST: usize = 4096;
 

@@ -97,7 +97,7 @@ impl Inner {
     }
 
     /// The configuration with the texts that lie in Secrets beside it.
-    pub(super) async fn resolve(
+    pub(crate) async fn resolve(
         &self,
         config: &Map<String, Value>,
     ) -> Result<Result<Map<String, Value>, Unusable>, Error> {
@@ -160,7 +160,7 @@ impl Inner {
 }
 
 /// What the names of Secrets begin with that Connectors may refer to.
-const OWN_PREFIX: &str = "connector-";
+pub(super) const OWN_PREFIX: &str = "connector-";
 
 #[derive(Serialize, Deserialize)]
 struct StoredKey {

@@ -1,0 +1,117 @@
+//! What the platform does with Connectors by itself.
+
+use api_types::dex::Connector;
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::support::*;
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+fn directory(name: &str, password: &str) -> Value {
+    json!({
+        "apiVersion": "dex.coreos.com/v1", "kind": "Connector", "metadata": {"name": name}, "id": "corp", "name": "Corp",
+        "type": "ldap", "spec": {"config": {
+            "host": "ldap.corp.io:636", "bindDN": "cn=acp,dc=corp", "bindPW": password, "rootCAData": "",
+            "userSearch": {"baseDN": "ou=people,dc=corp"},
+        }},
+    })
+}
+
+struct Connectors {
+    fixture: Fixture,
+    api: Api<Connector>,
+}
+
+impl Connectors {
+    async fn new() -> Self {
+        let fixture = Fixture::new().await;
+        let api = Api::namespaced(fixture.client.clone(), "cpaas-system");
+        Self { fixture, api }
+    }
+
+    /// Creates or changes, as kubectl does.
+    async fn apply(&self, name: &str, password: &str) {
+        let mut object = directory(name, password);
+        let manifest = object.to_string();
+        object["metadata"]["annotations"] = json!({LAST_APPLIED: manifest});
+        match self.api.get_opt(name).await.unwrap() {
+            None => {
+                drop(self.api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap())
+            }
+            Some(_) => {
+                self.api.patch(name, &PatchParams::default(), &Patch::Merge(object)).await.unwrap();
+            }
+        }
+    }
+
+    /// Waits until the secret is where it belongs.
+    async fn moved(&self, name: &str, password: &str) -> (Connector, Secret) {
+        let waited = tokio::time::timeout(SOON, async {
+            loop {
+                let connector = self.api.get(name).await.unwrap();
+                let secret = self.fixture.secrets.get_opt("connector-corp").await.unwrap();
+                let known =
+                    secret.as_ref().and_then(|secret| secret.data.as_ref()?.get("bindPW").map(|text| text.0.clone()));
+                if !json!(connector).to_string().contains(password) && known.as_deref() == Some(password.as_bytes()) {
+                    return (connector, secret.unwrap());
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        });
+        waited.await.expect("the secret is moved in time")
+    }
+}
+
+#[tokio::test]
+async fn case_53_a_password_in_a_connector_is_moved_to_a_secret() {
+    let connectors = Connectors::new().await;
+    connectors.apply("corp", "hunter2-hunter2").await;
+    let (connector, secret) = connectors.moved("corp", "hunter2-hunter2").await;
+    let reference = json!({"secretKeyRef": {"name": "connector-corp", "key": "bindPW"}});
+    assert_eq!(connector.spec.config["bindPW"], reference);
+    assert_eq!(connector.spec.config["bindDN"], "cn=acp,dc=corp");
+    assert!(!connector.annotations().contains_key(LAST_APPLIED));
+    assert_eq!(secret.owner_references()[0].name, "corp");
+    let resolved = connectors.fixture.identity.inner.resolve(&connector.spec.config).await.unwrap().unwrap();
+    assert_eq!(resolved["bindPW"], "hunter2-hunter2");
+    // Somebody writes another one, and what else is in the Secret stays.
+    let more = Patch::Merge(json!({"stringData": {"more": "1"}}));
+    connectors.fixture.secrets.patch("connector-corp", &PatchParams::default(), &more).await.unwrap();
+    connectors.apply("corp", "hunter3-hunter3").await;
+    connectors.fixture.identity.inner.put_away(&connector).await.unwrap();
+    let (connector, secret) = connectors.moved("corp", "hunter3-hunter3").await;
+    assert_eq!(connector.spec.config["bindPW"], reference);
+    assert!(secret.data.unwrap().contains_key("more"));
+}
+
+#[tokio::test]
+async fn replicas_that_move_a_secret_at_once_move_the_newest() {
+    let connectors = Connectors::new().await;
+    let replica = start(&connectors.fixture.client, &connectors.fixture.record, &connectors.fixture.drain).await;
+    for n in 0..5 {
+        connectors.apply("corp", &format!("hunter-{n}")).await;
+        let present = connectors.api.get("corp").await.unwrap();
+        let newer = format!("newer-{n}");
+        let (ours, theirs) = (&connectors.fixture.identity.inner, &replica.inner);
+        let moved = tokio::join!(ours.put_away(&present), connectors.apply("corp", &newer), theirs.put_away(&present));
+        assert!(moved.0.is_ok() && moved.2.is_ok(), "{moved:?}");
+        // The next tick.
+        ours.put_away(&present).await.unwrap();
+        connectors.moved("corp", &newer).await;
+    }
+}
+
+#[tokio::test]
+async fn connectors_of_one_id_keep_their_secrets_apart() {
+    let connectors = Connectors::new().await;
+    connectors.fixture.drain.token().cancel();
+    connectors.apply("corp", "hunter2-hunter2").await;
+    connectors.apply("other", "hunter3-hunter3").await;
+    let next = start(&connectors.fixture.client, &connectors.fixture.record, &lib_drain::Drain::new()).await;
+    next.inner.put_secrets_away().await;
+    assert!(connectors.fixture.secrets.get_opt("connector-corp").await.unwrap().is_none());
+    assert_eq!(connectors.api.get("other").await.unwrap().spec.config["bindPW"], "hunter3-hunter3");
+}

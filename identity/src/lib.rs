@@ -35,6 +35,7 @@ mod token;
 mod totp;
 mod user;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -378,10 +379,11 @@ impl Identity {
 
 impl Inner {
     /// What time alone does: sessions end, users become inactive, keys are renewed, and all of it is written down. What
-    /// others wrote is followed where nobody waits for it: secrets are put away.
+    /// others wrote is followed where nobody waits for it: users are unlocked, secrets put away.
     async fn keep(&self, drain: &Drain) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut unlocked = HashMap::new();
         loop {
             tokio::select! {
                 () = drain.finishing() => return,
@@ -404,6 +406,7 @@ impl Inner {
                 }
             }
             report::all(&self.client, &self.index, now).await;
+            self.follow_unlocking(&mut unlocked);
             self.put_secrets_away().await;
             self.look_after_providers(now).await;
             self.ask_providers(now).await;

@@ -5,7 +5,7 @@ pub(crate) mod live;
 pub(crate) mod redirect;
 pub(crate) mod secrets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use api_types::auth::{Activity, Group, GroupSpec, ProviderAccount, User as UserObject, UserSpec};
 use api_types::dex::Connector;
@@ -17,6 +17,7 @@ use lib_names::GroupName;
 use serde_json::{Value, json};
 
 use crate::groups::{MOST, may_be_told};
+use crate::index::UNLOCKED;
 use crate::objects::{is, user_object, users};
 use crate::user::{self, md5_hex};
 use crate::{Error, Inner, LoginError};
@@ -148,6 +149,21 @@ impl Inner {
 }
 
 impl Inner {
+    /// Forgets the failures of users whom an administrator has unlocked at another replica. `known` is when each was
+    /// unlocked last, as far as this replica has seen.
+    pub(crate) fn follow_unlocking(&self, known: &mut HashMap<String, Timestamp>) {
+        let mut seen = HashMap::new();
+        for user in self.index.users() {
+            let unlocked = user.annotations().get(UNLOCKED).and_then(|at| at.parse::<Timestamp>().ok());
+            let Some(unlocked) = unlocked else { continue };
+            if known.get(&user.spec.email).is_none_or(|before| *before < unlocked) {
+                self.forget_failures(&user);
+            }
+            seen.insert(user.spec.email.clone(), unlocked);
+        }
+        *known = seen;
+    }
+
     /// Forgets failed sign-ins of a user.
     pub(crate) fn forget_failures(&self, user: &UserObject) {
         let id = user.spec.connector_id.as_deref().unwrap_or(api_types::auth::LOCAL);

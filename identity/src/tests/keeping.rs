@@ -1,4 +1,4 @@
-//! What the platform does with Connectors by itself.
+//! What the platform does with Connectors and users by itself.
 
 use api_types::dex::Connector;
 use k8s_openapi::api::core::v1::Secret;
@@ -7,6 +7,7 @@ use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::support::*;
+use crate::{LoginError, objects};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -114,4 +115,46 @@ async fn connectors_of_one_id_keep_their_secrets_apart() {
     next.inner.put_secrets_away().await;
     assert!(connectors.fixture.secrets.get_opt("connector-corp").await.unwrap().is_none());
     assert_eq!(connectors.api.get("other").await.unwrap().spec.config["bindPW"], "hunter3-hunter3");
+}
+
+#[tokio::test]
+async fn a_user_who_is_unlocked_is_unlocked_at_all_replicas() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let replica = start(&fixture.client, &fixture.record, &fixture.drain).await;
+    let given = |password| crate::Given { username: "ann@corp.io", password, provider: None, code: None };
+    let from = origin(PEER);
+    for _ in 0..5 {
+        assert!(matches!(replica.login(&from, "api", &given("guess")).await, Err(LoginError::Wrong)));
+    }
+    let locked = async || {
+        let done = replica.login(&from, "api", &given(PASSWORD)).await;
+        matches!(done, Err(LoginError::Throttled(throttled)) if throttled.locked)
+    };
+    assert!(locked().await);
+    let elsewhere = "10.0.0.2".parse().unwrap();
+    let admin = fixture.login_with(elsewhere, crate::FIRST_ADMINISTRATOR, &fixture.password, None).await.unwrap();
+    let path = format!("/auth/v1/users/{}/unlock", user.name_any());
+    assert_eq!(fixture.ask("POST", &path, Some(&admin.session), Value::Null).await.0, 200);
+    let waited = tokio::time::timeout(SOON, async {
+        while locked().await {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    });
+    waited.await.expect("the other replica forgets too");
+    // Once: who fails again is locked again, whatever an administrator said before.
+    for _ in 0..5 {
+        let _ = replica.login(&from, "api", &given("guess")).await;
+    }
+    let mut known = std::collections::HashMap::from([("ann@corp.io".to_owned(), jiff::Timestamp::now())]);
+    replica.inner.follow_unlocking(&mut known);
+    assert!(locked().await);
+    assert!(
+        objects::users(&fixture.client)
+            .get(&user.name_any())
+            .await
+            .unwrap()
+            .annotations()
+            .contains_key(crate::index::UNLOCKED)
+    );
 }

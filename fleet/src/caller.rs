@@ -5,7 +5,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lib_kubernetes::ClusterApi;
-use lib_names::{GroupName, UserName};
+use lib_names::{ClusterName, GroupName, UserName};
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -18,7 +18,7 @@ const PREFIX: &str = "impersonate-";
 pub struct Unspeakable;
 
 /// Somebody, as the headers say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     user: HeaderValue,
     groups: Vec<HeaderValue>,
@@ -52,6 +52,11 @@ impl Caller {
     /// The hub's own controllers on the hub, with the narrow role that [`install`](crate::install()) lays.
     pub fn controllers() -> Self {
         Self { user: HeaderValue::from_static(crate::CONTROLLERS), groups: Vec::new(), uid: None }
+    }
+
+    /// The hub's own parts in a cluster, with the narrow role that they have there.
+    pub fn hub_in(cluster: &ClusterName) -> Self {
+        if cluster.is_global() { Self::controllers() } else { Self::fleet() }
     }
 
     /// Says so, and only so: whatever the headers said before is gone.

@@ -89,7 +89,7 @@ const NEEDED: [(&str, &str, &str); 14] = [
 ];
 
 /// The controllers' rights: in the platform's namespace clusters, credentials and sessions; elsewhere people, and to look
-/// how the cluster is. No role and no binding is theirs to make.
+/// how the cluster is and when rights change. No role and no binding is theirs to make.
 fn controllers_objects() -> Vec<Value> {
     let everything = json!(["get", "list", "watch", "create", "update", "patch", "delete"]);
     vec![
@@ -105,6 +105,8 @@ fn controllers_objects() -> Vec<Value> {
                 {"apiGroups": ["auth.alauda.io"], "resources": ["users/status"], "verbs": ["get", "update", "patch"]},
                 {"apiGroups": ["auth.alauda.io"], "resources": ["disableusers", "disabletokens", "securitypolicies"], "verbs": ["get", "list", "watch"]},
                 {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+                // Whoever loses a right loses the streams that needed it.
+                {"apiGroups": [RBAC], "resources": ["clusterroles", "clusterrolebindings", "roles", "rolebindings"], "verbs": ["list", "watch"]},
             ]),
         ),
         binding("ClusterRole", CONTROLLERS, CONTROLLERS),

@@ -133,6 +133,9 @@ pub fn member_objects() -> Vec<Value> {
                 {"apiGroups": [group], "resources": ["clusterrolebindings"], "resourceNames": [ADMINS_BINDING],
                  "verbs": ["get", "update", "patch"]},
                 {"apiGroups": [group], "resources": ["clusterroles"], "resourceNames": ["cluster-admin"], "verbs": ["bind"]},
+                // Whoever loses a right loses the streams that needed it.
+                {"apiGroups": [group], "resources": ["clusterroles", "clusterrolebindings", "roles", "rolebindings"],
+                 "verbs": ["list", "watch"]},
             ]),
         ),
         binding(FLEET_USER, json!({"kind": "User", "apiGroup": group, "name": FLEET_USER})),

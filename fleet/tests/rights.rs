@@ -10,16 +10,19 @@ use api_types::Cluster;
 use api_types::cluster::AGENT_KEY;
 use api_types::dex::{Connector, OAuth2Client};
 use apiserver_access::{MASTERS, User};
-use fleet::{AddressPolicy, CONTROLLERS, Caller, ClusterApi, Fleet, NAMESPACE, RegistrationRequest, SystemResolver};
+use fleet::{
+    AddressPolicy, CONTROLLERS, Caller, ClusterApi, FLEET_USER, Fleet, NAMESPACE, RegistrationRequest, SystemResolver,
+};
 use harness::TestCluster;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use lib_drain::Drain;
 use lib_tls::{Authority, SigningRequest, Subject};
-use serde_json::json;
+use serde_json::{Value, json};
 use tunnel_hub::Sessions;
 use tunnel_protocol::registration::CertificateRequest;
 use tunnel_protocol::{AGENTS_GROUP, agent_user};
@@ -179,6 +182,7 @@ async fn the_controllers_can_do_nothing_else() {
         let wider = Patch::Merge(json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}));
         let roles = all::<ClusterRole>(&client);
         forbidden("a wider role", roles.patch(CONTROLLERS, &PatchParams::default(), &wider)).await;
+        follows_rights(&client).await;
         let kinds = all::<CustomResourceDefinition>(&client);
         forbidden("other kinds", kinds.delete("clusters.cluster.x-k8s.io", &DeleteParams::default())).await;
     }
@@ -187,6 +191,60 @@ async fn the_controllers_can_do_nothing_else() {
     let impostor =
         Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap().client_of(&ClusterApi::in_process(impostor));
     forbidden("somebody else's name", all::<Node>(&impostor).list(&list)).await;
+}
+
+/// It may learn that rights have changed, everywhere, and change none.
+async fn follows_rights(client: &Client) {
+    follows::<ClusterRole>(client).await;
+    follows::<ClusterRoleBinding>(client).await;
+    follows::<Role>(client).await;
+    follows::<RoleBinding>(client).await;
+}
+
+async fn follows<K>(client: &Client)
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let api = all::<K>(client);
+    let list = api.list(&ListParams::default().limit(1)).await.unwrap();
+    let version = list.metadata.resource_version.unwrap();
+    assert!(api.watch(&WatchParams::default(), &version).await.is_ok());
+    let (delete, list) = (DeleteParams::default(), ListParams::default());
+    forbidden("the end of all rights", api.delete_collection(&delete, &list)).await;
+}
+
+#[tokio::test]
+async fn in_a_member_the_hub_binds_administrators_and_sees_when_rights_change() {
+    let member = TestCluster::start().await;
+    for object in fleet::member_objects() {
+        lay(&member.admin(), object).await;
+    }
+    let fleet = member.user(FLEET_USER);
+    follows_rights(&fleet).await;
+    let (list, post) = (ListParams::default(), PostParams::default());
+    forbidden("secrets", all::<Secret>(&fleet).list(&list)).await;
+    forbidden("pods", all::<Pod>(&fleet).list(&list)).await;
+    forbidden("namespaces", all::<Namespace>(&fleet).list(&list)).await;
+    forbidden("one role", all::<ClusterRole>(&fleet).get("cluster-admin")).await;
+    let binding = |role: &str| -> ClusterRoleBinding {
+        let role = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role});
+        serde_json::from_value(json!({"metadata": {"name": fleet::ADMINS_BINDING}, "roleRef": role})).unwrap()
+    };
+    let bindings = all::<ClusterRoleBinding>(&fleet);
+    forbidden("another role than it may bind", bindings.create(&post, &binding("system:aggregate-to-edit"))).await;
+    bindings.create(&post, &binding("cluster-admin")).await.unwrap();
+}
+
+async fn lay(client: &Client, object: Value) {
+    let object: DynamicObject = serde_json::from_value(object).unwrap();
+    let types = object.types.clone().unwrap();
+    let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(&types).unwrap());
+    let api: Api<DynamicObject> = match &object.metadata.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = object.name_any();
+    api.patch(&name, &PatchParams::apply("test").force(), &Patch::Apply(&object)).await.unwrap();
 }
 
 #[tokio::test]

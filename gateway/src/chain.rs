@@ -20,6 +20,7 @@ use crate::headers::Kind;
 use crate::metrics::{Metrics, Route};
 use crate::path::CanonicalPath;
 use crate::respond::{Refusal, answer, text};
+use crate::rights::Rights;
 use crate::{Hub, agents, assets, clusters, fleet_api, headers, origin, people, proxy, review, scope};
 
 /// The largest body that the platform's own routes read.
@@ -46,6 +47,7 @@ pub(crate) struct Chain {
     pub(crate) hub: Hub,
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
+    pub(crate) rights: Rights,
     /// As `Host` says them.
     hosts: Vec<String>,
 }
@@ -75,7 +77,8 @@ impl Who {
 impl Chain {
     pub(crate) fn new(hub: Hub, drain: Drain) -> Self {
         let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
-        Self { hub, metrics: Metrics::new(), drain, hosts }
+        let rights = Rights::new(hub.fleet.clone(), drain.clone());
+        Self { hub, metrics: Metrics::new(), drain, rights, hosts }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.

@@ -19,6 +19,7 @@ mod people;
 mod proxy;
 mod respond;
 mod review;
+mod rights;
 mod scope;
 mod until;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fleet::{Body, boxed};
+use fleet::{Body, Caller, boxed};
 use futures::future::BoxFuture;
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::chain::{Chain, Who};
 use crate::headers::{Kind, strip_request, strip_response};
 use crate::respond::Refusal;
+use crate::rights::{Attributes, Held};
 use crate::until::Until;
 
 /// How long both ends of an upgrade may take to agree that it happened.
@@ -32,6 +33,7 @@ pub(crate) async fn forward(
     let caller = who.caller()?;
     // The client's end stays here, wherever the cluster is: what it streams passes through us, and ends with the session.
     let client = request.extensions_mut().remove::<OnUpgrade>();
+    let held = hold(chain, who, &caller, cluster, rest, &request, kind);
     *request.uri_mut() = target(rest, request.uri().query())?;
     *request.version_mut() = http::Version::HTTP_11;
     strip_request(request.headers_mut(), kind);
@@ -47,7 +49,7 @@ pub(crate) async fn forward(
             let (Some(client), Some(member)) = (client, member) else {
                 return Err(Refusal::bad_gateway("the cluster switched protocols and gave no stream"));
             };
-            chain.drain.spawn(splice(client, member, revoked(who), closing(chain)));
+            chain.drain.spawn(splice(client, member, revoked(who, held), closing(chain)));
             Ok(response)
         }
         // A client that follows would take its credential to wherever the cluster says.
@@ -56,7 +58,7 @@ pub(crate) async fn forward(
             Err(Refusal::bad_gateway("the cluster answered with a redirect, which is not passed on"))
         }
         _ => {
-            let (revoked, closing) = (revoked(who), closing(chain));
+            let (revoked, closing) = (revoked(who, held), closing(chain));
             Ok(response.map(|body| boxed(Until::new(body, revoked, closing))))
         }
     }
@@ -72,12 +74,35 @@ fn target(rest: &str, query: Option<&str>) -> Result<Uri, Refusal> {
     Ok(path.into())
 }
 
-/// Completes when the caller may no longer be served: signed out, disabled, expired.
-fn revoked(who: &Who) -> BoxFuture<'static, ()> {
+/// What lasts longer than an answer ends with the right to it. A certificate's holder is above all rights.
+fn hold(
+    chain: &Chain,
+    who: &Who,
+    caller: &Caller,
+    cluster: &ClusterName,
+    rest: &str,
+    request: &Request<Body>,
+    kind: Kind,
+) -> Option<Held> {
+    let Who::Session(..) = who else { return None };
+    let attributes = Attributes::of_lasting(request.method(), rest, request.uri().query(), kind)?;
+    Some(chain.rights.hold(cluster, caller, attributes))
+}
+
+/// Completes when the caller may no longer be served: signed out, disabled, expired, or without the right.
+fn revoked(who: &Who, held: Option<Held>) -> BoxFuture<'static, ()> {
     match who {
         Who::Session(session, _) => {
             let session = session.clone();
-            Box::pin(async move { session.ended().await })
+            Box::pin(async move {
+                match held {
+                    Some(held) => tokio::select! {
+                        () = session.ended() => {}
+                        () = held.lost() => {}
+                    },
+                    None => session.ended().await,
+                }
+            })
         }
         // A certificate lasts as long as its date, which the next connection is asked for.
         Who::Certificate(_) => Box::pin(std::future::pending()),

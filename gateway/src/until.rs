@@ -8,7 +8,7 @@ use fleet::{Body, BoxError};
 use futures::future::BoxFuture;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-/// Watches last for hours, and sessions may not.
+/// Watches last for hours, and sessions and rights may not.
 pub(crate) struct Until {
     body: Body,
     /// Completes when nothing more may be read, not even what is there.
@@ -39,7 +39,7 @@ impl HttpBody for Until {
         }
         // First, or a stream that always has something would never end.
         if self.revoked.as_mut().poll(cx).is_ready() {
-            return self.end("the session has ended");
+            return self.end("the session or the right has ended");
         }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         if frame.is_pending() && self.closing.as_mut().poll(cx).is_ready() {

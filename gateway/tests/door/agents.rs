@@ -48,26 +48,32 @@ async fn is_admitted(door: &Door, credential: &Credential) -> bool {
     tokio::time::timeout(SOON, stream.read(&mut byte)).await.unwrap().is_ok_and(|read| read == 1)
 }
 
-#[tokio::test]
-async fn a_cluster_registers_is_used_and_removed() {
-    let door = Door::open().await;
-    let bearer = administrator(&door).await;
-    let auth = ("authorization", bearer.as_str());
-    let registration = register(&door, &bearer, "edge").await;
-    let member = TestCluster::start().await;
+/// Makes a cluster a member through an agent, which runs until it is drained.
+pub(crate) async fn join(door: &Door, bearer: &str, name: &str, member: &TestCluster) -> (Drain, tempfile::TempDir) {
+    let registration = register(door, bearer, name).await;
     for object in fleet::member_objects() {
-        apply(&member, object).await;
+        apply(member, object).await;
     }
     let folder = tempfile::tempdir().unwrap();
     let hub: HubAddress = door.address.to_string().parse().unwrap();
-    let mut config = Config::new("edge".parse().unwrap(), hub, Trust::Pin(door.authority.pin()));
+    let mut config = Config::new(name.parse().unwrap(), hub, Trust::Pin(door.authority.pin()));
     config.token = Some(Token::new(registration["token"].as_str().unwrap()));
     let api = ClusterApi::in_process(member.server.service_as(User::new("agent", [MASTERS])));
     let agent = config.build(api, Arc::new(DirectoryStore::new(folder.path())));
     let drain = Drain::new();
     let owner = drain.clone();
     drain.spawn(async move { agent.run(owner).await.unwrap() });
-    eventually("the member is ready", || is_ready(&door, &bearer, "edge")).await;
+    eventually("the member is ready", || is_ready(door, bearer, name)).await;
+    (drain, folder)
+}
+
+#[tokio::test]
+async fn a_cluster_registers_is_used_and_removed() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let auth = ("authorization", bearer.as_str());
+    let member = TestCluster::start().await;
+    let (drain, folder) = join(&door, &bearer, "edge", &member).await;
     eventually("the administrator is the member's", || async {
         door.ask("GET", "/kubernetes/edge/api/v1/namespaces", &[auth], "").await.code == 200
     })
@@ -84,7 +90,7 @@ async fn a_cluster_registers_is_used_and_removed() {
     let _ = drain.drain(SOON).await;
 }
 
-async fn apply(member: &TestCluster, object: Value) {
+pub(crate) async fn apply(member: &TestCluster, object: Value) {
     use kube::api::{Api, DynamicObject, Patch, PatchParams};
     use kube::core::{ApiResource, GroupVersionKind, TypeMeta};
     let object: DynamicObject = serde_json::from_value(object).unwrap();

@@ -115,7 +115,8 @@ pub(crate) async fn liar(answers: fn(&str) -> String) -> (SocketAddr, String) {
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.is_ok_and(|n| n > 0) {}
+                let is_whole = |head: &[u8]| head.windows(4).any(|end| end == b"\r\n\r\n");
+                while !is_whole(&head) && stream.read_buf(&mut head).await.is_ok_and(|n| n > 0) {}
                 let text = String::from_utf8_lossy(&head).into_owned();
                 let answer = answers(text.split(' ').nth(1).unwrap_or_default());
                 let _ = stream.write_all(answer.as_bytes()).await;

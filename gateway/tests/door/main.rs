@@ -19,6 +19,7 @@ mod people;
 mod providers;
 mod published;
 mod refusals;
+mod rights;
 #[path = "../../../identity/ldap/tests/directory/slapd.rs"]
 #[expect(dead_code, reason = "what only the directory's own tests need is there too")]
 mod slapd;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use fleet::{AddressPolicy, SystemResolver};
 use harness::TestCluster;
 use http::{Request, Response};
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
@@ -24,18 +25,24 @@ use tokio_rustls::client::TlsStream;
 use crate::clusters::{CLUSTERS, administrator, api, import, is_ready, liar};
 use crate::support::{Door, JSON, SOON, eventually, request};
 
-const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nhello";
+pub(crate) const SWITCH: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\nhello";
 pub(crate) const PASSWORD: &str = "a-word-of-7";
-const EXEC: &str = "api/v1/namespaces/default/pods/p/exec?command=sh";
+pub(crate) const EXEC: &str = "api/v1/namespaces/default/pods/p/exec?command=sh";
 
 /// A node of the hub's own cluster. Says hello, then listens until nobody speaks any more, and tells.
-struct Node(mpsc::Sender<()>);
+struct Node {
+    ended: mpsc::Sender<()>,
+    /// Whether its API server is behind a socket, where nobody else joins the ends of a stream.
+    is_behind_socket: bool,
+}
 
 #[async_trait]
 impl KubeletTransport for Node {
-    async fn send(&self, _: &str, request: Request<Body>) -> Result<Response<Body>, Status> {
+    async fn send(&self, _: &str, mut request: Request<Body>) -> Result<Response<Body>, Status> {
+        let client = request.extensions_mut().remove::<OnUpgrade>().filter(|_| self.is_behind_socket);
         let (near, mut far) = tokio::io::duplex(1024);
-        let ended = self.0.clone();
+        let ended = self.ended.clone();
         tokio::spawn(async move {
             let mut heard = Vec::new();
             while !heard.ends_with(b"\r\n\r\n") && far.read_buf(&mut heard).await.is_ok_and(|read| read > 0) {}
@@ -45,14 +52,23 @@ impl KubeletTransport for Node {
         });
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
         tokio::spawn(connection.with_upgrades());
-        Ok(sender.send_request(request).await.unwrap().map(body::boxed))
+        let mut response = sender.send_request(request).await.unwrap().map(body::boxed);
+        if let Some(client) = client {
+            let node = response.extensions_mut().remove::<OnUpgrade>().unwrap();
+            tokio::spawn(async move {
+                let (client, node) = tokio::try_join!(client, node).unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(node)).await;
+            });
+        }
+        Ok(response)
     }
 }
 
-/// A hub with a Pod on a node, and a member that streams too.
-async fn hub() -> (Door, String, mpsc::Receiver<()>) {
+/// A cluster with a Pod on a node. Tells when a stream to the Pod has ended.
+pub(crate) async fn with_pod(is_behind_socket: bool) -> (TestCluster, mpsc::Receiver<()>) {
     let (ended, ends) = mpsc::channel(16);
-    let cluster = TestCluster::with(Config { kubelets: Some(Arc::new(Node(ended))), ..Config::default() }).await;
+    let node = Arc::new(Node { ended, is_behind_socket });
+    let cluster = TestCluster::with(Config { kubelets: Some(node), ..Config::default() }).await;
     // Nothing but the API server runs here.
     let accounts: Api<ServiceAccount> = Api::namespaced(cluster.admin(), "default");
     let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).unwrap();
@@ -61,9 +77,21 @@ async fn hub() -> (Door, String, mpsc::Receiver<()>) {
     let pod =
         json!({"metadata": {"name": "p"}, "spec": {"nodeName": "n", "containers": [{"name": "c", "image": "i"}]}});
     pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
+    (cluster, ends)
+}
+
+/// A hub with a Pod on a node; who may do everything; and when a stream to the Pod has ended.
+pub(crate) async fn hub_alone() -> (Door, String, mpsc::Receiver<()>) {
+    let (cluster, ends) = with_pod(false).await;
     let policy = AddressPolicy { allow_loopback: true, ..Default::default() };
     let door = Door::over(cluster, policy, Arc::new(SystemResolver)).await;
     let bearer = administrator(&door).await;
+    (door, bearer, ends)
+}
+
+/// The same, and a member that streams too.
+async fn hub() -> (Door, String, mpsc::Receiver<()>) {
+    let (door, bearer, ends) = hub_alone().await;
     let (address, ca) = liar(|path| if path.contains("/exec") { SWITCH.into() } else { api(path, "v1.34.0") }).await;
     let body = json!({"name": "member", "server": format!("https://{address}"), "caData": ca, "token": "t"});
     assert_eq!(import(&door, &bearer, body).await.code, 201);
@@ -84,15 +112,16 @@ pub(crate) async fn add_user(door: &Door, wanted: Value) -> String {
     made["metadata"]["name"].as_str().unwrap().to_owned()
 }
 
-async fn until(stream: &mut TlsStream<TcpStream>, text: &str) {
+pub(crate) async fn until(stream: &mut TlsStream<TcpStream>, text: &str) {
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains(text) {
-        let more = timeout(SOON, stream.read_buf(&mut read)).await.expect("the stream should begin").unwrap();
+        let more = timeout(SOON, stream.read_buf(&mut read)).await.expect("the stream should begin");
+        let more = more.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&read)));
         assert!(more > 0, "{}", String::from_utf8_lossy(&read));
     }
 }
 
-async fn open(door: &Door, bearer: &str, path: &str, is_upgrade: bool, first: &str) -> TlsStream<TcpStream> {
+pub(crate) async fn open(door: &Door, bearer: &str, path: &str, is_upgrade: bool, first: &str) -> TlsStream<TcpStream> {
     let mut headers = vec![("authorization", bearer)];
     if is_upgrade {
         headers.extend([("connection", "Upgrade"), ("upgrade", "websocket")]);

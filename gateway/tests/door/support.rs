@@ -76,12 +76,22 @@ impl Door {
 
     /// A hub that keeps everything in this cluster.
     pub(crate) async fn over(cluster: TestCluster, addresses: AddressPolicy, resolver: Arc<dyn Resolve>) -> Self {
+        let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0])));
+        Self::through(hub, cluster, addresses, resolver).await
+    }
+
+    /// The same, with another way to the cluster than the shortest.
+    pub(crate) async fn through(
+        hub: ClusterApi,
+        cluster: TestCluster,
+        addresses: AddressPolicy,
+        resolver: Arc<dyn Resolve>,
+    ) -> Self {
         let drain = Drain::new();
         let authority = Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap());
         let installer = ClusterApi::in_process(cluster.server.service_as(User::new("installer", [MASTERS])));
         fleet::install(&installer).await.unwrap();
         fleet::allow_impersonation(&installer, "acp:hub:gateway").await.unwrap();
-        let hub = ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0])));
         let client = Caller::controllers().client_of(&hub);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

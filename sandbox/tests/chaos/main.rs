@@ -13,10 +13,13 @@ mod unique;
 use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::api::resource::Quantity};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, core::v1::Pod},
+    apimachinery::pkg::api::resource::Quantity,
+};
 use kube::{
-    Api, Client,
-    api::{DynamicObject, PostParams},
+    Api, Client, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, PostParams},
     core::{ApiResource, GroupVersionKind},
 };
 use sandbox::{Clock, ControlPlaneConfig, NodeCapacity, Sandbox, SandboxConfig};
@@ -53,13 +56,37 @@ async fn apply(client: &Client) -> Deployment {
     guest.expect("the guest is among the manifests")
 }
 
+/// Where a Pod finds no node, sends one of those away that can be anywhere, each time another one.
+async fn make_room(client: &Client) {
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let all = pods.list(&ListParams::default()).await.expect("Pods can be listed").items;
+    let conditions = |pod: &Pod| pod.status.clone().and_then(|status| status.conditions).unwrap_or_default();
+    let is_stuck = |pod: &Pod| conditions(pod).iter().any(|is| is.reason.as_deref() == Some("Unschedulable"));
+    let has_volume = |pod: &Pod| {
+        let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+        volumes.into_iter().any(|volume| volume.persistent_volume_claim.is_some())
+    };
+    let of_deployment = |pod: &&Pod| pod.owner_references().iter().any(|owner| owner.kind == "ReplicaSet");
+    if all.iter().any(|pod| is_stuck(pod) && has_volume(pod))
+        && let Some(oldest) = all.iter().filter(of_deployment).min_by_key(|pod| pod.creation_timestamp())
+    {
+        println!("{} makes room", oldest.name_any());
+        let _ = pods.delete(&oldest.name_any(), &DeleteParams::default()).await;
+    }
+}
+
 /// Waits until all is as it should be.
 async fn settles(client: &Client, since: Timestamp, unique: &Unique) {
     let mut last = Vec::new();
     let settled = tokio::time::timeout(RECOVERY, async {
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        loop {
+        for round in 1.. {
             tick.tick().await;
+            // A Pod whose volume is on a node that others have filled meanwhile waits there for ever, as it does
+            // anywhere: nobody is moved for it. Somebody has to make room.
+            if round % 50 == 0 {
+                make_room(client).await;
+            }
             last = settled::complaints(client, since).await;
             let running = unique.names();
             if running.len() != 7 {

@@ -120,13 +120,8 @@ async fn with_a_browser_elsewhere() {
         ca.display()
     );
     let mut login = Terminal::start(&line, &home, &surroundings);
-    let screen = login.shows("enter this code: ").await;
-    let screen = match screen.split_once("enter this code: ") {
-        Some((_, rest)) if rest.trim().len() >= 9 => screen,
-        _ => login.shows("-").await,
-    };
-    let shown = screen.split("enter this code: ").nth(1).unwrap().trim();
-    let shown: String = shown.chars().take(9).collect();
+    login.shows("enter this code: ").await;
+    let shown = login.shows("\n").await.trim().to_owned();
     let said = person.post("/auth/v1/flows/device", json!({"userCode": shown})).await.ok();
     let flow = said["flow"].as_str().unwrap();
     let asked = person.get(&format!("/auth/v1/flows/{flow}")).await.ok();

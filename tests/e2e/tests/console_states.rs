@@ -19,7 +19,7 @@ async fn the_states_of_the_console() {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(340), run).await.expect("the test ends").unwrap();
+    let output = tokio::time::timeout(Duration::from_secs(560), run).await.expect("the test ends").unwrap();
     let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{printed}");
     println!("{printed}");

@@ -11,7 +11,6 @@ mod endpoints;
 mod job;
 mod replica_set;
 mod revisions;
-mod schedule;
 mod stateful_set;
 mod taint_eviction;
 

@@ -50,11 +50,10 @@ pub struct ConnectorSpec {
 
 /// When a directory's people are looked through.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct SyncSpec {
-    /// Every how many minutes.
-    #[serde(default)]
-    pub every_minutes: i32,
+    /// As cron writes it, in UTC: `0 2 * * *`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
 }
 
 /// How a provider is.
@@ -185,7 +184,7 @@ pub(crate) fn definitions() -> [CustomResourceDefinition; 2] {
                 "disabled": {"type": "boolean", "description": "Nobody signs in through it, and whoever has is out."},
                 "sync": {
                     "type": "object", "description": "When a directory's people are looked through.",
-                    "properties": {"everyMinutes": {"type": "integer", "minimum": 0, "maximum": 10080, "description": "Every how many minutes; 0 for only when asked."}},
+                    "properties": {"schedule": {"type": "string", "maxLength": 256, "description": "As cron writes it, in UTC; without it only when asked."}},
                 },
             },
         },

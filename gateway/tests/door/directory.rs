@@ -99,6 +99,32 @@ async fn case_40_whoever_vanishes_from_a_directory_is_invalid_and_out() {
 }
 
 #[tokio::test]
+async fn a_directory_with_a_schedule_is_looked_through_by_itself() {
+    let slapd = Setup::ann().start();
+    let door = corp(&slapd).await;
+    let patch = async |spec: Value| {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        connectors(&door).patch("corp", &PatchParams::default(), &patch).await.unwrap();
+    };
+    let status = async || connectors(&door).get("corp").await.unwrap().data["status"].to_string();
+    patch(json!({"sync": {"schedule": "every night"}})).await;
+    eventually("the Connector says what is wrong", async || status().await.contains("spec.sync.schedule")).await;
+    patch(json!({"sync": {"schedule": "0 2 * * *"}, "config": {"userSearch": {"scope": "up"}}})).await;
+    // A field is named once.
+    eventually("the Connector names the field", async || {
+        let said = status().await;
+        said.contains("spec.config.userSearch.scope") && !said.contains("spec.config.spec")
+    })
+    .await;
+    patch(json!({"config": {"userSearch": {"scope": "sub"}}})).await;
+    let users: Api<User> = Api::all(door.cluster.admin());
+    eventually("ann is a user before she has signed in", async || {
+        users.list(&ListParams::default()).await.unwrap().items.iter().any(|user| user.spec.email == "ann@example.org")
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_directory_that_is_away_is_told_as_that_and_makes_nobody_vanish() {
     let slapd = Setup::ann().start();
     let door = corp(&slapd).await;

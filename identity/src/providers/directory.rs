@@ -6,9 +6,11 @@ use std::sync::Arc;
 use api_types::auth::User as UserObject;
 use api_types::dex::Connector;
 use identity_ldap::{DirectoryError, Person, SignInError};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
+use lib_cron::Schedule;
 use serde_json::json;
 
 use super::Vouched;
@@ -112,10 +114,8 @@ impl Inner {
         if !told {
             self.tell(connector, "Ready", (said.0, said.1, &said.2), json!({}), now).await?;
         }
-        let every = connector.spec.sync.as_ref().map_or(0, |sync| sync.every_minutes);
-        let last = connector.status.as_ref().and_then(|status| status.last_sync_time.as_ref()).map(|time| time.0);
-        let due = last.is_none_or(|last| now.duration_since(last) >= SignedDuration::from_mins(every.into()));
-        if every > 0 && due && !connector.spec.disabled && usable.is_ok_and(|live| matches!(&*live, Live::Ldap(_))) {
+        let is_directory = usable.is_ok_and(|live| matches!(&*live, Live::Ldap(_)));
+        if is_directory && !connector.spec.disabled && is_due(connector, now) {
             self.sync(connector, now).await?;
         }
         Ok(())
@@ -148,8 +148,8 @@ impl Inner {
 
     /// The provider that a Connector describes which is not stored yet.
     pub(crate) async fn try_provider(&self, connector: &Connector) -> Result<Result<Live, Unusable>, Error> {
-        match self.resolve(&connector.spec.config).await? {
-            Ok(config) => self.build(connector, &config.into()).await,
+        match self.configuration(connector).await? {
+            Ok(config) => self.build(connector, &config).await,
             Err(unusable) => Ok(Err(unusable)),
         }
     }
@@ -183,6 +183,19 @@ impl Inner {
     }
 }
 
+/// Whether it is time to look through a directory: the first time at once, and then as its schedule says.
+fn is_due(connector: &Connector, now: Timestamp) -> bool {
+    let Some(Ok(schedule)) = schedule(connector) else { return false };
+    let last = connector.status.as_ref().and_then(|status| status.last_sync_time.as_ref());
+    last.is_none_or(|last| schedule.next(last.0, &TimeZone::UTC).is_some_and(|next| next <= now))
+}
+
+/// When a directory is looked through, or what is wrong with what its Connector says of it.
+pub(super) fn schedule(connector: &Connector) -> Option<Result<Schedule, String>> {
+    let text = connector.spec.sync.as_ref()?.schedule.as_deref().filter(|text| !text.is_empty())?;
+    Some(Schedule::parse(text))
+}
+
 fn vouched(person: Person) -> Vouched {
     Vouched {
         subject: person.id,
@@ -214,5 +227,32 @@ fn directory_refused(connector: &Connector, error: &DirectoryError) -> LoginErro
     match error {
         DirectoryError::Unavailable { .. } => unavailable(connector),
         _ => LoginError::ProviderRefused(connector.id.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use api_types::dex::{ConnectorStatus, SyncSpec};
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(schedule: Option<&str>, last: Option<&str>, now: &str, due: bool) {
+        let mut connector = Connector::default();
+        connector.spec.sync = Some(SyncSpec { schedule: schedule.map(str::to_owned) });
+        let last = last.map(|last| Time(last.parse().unwrap()));
+        connector.status = Some(ConnectorStatus { last_sync_time: last, ..ConnectorStatus::default() });
+        assert_eq!(is_due(&connector, now.parse().unwrap()), due, "{schedule:?} {now}");
+    }
+
+    #[test]
+    fn a_directory_is_looked_through_when_its_schedule_says() {
+        let nightly = Some("0 2 * * *");
+        check(nightly, None, "2026-01-01T12:00:00Z", true);
+        check(nightly, Some("2026-01-01T12:00:00Z"), "2026-01-02T01:59:59Z", false);
+        check(nightly, Some("2026-01-01T12:00:00Z"), "2026-01-02T02:00:00Z", true);
+        check(None, None, "2026-01-01T12:00:00Z", false);
+        check(Some("every night"), None, "2026-01-01T12:00:00Z", false);
     }
 }

@@ -53,8 +53,8 @@ pub(crate) struct Built(Mutex<HashMap<String, (Value, Arc<Live>)>>);
 impl Inner {
     /// The provider of a Connector.
     pub(crate) async fn provider(&self, connector: &Connector) -> Result<Result<Arc<Live>, Unusable>, Error> {
-        let config = match self.resolve(&connector.spec.config).await? {
-            Ok(config) => Value::Object(config),
+        let config = match self.configuration(connector).await? {
+            Ok(config) => config,
             Err(unusable) => return Ok(Err(unusable)),
         };
         let known = self.built.0.lock().unwrap_or_else(PoisonError::into_inner).get(&connector.id).cloned();
@@ -70,6 +70,15 @@ impl Inner {
         Ok(Ok(live))
     }
 
+    /// What a Connector says, checked as far as it is the same for all types, with the texts of its secrets.
+    pub(super) async fn configuration(&self, connector: &Connector) -> Result<Result<Value, Unusable>, Error> {
+        if let Some(Err(why)) = super::directory::schedule(connector) {
+            let message = format!("{why}: write it as cron does, as 0 2 * * *");
+            return Ok(Err(Unusable::one("spec.sync.schedule", message)));
+        }
+        Ok(self.resolve(&connector.spec.config).await?.map(Value::Object))
+    }
+
     pub(super) async fn build(&self, connector: &Connector, config: &Value) -> Result<Result<Live, Unusable>, Error> {
         let allowed = self.config.providers.clone();
         let field = |name: &str| format!("spec.config.{name}");
@@ -77,16 +86,19 @@ impl Inner {
             "ldap" => match identity_ldap::Config::parse(config) {
                 Ok(parsed) => Ok(Live::Ldap(Box::new(identity_ldap::Directory::new(parsed)))),
                 Err(invalid) => {
-                    Err(Unusable(invalid.mistakes().iter().map(|one| (field(&one.field), one.to_string())).collect()))
+                    // The whole path of a field is in it already.
+                    Err(Unusable(
+                        invalid.mistakes().iter().map(|one| (one.field.clone(), said(&one.value, &one.why))).collect(),
+                    ))
                 }
             },
             "oidc" => match identity_oidc::Config::parse(config) {
                 Ok(parsed) => identity_oidc::Provider::new(&*connector.id, parsed)
                     .map(|provider| Live::Oidc(Box::new(provider.allowing(move |address| allowed(address)))))
                     .map_err(|error| Unusable::one("spec.config.rootCAData", lib_telemetry::chain(&error).to_string())),
-                Err(invalid) => {
-                    Err(Unusable(invalid.mistakes().iter().map(|one| (field(&one.field), one.to_string())).collect()))
-                }
+                Err(invalid) => Err(Unusable(
+                    invalid.mistakes().iter().map(|one| (field(&one.field), said(&one.value, &one.why))).collect(),
+                )),
             },
             "saml" => match identity_saml::Config::parse(&connector.id, config) {
                 Ok(parsed) => Ok(Live::Saml(Box::new(ServiceProvider::new(parsed, self.saml_key().await?)))),
@@ -157,6 +169,11 @@ impl Inner {
         let bytes = |text: &str| STANDARD.decode(text).map_err(|_| Error::StoredKeys(SAML_KEYS));
         KeyPair::new(&bytes(&stored.key)?, &bytes(&stored.certificate)?).map_err(|_| Error::StoredKeys(SAML_KEYS))
     }
+}
+
+/// What is wrong with a field, with what it says where that may be shown.
+fn said(value: &str, why: &str) -> String {
+    if value.is_empty() { why.to_owned() } else { format!("{value}: {why}") }
 }
 
 /// What the names of Secrets begin with that Connectors may refer to.

@@ -16,6 +16,7 @@ use crate::workspace::{Package, Workspace};
 /// Every crate, from the foundation up.
 const ORDER: &[&str] = &[
     "lib-names",
+    "lib-cron",
     "lib-telemetry",
     "lib-jose",
     "lib-tls",
@@ -98,6 +99,7 @@ const PURE: &[&str] = &[
     "api-meta",
     "api-quota",
     "api-types",
+    "lib-cron",
     "lib-names",
     "lib-jose",
     "apiserver-model",

@@ -8,8 +8,8 @@ export interface ConnectorSpec {
   disabled?: boolean;
   /** When a directory's people are looked through. */
   sync?: {
-    /** Every how many minutes; 0 for only when asked. */
-    everyMinutes?: number;
+    /** As cron writes it, in UTC; without it only when asked. */
+    schedule?: string;
   };
 }
 

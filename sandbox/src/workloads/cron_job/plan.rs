@@ -10,13 +10,14 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
+use lib_cron::Schedule;
 
 use crate::{
     events::{Severity, reference},
     meta::{annotation, controller_reference, created, is_deleting, name, namespace, uid},
 };
 
-use super::super::{job::ended, schedule::Schedule};
+use super::super::job::ended;
 
 const SCHEDULED: &str = "batch.kubernetes.io/cronjob-scheduled-timestamp";
 /// As many moments missed are nothing out of the ordinary.

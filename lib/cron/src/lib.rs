@@ -5,8 +5,9 @@ use jiff::{SignedDuration, ToSpan, civil::DateTime, tz::TimeZone};
 /// No schedule is looked ahead further: `0 0 30 2 *` never comes.
 const YEARS: i16 = 5;
 
+/// When something is to happen again.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Schedule {
+pub enum Schedule {
     /// By the clock on the wall.
     Fields(Fields),
     /// So long after the last time.
@@ -14,7 +15,10 @@ pub(super) enum Schedule {
 }
 
 impl Schedule {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text.trim().strip_prefix("@every ") {
             Some(interval) => every(interval).map(Self::Every),
             None => Fields::parse(text).map(Self::Fields),
@@ -22,7 +26,7 @@ impl Schedule {
     }
 
     /// The first moment after `after`, by the clock of `zone`.
-    pub(super) fn next(&self, after: jiff::Timestamp, zone: &TimeZone) -> Option<jiff::Timestamp> {
+    pub fn next(&self, after: jiff::Timestamp, zone: &TimeZone) -> Option<jiff::Timestamp> {
         match self {
             Self::Fields(fields) => fields.next(after, zone),
             Self::Every(interval) => jiff::Timestamp::from_second(after.as_second()).ok()?.checked_add(*interval).ok(),
@@ -36,8 +40,9 @@ fn every(text: &str) -> Result<SignedDuration, String> {
     Ok(SignedDuration::from_secs(interval.as_secs().max(1)))
 }
 
+/// Minutes, hours, days, months and weekdays.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fields {
+pub struct Fields {
     minutes: u64,
     hours: u64,
     days: u64,

@@ -20,6 +20,7 @@ use api_types::dex::{Connector, OAuth2Client};
 use jiff::Timestamp;
 use kube::{Client, ResourceExt};
 use lib_drain::Drain;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::tables::{Objects, Table};
@@ -40,10 +41,15 @@ const LOAD: Duration = Duration::from_secs(30);
 const ECHO: Duration = Duration::from_secs(60);
 /// How many sessions are judged in one go when nothing presses.
 const AT_ONCE: usize = 500;
+/// How many changed users may wait to be heard of.
+const NEWS: usize = 200;
 
 /// What is known.
 pub(crate) struct Index {
     state: RwLock<State>,
+    /// E-mails of those of whom something has changed. When there is no room more are not told: whoever listens looks at
+    /// everybody from time to time too.
+    news: mpsc::Sender<String>,
 }
 
 #[derive(Default)]
@@ -313,18 +319,31 @@ fn same(a: &Arc<Stored>, b: &Arc<Stored>) -> bool {
 }
 
 impl Index {
-    pub(crate) async fn start(client: &Client, drain: &Drain) -> Result<Arc<Self>, Error> {
-        let index = Arc::new(Self { state: RwLock::default() });
+    /// The index, once everything was listed, and of whom something changes from then on.
+    pub(crate) async fn start(client: &Client, drain: &Drain) -> Result<(Arc<Self>, mpsc::Receiver<String>), Error> {
+        let (news, changed) = mpsc::channel(NEWS);
+        let index = Arc::new(Self { state: RwLock::default(), news });
         let loaded = follow::all(client, drain, &index);
         match tokio::time::timeout(LOAD, loaded).await {
             Ok(true) => {}
             _ => return Err(Error::Load),
         }
-        let mut state = index.write();
-        state.loaded = true;
-        state.judge_all(&Concerns::Everybody, Timestamp::now());
+        index.change(|state| {
+            state.loaded = true;
+            Concerns::Everybody
+        });
+        Ok((index, changed))
+    }
+
+    /// Changes what is known, judges the sessions of those whom it concerns, and tells of whom it was.
+    fn change(&self, change: impl FnOnce(&mut State) -> Concerns) {
+        let mut state = self.write();
+        let concerned = change(&mut state);
+        state.judge_all(&concerned, Timestamp::now());
         drop(state);
-        Ok(index)
+        if let Concerns::User(email) = concerned {
+            let _ = self.news.try_send(email);
+        }
     }
 
     pub(crate) fn user(&self, email: &str) -> Option<Arc<UserObject>> {
@@ -434,27 +453,27 @@ impl Index {
     }
 
     pub(crate) fn put_user(&self, user: UserObject) {
-        let mut state = self.write();
-        let email = user.spec.email.clone();
-        state.users.put(user);
-        state.judge_all(&Concerns::User(email), Timestamp::now());
+        self.change(|state| {
+            let email = user.spec.email.clone();
+            state.users.put(user);
+            Concerns::User(email)
+        });
     }
 
     pub(crate) fn put_credentials(&self, credentials: Credentials) {
-        let mut state = self.write();
-        let email = credentials.email.clone();
-        state.credentials.insert(email.clone(), (credentials, Instant::now()));
-        state.judge_all(&Concerns::User(email), Timestamp::now());
+        self.change(|state| {
+            let email = credentials.email.clone();
+            state.credentials.insert(email.clone(), (credentials, Instant::now()));
+            Concerns::User(email)
+        });
     }
 
     pub(crate) fn put_token_record(&self, info: AccessTokenInfo) {
-        drop(AccessTokenInfo::put(&mut self.write(), info));
+        self.change(|state| AccessTokenInfo::put(state, info));
     }
 
     pub(crate) fn put_group(&self, group: Group) {
-        let mut state = self.write();
-        let concerned = Group::put(&mut state, group);
-        state.judge_all(&concerned, Timestamp::now());
+        self.change(|state| Group::put(state, group));
     }
 
     /// The grant of a session that was just made.

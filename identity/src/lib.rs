@@ -281,7 +281,7 @@ impl Identity {
     /// Loads users and sessions, and follows them until `drain` finishes.
     pub async fn start(client: Client, config: Config, drain: &Drain) -> Result<Self, Error> {
         objects::ensure_namespace(&client).await?;
-        let (index, passwords, keys) =
+        let ((index, changed), passwords, keys) =
             tokio::try_join!(Index::start(&client, drain), Passwords::new(), keys::load(&client))?;
         let issuer = Issuer::new(&config.address, keys);
         let audit = Audit::new(config.audit.clone());
@@ -296,6 +296,8 @@ impl Identity {
             built: Built::default(),
             seen: Seen::default(),
         });
+        let (reporter, owner) = (inner.clone(), drain.clone());
+        drain.spawn(async move { report::keep(&reporter.client, &reporter.index, changed, &owner).await });
         let (keeper, owner) = (inner.clone(), drain.clone());
         drain.spawn(async move { keeper.keep(&owner).await });
         Ok(Self { inner })
@@ -378,7 +380,7 @@ impl Identity {
 }
 
 impl Inner {
-    /// What time alone does: sessions end, users become inactive, keys are renewed, and all of it is written down. What
+    /// What time alone does: sessions end, keys are renewed, and all of it is written down. What
     /// others wrote is followed where nobody waits for it: users are unlocked, secrets put away.
     async fn keep(&self, drain: &Drain) {
         let mut tick = tokio::time::interval(TICK);
@@ -405,7 +407,6 @@ impl Inner {
                     tracing::debug!(error = %lib_telemetry::chain(&error), "could not write down that a session was used");
                 }
             }
-            report::all(&self.client, &self.index, now).await;
             self.follow_unlocking(&mut unlocked);
             self.put_secrets_away().await;
             self.look_after_providers(now).await;

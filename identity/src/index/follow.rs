@@ -7,7 +7,6 @@ use api_types::PLATFORM_NAMESPACE;
 use api_types::auth::{AccessTokenInfo, DisableToken, DisableUser, Group, SecurityPolicy, User as UserObject};
 use api_types::dex::{Connector, OAuth2Client};
 use futures::StreamExt;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
 use kube::runtime::WatchStreamExt;
@@ -77,28 +76,19 @@ where
     let mut events = watcher(api, config).default_backoff().boxed();
     let mut began = Instant::now();
     while let Some(event) = events.next().await {
-        let now = Timestamp::now();
         match event {
             Ok(Event::Init) => began = Instant::now(),
             // What a list names is judged when the list is complete.
             Ok(Event::InitApply(object)) => drop(T::put(&mut index.write(), object)),
             Ok(Event::InitDone) => {
-                let mut state = index.write();
-                T::listed(&mut state, began);
-                state.judge_all(&Concerns::Everybody, now);
-                drop(state);
+                index.change(|state| {
+                    T::listed(state, began);
+                    Concerns::Everybody
+                });
                 ready.send_replace(true);
             }
-            Ok(Event::Apply(object)) => {
-                let mut state = index.write();
-                let concerned = T::put(&mut state, object);
-                state.judge_all(&concerned, now);
-            }
-            Ok(Event::Delete(object)) => {
-                let mut state = index.write();
-                let concerned = T::gone(&mut state, &object);
-                state.judge_all(&concerned, now);
-            }
+            Ok(Event::Apply(object)) => index.change(|state| T::put(state, object)),
+            Ok(Event::Delete(object)) => index.change(|state| T::gone(state, &object)),
             Err(error) => {
                 tracing::warn!(kind = %T::Object::kind(&()), error = %chain(&error), "could not follow what identity depends on");
             }

@@ -1,9 +1,11 @@
 //! What the platform does with Connectors and users by itself.
 
+use api_types::auth::{USER_STATE, User, UserSpec, UserState};
 use api_types::dex::Connector;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -115,6 +117,33 @@ async fn connectors_of_one_id_keep_their_secrets_apart() {
     next.inner.put_secrets_away().await;
     assert!(connectors.fixture.secrets.get_opt("connector-corp").await.unwrap().is_none());
     assert_eq!(connectors.api.get("other").await.unwrap().spec.config["bindPW"], "hunter3-hunter3");
+}
+
+#[tokio::test]
+async fn how_a_user_stands_is_written_down_when_the_change_is_seen() {
+    let fixture = Fixture::new().await;
+    let users = objects::users(&fixture.client);
+    // As kubectl makes it.
+    let spec = UserSpec { email: "ann@corp.io".into(), username: "ann".into(), valid: true, ..UserSpec::default() };
+    let mut object = objects::user_object(spec);
+    object.metadata.labels = None;
+    let user = users.create(&PostParams::default(), &object).await.unwrap();
+    let is_in = async |state: UserState| {
+        let is = move |user: Option<&User>| {
+            user.and_then(|user| user.status.as_ref()).is_some_and(|status| status.state == Some(state))
+        };
+        let name = user.name_any();
+        let waited = await_condition(users.clone(), &name, is);
+        tokio::time::timeout(SOON, waited).await.expect("it is written down in time").unwrap().unwrap()
+    };
+    let began = std::time::Instant::now();
+    assert_eq!(is_in(UserState::Normal).await.labels()[USER_STATE], "active");
+    // Each of these changes would have to wait for a tick of its own.
+    for disabled in [true, false, true, false, true, false] {
+        fixture.change(&user, json!({"is_disabled": disabled})).await;
+        is_in(if disabled { UserState::Disabled } else { UserState::Normal }).await;
+    }
+    assert!(began.elapsed() < crate::TICK * 3, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ struct Proven {
 }
 
 impl Identity {
-    /// Signs somebody in with a password. `client` is `console` or `api`.
+    /// Signs somebody in with a password. `client` is what the session is listed as: `console`, `ac` or `api`.
     pub async fn login(&self, origin: &Origin, client: &str, given: &Given<'_>) -> Result<Login, LoginError> {
         let inner = &*self.inner;
         let done = inner.login(origin, client, given).await;

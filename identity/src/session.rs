@@ -42,7 +42,7 @@ pub(crate) struct Stored {
 pub(crate) enum Kind {
     /// Somebody signed in at the door.
     SignIn {
-        /// `console` or `api`; a client of the issuer that passes on a password.
+        /// `console`, `ac` or `api`, as it says of itself; a client of the issuer that passes on a password.
         client: String,
         second_factor: bool,
     },

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Ask, Bytes, Refused, list, no_content, now, ok};
 use crate::audit::Action;
+use crate::issuer::clients::AC;
 use crate::session::{Grant, Kind};
 use crate::{COOKIE, Given, Identity, Inner};
 
@@ -59,8 +60,7 @@ async fn login(identity: &Identity, ask: &Ask<'_>) -> Result<Response<Bytes>, Re
     if credentials.new_password.is_some() {
         return Err(Refused::bad_request("newPassword is for /auth/v1/password"));
     }
-    let client = if ask.console { "console" } else { "api" };
-    let login = identity.login(&ask.origin, client, &credentials.given()).await?;
+    let login = identity.login(&ask.origin, client(ask), &credentials.given()).await?;
     let inner = &*identity.inner;
     let mut said = view(inner, &login.session.grant, Some(&login.session.id()));
     if !ask.console {
@@ -70,6 +70,15 @@ async fn login(identity: &Identity, ask: &Ask<'_>) -> Result<Response<Bytes>, Re
     let mut response = ok(&said);
     give_cookie(inner, &mut response, &login.token.reveal());
     Ok(response)
+}
+
+/// What a session is listed as. Anybody can say that they are `ac`, and nobody gets anything by it.
+fn client(ask: &Ask<'_>) -> &'static str {
+    match &ask.origin.user_agent {
+        _ if ask.console => "console",
+        Some(agent) if agent.starts_with("ac/") => AC,
+        _ => "api",
+    }
 }
 
 /// The session's cookie, which lasts as long as the browser is open, or as long as the session where the policy says so.

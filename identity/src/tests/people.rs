@@ -71,6 +71,18 @@ async fn names_and_emails_sign_in() {
 }
 
 #[tokio::test]
+async fn a_session_is_listed_as_what_its_client_says_to_be() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    let body = json!({"username": "ann@corp.io", "password": PASSWORD}).to_string();
+    for (agent, client) in [("ac/1.2.3", "ac"), ("ac", "api"), ("Mac/1", "api"), ("curl/8 ac/1", "api"), ("", "api")] {
+        let headers = [("content-type", "application/json"), ("user-agent", agent)];
+        let (said, _) = fixture.send("POST", "/auth/v1/sessions", None, &headers, body.clone().into()).await;
+        assert_eq!((said.0, said.1["client"].as_str()), (200, Some(client)), "{agent:?}");
+    }
+}
+
+#[tokio::test]
 async fn case_43_guessing_locks_the_guesser_and_the_owner_gets_in() {
     let fixture = Fixture::new().await;
     let mut locked = 0;

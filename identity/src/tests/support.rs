@@ -8,7 +8,7 @@ use api_types::auth::{User as UserObject, UserSpec};
 use async_trait::async_trait;
 use bytes::Bytes;
 use harness::TestCluster;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Request};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
@@ -182,7 +182,11 @@ impl Fixture {
             name: session.user().name.to_string(),
             client,
         });
-        let ask = Ask { parts: &parts, path: &path, body, origin: origin(PEER), caller, console: false };
+        let mut origin = origin(PEER);
+        if let Some(agent) = parts.headers.get(USER_AGENT) {
+            origin.user_agent = Some(agent.to_str().unwrap().to_owned());
+        }
+        let ask = Ask { parts: &parts, path: &path, body, origin, caller, console: false };
         match api::answer(&self.identity, ask).await {
             Ok(response) => {
                 let (parts, body) = response.into_parts();

@@ -35,7 +35,7 @@ mod token;
 mod totp;
 mod user;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -298,8 +298,7 @@ impl Identity {
         });
         let (reporter, owner) = (inner.clone(), drain.clone());
         drain.spawn(async move { report::keep(&reporter.client, &reporter.index, changed, &owner).await });
-        let (keeper, owner) = (inner.clone(), drain.clone());
-        drain.spawn(async move { keeper.keep(&owner).await });
+        inner.keep(drain);
         Ok(Self { inner })
     }
 
@@ -380,47 +379,76 @@ impl Identity {
 }
 
 impl Inner {
-    /// What time alone does: sessions end, keys are renewed, and all of it is written down. What
-    /// others wrote is followed where nobody waits for it: users are unlocked, secrets put away.
-    async fn keep(&self, drain: &Drain) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    /// What time alone does, and what others wrote where nobody waits for it. Each in a task of its own: a provider that
+    /// does not answer, or a directory of many people, holds up nothing else.
+    fn keep(self: &Arc<Self>, drain: &Drain) {
+        self.every_tick(drain, |inner, now| async move { inner.end_what_is_over(now).await });
+        self.every_tick(drain, |inner, _| async move { inner.write_down_uses().await });
+        self.every_tick(drain, |inner, now| async move { inner.renew_keys(now).await });
+        self.every_tick(drain, |inner, _| async move { inner.put_secrets_away().await });
+        self.every_tick(drain, |inner, now| async move { inner.look_after_providers(now).await });
+        self.every_tick(drain, |inner, now| async move { inner.ask_providers(now).await });
         let mut unlocked = HashMap::new();
-        loop {
-            tokio::select! {
-                () = drain.finishing() => return,
-                _ = tick.tick() => {}
-            }
-            let now = Timestamp::now();
-            for stored in self.index.over(now) {
-                if let Err(error) = self.end(&stored).await {
-                    tracing::warn!(error = %lib_telemetry::chain(&error), "could not delete a session that is over");
+        self.every_tick(drain, move |inner, _| {
+            inner.follow_unlocking(&mut unlocked);
+            std::future::ready(())
+        });
+    }
+
+    fn every_tick<Work, Done>(self: &Arc<Self>, drain: &Drain, mut work: Work)
+    where
+        Work: FnMut(Arc<Self>, Timestamp) -> Done + Send + 'static,
+        Done: Future<Output = ()> + Send,
+    {
+        let (inner, owner) = (self.clone(), drain.clone());
+        drain.spawn(async move {
+            let mut tick = tokio::time::interval(TICK);
+            tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    () = owner.finishing() => return,
+                    _ = tick.tick() => {}
                 }
+                work(inner.clone(), Timestamp::now()).await;
             }
-            for (id, seen) in self.index.used(USED) {
-                let used = objects::change_session(&self.client, &id, |stored| {
-                    let newer = seen > stored.last_seen;
-                    stored.last_seen = stored.last_seen.max(seen);
-                    newer
-                });
-                if let Err(error) = used.await {
-                    tracing::debug!(error = %lib_telemetry::chain(&error), "could not write down that a session was used");
-                }
+        });
+    }
+
+    async fn end_what_is_over(&self, now: Timestamp) {
+        for stored in self.index.over(now) {
+            if let Err(error) = self.end(&stored).await {
+                tracing::warn!(error = %lib_telemetry::chain(&error), "could not delete a session that is over");
             }
-            self.follow_unlocking(&mut unlocked);
-            self.put_secrets_away().await;
-            self.look_after_providers(now).await;
-            self.ask_providers(now).await;
-            if let Err(error) = self.issuer.renew(&self.client, now).await {
-                tracing::warn!(error = %lib_telemetry::chain(&error), "could not renew the issuer's keys");
+        }
+    }
+
+    async fn write_down_uses(&self) {
+        for (id, seen) in self.index.used(USED) {
+            let used = objects::change_session(&self.client, &id, |stored| {
+                let newer = seen > stored.last_seen;
+                stored.last_seen = stored.last_seen.max(seen);
+                newer
+            });
+            if let Err(error) = used.await {
+                tracing::debug!(error = %lib_telemetry::chain(&error), "could not write down that a session was used");
             }
+        }
+    }
+
+    async fn renew_keys(&self, now: Timestamp) {
+        if let Err(error) = self.issuer.renew(&self.client, now).await {
+            tracing::warn!(error = %lib_telemetry::chain(&error), "could not renew the issuer's keys");
         }
     }
 
     /// Asks providers whether those who came from them are still there.
     async fn ask_providers(&self, now: Timestamp) {
+        // Each of them makes us wait once, however many people came from it.
+        let mut silent = HashSet::new();
         for grant in self.index.sessions(None, now) {
-            if !self.can_ask(&grant) || now.duration_since(grant.stored.asked()) < self.config.ask_providers {
+            let provider = &grant.stored.provider.id;
+            let is_due = now.duration_since(grant.stored.asked()) >= self.config.ask_providers;
+            if !self.can_ask(&grant) || !is_due || silent.contains(provider) {
                 continue;
             }
             // Whoever writes that it asks is who asks: a refresh token is good once.
@@ -445,6 +473,9 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::warn!(error = %lib_telemetry::chain(&error), "could not ask a provider for a session");
+                    if matches!(error, LoginError::ProviderUnavailable(_)) {
+                        silent.insert(provider.clone());
+                    }
                 }
             }
         }

@@ -4,7 +4,7 @@ use api_types::auth::{USER_STATE, User, UserSpec, UserState};
 use api_types::dex::Connector;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
@@ -117,6 +117,28 @@ async fn connectors_of_one_id_keep_their_secrets_apart() {
     next.inner.put_secrets_away().await;
     assert!(connectors.fixture.secrets.get_opt("connector-corp").await.unwrap().is_none());
     assert_eq!(connectors.api.get("other").await.unwrap().spec.config["bindPW"], "hunter3-hunter3");
+}
+
+#[tokio::test]
+async fn a_provider_that_does_not_answer_holds_up_nothing_else() {
+    let Connectors { fixture, api } = Connectors::new().await;
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for name in ["corp", "other", "third"] {
+        let mut object = directory(name, "hunter2-hunter2");
+        object["id"] = name.into();
+        let people = json!({"baseDN": "dc=corp", "username": "uid"});
+        let config = json!({"host": silent.local_addr().unwrap(), "insecureNoSSL": true, "userSearch": people});
+        object["spec"] = json!({"config": config, "sync": {"schedule": "0 2 * * *"}});
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+    let _held = tokio::time::timeout(SOON, silent.accept()).await.expect("a directory is looked through").unwrap();
+    // Another replica takes the keys away that somebody else has.
+    let now = jiff::Timestamp::now();
+    let others = crate::keys::rotate(&fixture.client, now, true).await.unwrap();
+    until(|| fixture.identity.inner.issuer.keys().document == others.document).await;
+    let all = api.list(&ListParams::default()).await.unwrap();
+    let waits = |one: &Connector| one.status.as_ref().is_none_or(|status| status.last_sync_time.is_none());
+    assert!(all.iter().any(waits), "it was not waited for");
 }
 
 #[tokio::test]

@@ -345,7 +345,7 @@ impl Identity {
             ..Credentials::default()
         };
         // Whose password is stored decides who was first: a user without one is of a start that ended in between.
-        let stored = objects::put_credentials(client, Some(&user), &credentials).await?;
+        let stored = objects::put_credentials(client, &user, &credentials).await?;
         index.put_user(user);
         let was_first = stored.is_some();
         if let Some(stored) = stored {

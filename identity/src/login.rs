@@ -147,7 +147,7 @@ impl Inner {
             attempt.succeeded();
             return Err(LoginError::PasswordChangeRequired);
         }
-        let second_factor = self.second_factor(credentials.as_ref(), &policy, given.code, now).await;
+        let second_factor = self.second_factor(&user, credentials.as_ref(), &policy, given.code, now).await;
         // A wrong code counts as a wrong password does; everything else is no guess.
         if !matches!(second_factor, Err(LoginError::WrongCode)) {
             attempt.succeeded();
@@ -192,6 +192,7 @@ impl Inner {
         }
     }
 
+        user: &UserObject,
     /// The second factor, where one is asked for. True if one was shown.
     async fn second_factor(
         &self,
@@ -214,7 +215,7 @@ impl Inner {
                     factor.last_step = step;
                 }
                 // Whoever loses the race to write has shown a code that somebody else has just used.
-                let stored = objects::put_credentials(&self.client, None, &used).await?.ok_or(LoginError::WrongCode)?;
+                let stored = objects::put_credentials(&self.client, user, &used).await?.ok_or(LoginError::WrongCode)?;
                 self.index.put_credentials(stored);
                 Ok(true)
             }
@@ -357,7 +358,7 @@ impl Inner {
         let credentials = self.index.credentials(&user.spec.email).ok_or(LoginError::Wrong)?;
         if credentials.second_factor().is_some() {
             let policy = SecurityPolicySpec { second_factor: SecondFactorPolicy::Optional, ..self.index.policy() };
-            self.second_factor(Some(&credentials), &policy, given.code, now).await?;
+            self.second_factor(&user, Some(&credentials), &policy, given.code, now).await?;
         }
         attempt.succeeded();
         self.set_password(&user, new, false).await
@@ -392,7 +393,7 @@ impl Inner {
     }
 
     async fn store(&self, user: &UserObject, credentials: &Credentials) -> Result<(), LoginError> {
-        let stored = objects::put_credentials(&self.client, Some(user), credentials).await?;
+        let stored = objects::put_credentials(&self.client, user, credentials).await?;
         self.index.put_credentials(stored.ok_or(LoginError::Conflict)?);
         Ok(())
     }

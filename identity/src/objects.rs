@@ -169,21 +169,17 @@ pub(crate) fn read_session(secret: &Secret) -> Option<Stored> {
 /// The credentials as they are now stored, or `None` if somebody else was faster.
 pub(crate) async fn put_credentials(
     client: &Client,
-    owner: Option<&UserObject>,
+    owner: &UserObject,
     credentials: &Credentials,
 ) -> Result<Option<Credentials>, Error> {
     let mut secret = secret(&credentials_name(&credentials.email), CREDENTIALS_LABEL, credentials)?;
     // They go with the user.
-    secret.metadata.owner_references = owner.and_then(|owner| owner.owner_ref(&())).map(|owner| vec![owner]);
+    secret.metadata.owner_references = owner.owner_ref(&()).map(|owner| vec![owner]);
     let api = secrets(client);
     let written = match &credentials.version {
         None => api.create(&PostParams::default(), &secret).await,
         Some(version) => {
             secret.metadata.resource_version = Some(version.clone());
-            if owner.is_none() {
-                let present = api.get_metadata(&credentials_name(&credentials.email)).await;
-                secret.metadata.owner_references = present.ok().and_then(|present| present.metadata.owner_references);
-            }
             api.replace(&credentials_name(&credentials.email), &PostParams::default(), &secret).await
         }
     };

@@ -40,6 +40,7 @@ pub(crate) enum Action {
     ChangePassword,
     ResetPassword,
     Enrol,
+    ConfirmFactor,
     RemoveFactor,
     CreateToken,
     RevokeToken,
@@ -67,6 +68,7 @@ impl Action {
             Self::ChangePassword => ("update", "users/password"),
             Self::ResetPassword => ("reset", "users/password"),
             Self::Enrol => ("create", "users/totp"),
+            Self::ConfirmFactor => ("update", "users/totp"),
             Self::RemoveFactor => ("delete", "users/totp"),
             Self::CreateToken => ("create", "accesstokeninfos"),
             Self::RevokeToken => ("delete", "accesstokeninfos"),
@@ -161,7 +163,6 @@ mod tests {
         let entry = Entry {
             action: Action::SignIn,
             user: &name,
-
             object: "",
             origin: &origin,
             code: 401,

@@ -90,20 +90,17 @@ impl Identity {
     /// code of it. Whoever has one already does not get another.
     pub async fn enrol_factor(&self, origin: &Origin, given: &Given<'_>) -> Result<Enrolment, LoginError> {
         let inner = &*self.inner;
-        let Proven { user, attempt, .. } = inner.prove(origin, given).await?;
-        attempt.succeeded();
-        let enrolment = inner.propose_factor(&user).await?;
-        inner.record(Action::Enrol, given.username, &user.spec.email, origin, None).await?;
-        Ok(enrolment)
+        let done = inner.enrol_factor(origin, given).await;
+        inner.record(Action::Enrol, given.username, given.username, origin, done.as_ref().err()).await?;
+        done
     }
 
     /// Lets a second factor count.
     pub async fn confirm_factor(&self, origin: &Origin, given: &Given<'_>) -> Result<(), LoginError> {
         let inner = &*self.inner;
-        let Proven { user, attempt, .. } = inner.prove(origin, given).await?;
-        inner.accept_factor(&user, given.code.unwrap_or_default()).await?;
-        attempt.succeeded();
-        Ok(())
+        let done = inner.confirm_factor(origin, given).await;
+        inner.record(Action::ConfirmFactor, given.username, given.username, origin, done.as_ref().err()).await?;
+        done
     }
 }
 
@@ -192,10 +189,10 @@ impl Inner {
         }
     }
 
-        user: &UserObject,
     /// The second factor, where one is asked for. True if one was shown.
     async fn second_factor(
         &self,
+        user: &UserObject,
         credentials: Option<&Credentials>,
         policy: &SecurityPolicySpec,
         code: Option<&str>,
@@ -395,6 +392,21 @@ impl Inner {
     async fn store(&self, user: &UserObject, credentials: &Credentials) -> Result<(), LoginError> {
         let stored = objects::put_credentials(&self.client, user, credentials).await?;
         self.index.put_credentials(stored.ok_or(LoginError::Conflict)?);
+        Ok(())
+    }
+
+    async fn enrol_factor(&self, origin: &Origin, given: &Given<'_>) -> Result<Enrolment, LoginError> {
+        let Proven { user, attempt, .. } = self.prove(origin, given).await?;
+        self.index.standing(&user, Timestamp::now()).map_err(LoginError::Barred)?;
+        attempt.succeeded();
+        self.propose_factor(&user).await
+    }
+
+    async fn confirm_factor(&self, origin: &Origin, given: &Given<'_>) -> Result<(), LoginError> {
+        let Proven { user, attempt, .. } = self.prove(origin, given).await?;
+        self.index.standing(&user, Timestamp::now()).map_err(LoginError::Barred)?;
+        self.accept_factor(&user, given.code.unwrap_or_default()).await?;
+        attempt.succeeded();
         Ok(())
     }
 

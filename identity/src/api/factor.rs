@@ -58,7 +58,10 @@ pub(super) async fn answer(identity: &Identity, ask: &Ask<'_>, rest: &[&str]) ->
         }
         Method::PUT => {
             let Code { code } = ask.json()?;
-            inner.accept_factor(&user, &code).await?;
+            let done = inner.accept_factor(&user, &code).await;
+            let who = &stored.username;
+            inner.record(Action::ConfirmFactor, who, who, &ask.origin, done.as_ref().err()).await?;
+            done?;
             Ok(no_content())
         }
         Method::DELETE => {

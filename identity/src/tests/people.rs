@@ -1,9 +1,9 @@
 //! Signing in and out, passwords, second factors, tokens.
 
-use api_types::auth::{AccessTokenInfo, UserSpec};
+use api_types::auth::{AccessTokenInfo, SecondFactorPolicy, SecurityPolicy, SecurityPolicySpec, UserSpec};
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::support::*;
@@ -190,20 +190,13 @@ async fn a_second_factor_is_asked_for_and_good_once() {
     // It does not count before it was shown to work.
     fixture.login("ann@corp.io", PASSWORD).await.unwrap();
     assert_eq!(fixture.ask("PUT", "/auth/v1/totp", session, json!({"code": "000000"})).await.0, 401);
-    let at = |second| {
-        totp_rs::Builder::new()
-            .with_secret(totp_rs::Secret::try_from_base32(&secret).unwrap())
-            .with_algorithm(totp_rs::Algorithm::SHA1)
-            .build_noncompliant()
-            .generate(second)
-            .to_string()
-    };
-    let now = u64::try_from(Timestamp::now().as_second()).unwrap();
+    let at = |second| code(&secret, second);
+    let now = Timestamp::now().as_second();
     // A code of the step before, so that one of this step is left.
     assert_eq!(fixture.ask("PUT", "/auth/v1/totp", session, json!({"code": at(now - 30)})).await.0, 204);
     assert!(matches!(fixture.login("ann@corp.io", PASSWORD).await, Err(LoginError::SecondFactorRequired)));
     assert!(matches!(fixture.login("ann@corp.io", "wrong").await, Err(LoginError::Wrong)));
-    let code = at(u64::try_from(Timestamp::now().as_second()).unwrap());
+    let code = at(Timestamp::now().as_second());
     let with = fixture.login_with(PEER, "ann@corp.io", PASSWORD, Some(&code)).await.unwrap();
     let again = fixture.login_with(PEER, "ann@corp.io", PASSWORD, Some(&code)).await;
     assert!(matches!(again, Err(LoginError::WrongCode)), "{again:?}");
@@ -214,6 +207,51 @@ async fn a_second_factor_is_asked_for_and_good_once() {
     assert_eq!(fixture.ask("DELETE", "/auth/v1/totp", session, remove("wrong")).await.0, 401);
     assert_eq!(fixture.ask("DELETE", "/auth/v1/totp", session, remove(PASSWORD)).await.0, 204);
     fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_factor_that_everybody_needs_is_set_up_before_the_first_sign_in() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let spec = SecurityPolicySpec { second_factor: SecondFactorPolicy::Required, ..SecurityPolicySpec::default() };
+    let policies: Api<SecurityPolicy> = Api::all(fixture.client.clone());
+    policies.create(&PostParams::default(), &SecurityPolicy::new("platform", spec)).await.unwrap();
+    until(|| fixture.identity.inner.index.policy().second_factor == SecondFactorPolicy::Required).await;
+    assert!(matches!(fixture.login("ann@corp.io", PASSWORD).await, Err(LoginError::SecondFactorSetupRequired)));
+    let ask = async |step: &str, password: &str, code: Option<String>| {
+        let mut body = json!({"username": "ann@corp.io", "password": password});
+        if let Some(code) = code {
+            body["code"] = code.into();
+        }
+        let (status, said) = fixture.ask("POST", &format!("/auth/v1/totp/{step}"), None, body).await;
+        (status, said["reason"].as_str().unwrap_or_default().to_owned(), said)
+    };
+    let refused = |status: u16, reason: &str| (status, reason.to_owned());
+    let (status, reason, _) = ask("enrol", "wrong", None).await;
+    assert_eq!((status, reason), refused(401, "Unauthorized"));
+    let secret = ask("enrol", PASSWORD, None).await.2["secret"].as_str().unwrap().to_owned();
+    let now = Timestamp::now().as_second();
+    let (status, reason, _) = ask("confirm", PASSWORD, Some(code(&secret, now - 3600))).await;
+    assert_eq!((status, reason), refused(401, "WrongCode"));
+    assert_eq!(ask("confirm", PASSWORD, Some(code(&secret, now - 30))).await.0, 204);
+    let (status, reason, _) = ask("enrol", PASSWORD, None).await;
+    assert_eq!((status, reason), refused(409, "AlreadyExists"));
+    assert!(matches!(fixture.login("ann@corp.io", PASSWORD).await, Err(LoginError::SecondFactorRequired)));
+    let shown = code(&secret, Timestamp::now().as_second());
+    fixture.login_with(PEER, "ann@corp.io", PASSWORD, Some(&shown)).await.unwrap();
+    // Each attempt is on record: a password is tried here as well as anywhere.
+    let events = fixture.record.events.lock().unwrap().clone();
+    let of_factors = events.iter().filter(|event| event["objectRef"]["subresource"] == "totp");
+    let seen: Vec<_> = of_factors
+        .map(|event| (event["verb"].as_str().unwrap(), event["responseStatus"]["code"].as_u64().unwrap()))
+        .collect();
+    assert_eq!(seen, [("create", 401), ("create", 200), ("update", 401), ("update", 200), ("create", 409)]);
+    assert!(!json!(events).to_string().contains(&secret));
+    // Whoever may not sign in sets nothing up.
+    fixture.change(&user, json!({"is_disabled": true})).await;
+    until(|| fixture.identity.inner.index.user("ann@corp.io").is_some_and(|user| user.spec.is_disabled == Some(true)))
+        .await;
+    assert_eq!(ask("enrol", PASSWORD, None).await.1, "UserDisabled");
 }
 
 #[tokio::test]

@@ -421,14 +421,7 @@ async fn a_second_factor_is_asked_of_scripts_too() {
     let session = fixture.login("ann@corp.io", PASSWORD).await.unwrap().session;
     let (_, said) = fixture.ask("POST", "/auth/v1/totp", Some(&session), json!({})).await;
     let secret = said["secret"].as_str().unwrap().to_owned();
-    let at = |second: i64| {
-        totp_rs::Builder::new()
-            .with_secret(totp_rs::Secret::try_from_base32(&secret).unwrap())
-            .with_algorithm(totp_rs::Algorithm::SHA1)
-            .build_noncompliant()
-            .generate(u64::try_from(second).unwrap())
-            .to_string()
-    };
+    let at = |second| code(&secret, second);
     let now = Timestamp::now().as_second();
     assert_eq!(fixture.ask("PUT", "/auth/v1/totp", Some(&session), json!({"code": at(now - 30)})).await.0, 204);
     let mut script = Script::default();

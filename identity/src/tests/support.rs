@@ -200,6 +200,16 @@ impl Fixture {
     }
 }
 
+/// What an app shows for this secret at that second.
+pub(super) fn code(secret: &str, second: i64) -> String {
+    totp_rs::Builder::new()
+        .with_secret(totp_rs::Secret::try_from_base32(secret).unwrap())
+        .with_algorithm(totp_rs::Algorithm::SHA1)
+        .build_noncompliant()
+        .generate(u64::try_from(second).unwrap())
+        .to_string()
+}
+
 pub(super) fn origin(address: IpAddr) -> Origin {
     Origin { address, user_agent: Some("tests".into()) }
 }

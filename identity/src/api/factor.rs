@@ -1,5 +1,6 @@
 //! `/auth/v1/totp`: the second factor.
 
+use api_types::auth::LOCAL;
 use http::{Method, Response};
 use serde::Deserialize;
 use serde_json::json;
@@ -67,8 +68,10 @@ pub(super) async fn answer(identity: &Identity, ask: &Ask<'_>, rest: &[&str]) ->
         Method::DELETE => {
             // Whoever finds an open screen does not take the factor away.
             let Proof { password } = ask.json()?;
+            // Two local users may have one name to sign in with, and never one e-mail.
+            let is_local = stored.provider.id == LOCAL;
             let given = Given {
-                username: &user.spec.username,
+                username: if is_local { &user.spec.email } else { &user.spec.username },
                 password: &password,
                 provider: Some(&stored.provider.id),
                 code: None,

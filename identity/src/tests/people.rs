@@ -255,6 +255,23 @@ async fn a_second_factor_that_everybody_needs_is_set_up_before_the_first_sign_in
 }
 
 #[tokio::test]
+async fn a_second_factor_is_taken_away_by_whom_it_is_of_whatever_others_are_called() {
+    let fixture = Fixture::new().await;
+    let named =
+        |email: &str| UserSpec { email: email.into(), username: "ann".into(), valid: true, ..Default::default() };
+    fixture.user_of(named("ann@corp.io")).await;
+    fixture.user_of(named("ann@other.io")).await;
+    let session = fixture.login("ann@corp.io", PASSWORD).await.unwrap().session;
+    let (_, said) = fixture.ask("POST", "/auth/v1/totp", Some(&session), json!({})).await;
+    let shown = code(said["secret"].as_str().unwrap(), Timestamp::now().as_second());
+    assert_eq!(fixture.ask("PUT", "/auth/v1/totp", Some(&session), json!({"code": shown})).await.0, 204);
+    let (status, said) = fixture.ask("GET", "/auth/v1/totp", Some(&session), Value::Null).await;
+    assert_eq!((status, said), (200, json!({"enabled": true})));
+    let body = json!({"password": PASSWORD});
+    assert_eq!(fixture.ask("DELETE", "/auth/v1/totp", Some(&session), body).await.0, 204);
+}
+
+#[tokio::test]
 async fn api_tokens_are_shown_once_and_end() {
     let fixture = Fixture::new().await;
     fixture.user("ann@corp.io").await;

@@ -97,7 +97,7 @@ impl Issuer {
             return Ok(key.clone());
         }
         let keys = keys::with_password_key(client).await?;
-        let key = keys.password.clone().ok_or(Error::Contended)?;
+        let key = keys.password.clone().ok_or(Error::Contended("the issuer's keys"))?;
         self.take(keys);
         Ok(key)
     }

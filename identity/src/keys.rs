@@ -139,7 +139,7 @@ pub(crate) async fn rotate(client: &Client, now: Timestamp, revoke: bool) -> Res
             return Ok(keys);
         }
     }
-    Err(Error::Contended)
+    Err(Error::Contended("the issuer's keys"))
 }
 
 /// The keys, with one to encrypt passwords to among them.
@@ -161,7 +161,7 @@ pub(crate) async fn with_password_key(client: &Client) -> Result<Keys, Error> {
             return Ok(keys);
         }
     }
-    Err(Error::Contended)
+    Err(Error::Contended("the issuer's keys"))
 }
 
 /// Stores the keys in the place of those of that version; `None` if others are there by now, or none.

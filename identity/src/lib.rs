@@ -128,9 +128,9 @@ pub enum Error {
     /// The key that passwords are encrypted to could not be made or read.
     #[error("could not make the key that passwords are encrypted to")]
     PasswordKey(#[source] password_key::InvalidPasswordKey),
-    /// Others changed the issuer's keys each time that it was tried.
-    #[error("could not change the issuer's keys: others change them at the same time")]
-    Contended,
+    /// Others changed the same each time that it was tried.
+    #[error("could not write {0}: others write it at the same time")]
+    Contended(&'static str),
 }
 
 impl Error {

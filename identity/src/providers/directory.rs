@@ -16,7 +16,7 @@ use serde_json::json;
 use super::Vouched;
 use super::live::{Live, Unusable};
 use super::redirect::{of, unavailable};
-use crate::objects::users;
+use crate::objects::{RACES, is, users};
 use crate::session::Provider;
 use crate::{Error, Given, Inner, LoginError};
 
@@ -121,8 +121,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Writes down a condition of a provider.
-    async fn tell(
+    /// Writes down a condition of a provider, beside the others that it has by then.
+    pub(crate) async fn tell(
         &self,
         connector: &Connector,
         kind: &str,
@@ -130,20 +130,28 @@ impl Inner {
         mut fields: serde_json::Value,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let old = connector.status.clone().unwrap_or_default().conditions;
-        let before = old.iter().find(|one| one.type_ == kind && one.status == status);
-        let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
-        let since = before.map_or_else(|| json!(second), |one| json!(one.last_transition_time));
-        let others = old.iter().filter(|one| one.type_ != kind).map(|one| json!(one));
-        let own =
-            json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since});
-        fields["conditions"] = others.chain([own]).collect();
         let api: Api<Connector> = Api::namespaced(self.client.clone(), api_types::PLATFORM_NAMESPACE);
-        let patch = Patch::Merge(json!({"status": fields}));
-        match api.patch_status(&connector.name_any(), &PatchParams::default(), &patch).await {
-            Err(error) if !crate::objects::is(&error, 404) => Err(Error::hub("say how a provider is")(error)),
-            _ => Ok(()),
+        let name = connector.name_any();
+        let second = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        for _ in 0..RACES {
+            let Some(present) = api.get_opt(&name).await.map_err(Error::hub("read a provider"))? else { return Ok(()) };
+            let old = present.status.unwrap_or_default().conditions;
+            let before = old.iter().find(|one| one.type_ == kind && one.status == status);
+            let since = before.map_or_else(|| json!(second), |one| json!(one.last_transition_time));
+            let others = old.iter().filter(|one| one.type_ != kind).map(|one| json!(one));
+            let own = json!({"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": since});
+            fields["conditions"] = others.chain([own]).collect();
+            let metadata = json!({"resourceVersion": present.metadata.resource_version});
+            let patch = Patch::Merge(json!({"metadata": metadata, "status": fields}));
+            match api.patch_status(&name, &PatchParams::default(), &patch).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is(&error, 404) => return Ok(()),
+                // The list of conditions is written whole, and another one was written to it.
+                Err(error) if is(&error, 409) => {}
+                Err(error) => return Err(Error::hub("say how a provider is")(error)),
+            }
         }
+        Err(Error::Contended("how a provider is"))
     }
 
     /// The provider that a Connector describes which is not stored yet.

@@ -142,6 +142,22 @@ async fn a_provider_that_does_not_answer_holds_up_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_a_provider_takes_nothing_else_away() {
+    let connectors = Connectors::new().await;
+    connectors.apply("corp", "hunter2-hunter2").await;
+    let before = connectors.api.get("corp").await.unwrap();
+    let inner = &connectors.fixture.identity.inner;
+    let now = jiff::Timestamp::now();
+    // Of what was read before either was written, as it is when a new directory is looked through at once.
+    inner.tell(&before, "Ready", ("True", "Usable", "It can be used."), json!({}), now).await.unwrap();
+    inner.tell(&before, "Synced", ("True", "Synced", "3 people."), json!({"users": 3}), now).await.unwrap();
+    let status = connectors.api.get("corp").await.unwrap().status.unwrap();
+    let mut kinds: Vec<_> = status.conditions.iter().map(|one| one.type_.as_str()).collect();
+    kinds.sort_unstable();
+    assert_eq!((kinds, status.users), (vec!["Ready", "Synced"], Some(3)));
+}
+
+#[tokio::test]
 async fn how_a_user_stands_is_written_down_when_the_change_is_seen() {
     let fixture = Fixture::new().await;
     let users = objects::users(&fixture.client);

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, HashMap};
 use api_types::auth::{Activity, Group, GroupSpec, ProviderAccount, User as UserObject, UserSpec};
 use api_types::dex::Connector;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use lib_names::GroupName;
@@ -66,7 +65,6 @@ impl Inner {
             ids: vec![ProviderAccount { id: vouched.subject.clone(), connector: connector.id.clone() }],
             mobile: vouched.mobile.clone(),
             extra: vouched.extra.clone(),
-            last_login_time: Some(Time(Timestamp::now())),
             ..UserSpec::default()
         };
         match users(&self.client).create(&PostParams::default(), &user_object(spec)).await {

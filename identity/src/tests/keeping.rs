@@ -9,6 +9,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 use super::support::*;
+use crate::providers::Vouched;
 use crate::{LoginError, objects};
 
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -155,6 +156,17 @@ async fn what_is_said_of_a_provider_takes_nothing_else_away() {
     let mut kinds: Vec<_> = status.conditions.iter().map(|one| one.type_.as_str()).collect();
     kinds.sort_unstable();
     assert_eq!((kinds, status.users), (vec!["Ready", "Synced"], Some(3)));
+}
+
+#[tokio::test]
+async fn whoever_was_only_found_in_a_directory_has_not_signed_in() {
+    let connectors = Connectors::new().await;
+    connectors.apply("corp", "hunter2-hunter2").await;
+    let connector = connectors.api.get("corp").await.unwrap();
+    let email = Some("ann@corp.io".to_owned());
+    let found = Vouched { subject: "1".into(), email, username: "ann".into(), ..Vouched::default() };
+    let user = connectors.fixture.identity.inner.admit(&connector, &found).await.unwrap();
+    assert_eq!(user.spec.last_login_time, None);
 }
 
 #[tokio::test]

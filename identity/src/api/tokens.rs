@@ -48,10 +48,10 @@ async fn create(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refused
     let owner = &session.grant;
     let stored = Stored {
         token: token.hash(),
-        kind: Kind::ApiToken { description: wanted.description.clone(), scope: wanted.scope.clone() },
+        kind: Kind::ApiToken { description: wanted.description.trim().to_owned(), scope: wanted.scope.clone() },
         username: owner.stored.username.clone(),
         user_uid: owner.stored.user_uid.clone(),
-        // A new password does not end what programs do, unless it ends the person too.
+        // A new password ends the token too, where it ends the session in which the token was made.
         password: owner.stored.password.clone(),
         provider: owner.stored.provider.clone(),
         created: now,

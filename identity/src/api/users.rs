@@ -64,7 +64,7 @@ pub(super) async fn answer(inner: &Inner, ask: &Ask<'_>, rest: &[&str]) -> Resul
                 Some(inner) => inner.clone(),
                 None => spec,
             };
-            change(inner, ask, caller, &name, json!({"spec": spec}), Action::Update).await
+            change(inner, ask, caller, &name, json!({"spec": spec})).await
         }
         (&Method::DELETE, []) => {
             users(&caller.client).delete(&name, &DeleteParams::default()).await?;
@@ -72,20 +72,13 @@ pub(super) async fn answer(inner: &Inner, ask: &Ask<'_>, rest: &[&str]) -> Resul
             Ok(no_content())
         }
         (&Method::POST, ["disable"]) => {
-            change(
-                inner,
-                ask,
-                caller,
-                &name,
-                json!({"spec": {"is_disabled": true, "state": Activity::Inactive}}),
-                Action::Update,
-            )
-            .await
+            let spec = json!({"is_disabled": true, "state": Activity::Inactive});
+            change(inner, ask, caller, &name, json!({"spec": spec})).await
         }
         (&Method::POST, ["enable"]) => {
             // Whoever was absent for too long begins anew.
             let spec = json!({"is_disabled": false, "state": Activity::Active, "last_login_time": now()});
-            change(inner, ask, caller, &name, json!({"spec": spec}), Action::Update).await
+            change(inner, ask, caller, &name, json!({"spec": spec})).await
         }
         (&Method::POST, ["unlock"]) => unlock(inner, ask, caller, &name).await,
         (&Method::POST, ["password"]) => reset(inner, ask, caller, &name).await,
@@ -183,13 +176,12 @@ async fn change(
     caller: &Caller,
     name: &str,
     patch: Value,
-    action: Action,
 ) -> Result<Response<Bytes>, Refused> {
     let changed = users(&caller.client).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
     if crate::objects::usable(&changed) {
         inner.index.put_user(changed.clone());
     }
-    inner.record(action, &caller.name, &changed.spec.email, &ask.origin, None).await?;
+    inner.record(Action::Update, &caller.name, &changed.spec.email, &ask.origin, None).await?;
     Ok(ok(&json!(changed)))
 }
 

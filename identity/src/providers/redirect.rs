@@ -20,7 +20,7 @@ use crate::{Inner, LoginError};
 
 /// How long a person may take at the provider.
 const PATIENCE: SignedDuration = SignedDuration::from_mins(10);
-/// For how long what came once is remembered.
+/// How much of what came once is remembered.
 const REMEMBERED: usize = 20_000;
 
 /// What a browser carries between the beginning of a sign-in and its end, sealed.

@@ -8,6 +8,7 @@ use http::header::AUTHORIZATION;
 use ring::digest::{SHA256, digest};
 use url::Url;
 
+use super::PLATFORM;
 use crate::objects::secrets;
 use crate::{Error, Inner};
 
@@ -77,6 +78,8 @@ impl Inner {
                 let redirects = vec![format!("{}/callback", self.issuer.url)];
                 Some(Client { object: own(PUBLISHED, "ACP", redirects), first_party: true })
             }
+            // What is for a client of this name would be for the platform itself.
+            PLATFORM => None,
             id => self.index.client(id).map(|object| Client { object, first_party: false }),
         }
     }

@@ -478,9 +478,13 @@ async fn an_exchanged_token_is_narrower() {
         (&json!(["shop"]), &json!("email"), &Value::Null)
     );
     assert!(fixture.identity.authenticate(&bearer_text(said["access_token"].as_str().unwrap())).is_err());
+    // A client that is called like the platform is none.
+    fixture.register("acp", json!({"trustedPeers": ["ac"]})).await;
     for audience in ["acp", "alauda-auth", "nobody"] {
         assert_eq!(error(&exchange(audience).await), "invalid_target", "{audience}");
     }
+    let (status, _) = fixture.get(&request(&[("client_id", "acp"), ("redirect_uri", "https://app.test/cb")])).await;
+    assert_eq!(status, 400);
 }
 
 #[tokio::test]

@@ -1,18 +1,13 @@
 //! What a connector says (`dex.coreos.com/v1` `Connector`, `spec.config` of the type `ldap`).
 
-mod fields;
-
-use std::cell::RefCell;
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use identity_config::{Fields, InvalidConfig};
 use lib_tls::{Credential, Trust};
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::config::fields::Fields;
 use crate::connection::Privacy;
 use crate::protocol::filter::{Filter, Matching, is_attribute};
 use crate::protocol::message::Scope;
@@ -137,45 +132,6 @@ pub(crate) struct Matcher {
     pub(crate) nested: Option<Matching>,
 }
 
-/// A field that is wrong, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// `spec.config.userSearch.baseDN`
-    pub field: String,
-    /// As JSON, and cut; of a secret, nothing.
-    pub value: String,
-    /// What is wrong and what would be right.
-    pub why: String,
-}
-
-/// All that is wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct InvalidConfig(Vec<Mistake>);
-
-impl InvalidConfig {
-    /// One for each field that is wrong.
-    pub fn mistakes(&self) -> &[Mistake] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, value, why } = self;
-        match value.as_str() {
-            "" => write!(f, "{field}: {why}"),
-            value => write!(f, "{field}: {value}: {why}"),
-        }
-    }
-}
-
-impl fmt::Display for InvalidConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&all.join("; "))
-    }
-}
-
 impl Config {
     /// Reads `spec.config`.
     ///
@@ -183,12 +139,7 @@ impl Config {
     ///
     /// Every mistake, with its field.
     pub fn parse(config: &Value) -> Result<Self, InvalidConfig> {
-        let mistakes = RefCell::default();
-        let read = Fields::root(config, &mistakes).and_then(|fields| Self::read(&fields));
-        match (read, mistakes.into_inner()) {
-            (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
-            (_, mistakes) => Err(InvalidConfig(mistakes)),
-        }
+        identity_config::read(config, Self::read)
     }
 
     /// `None` only beside a mistake.
@@ -290,7 +241,7 @@ fn trust(fields: &Fields<'_>) -> Option<Trust> {
     let way = "the certificate of the authority that signed the directory's, as PEM in base64; the machine's own \
                authorities are not trusted";
     fields.required("rootCAData", way)?;
-    let pem = pem(fields, "rootCAData")?;
+    let pem = fields.pem("rootCAData")?;
     match Trust::bundle(&pem) {
         Ok(trust) => Some(trust),
         Err(error) => {
@@ -309,7 +260,7 @@ fn credential(fields: &Fields<'_>) -> Option<Option<Credential>> {
         (false, true) => fields.secret_mistake("clientCert", "clientKey is of no use without it"),
         (true, true) => {}
     }
-    let (certificate, key) = (pem(fields, "clientCert")?, pem(fields, "clientKey")?);
+    let (certificate, key) = (fields.pem("clientCert")?, fields.pem("clientKey")?);
     match Credential::from_pem(certificate.to_string(), key.to_string()) {
         Ok(credential) => Some(Some(credential)),
         Err(error) => {
@@ -317,20 +268,6 @@ fn credential(fields: &Fields<'_>) -> Option<Option<Credential>> {
             None
         }
     }
-}
-
-/// PEM, as it is or in base64.
-fn pem(fields: &Fields<'_>, name: &str) -> Option<Zeroizing<String>> {
-    let text = fields.text(name)?;
-    if text.trim_start().starts_with("-----BEGIN ") {
-        return Some(Zeroizing::new(text.to_owned()));
-    }
-    let joined: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
-    let decoded = STANDARD.decode(&*joined).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    if decoded.is_none() {
-        fields.secret_mistake(name, "it is no PEM in base64, and files are not read; make it with base64 -w0 FILE");
-    }
-    decoded.map(Zeroizing::new)
 }
 
 fn account(fields: &Fields<'_>) -> Option<Option<Account>> {
@@ -356,10 +293,10 @@ fn users(fields: &Fields<'_>) -> Option<UserSearch> {
     let base = fields.required("baseDN", "the entry below which people are, such as ou=people,dc=example,dc=com");
     let username = fields.required("username", "the attribute that people sign in with, such as uid or mail");
     if username.is_some() {
-        fields.attribute("username");
+        attribute(fields, "username");
     }
     let (scope, filter) = (scope(fields), filter(fields));
-    let email = match (fields.attribute("emailAttr"), fields.text("emailSuffix")) {
+    let email = match (attribute(fields, "emailAttr"), fields.text("emailSuffix")) {
         (Some(_), Some(_)) => {
             fields.mistake("emailSuffix", "emailAttr says where addresses are; take one of the two out");
             return None;
@@ -370,10 +307,10 @@ fn users(fields: &Fields<'_>) -> Option<UserSearch> {
     Some(UserSearch {
         scope: scope?,
         filter: filter?,
-        id: Source::of(fields.attribute("idAttr").unwrap_or("uid")),
+        id: Source::of(attribute(fields, "idAttr").unwrap_or("uid")),
         email,
-        name: fields.attribute("nameAttr").map(str::to_owned),
-        preferred_username: fields.attribute("preferredUsernameAttr").map(str::to_owned),
+        name: attribute(fields, "nameAttr").map(str::to_owned),
+        preferred_username: attribute(fields, "preferredUsernameAttr").map(str::to_owned),
         base: base?.to_owned(),
         username: username?.to_owned(),
     })
@@ -383,7 +320,7 @@ fn groups(fields: &Fields<'_>) -> Option<GroupSearch> {
     fields.only(GROUP_FIELDS);
     let base = fields.required("baseDN", "the entry below which groups are, such as ou=groups,dc=example,dc=com");
     let (scope, filter) = (scope(fields), filter(fields));
-    let name = fields.attribute("nameAttr").unwrap_or("cn").to_owned();
+    let name = attribute(fields, "nameAttr").unwrap_or("cn").to_owned();
     let recursive = fields.flag("recursive");
     let listed = fields.objects("userMatchers");
     let matchers: Option<Vec<Matcher>> = match listed.as_slice() {
@@ -405,11 +342,11 @@ fn groups(fields: &Fields<'_>) -> Option<GroupSearch> {
 fn matcher(fields: &Fields<'_>, recursive: bool) -> Option<Matcher> {
     let user = fields.required("userAttr", "the attribute of a person that groups name; DN for the name of the entry");
     if user.is_some() {
-        fields.attribute("userAttr");
+        attribute(fields, "userAttr");
     }
     let group = fields.required("groupAttr", "the attribute of a group that names its members, such as member");
-    let group = group.and_then(|_| fields.matching("groupAttr"));
-    let nested = match fields.matching("recursionGroupAttr") {
+    let group = group.and_then(|_| matching(fields, "groupAttr"));
+    let nested = match matching(fields, "recursionGroupAttr") {
         None if recursive => group.clone(),
         nested => nested,
     };
@@ -438,26 +375,24 @@ fn filter(fields: &Fields<'_>) -> Option<Option<Filter>> {
     }
 }
 
-impl Fields<'_> {
-    /// The name of an attribute.
-    fn attribute(&self, name: &str) -> Option<&str> {
-        let text = self.text(name)?;
-        if !is_attribute(text) {
-            self.mistake(name, "it has to be the name of an attribute, such as cn");
-            return None;
-        }
-        Some(text)
+/// The name of an attribute.
+fn attribute<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a str> {
+    let text = fields.text(name)?;
+    if !is_attribute(text) {
+        fields.mistake(name, "it has to be the name of an attribute, such as cn");
+        return None;
     }
+    Some(text)
+}
 
-    fn matching(&self, name: &str) -> Option<Matching> {
-        let matching = Matching::parse(self.text(name)?).filter(|matching| matching.attribute.is_some());
-        if matching.is_none() {
-            let way = "it has to be the name of an attribute, such as member, or one and a matching rule, such as \
-                       member:1.2.840.113556.1.4.1941:";
-            self.mistake(name, way);
-        }
-        matching
+fn matching(fields: &Fields<'_>, name: &str) -> Option<Matching> {
+    let matching = Matching::parse(fields.text(name)?).filter(|matching| matching.attribute.is_some());
+    if matching.is_none() {
+        let way = "it has to be the name of an attribute, such as member, or one and a matching rule, such as \
+                   member:1.2.840.113556.1.4.1941:";
+        fields.mistake(name, way);
     }
+    matching
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ mod person;
 mod protocol;
 mod refusal;
 
-pub use config::{Config, InvalidConfig, Mistake};
+pub use config::Config;
 pub use directory::{Directory, Limits, People};
 pub use error::{AccountProblem, DirectoryError, MissingAttribute, Refusal, SignInError, Unavailable};
 pub use person::Person;

@@ -1,21 +1,17 @@
 //! What a connector says (`dex.coreos.com/v1` `Connector`, `spec.config` of the type `oidc`).
 
-mod fields;
-
-use std::cell::RefCell;
-use std::fmt;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use identity_config::{Fields, InvalidConfig};
 use lib_tls::Trust;
 use serde_json::Value;
 use url::Url;
 
 use crate::Secret;
-use crate::config::fields::Fields;
 
 /// Scopes that are asked for when none are named, as Dex does.
 const SCOPES: [&str; 2] = ["profile", "email"];
+
+/// No scope and no acr value is longer.
+const LONGEST_WORD: usize = 1024;
 
 const FIELDS: [&str; 21] = [
     "issuer",
@@ -107,71 +103,29 @@ impl ExtraType {
     }
 }
 
-/// A field that is wrong, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// Below `spec.config`: `claimExtra[0].field`.
-    pub field: String,
-    /// As JSON, and cut; of a secret, nothing.
-    pub value: String,
-    pub why: String,
-}
-
-/// All that is wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct InvalidConfig(Vec<Mistake>);
-
-impl InvalidConfig {
-    pub fn mistakes(&self) -> &[Mistake] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Mistake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, value, why } = self;
-        match value.as_str() {
-            "" => write!(f, "{field}: {why}"),
-            value => write!(f, "{field}: {value}: {why}"),
-        }
-    }
-}
-
-impl fmt::Display for InvalidConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&all.join("; "))
-    }
-}
-
 impl Config {
     /// # Errors
     ///
     /// Every mistake, with its field.
     pub fn parse(config: &Value) -> Result<Self, InvalidConfig> {
-        let mistakes = RefCell::default();
-        let read = Fields::root(config, &mistakes).and_then(|fields| Self::read(&fields));
-        match (read, mistakes.into_inner()) {
-            (Some(config), mistakes) if mistakes.is_empty() => Ok(config),
-            (_, mistakes) => Err(InvalidConfig(mistakes)),
-        }
+        identity_config::read(config, Self::read)
     }
 
     /// `None` only beside a mistake.
     fn read(fields: &Fields<'_>) -> Option<Self> {
         fields.only(&FIELDS);
         let issuer = fields.required("issuer", "the provider's address, exactly as its discovery document says it");
-        let issuer_url = issuer.and_then(|text| fields.issuer("issuer", text));
+        let issuer_url = issuer.and_then(|text| issuer_address(fields, "issuer", text));
         let client_id = fields.required("clientID", "the name that the provider knows this platform by");
-        let client_secret = fields.secret("clientSecret", "what the provider gave together with clientID");
+        let client_secret = fields.required_secret("clientSecret", "what the provider gave together with clientID");
         let redirect_uri = fields.required("redirectURI", "where the provider sends people back to; register it there");
-        let redirect_url = redirect_uri.and_then(|text| fields.https("redirectURI", text));
-        let logout_url = fields.text("logoutURL").map(|text| fields.https("logoutURL", text));
+        let redirect_url = redirect_uri.and_then(|text| https(fields, "redirectURI", text));
+        let logout_url = fields.text("logoutURL").map(|text| https(fields, "logoutURL", text));
         let trust = trust(fields);
         let claims = claims(fields);
         let scopes = scopes(fields);
         let prompt = prompt(fields, &scopes);
-        let acr_values = fields.words("acrValues");
+        let acr_values = words(fields, "acrValues");
         let (user_info, secret_in_form) = (fields.flag("getUserInfo"), fields.flag("basicAuthUnsupported"));
         if fields.flag("insecureSkipVerify") {
             let way = "nobody is believed without proof; put the certificates of the authority that signs the \
@@ -186,7 +140,7 @@ impl Config {
             issuer: issuer?.to_owned(),
             issuer_url: issuer_url?,
             client_id: client_id?.to_owned(),
-            client_secret: client_secret?,
+            client_secret: Secret::new(client_secret?),
             redirect_uri: redirect_uri?.to_owned(),
             logout_url: logout_url.flatten(),
             scopes,
@@ -213,24 +167,19 @@ impl Config {
 fn trust(fields: &Fields<'_>) -> Option<Trust> {
     let way = "the certificates of the authorities that sign the provider's, as PEM in base64; the machine's own are \
                not trusted";
-    let text = fields.required("rootCAData", way)?;
-    let joined: String = text.split_ascii_whitespace().collect();
-    let pem = STANDARD.decode(joined).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(pem) = pem else {
-        fields.mistake("rootCAData", "it is no PEM in base64; make it with base64 -w0 ca.pem");
-        return None;
-    };
-    match Trust::bundle(&pem) {
+    fields.required("rootCAData", way)?;
+    match Trust::bundle(&fields.pem("rootCAData")?) {
         Ok(trust) => Some(trust),
         Err(error) => {
-            fields.mistake("rootCAData", &format!("{error}; give the authority's certificate, not the provider's own"));
+            let way = format!("{error}; give the authority's certificate, not the provider's own");
+            fields.secret_mistake("rootCAData", &way);
             None
         }
     }
 }
 
 fn scopes(fields: &Fields<'_>) -> Vec<String> {
-    let named = fields.words("scopes");
+    let named = words(fields, "scopes");
     let wanted = match named.is_empty() {
         true => SCOPES.map(str::to_owned).to_vec(),
         false => named,
@@ -296,6 +245,45 @@ fn extra(fields: &Fields<'_>) -> Vec<(String, ExtraType)> {
         }
     }
     read
+}
+
+/// Words of printable ASCII without quotes and backslashes (RFC 6749 section 3.3).
+fn words(fields: &Fields<'_>, name: &str) -> Vec<String> {
+    let fits = |word: &&str| {
+        let printable = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        !word.is_empty() && word.len() <= LONGEST_WORD && word.bytes().all(printable)
+    };
+    let words = fields.texts(name);
+    if !words.iter().all(fits) {
+        fields.mistake(name, "each has to be one word of printable ASCII, without quotes and backslashes");
+    }
+    words.into_iter().map(str::to_owned).collect()
+}
+
+fn https(fields: &Fields<'_>, name: &str, text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "https" && url.host().is_some());
+    let Some(url) = url else {
+        fields.mistake(name, "it has to be an address that begins with https://");
+        return None;
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        fields.secret_mistake(name, "a user name or password has no place in it");
+        return None;
+    }
+    if url.fragment().is_some() {
+        fields.mistake(name, "there may be no # in it");
+        return None;
+    }
+    Some(url)
+}
+
+fn issuer_address(fields: &Fields<'_>, name: &str, text: &str) -> Option<Url> {
+    let url = https(fields, name, text)?;
+    if url.query().is_some() {
+        fields.mistake(name, "there may be no ? in an issuer (OpenID Connect Discovery section 3)");
+        return None;
+    }
+    Some(url)
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ mod provider;
 mod secret;
 mod tokens;
 
-pub use config::{Config, InvalidConfig, Mistake};
+pub use config::Config;
 pub use error::{Error, ProviderError, Reason};
 pub use logout::LogoutToken;
 pub use pending::{LIFETIME, Pending};

@@ -32,11 +32,11 @@ enum Key {
 /// Why a text is no certificate that signatures could be checked with.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidCertificate {
-    #[error("is neither PEM nor base64 of a certificate")]
+    #[error("it is neither PEM nor base64 of a certificate")]
     Encoding,
-    #[error("is no X.509 certificate")]
+    #[error("it is no X.509 certificate")]
     NotX509,
-    #[error("has a key that is neither RSA of 2048 to 8192 bits nor on the curves P-256 or P-384")]
+    #[error("it has a key that is neither RSA of 2048 to 8192 bits nor on the curves P-256 or P-384")]
     Key,
 }
 

@@ -1,10 +1,9 @@
 //! What an administrator says about a provider: the `config` of a Connector of the type `saml`.
 //!
-//! The names are Dex's where Dex has the thing. Everything that is wrong is said at once, by field.
+//! The names are Dex's where Dex has the thing.
 
-use std::fmt;
-
-use serde_json::{Map, Value};
+use identity_config::{Fields, InvalidConfig};
+use serde_json::Value;
 use url::Url;
 
 use crate::binding::{Binding, Endpoint};
@@ -43,28 +42,6 @@ pub(crate) struct Groups {
     pub(crate) filter: bool,
 }
 
-/// All that is wrong with a configuration.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub struct InvalidConfig(pub Vec<Mistake>);
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistake {
-    /// The field in `config`.
-    pub field: String,
-    /// What is wrong, and what to do.
-    pub text: String,
-}
-
-impl fmt::Display for InvalidConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, mistake) in self.0.iter().enumerate() {
-            write!(f, "{}{}: {}", if at == 0 { "" } else { "; " }, mistake.field, mistake.text)?;
-        }
-        Ok(())
-    }
-}
-
 const FIELDS: &[&str] = &[
     "entityIssuer",
     "ssoIssuer",
@@ -93,241 +70,170 @@ const OF_THE_PROVIDER: &[&str] = &["ssoIssuer", "ssoURL", "sloURL", "requestBind
 
 impl Config {
     /// Reads the `config` of the Connector that has this id.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake, with its field.
     pub fn parse(connector: &str, config: &Value) -> Result<Self, InvalidConfig> {
-        let empty = Map::new();
-        let mut read = Reader { config: config.as_object().unwrap_or(&empty), mistakes: Vec::new() };
-        if !config.is_object() {
-            read.mistake("config", "must be an object");
-        }
-        read.unknown_fields();
-        let provider = read.provider();
-        let redirect = read.required_url("redirectURI");
-        let entity = read.text("entityIssuer");
-        let logout = read.url("logoutURI");
-        let (username, email) = (read.required("usernameAttr"), read.required("emailAttr"));
-        let name = read.text("nameAttr");
-        let groups = read.groups();
-        let name_id_format = read.name_id_format();
-        let signed_assertions = read.flag("wantAssertionsSigned", true);
-        let encrypted_assertions = read.flag("wantAssertionsEncrypted", false);
-        match (provider, redirect, username, email) {
-            (Some(provider), Some(redirect), Some(username), Some(email)) if read.mistakes.is_empty() => Ok(Self {
-                connector: connector.to_owned(),
-                entity: entity.unwrap_or_else(|| redirect.to_string()),
-                provider,
-                redirect,
-                logout,
-                username,
-                email,
-                name,
-                groups,
-                name_id_format,
-                signed_assertions,
-                encrypted_assertions,
-            }),
-            _ => Err(InvalidConfig(read.mistakes)),
-        }
-    }
-}
-
-struct Reader<'c> {
-    config: &'c Map<String, Value>,
-    mistakes: Vec<Mistake>,
-}
-
-impl Reader<'_> {
-    fn mistake(&mut self, field: &str, text: impl Into<String>) {
-        self.mistakes.push(Mistake { field: field.to_owned(), text: text.into() });
+        identity_config::read(config, |fields| Self::read(connector, fields))
     }
 
-    fn unknown_fields(&mut self) {
-        let unknown: Vec<&String> = self.config.keys().filter(|field| !FIELDS.contains(&field.as_str())).collect();
-        for field in unknown {
-            let text = match field.as_str() {
-                "ca" => "names a file, and no file is read here; put its content into caData".to_owned(),
-                "insecureSkipSignatureValidation" => "is not offered: anybody could sign in as anybody".to_owned(),
-                _ => format!("is not known; the fields are {}", FIELDS.join(", ")),
-            };
-            self.mistakes.push(Mistake { field: field.clone(), text });
+    /// `None` only beside a mistake.
+    fn read(connector: &str, fields: &Fields<'_>) -> Option<Self> {
+        if fields.has("ca") {
+            fields.mistake("ca", "files are not read; put the certificate itself into caData");
         }
-    }
-
-    fn has(&self, field: &str) -> bool {
-        self.config.get(field).is_some_and(|value| !value.is_null())
-    }
-
-    /// A text that is not empty.
-    fn text(&mut self, field: &str) -> Option<String> {
-        match self.config.get(field) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-            Some(Value::String(_)) => {
-                self.mistake(field, "is empty; leave it out or give it a value");
-                None
-            }
-            Some(other) => {
-                self.mistake(field, format!("is {other}, and must be a text"));
-                None
-            }
+        if fields.has("insecureSkipSignatureValidation") {
+            let way = "anybody could sign in as anybody; put the provider's certificate into caData, and take this out";
+            fields.mistake("insecureSkipSignatureValidation", way);
         }
-    }
-
-    fn required(&mut self, field: &str) -> Option<String> {
-        if !self.has(field) {
-            self.mistake(field, "is required");
-        }
-        self.text(field)
-    }
-
-    fn url(&mut self, field: &str) -> Option<Url> {
-        let text = self.text(field)?;
-        match address(&text) {
-            Some(url) => Some(url),
-            None => {
-                self.mistake(field, format!("is {text:?}, and must be an https:// or http:// address"));
-                None
-            }
-        }
-    }
-
-    fn required_url(&mut self, field: &str) -> Option<Url> {
-        if !self.has(field) {
-            self.mistake(field, "is required");
-        }
-        self.url(field)
-    }
-
-    fn flag(&mut self, field: &str, unless_said: bool) -> bool {
-        match self.config.get(field) {
-            None | Some(Value::Null) => unless_said,
-            Some(Value::Bool(flag)) => *flag,
-            Some(other) => {
-                self.mistake(field, format!("is {other}, and must be true or false"));
-                unless_said
-            }
-        }
-    }
-
-    /// One text, or a list of them.
-    fn texts(&mut self, field: &str) -> Vec<String> {
-        let texts: Option<Vec<String>> = match self.config.get(field) {
-            None | Some(Value::Null) => return Vec::new(),
-            Some(Value::String(text)) => return vec![text.clone()],
-            Some(Value::Array(items)) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
-            Some(_) => None,
-        };
-        texts.unwrap_or_else(|| {
-            self.mistake(field, "must be a list of texts");
-            Vec::new()
-        })
-    }
-
-    fn provider(&mut self) -> Option<Provider> {
-        if !self.has("idpMetadata") {
-            return self.provider_by_fields();
-        }
-        let both: Vec<&str> = OF_THE_PROVIDER.iter().copied().filter(|field| self.has(field)).collect();
-        for field in both {
-            self.mistake(field, "is in idpMetadata already; leave out one of the two");
-        }
-        let metadata = self.text("idpMetadata")?;
-        match Provider::from_metadata(&metadata) {
-            Ok(provider) => {
-                self.not_too_many(&provider.certificates, "idpMetadata");
-                Some(provider)
-            }
-            Err(error) => {
-                self.mistake("idpMetadata", chain(&error));
-                None
-            }
-        }
-    }
-
-    fn provider_by_fields(&mut self) -> Option<Provider> {
-        let issuer = self.required("ssoIssuer");
-        let sign_in = self.required_url("ssoURL");
-        let logout = self.url("sloURL");
-        let binding = match self.text("requestBinding").as_deref() {
-            None | Some("redirect") => Binding::Redirect,
-            Some("post") => Binding::Post,
-            Some(other) => {
-                let text = format!("is {other:?}, and must be redirect or post");
-                self.mistake("requestBinding", text);
-                Binding::Redirect
-            }
-        };
-        let certificates = self.certificates();
-        let endpoint = |url: Url| Endpoint { url, binding };
-        let logout = logout.map(endpoint);
-        Some(Provider {
-            issuer: issuer?,
-            sign_in: endpoint(sign_in?),
-            logout_answer: logout.clone(),
+        fields.only(FIELDS);
+        let provider = provider(fields);
+        let redirect = required(fields, "redirectURI", "where the provider sends people back to; register it there");
+        let redirect = redirect.and_then(|text| url(fields, "redirectURI", text));
+        let entity = text(fields, "entityIssuer");
+        let logout = text(fields, "logoutURI").and_then(|text| url(fields, "logoutURI", text));
+        let username = required(fields, "usernameAttr", "the attribute with the name that people are known by");
+        let email = required(fields, "emailAttr", "the attribute with the email address");
+        let name = text(fields, "nameAttr");
+        let groups = groups(fields);
+        let name_id_format = name_id_format(fields);
+        let signed_assertions = fields.flag_or("wantAssertionsSigned", true);
+        let encrypted_assertions = fields.flag("wantAssertionsEncrypted");
+        let redirect = redirect?;
+        Some(Self {
+            connector: connector.to_owned(),
+            entity: entity.map_or_else(|| redirect.to_string(), str::to_owned),
+            provider: provider?,
+            redirect,
             logout,
-            certificates,
+            username: username?.to_owned(),
+            email: email?.to_owned(),
+            name: name.map(str::to_owned),
+            groups,
+            name_id_format: name_id_format?,
+            signed_assertions,
+            encrypted_assertions,
         })
     }
+}
 
-    fn certificates(&mut self) -> Vec<Certificate> {
-        let mut certificates = Vec::new();
-        for field in ["caData", "certificates"] {
-            for (at, text) in self.texts(field).iter().enumerate() {
-                match Certificate::read_all(text) {
-                    Ok(read) => certificates.extend(read),
-                    Err(error) => self.mistake(&format!("{field}[{at}]"), error.to_string()),
+/// A text without the space around it that pasting brings along.
+fn text<'a>(fields: &Fields<'a>, name: &str) -> Option<&'a str> {
+    fields.text(name).map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn required<'a>(fields: &Fields<'a>, name: &str, what: &str) -> Option<&'a str> {
+    text(fields, name).or_else(|| fields.missing(name, what))
+}
+
+fn url(fields: &Fields<'_>, name: &str, text: &str) -> Option<Url> {
+    let url = address(text);
+    if url.is_none() {
+        fields.mistake(name, "it has to be an address that begins with https:// or http://");
+    }
+    url
+}
+
+fn provider(fields: &Fields<'_>) -> Option<Provider> {
+    if !fields.has("idpMetadata") {
+        return provider_by_fields(fields);
+    }
+    for field in OF_THE_PROVIDER.iter().filter(|field| fields.has(field)) {
+        fields.secret_mistake(field, "it is in idpMetadata already; take one of the two out");
+    }
+    match Provider::from_metadata(text(fields, "idpMetadata")?) {
+        Ok(provider) => {
+            not_too_many(fields, "idpMetadata", &provider.certificates);
+            Some(provider)
+        }
+        Err(error) => {
+            fields.secret_mistake("idpMetadata", &chain(&error));
+            None
+        }
+    }
+}
+
+fn provider_by_fields(fields: &Fields<'_>) -> Option<Provider> {
+    let issuer = required(fields, "ssoIssuer", "the provider's entity ID");
+    let sign_in = required(fields, "ssoURL", "where people sign in at the provider");
+    let sign_in = sign_in.and_then(|text| url(fields, "ssoURL", text));
+    let logout = text(fields, "sloURL").and_then(|text| url(fields, "sloURL", text));
+    let binding = match text(fields, "requestBinding") {
+        None | Some("redirect") => Binding::Redirect,
+        Some("post") => Binding::Post,
+        Some(_) => {
+            fields.mistake("requestBinding", "it may be redirect or post");
+            Binding::Redirect
+        }
+    };
+    let certificates = certificates(fields);
+    let endpoint = |url: Url| Endpoint { url, binding };
+    let logout = logout.map(endpoint);
+    Some(Provider {
+        issuer: issuer?.to_owned(),
+        sign_in: endpoint(sign_in?),
+        logout_answer: logout.clone(),
+        logout,
+        certificates: certificates?,
+    })
+}
+
+fn certificates(fields: &Fields<'_>) -> Option<Vec<Certificate>> {
+    let mut all = Some(Vec::new());
+    for field in ["caData", "certificates"] {
+        for (at, text) in fields.one_or_more(field).into_iter().enumerate() {
+            match Certificate::read_all(text) {
+                Ok(read) => all.iter_mut().for_each(|all| all.extend_from_slice(&read)),
+                Err(error) => {
+                    fields.secret_mistake(&format!("{field}[{at}]"), &error.to_string());
+                    all = None;
                 }
             }
         }
-        if certificates.is_empty() && !self.mistakes.iter().any(|mistake| mistake.field.contains('[')) {
-            self.mistake("certificates", "is required: the certificate that the provider signs with, in PEM");
-        }
-        self.not_too_many(&certificates, "certificates");
-        certificates
     }
+    let all = all?;
+    if all.is_empty() {
+        return fields.missing("certificates", "the certificate that the provider signs with, in PEM");
+    }
+    not_too_many(fields, "certificates", &all);
+    Some(all)
+}
 
-    /// Each is tried with each signature.
-    fn not_too_many(&mut self, certificates: &[Certificate], field: &str) {
-        if certificates.len() > CERTIFICATES {
-            let count = certificates.len();
-            self.mistake(
-                field,
-                format!("has {count} certificates, more than {CERTIFICATES}; take out those of the past"),
-            );
-        }
+/// Each is tried with each signature.
+fn not_too_many(fields: &Fields<'_>, name: &str, certificates: &[Certificate]) {
+    let count = certificates.len();
+    if count > CERTIFICATES {
+        let way = format!("it has {count} certificates, more than {CERTIFICATES}; take out those of the past");
+        fields.secret_mistake(name, &way);
     }
+}
 
-    fn groups(&mut self) -> Groups {
-        let groups = Groups {
-            attribute: self.text("groupsAttr"),
-            delimiter: self.text("groupsDelim"),
-            allowed: self.texts("allowedGroups"),
-            filter: self.flag("filterGroups", false),
-        };
-        if groups.attribute.is_none() {
-            for field in ["groupsDelim", "allowedGroups", "filterGroups"] {
-                if self.has(field) {
-                    self.mistake(field, "means nothing without groupsAttr");
-                }
-            }
+fn groups(fields: &Fields<'_>) -> Groups {
+    let groups = Groups {
+        attribute: text(fields, "groupsAttr").map(str::to_owned),
+        delimiter: fields.text("groupsDelim").map(str::to_owned),
+        allowed: fields.one_or_more("allowedGroups").into_iter().map(str::to_owned).collect(),
+        filter: fields.flag("filterGroups"),
+    };
+    if groups.attribute.is_none() {
+        for field in ["groupsDelim", "allowedGroups", "filterGroups"].into_iter().filter(|field| fields.has(field)) {
+            fields.mistake(field, "it means nothing without groupsAttr");
         }
-        if groups.filter && groups.allowed.is_empty() {
-            self.mistake("filterGroups", "would leave nobody a group without allowedGroups");
-        }
-        groups
     }
+    if groups.filter && groups.allowed.is_empty() {
+        fields.mistake("filterGroups", "nobody would have a group left; name those that count in allowedGroups");
+    }
+    groups
+}
 
-    fn name_id_format(&mut self) -> String {
-        let text = self.text("nameIDPolicyFormat").unwrap_or_else(|| "persistent".to_owned());
-        match full_name_id_format(&text) {
-            Some(format) => format,
-            None => {
-                let text =
-                    format!("is {text:?}, and must be a urn: or one of {}", SHORT_FORMATS.map(|f| f.0).join(", "));
-                self.mistake("nameIDPolicyFormat", text);
-                String::new()
-            }
-        }
+fn name_id_format(fields: &Fields<'_>) -> Option<String> {
+    let format = full_name_id_format(text(fields, "nameIDPolicyFormat").unwrap_or("persistent"));
+    if format.is_none() {
+        let way = format!("it has to be a urn: or one of {}", SHORT_FORMATS.map(|format| format.0).join(", "));
+        fields.mistake("nameIDPolicyFormat", &way);
     }
+    format
 }
 
 /// Dex's short names.

@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::assertion::{NameId, Person, ProviderSession};
 pub use crate::binding::{Form, Incoming, Outgoing};
-pub use crate::config::{Config, InvalidConfig, Mistake};
+pub use crate::config::Config;
 pub use crate::error::Error;
 pub use crate::key::{GeneratedKeyPair, InvalidKeyPair, KeyPair};
 pub use crate::logout::{LoggedOut, LogoutRequest};

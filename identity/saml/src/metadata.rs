@@ -25,19 +25,19 @@ pub(crate) struct Provider {
 /// Why the metadata of a provider cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidMetadata {
-    #[error("cannot be read")]
+    #[error("it cannot be read")]
     Malformed(#[from] Malformed),
     #[error(transparent)]
     Shape(#[from] Shape),
-    #[error("begins with {0}; an EntityDescriptor is expected, so take that of the one provider")]
+    #[error("it begins with {0}; an EntityDescriptor is expected, so take that of the one provider")]
     Root(String),
-    #[error("has no {0} with the binding HTTP-Redirect or HTTP-POST")]
+    #[error("it has no {0} with the binding HTTP-Redirect or HTTP-POST")]
     Endpoint(&'static str),
-    #[error("has {0:?} for an address, which is neither https:// nor http://")]
+    #[error("it has {0:?} for an address, which is neither https:// nor http://")]
     Address(String),
-    #[error("has a certificate that cannot be used: it")]
+    #[error("it has a certificate that cannot be used")]
     Certificate(#[source] InvalidCertificate),
-    #[error("has no certificate to sign with")]
+    #[error("it has no certificate to sign with")]
     NoCertificate,
 }
 

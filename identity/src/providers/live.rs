@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use api_types::dex::Connector;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use identity_config::InvalidConfig;
 use identity_saml::{KeyPair, ServiceProvider};
 use jiff::Timestamp;
 use kube::api::PostParams;
@@ -36,6 +37,12 @@ pub(crate) struct Unusable(pub(crate) Vec<(String, String)>);
 impl Unusable {
     fn one(field: &str, message: impl Into<String>) -> Self {
         Self(vec![(field.to_owned(), message.into())])
+    }
+}
+
+impl From<InvalidConfig> for Unusable {
+    fn from(invalid: InvalidConfig) -> Self {
+        Self(invalid.mistakes().iter().map(|one| (one.field.clone(), one.message())).collect())
     }
 }
 
@@ -81,28 +88,20 @@ impl Inner {
 
     pub(super) async fn build(&self, connector: &Connector, config: &Value) -> Result<Result<Live, Unusable>, Error> {
         let allowed = self.config.providers.clone();
-        let field = |name: &str| format!("spec.config.{name}");
         Ok(match connector.type_.as_str() {
             "ldap" => match identity_ldap::Config::parse(config) {
                 Ok(parsed) => Ok(Live::Ldap(Box::new(identity_ldap::Directory::new(parsed)))),
-                Err(invalid) => {
-                    // The whole path of a field is in it already.
-                    Err(Unusable(
-                        invalid.mistakes().iter().map(|one| (one.field.clone(), said(&one.value, &one.why))).collect(),
-                    ))
-                }
+                Err(invalid) => Err(invalid.into()),
             },
             "oidc" => match identity_oidc::Config::parse(config) {
                 Ok(parsed) => identity_oidc::Provider::new(&*connector.id, parsed)
                     .map(|provider| Live::Oidc(Box::new(provider.allowing(move |address| allowed(address)))))
                     .map_err(|error| Unusable::one("spec.config.rootCAData", lib_telemetry::chain(&error).to_string())),
-                Err(invalid) => Err(Unusable(
-                    invalid.mistakes().iter().map(|one| (field(&one.field), said(&one.value, &one.why))).collect(),
-                )),
+                Err(invalid) => Err(invalid.into()),
             },
             "saml" => match identity_saml::Config::parse(&connector.id, config) {
                 Ok(parsed) => Ok(Live::Saml(Box::new(ServiceProvider::new(parsed, self.saml_key().await?)))),
-                Err(invalid) => Err(Unusable(invalid.0.into_iter().map(|one| (field(&one.field), one.text)).collect())),
+                Err(invalid) => Err(invalid.into()),
             },
             other => Err(Unusable::one("type", format!("{other:?} is none of ldap, oidc, saml"))),
         })
@@ -169,11 +168,6 @@ impl Inner {
         let bytes = |text: &str| STANDARD.decode(text).map_err(|_| Error::StoredKeys(SAML_KEYS));
         KeyPair::new(&bytes(&stored.key)?, &bytes(&stored.certificate)?).map_err(|_| Error::StoredKeys(SAML_KEYS))
     }
-}
-
-/// What is wrong with a field, with what it says where that may be shown.
-fn said(value: &str, why: &str) -> String {
-    if value.is_empty() { why.to_owned() } else { format!("{value}: {why}") }
 }
 
 /// What the names of Secrets begin with that Connectors may refer to.

@@ -51,6 +51,7 @@ const ORDER: &[&str] = &[
     "tunnel-stream",
     "tunnel-hub",
     "tunnel-agent",
+    "identity-config",
     "identity-ldap",
     "identity-oidc",
     "identity-saml",
@@ -71,6 +72,7 @@ const ORDER: &[&str] = &[
 /// Groups whose crates do not know each other: they meet in the objects they read and write.
 const STRANGERS: &[&[&str]] = &[
     &["identity", "fleet"],
+    &["identity-config", "fleet"],
     &["identity-ldap", "identity-oidc", "identity-saml", "fleet"],
     &["gateway", "agent", "ac"],
     &["tunnel-hub", "tunnel-agent"],
@@ -110,6 +112,7 @@ const PURE: &[&str] = &[
     "apiserver-builtin",
     "apiserver-discovery",
     "tunnel-protocol",
+    "identity-config",
     "identity-saml",
 ];
 const IMPURE: &[&str] = &[

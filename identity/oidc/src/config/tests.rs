@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::*;
@@ -32,12 +34,15 @@ pub(crate) fn of(changes: Value) -> Config {
     Config::parse(&config(&changes)).unwrap_or_else(|error| panic!("{error}"))
 }
 
+fn fields_of(error: &InvalidConfig) -> Vec<&str> {
+    error.mistakes().iter().map(|mistake| mistake.field.strip_prefix("spec.config.").unwrap()).collect()
+}
+
 /// The fields that are wrong, and a part of what is said about the first.
 #[track_caller]
 fn bad(changes: Value, fields: &[&str], why: &str) {
     let error = Config::parse(&config(&changes)).unwrap_err();
-    let wrong: Vec<&str> = error.mistakes().iter().map(|mistake| mistake.field.as_str()).collect();
-    assert_eq!(wrong, fields, "{error}");
+    assert_eq!(fields_of(&error), fields, "{error}");
     assert!(error.to_string().contains(why), "{error}");
     assert!(!error.to_string().contains("hush"), "{error}");
 }
@@ -84,10 +89,9 @@ fn everything_that_is_published() {
 #[test]
 fn all_mistakes_at_once() {
     let error = Config::parse(&json!({"clientSecret": 5, "scopes": "openid", "getUserInfo": "yes"})).unwrap_err();
-    let wrong: Vec<&str> = error.mistakes().iter().map(|mistake| mistake.field.as_str()).collect();
     let all = ["issuer", "clientID", "clientSecret", "redirectURI", "rootCAData", "scopes", "getUserInfo"];
-    assert_eq!(wrong, all, "{error}");
-    assert!(Config::parse(&json!([])).unwrap_err().to_string().contains("config: []: it has to be an object"));
+    assert_eq!(fields_of(&error), all, "{error}");
+    assert_eq!(Config::parse(&json!([])).unwrap_err().to_string(), "spec.config: it has to be an object");
 }
 
 #[test]
@@ -116,4 +120,13 @@ fn each_mistake_names_its_way_out() {
     bad(json!({"claimExtra": [{"field": "a"}, {"field": "a"}]}), &["claimExtra[1].field"], "twice");
     bad(json!({"overideClaimMapping": true}), &["overideClaimMapping"], "there is no such field");
     bad(json!({"issuer": "x".repeat(1000)}), &["issuer"], "x…: ");
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_repeated() {
+    bad(json!({"clientsecret": "hush"}), &["clientsecret"], "there is no such field");
+    bad(json!({"claimMapping": "hush"}), &["claimMapping"], "an object");
+    bad(json!({"clientID": ["hush"]}), &["clientID"], "it has to be a text");
+    bad(json!({"rootCAData": "hush hush"}), &["rootCAData"], "no PEM");
+    bad(json!({"issuer": "https://acp:hush@login.example.com"}), &["issuer"], "no place in it");
 }

@@ -5,10 +5,11 @@ use crate::Config;
 
 #[track_caller]
 fn check(changes: Value, expect: &[&str]) {
-    let mistakes = Config::parse(CONNECTOR, &config_with(changes)).map(|_| ()).unwrap_err();
-    let found: Vec<String> = mistakes.0.iter().map(|mistake| format!("{}: {}", mistake.field, mistake.text)).collect();
+    let invalid = Config::parse(CONNECTOR, &config_with(changes)).map(|_| ()).unwrap_err();
+    let found: Vec<String> = invalid.mistakes().iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), expect.len(), "{found:#?}");
     for (found, expect) in found.iter().zip(expect) {
+        let found = found.strip_prefix("spec.config.").unwrap();
         assert!(found.starts_with(expect), "{found:?} does not begin with {expect:?}");
     }
 }
@@ -21,40 +22,44 @@ fn everything_at_once() {
             "nameIDPolicyFormat": "short", "requestBinding": "artifact", "grupsAttr": "groups",
         }),
         &[
-            "grupsAttr: is not known; the fields are entityIssuer,",
-            "ssoURL: is \"ldap://idp\", and must be an https:// or http:// address",
-            "requestBinding: is \"artifact\", and must be redirect or post",
-            "redirectURI: is required",
-            "emailAttr: is 5, and must be a text",
-            "nameIDPolicyFormat: is \"short\", and must be a urn: or one of emailAddress,",
-            "wantAssertionsSigned: is \"yes\", and must be true or false",
+            "grupsAttr: there is no such field; there are entityIssuer,",
+            "ssoURL: \"ldap://idp\": it has to be an address that begins with https:// or http://",
+            "requestBinding: \"artifact\": it may be redirect or post",
+            "redirectURI: it is required: where the provider sends people back to",
+            "emailAttr: it has to be a text",
+            "nameIDPolicyFormat: \"short\": it has to be a urn: or one of emailAddress,",
+            "wantAssertionsSigned: \"yes\": it has to be true or false",
         ],
     );
 }
 
 #[test]
 fn nothing() {
-    let mistakes = Config::parse(CONNECTOR, &json!({})).unwrap_err();
-    let fields: Vec<&str> = mistakes.0.iter().map(|mistake| mistake.field.as_str()).collect();
-    assert_eq!(fields, ["ssoIssuer", "ssoURL", "certificates", "redirectURI", "usernameAttr", "emailAttr"]);
+    let invalid = Config::parse(CONNECTOR, &json!({})).unwrap_err();
+    let fields: Vec<&str> = invalid.mistakes().iter().map(|mistake| mistake.field.as_str()).collect();
+    let all = ["ssoIssuer", "ssoURL", "certificates", "redirectURI", "usernameAttr", "emailAttr"];
+    assert_eq!(fields, all.map(|field| format!("spec.config.{field}")));
     assert!(Config::parse(CONNECTOR, &json!([])).is_err());
 }
 
 #[test]
 fn dangerous_of_dex() {
-    check(json!({"insecureSkipSignatureValidation": true}), &["insecureSkipSignatureValidation: is not offered"]);
-    check(json!({"ca": "/etc/ca.pem"}), &["ca: names a file"]);
+    check(
+        json!({"insecureSkipSignatureValidation": true}),
+        &["insecureSkipSignatureValidation: true: anybody could sign in as anybody"],
+    );
+    check(json!({"ca": "/etc/ca.pem"}), &["ca: \"/etc/ca.pem\": files are not read"]);
 }
 
 #[test]
 fn certificates() {
-    check(json!({"certificates": ["nonsense!"]}), &["certificates[0]: is neither PEM nor base64"]);
-    check(json!({"certificates": [recorded("idp.pem"), "AAAA"]}), &["certificates[1]: is no X.509 certificate"]);
-    check(json!({"certificates": []}), &["certificates: is required"]);
-    check(json!({"certificates": [recorded("sp.key")]}), &["certificates[0]: is no X.509 certificate"]);
+    check(json!({"certificates": ["nonsense!"]}), &["certificates[0]: it is neither PEM nor base64"]);
+    check(json!({"certificates": [recorded("idp.pem"), "AAAA"]}), &["certificates[1]: it is no X.509 certificate"]);
+    check(json!({"certificates": []}), &["certificates: it is required"]);
+    check(json!({"certificates": [recorded("sp.key")]}), &["certificates[0]: it is no X.509 certificate"]);
     check(
         json!({"certificates": [recorded("idp.pem").repeat(11)]}),
-        &["certificates: has 11 certificates, more than 10"],
+        &["certificates: it has 11 certificates, more than 10"],
     );
 }
 
@@ -62,9 +67,9 @@ fn certificates() {
 fn groups() {
     check(
         json!({"groupsAttr": null, "groupsDelim": ",", "allowedGroups": ["a"]}),
-        &["groupsDelim: means nothing without groupsAttr", "allowedGroups: means nothing without groupsAttr"],
+        &["groupsDelim: \",\": it means nothing without groupsAttr", "allowedGroups: [\"a\"]: it means nothing"],
     );
-    check(json!({"filterGroups": true}), &["filterGroups: would leave nobody a group"]);
+    check(json!({"filterGroups": true}), &["filterGroups: true: nobody would have a group left"]);
 }
 
 #[test]
@@ -72,7 +77,7 @@ fn metadata_and_fields() {
     let metadata = recorded("idp-metadata.xml");
     check(
         json!({"idpMetadata": metadata}),
-        &["ssoIssuer: is in idpMetadata already", "ssoURL: is in", "sloURL: is in", "certificates: is in"],
+        &["ssoIssuer: it is in idpMetadata already", "ssoURL: it is in", "sloURL: it is in", "certificates: it is in"],
     );
 }
 
@@ -88,16 +93,16 @@ fn check_metadata(from: &str, to: &str, expect: &str) {
 
 #[test]
 fn broken_metadata() {
-    check_metadata("ns0:EntityDescriptor", "ns0:EntitiesDescriptor", "idpMetadata: begins with EntitiesDescriptor");
+    check_metadata("ns0:EntityDescriptor", "ns0:EntitiesDescriptor", "idpMetadata: it begins with EntitiesDescriptor");
     check_metadata(
         "ns0:IDPSSODescriptor",
         "ns0:SPSSODescriptor",
         "idpMetadata: EntityDescriptor has no IDPSSODescriptor",
     );
-    check_metadata("ns0:SingleSignOnService", "ns0:Other", "idpMetadata: has no SingleSignOnService");
-    check_metadata("https://idp.example.com/sso", "javascript:alert(1)", "idpMetadata: has \"javascript:alert(1)\"");
-    check_metadata("ns0:KeyDescriptor", "ns0:Other", "idpMetadata: has no certificate to sign with");
-    check_metadata("<ns0:IDPSSO", "<!DOCTYPE x><ns0:IDPSSO", "idpMetadata: cannot be read: it has a document type");
+    check_metadata("ns0:SingleSignOnService", "ns0:Other", "idpMetadata: it has no SingleSignOnService");
+    check_metadata("https://idp.example.com/sso", "javascript:alert(1)", "idpMetadata: it has \"javascript:alert(1)\"");
+    check_metadata("ns0:KeyDescriptor", "ns0:Other", "idpMetadata: it has no certificate to sign with");
+    check_metadata("<ns0:IDPSSO", "<!DOCTYPE x><ns0:IDPSSO", "idpMetadata: it cannot be read: it has a document type");
 }
 
 #[test]
@@ -106,7 +111,7 @@ fn metadata_with_many_certificates() {
     let start = metadata.find("<ns0:KeyDescriptor").unwrap();
     let end = metadata.find("</ns0:KeyDescriptor>").unwrap() + "</ns0:KeyDescriptor>".len();
     let key = &metadata[start..end];
-    check_metadata(key, &key.repeat(11), "idpMetadata: has ");
+    check_metadata(key, &key.repeat(11), "idpMetadata: it has ");
 }
 
 #[test]

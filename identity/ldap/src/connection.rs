@@ -7,10 +7,10 @@
 use std::io;
 use std::sync::Arc;
 
+use lib_fetch::Addresses;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::error::{Refusal, Unavailable};
@@ -64,10 +64,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(name: &str, port: u16, privacy: &Privacy) -> Result<Self, Failure> {
-        let stream = TcpStream::connect((name, port)).await.map_err(Unavailable::Connect)?;
+    pub(crate) async fn open(name: &str, port: u16, addresses: &Addresses, privacy: &Privacy) -> Result<Self, Failure> {
+        let stream = addresses.connect(name, port).await.map_err(Unavailable::Connect)?;
         // Requests are small, and each waits for the answer to the one before.
-        stream.set_nodelay(true).map_err(Unavailable::Connect)?;
+        stream.set_nodelay(true).map_err(Unavailable::Broken)?;
         match privacy {
             Privacy::None => Ok(Self::over(stream)),
             Privacy::Tls(config) => Self::over(stream).secured(name, config).await,

@@ -1,7 +1,9 @@
 //! A directory, and what is asked of it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use lib_fetch::Addresses;
 use tokio::time::timeout;
 
 use crate::config::{Config, Matcher, UserSearch};
@@ -55,6 +57,7 @@ impl Default for Limits {
 pub struct Directory {
     pub(crate) config: Config,
     pub(crate) limits: Limits,
+    addresses: Addresses,
 }
 
 /// All people of a directory.
@@ -69,12 +72,19 @@ pub struct People {
 impl Directory {
     /// The directory that a connector describes. It is not asked anything yet.
     pub fn new(config: Config) -> Self {
-        Self { config, limits: Limits::default() }
+        Self { config, limits: Limits::default(), addresses: Addresses::default() }
     }
 
     /// The same with other limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same, asked only at addresses of which `allowed` says so: whoever may name a directory could otherwise have us
+    /// call what only we can reach.
+    #[must_use]
+    pub fn allowing(self, allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self { addresses: Addresses::only(allowed), ..self }
     }
 
     /// Who this is, if the password is theirs.
@@ -217,10 +227,11 @@ pub(crate) struct Session<'a> {
 impl<'a> Session<'a> {
     async fn open(directory: &'a Directory) -> Result<Self, DirectoryError> {
         let Config { name, port, privacy, .. } = &directory.config;
-        let connection = Connection::open(name, *port, privacy).await.map_err(|failure| match failure {
-            Failure::Unavailable(source) => directory.unavailable(source),
-            Failure::Certificate(source) => DirectoryError::Certificate { host: directory.config.host(), source },
-        })?;
+        let connection =
+            Connection::open(name, *port, &directory.addresses, privacy).await.map_err(|failure| match failure {
+                Failure::Unavailable(source) => directory.unavailable(source),
+                Failure::Certificate(source) => DirectoryError::Certificate { host: directory.config.host(), source },
+            })?;
         let mut session = Self { directory, connection };
         if directory.config.account.is_some() {
             session.bind_account().await?;

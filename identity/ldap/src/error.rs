@@ -196,7 +196,7 @@ impl fmt::Display for Refusal {
 pub enum Unavailable {
     /// There is no connection.
     #[error("could not connect")]
-    Connect(#[source] io::Error),
+    Connect(#[source] lib_fetch::Unreachable),
     /// There is no TLS on it.
     #[error("could not agree on TLS")]
     Tls(#[source] io::Error),

@@ -17,7 +17,7 @@
 //! - A wrong name and a wrong password cannot be told apart, by answer or by the number of questions asked.
 //! - The directory is believed when its certificate is from the configured authority and names the host. Without TLS
 //!   nothing is sent unless the connector says `insecureNoSSL: true`.
-//! - Referrals and aliases are not followed.
+//! - Referrals and aliases are not followed, and only addresses are called that [`Directory::allowing`] allows.
 //! - Every answer has a bound, and so has the time.
 //!
 //! # Errors

@@ -90,7 +90,10 @@ impl Inner {
         let allowed = self.config.providers.clone();
         Ok(match connector.type_.as_str() {
             "ldap" => match identity_ldap::Config::parse(config) {
-                Ok(parsed) => Ok(Live::Ldap(Box::new(identity_ldap::Directory::new(parsed)))),
+                Ok(parsed) => {
+                    let directory = identity_ldap::Directory::new(parsed);
+                    Ok(Live::Ldap(Box::new(directory.allowing(move |address| allowed(address)))))
+                }
                 Err(invalid) => Err(invalid.into()),
             },
             "oidc" => match identity_oidc::Config::parse(config) {

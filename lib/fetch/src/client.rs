@@ -1,7 +1,7 @@
 //! Asking.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +12,12 @@ use hyper_util::rt::TokioIo;
 use lib_tls::Trust;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use url::{Position, Url, form_urlencoded};
 
 use crate::error::BoxError;
-use crate::{Answer, Authorization, Error};
+use crate::{Addresses, Answer, Authorization, Error, Unreachable};
 
 /// How long a question may take, if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +28,7 @@ const LARGEST: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Client {
     tls: Arc<ClientConfig>,
-    allowed: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    addresses: Addresses,
     patience: Duration,
     largest: usize,
 }
@@ -91,14 +90,13 @@ impl Client {
     /// TLS cannot be had with this trust.
     pub fn new(trust: &Trust) -> Result<Self, lib_tls::Error> {
         let tls = Arc::new(lib_tls::client_config(trust, None, &[b"http/1.1"])?);
-        Ok(Self { tls, allowed: Arc::new(|_| true), patience: PATIENCE, largest: LARGEST })
+        Ok(Self { tls, addresses: Addresses::default(), patience: PATIENCE, largest: LARGEST })
     }
 
-    /// Asks only addresses of which `allowed` says so. It sees what a name was resolved to; an IPv4 address in IPv6's
-    /// clothes comes as IPv4.
+    /// Asks only addresses of which `allowed` says so, see [`Addresses::only`].
     #[must_use]
     pub fn allowing(self, allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
-        Self { allowed: Arc::new(allowed), ..self }
+        Self { addresses: Addresses::only(allowed), ..self }
     }
 
     /// Waits no longer than this for an answer to be complete.
@@ -140,7 +138,11 @@ impl Client {
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let name = ServerName::try_from(host.clone()).map_err(|_| Error::Address(from.clone()))?;
-        let stream = self.connect(&from, &host, port).await?;
+        let stream = self.addresses.connect(&host, port).await.map_err(|why| match why {
+            Unreachable::Resolve(error) => Error::Resolve(from.clone(), error),
+            Unreachable::Forbidden(address) => Error::Forbidden(from.clone(), address),
+            Unreachable::Connect(error) => Error::Connect(from.clone(), error),
+        })?;
         let stream = TlsConnector::from(self.tls.clone()).connect(name, stream).await;
         let stream = stream.map_err(|error| Error::Handshake(from.clone(), error))?;
         let wrong = |error: BoxError| Error::Http(from.clone(), error);
@@ -163,25 +165,6 @@ impl Client {
             // The connection moves the bytes; when it ends, what was asked has its answer or its error.
             _ = connection => exchange.await,
         }
-    }
-
-    /// To the first address that can be reached, of those that may be.
-    async fn connect(&self, from: &str, host: &str, port: u16) -> Result<TcpStream, Error> {
-        let found = tokio::net::lookup_host((host, port)).await;
-        let found: Vec<SocketAddr> = found.map_err(|error| Error::Resolve(from.to_owned(), error))?.collect();
-        let mut why = Error::Resolve(from.to_owned(), std::io::ErrorKind::NotFound.into());
-        for address in found {
-            let ip = address.ip().to_canonical();
-            if !(self.allowed)(ip) {
-                why = Error::Forbidden(from.to_owned(), ip);
-                continue;
-            }
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => why = Error::Connect(from.to_owned(), error),
-            }
-        }
-        Err(why)
     }
 }
 

@@ -16,11 +16,13 @@
 //!
 //! They name the address without its query, and nothing of what was sent or answered.
 
+mod addresses;
 mod answer;
 mod authorization;
 mod client;
 mod error;
 
+pub use addresses::{Addresses, Unreachable};
 pub use answer::Answer;
 pub use authorization::Authorization;
 pub use client::{Client, Question};

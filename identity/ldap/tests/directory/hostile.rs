@@ -83,6 +83,21 @@ async fn unavailable(answer: impl FnMut(u32, u8) -> Vec<u8> + Send + 'static) ->
 }
 
 #[tokio::test]
+async fn case_26_an_address_that_may_not_be_asked() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let directory = at(&format!("{host}:{port}"), json!({})).allowing(|address| !address.is_loopback());
+        let error = directory.check().await.unwrap_err();
+        assert!(told(&error).contains("which may not be asked"), "{host}: {}", told(&error));
+        let error = directory_error(directory.sign_in("ann", "password").await);
+        assert!(told(&error).contains("which may not be asked"), "{host}: {}", told(&error));
+    }
+    assert_eq!(listener.accept().map(drop).unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody called");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_said_to_be_huge() {
     let error = unavailable(|_, _| vec![0x30, 0x84, 0xff, 0xff, 0xff, 0xff]).await;
     assert!(matches!(error, Unavailable::TooLong(_)), "{error:?}");

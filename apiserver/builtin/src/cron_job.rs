@@ -1,10 +1,9 @@
 //! `CronJob`.
 
-mod schedule;
-
 use api_meta::{FieldErrors, FieldPath, Object, Value, json};
 use apiserver_model::{Column, Strategy, human_age};
 use jiff::Timestamp;
+use lib_cron::Schedule;
 
 use crate::fields::FieldsExt;
 use crate::job::{default_job_template, validate_template_spec};
@@ -72,7 +71,7 @@ impl Strategy for CronJobs {
         match spec.text("schedule") {
             "" => errors.required(&path.child("schedule"), ""),
             text => {
-                if let Err(wrong) = schedule::check(text) {
+                if let Err(wrong) = check_schedule(text) {
                     errors.invalid(&path.child("schedule"), text, wrong);
                 }
             }
@@ -87,5 +86,29 @@ impl Strategy for CronJobs {
         let job = part(part(spec, "jobTemplate"), "spec");
         validate_template_spec(&mut errors, job, &path.children(&["jobTemplate", "spec"]));
         errors
+    }
+}
+
+fn check_schedule(text: &str) -> Result<(), String> {
+    if text.contains("TZ=") {
+        return Err("cannot use TZ or CRON_TZ in schedule, use timeZone field instead".into());
+    }
+    Schedule::parse(text).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedules() {
+        for good in ["* * * * *", "*/5 0-6 1,15 jan-MAR sun", "@daily", "@every 1h30m", "0 0 1 1 ?"] {
+            assert_eq!(check_schedule(good), Ok(()), "{good}");
+        }
+        assert_eq!(check_schedule("60 * * * *"), Err("end of range (60) above maximum (59): 60".into()));
+        for zoned in ["TZ=UTC * * * * *", "CRON_TZ=UTC * * * * *"] {
+            let why = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
+            assert_eq!(check_schedule(zoned), Err(why.into()));
+        }
     }
 }

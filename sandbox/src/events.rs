@@ -37,6 +37,24 @@ pub(crate) enum Severity {
     Warning,
 }
 
+/// What there is to tell of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Notice {
+    pub(crate) severity: Severity,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+}
+
+impl Notice {
+    pub(crate) fn normal(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Normal, reason, message: message.into() }
+    }
+
+    pub(crate) fn warning(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, reason, message: message.into() }
+    }
+}
+
 /// One component's way of telling; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Recorder {
@@ -51,9 +69,7 @@ struct Record {
     about: ObjectReference,
     component: &'static str,
     host: Option<String>,
-    severity: Severity,
-    reason: &'static str,
-    message: String,
+    notice: Notice,
 }
 
 impl Recorder {
@@ -66,16 +82,16 @@ impl Recorder {
     }
 
     pub(crate) fn normal<K: Kind>(&self, about: &K, reason: &'static str, message: impl Into<String>) {
-        self.record(reference(about), Severity::Normal, reason, message.into());
+        self.tell(reference(about), Notice::normal(reason, message));
     }
 
     pub(crate) fn warning<K: Kind>(&self, about: &K, reason: &'static str, message: impl Into<String>) {
-        self.record(reference(about), Severity::Warning, reason, message.into());
+        self.tell(reference(about), Notice::warning(reason, message));
     }
 
-    pub(crate) fn record(&self, about: ObjectReference, severity: Severity, reason: &'static str, message: String) {
-        let (at, host) = (self.clock.time(), self.host.clone());
-        let record = Record { at, about, component: self.component, host, severity, reason, message };
+    pub(crate) fn tell(&self, about: ObjectReference, notice: Notice) {
+        let (at, host, reason) = (self.clock.time(), self.host.clone(), notice.reason);
+        let record = Record { at, about, component: self.component, host, notice };
         if self.to.try_send(record).is_err() {
             tracing::debug!(reason, "event dropped: the queue is full");
         }
@@ -93,11 +109,6 @@ pub(crate) fn reference<K: Kind>(object: &K) -> ObjectReference {
         resource_version: object.meta().resource_version.clone(),
         field_path: None,
     }
-}
-
-/// A reference to an object by its parts, for tests and for dynamic kinds.
-pub(crate) fn namespace_of(about: &ObjectReference) -> &str {
-    about.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default")
 }
 
 /// A recorder and the loop that writes what it records.
@@ -136,8 +147,9 @@ impl Writer {
     }
 
     async fn write(&mut self, client: &Client, record: Record) -> Result<(), kube::Error> {
+        let notice = &record.notice;
         let print: Fingerprint =
-            (record.about.uid.clone().unwrap_or_default(), record.component, record.reason, record.message.clone());
+            (record.about.uid.clone().unwrap_or_default(), record.component, notice.reason, notice.message.clone());
         if let Some(seen) = self.seen.get_mut(&print) {
             seen.count += 1;
             let api: Api<Event> = Api::namespaced(client.clone(), &seen.namespace);
@@ -169,16 +181,17 @@ impl Writer {
 
 fn event(record: &Record) -> Event {
     static SERIAL: AtomicU64 = AtomicU64::new(0);
-    let namespace = namespace_of(&record.about).to_owned();
+    // What is told of an object without a namespace is kept in this one.
+    let namespace = record.about.namespace.as_deref().filter(|name| !name.is_empty()).unwrap_or("default").to_owned();
     // Upstream appends the nanoseconds; the serial keeps two events of one nanosecond apart.
     let nanoseconds = jiff::Timestamp::now().as_nanosecond();
     let serial = i128::from(SERIAL.fetch_add(1, Ordering::Relaxed) % 1024);
     let name = format!("{}.{:x}", record.about.name.as_deref().unwrap_or_default(), nanoseconds ^ serial);
     let mut event = Event {
         involved_object: record.about.clone(),
-        reason: Some(record.reason.to_owned()),
-        message: Some(record.message.chars().take(1024).collect()),
-        type_: Some(match record.severity {
+        reason: Some(record.notice.reason.to_owned()),
+        message: Some(record.notice.message.chars().take(1024).collect()),
+        type_: Some(match record.notice.severity {
             Severity::Normal => "Normal".to_owned(),
             Severity::Warning => "Warning".to_owned(),
         }),

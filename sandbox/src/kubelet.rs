@@ -37,7 +37,7 @@ use crate::{
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
-    events::{Recorder, Severity, reference},
+    events::{Recorder, reference},
     fault::{Fault, NodeFault},
     meta::{name, uid},
     queue::Queue,
@@ -261,7 +261,7 @@ impl Kubelets {
 
     fn tell(&self, pod: &Pod, node: &nodes::Spec, happenings: Vec<Happening>) {
         let events = self.events.on_host(&node.name);
-        for Happening { about, warning, reason, message } in happenings {
+        for Happening { about, notice } in happenings {
             let about = match about {
                 About::Pod => reference(pod),
                 About::Container { list, name } => {
@@ -275,8 +275,7 @@ impl Kubelets {
                     ..ObjectReference::default()
                 },
             };
-            let severity = if warning { Severity::Warning } else { Severity::Normal };
-            events.record(about, severity, reason, message);
+            events.tell(about, notice);
         }
     }
 

@@ -23,6 +23,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, PodStatus};
 
 use crate::{
     Timings,
+    events::Notice,
     fault::{Fault, FaultKind},
     meta::is_deleting,
     pods,
@@ -100,9 +101,7 @@ pub(super) enum About {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Happening {
     pub(super) about: About,
-    pub(super) warning: bool,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
+    pub(super) notice: Notice,
 }
 
 /// What to do now.
@@ -175,7 +174,7 @@ impl<'a> Turn<'a> {
         }
         if self.is_past_deadline(admitted) && self.step.memory.ending.is_none() {
             self.step.memory.ending = Some(Ending { since: self.world.now, why: Why::Deadline });
-            self.tell(About::Pod, false, "DeadlineExceeded", ending::DEADLINE.to_owned());
+            self.tell(About::Pod, Notice::normal("DeadlineExceeded", ending::DEADLINE));
         }
         if self.step.memory.ending.is_none() {
             self.drive_all();
@@ -257,7 +256,7 @@ impl<'a> Turn<'a> {
             return;
         }
         for text in self.world.complaints {
-            self.tell(About::Pod, true, "InvalidFault", text.clone());
+            self.tell(About::Pod, Notice::warning("InvalidFault", text));
         }
         self.step.memory.complaint = complaint;
     }
@@ -300,18 +299,18 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn tell(&mut self, about: About, warning: bool, reason: &'static str, message: String) {
-        self.step.events.push(Happening { about, warning, reason, message });
+    fn tell(&mut self, about: About, notice: Notice) {
+        self.step.events.push(Happening { about, notice });
     }
 
     fn tell_of(&mut self, container: &Container, reason: &'static str, message: String) {
         let about = self.about(container);
-        self.tell(about, false, reason, message);
+        self.tell(about, Notice::normal(reason, message));
     }
 
     fn warn_of(&mut self, container: &Container, reason: &'static str, message: String) {
         let about = self.about(container);
-        self.tell(about, true, reason, message);
+        self.tell(about, Notice::warning(reason, message));
     }
 
     fn about(&self, container: &Container) -> About {

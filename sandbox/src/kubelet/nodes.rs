@@ -146,10 +146,10 @@ impl Reporter {
         // What has been told is told, also when the lease fails.
         lock(&self.memory).insert(spec.name.clone(), work.memory);
         let events = self.events.on_host(&spec.name);
-        for event in work.events {
+        for notice in work.events {
             // Kubelets name their node by its name alone.
             let about = ObjectReference { uid: Some(spec.name.clone()), resource_version: None, ..reference(node) };
-            events.record(about, event.severity, event.reason, event.message);
+            events.tell(about, notice);
         }
         if work.acts_again {
             self.cluster.placement.on(&spec.name).into_iter().for_each(|pod| self.pods.add(pod));

@@ -15,7 +15,7 @@ use crate::{
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
-    events::{Recorder, reference},
+    events::{Notice, Recorder, reference},
     meta::{is_deleting, name, namespace},
     placement::node_of,
     pods,
@@ -26,7 +26,7 @@ use super::facts::{
     BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONERS, claim_phase, claim_ref, claims_of, class_of, is_bound_to,
     key_of, leaves_class_open, volume_of, volume_phase,
 };
-use plan::{ClaimStep, Notice, Seen, VolumeStep};
+use plan::{ClaimStep, Seen, VolumeStep};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Work {
@@ -300,7 +300,7 @@ impl Binder {
         };
         let Some(failure) = failure.filter(|_| before != "Failed") else { return Ok(()) };
         self.phase(&released, "Failed", Some(&failure.message)).await?;
-        self.events.record(reference(&**volume), failure.severity, failure.reason, failure.message);
+        self.events.tell(reference(&**volume), failure);
         Ok(())
     }
 
@@ -323,7 +323,7 @@ impl Binder {
 
     fn tell_claim(&self, claim: &PersistentVolumeClaim, notice: Option<Notice>) {
         if let Some(notice) = notice {
-            self.events.record(reference(claim), notice.severity, notice.reason, notice.message);
+            self.events.tell(reference(claim), notice);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
-    events::{Recorder, Severity},
+    events::{Recorder, reference},
     meta::{controller_of, name, namespace, uid},
     ownership,
     queue::Queue,
@@ -48,11 +48,8 @@ async fn reconcile(cluster: &Cluster, events: &Recorder, key: Key) -> Result<Nex
         delete(cluster, events, &cron, &mut status, &job).await?;
     }
     let Plan { mut status, events: told, run: due, again } = plan(&cron, status, &jobs, cluster.clock.now());
-    for event in told {
-        match event.severity {
-            Severity::Normal => events.normal(&*cron, event.reason, event.message),
-            Severity::Warning => events.warning(&*cron, event.reason, event.message),
-        }
+    for notice in told {
+        events.tell(reference(&*cron), notice);
     }
     let ran = match due {
         Some(due) => run(cluster, events, &cron, &mut status, due).await,

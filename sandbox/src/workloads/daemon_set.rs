@@ -13,7 +13,7 @@ use crate::{
     cluster::Cluster,
     controller::{self, Next},
     error::Error,
-    events::{Recorder, Severity},
+    events::{Recorder, reference},
     meta::{is_deleting, labels, nonzero, selector, uid},
     ownership, pods,
     queue::Queue,
@@ -88,11 +88,8 @@ async fn reconcile(
         *of_set = std::mem::take(of_set).of(&set);
         plan(&set, &hash, &cluster.nodes.all(), &children, of_set, at)
     };
-    for (severity, reason, message) in told {
-        match severity {
-            Severity::Normal => events.normal(&*set, reason, message),
-            Severity::Warning => events.warning(&*set, reason, message),
-        }
+    for notice in told {
+        events.tell(reference(&*set), notice);
     }
     let created = create_pods(cluster, events, &*set, create).await;
     let deleted = delete_pods(cluster, events, &*set, delete).await;

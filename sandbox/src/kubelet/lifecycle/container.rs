@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Container;
 
 use crate::{
     duration::Printed,
+    events::Notice,
     fault::FaultKind,
     kubelet::behaviour,
     meta::{name, namespace, uid},
@@ -183,7 +184,7 @@ impl Turn<'_> {
         let process = given.rsplit('/').next().unwrap_or_default().split([':', '@']).next().unwrap_or_default();
         let message =
             format!("System OOM encountered, victim process: {process}, pid: {}", self.builder.pid(&container.name));
-        self.tell(About::Node, true, "SystemOOM", message);
+        self.tell(About::Node, Notice::warning("SystemOOM", message));
     }
 
     /// A run is over.

@@ -99,7 +99,8 @@ impl Bench {
             self.pod.status = Some(status.clone());
         }
         self.inside.images.extend(step.pulled.iter().cloned());
-        self.events.extend(step.events.iter().map(|event| (event.reason.to_owned(), event.message.clone())));
+        self.events
+            .extend(step.events.iter().map(|event| (event.notice.reason.to_owned(), event.notice.message.clone())));
         step
     }
 

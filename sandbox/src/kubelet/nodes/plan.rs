@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, NodeStatus};
 
 use crate::{
-    events::Severity,
+    events::Notice,
     fault::{ANNOTATION, NodeFault, Place, check},
     kubelet::after,
     meta,
@@ -74,14 +74,6 @@ impl Memory {
     }
 }
 
-/// Something to tell of the node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Happening {
-    pub(super) severity: Severity,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) register: bool,
@@ -89,7 +81,7 @@ pub(super) struct Work {
     pub(super) labelled: Option<Node>,
     pub(super) status: Option<NodeStatus>,
     pub(super) renew: bool,
-    pub(super) events: Vec<Happening>,
+    pub(super) events: Vec<Notice>,
     /// The node's pods are to be looked at again.
     pub(super) acts_again: bool,
     pub(super) again: Option<Duration>,
@@ -111,7 +103,7 @@ impl Work {
     }
 
     fn tell(&mut self, reason: &'static str, message: impl Into<String>) {
-        self.events.push(Happening { severity: Severity::Normal, reason, message: message.into() });
+        self.events.push(Notice::normal(reason, message));
     }
 }
 
@@ -212,7 +204,7 @@ fn misunderstood(node: &Node, work: &mut Work) {
         return;
     }
     if let Some(message) = complaint.clone() {
-        work.events.push(Happening { severity: Severity::Warning, reason: "InvalidFault", message });
+        work.events.push(Notice::warning("InvalidFault", message));
     }
     work.memory.complaint = complaint;
 }

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 };
 
 use crate::{
-    events::Severity,
+    events::Notice,
     meta::{annotation, is_deleting, name, uid},
     volumes::facts::{
         BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONED_BY, SELECTED_NODE, claim_ref, class_of, default_class,
@@ -28,24 +28,6 @@ pub(super) struct Seen {
     pub(super) classes: Vec<Arc<StorageClass>>,
     /// The Pods that use the claim and are on no node yet.
     pub(super) waiting: Vec<String>,
-}
-
-/// What people are told.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Notice {
-    pub(super) severity: Severity,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
-impl Notice {
-    fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Normal, reason, message: message.into() }
-    }
-
-    fn warning(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, reason, message: message.into() }
-    }
 }
 
 #[derive(Debug, PartialEq)]

@@ -13,7 +13,7 @@ use k8s_openapi::{
 use lib_cron::Schedule;
 
 use crate::{
-    events::{Severity, reference},
+    events::{Notice, reference},
     meta::{annotation, controller_reference, created, is_deleting, name, namespace, uid},
 };
 
@@ -25,24 +25,21 @@ const FEW: i64 = 100;
 /// Clocks differ: looking a little late is better than looking early.
 const LATE: Duration = Duration::from_millis(100);
 
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Event {
-    pub(super) severity: Severity,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) status: CronJobStatus,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<Notice>,
     pub(super) run: Option<Run>,
     pub(super) again: Option<Duration>,
 }
 
 impl Plan {
-    fn tell(&mut self, severity: Severity, reason: &'static str, message: String) {
-        self.events.push(Event { severity, reason, message });
+    fn normal(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.events.push(Notice::normal(reason, message));
+    }
+
+    fn warning(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.events.push(Notice::warning(reason, message));
     }
 }
 
@@ -82,7 +79,7 @@ pub(super) fn plan(cron: &CronJob, status: CronJobStatus, jobs: &[Arc<Job>], now
     let zone = match zone(spec) {
         Ok(zone) => zone,
         Err(why) => {
-            plan.tell(Severity::Warning, "UnknownTimeZone", why);
+            plan.warning("UnknownTimeZone", why);
             return plan;
         }
     };
@@ -93,13 +90,13 @@ pub(super) fn plan(cron: &CronJob, status: CronJobStatus, jobs: &[Arc<Job>], now
         Ok(schedule) => schedule,
         Err(why) => {
             let message = format!("unparseable schedule: {:?} : {why}", spec.schedule);
-            plan.tell(Severity::Warning, "UnparseableSchedule", message);
+            plan.warning("UnparseableSchedule", message);
             return plan;
         }
     };
     let Some(recent) = Recent::find(cron, &schedule, &zone, now, true) else {
         let why = "time difference between two schedules is less than 1 second";
-        plan.tell(Severity::Warning, "InvalidSchedule", format!("invalid schedule: {} : {why}", spec.schedule));
+        plan.warning("InvalidSchedule", format!("invalid schedule: {} : {why}", spec.schedule));
         return plan;
     };
     plan.again = next_in(cron, &schedule, &zone, now);
@@ -107,7 +104,7 @@ pub(super) fn plan(cron: &CronJob, status: CronJobStatus, jobs: &[Arc<Job>], now
         if recent.missed > FEW {
             let message =
                 "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew";
-            plan.tell(Severity::Warning, "TooManyMissedTimes", message.to_owned());
+            plan.warning("TooManyMissedTimes", message);
         }
         run(cron, spec, &zone, at, now, &mut plan);
     }
@@ -133,12 +130,12 @@ fn look_after_active(jobs: &[Arc<Job>], plan: &mut Plan) {
             }
             (None, None) => {
                 let message = format!("Saw a job that the controller did not create or forgot: {}", name(&**job));
-                plan.tell(Severity::Warning, "UnexpectedJob", message);
+                plan.warning("UnexpectedJob", message);
             }
             (Some(how), Some(at)) => {
                 active.remove(at);
                 let message = format!("Saw completed job: {}, condition: {how}", name(&**job));
-                plan.tell(Severity::Normal, "SawCompletedJob", message);
+                plan.normal("SawCompletedJob", message);
             }
             _ => {}
         }
@@ -152,7 +149,7 @@ fn look_after_active(jobs: &[Arc<Job>], plan: &mut Plan) {
         let known = jobs.iter().any(|job| active.uid.as_deref() == Some(uid(&**job)));
         if !known {
             let message = format!("Active job went missing: {}", active.name.as_deref().unwrap_or_default());
-            plan.tell(Severity::Normal, "MissingJob", message);
+            plan.normal("MissingJob", message);
         }
         known
     });
@@ -173,7 +170,7 @@ fn run(cron: &CronJob, spec: &CronJobSpec, zone: &TimeZone, at: Timestamp, now: 
     // One beyond all time is never over.
     if deadline.and_then(|deadline| at.checked_add(deadline).ok()).is_some_and(|deadline| deadline < now) {
         let moment = at.to_zoned(TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S %z");
-        plan.tell(Severity::Warning, "MissSchedule", format!("Missed scheduled time to start a job: {moment}"));
+        plan.warning("MissSchedule", format!("Missed scheduled time to start a job: {moment}"));
         return;
     }
     let job = job(cron, spec, at, zone);
@@ -184,7 +181,7 @@ fn run(cron: &CronJob, spec: &CronJobSpec, zone: &TimeZone, at: Timestamp, now: 
     }
     if spec.concurrency_policy.as_deref() == Some("Forbid") && !active.is_empty() {
         let message = "Not starting job because prior execution is running and concurrency policy is Forbid";
-        plan.tell(Severity::Normal, "JobAlreadyActive", message.to_owned());
+        plan.normal("JobAlreadyActive", message);
         return;
     }
     let replace = if spec.concurrency_policy.as_deref() == Some("Replace") { active } else { Vec::new() };

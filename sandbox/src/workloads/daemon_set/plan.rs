@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 
 use crate::{
     clock::left,
-    events::Severity,
+    events::Notice,
     meta::{annotation, controller_reference, created, is_deleting, name, namespace, nonzero, uid},
     pods, scheduler,
     workloads::revisions::HASH,
@@ -32,7 +32,7 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Plan {
     pub(super) create: Vec<Pod>,
     pub(super) delete: Vec<Arc<Pod>>,
-    pub(super) events: Vec<(Severity, &'static str, String)>,
+    pub(super) events: Vec<Notice>,
     pub(super) again: Option<Duration>,
 }
 
@@ -204,17 +204,17 @@ pub(super) fn plan(
 /// Has a pod that ended deleted, so that another takes its place; one that failed only after a while.
 fn bury(pod: &Arc<Pod>, node: &str, failures: &mut Failures, now: Timestamp, plan: &mut Plan) {
     let what = format!("daemon pod {}/{} on node {node}", namespace(&**pod), name(&**pod));
-    let event = if pods::phase(pod) == "Failed" {
+    let notice = if pods::phase(pod) == "Failed" {
         let wait = failures.wait(node, now);
         if !wait.is_zero() {
             plan.again = plan.again.into_iter().chain([wait]).min();
             return;
         }
-        (Severity::Warning, "FailedDaemonPod", format!("Found failed {what}, will try to kill it"))
+        Notice::warning("FailedDaemonPod", format!("Found failed {what}, will try to kill it"))
     } else {
-        (Severity::Normal, "SucceededDaemonPod", format!("Found succeeded {what}, will try to delete it"))
+        Notice::normal("SucceededDaemonPod", format!("Found succeeded {what}, will try to delete it"))
     };
-    plan.events.push(event);
+    plan.events.push(notice);
     plan.delete.push(pod.clone());
 }
 
@@ -391,7 +391,7 @@ mod tests {
             let now = Timestamp::from_second(1_700_000_000 + second).unwrap();
             let nodes = [node("a", json!({}))];
             let plan = plan(&set(), "h", &nodes, &[Arc::new(ended.clone())], &mut failures, now);
-            let told = plan.events.into_iter().map(|(_, _, message)| message).next();
+            let told = plan.events.into_iter().map(|notice| notice.message).next();
             (plan.delete.len(), told, plan.again)
         };
         let message = "Found failed daemon pod n/on-a on node a, will try to kill it";

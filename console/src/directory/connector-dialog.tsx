@@ -1,5 +1,6 @@
 // Add or edit an identity provider. It is tried out, with a real account where it can be, before it is saved.
 import { useMutation } from "@tanstack/react-query";
+import { X } from "lucide-react";
 import { useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { createConnector, patchConnector, validateConnector, type ConnectorType } from "../api/directory";
@@ -10,7 +11,7 @@ import { Button } from "../ui/button";
 import { Checkbox } from "../ui/checkbox";
 import { Dialog } from "../ui/dialog";
 import { Failure } from "../ui/failure";
-import { Field, Input, TextArea } from "../ui/field";
+import { Field, Input, Select, TextArea } from "../ui/field";
 import { Notice } from "../ui/message";
 import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
@@ -18,14 +19,21 @@ import { ValidationResult } from "../ui/validation-result";
 import {
   CONNECTOR_FIELDS,
   draftOf,
+  EXTRA_TYPES,
   fieldsOf,
+  isAsked,
   isConnectorId,
   missing,
   patchConfig,
+  patched,
   readConfig,
+  writeConfig,
   type ConnectorField,
   type ConnectorFieldName,
+  type ConnectorValue,
   type ConnectorValues,
+  type ExtraClaim,
+  type ExtraType,
 } from "./connector-fields";
 import { CONNECTOR_TYPES, type ProviderView } from "./model";
 
@@ -39,27 +47,29 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
   const [id, setId] = useState(view?.id ?? "");
   const [name, setName] = useState(view?.title ?? "");
   const [schedule, setSchedule] = useState(view?.schedule ?? "");
-  const [before] = useState(() => readConfig(type, view?.object.spec?.config, callback()));
+  const stored = view?.object.spec?.config;
+  const [before] = useState(() => readConfig(type, stored, callback()));
   const [values, setValues] = useState<ConnectorValues>(before);
   const [account, setAccount] = useState({ username: "", password: "" });
   const [tried, setTried] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const running = useRef<AbortController>(undefined);
 
+  const change = patchConfig(type, before, values);
+  const draft = () => draftOf(id, name, type, view ? patched(stored, change) : writeConfig(type, values), schedule);
   const trial = useMutation({
     mutationFn: () => {
       running.current = new AbortController();
-      return validateConnector(draftOf(id, name, type, values, schedule), type === "ldap" && account.username ? account : undefined, running.current.signal);
+      return validateConnector(draft(), type === "ldap" && account.username ? account : undefined, running.current.signal);
     },
   });
   const saving = useMutation({
     mutationFn: () => {
-      if (!view) return createConnector(draftOf(id, name, type, values, schedule));
-      const config = patchConfig(type, before, values);
+      if (!view) return createConnector(draft());
       return patchConnector(view.name, {
         ...(name.trim() === view.title ? {} : { name: name.trim() || id }),
         spec: {
-          ...(Object.keys(config).length > 0 ? { config } : {}),
+          ...(Object.keys(change).length > 0 ? { config: change } : {}),
           ...(schedule.trim() === (view.schedule ?? "") ? {} : { sync: schedule.trim() ? { schedule: schedule.trim() } : null }),
         },
       });
@@ -74,7 +84,7 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
   const failure = saving.error ?? trial.error;
   const tails = known.map((path) => path.split(".").at(-1) ?? path);
   const refused = failure instanceof ApiError ? fieldErrors(failure, [...tails, "id", "name", "schedule"]) : undefined;
-  const lacking = missing(type, values, !view);
+  const lacking = missing(type, values, view && before);
   const idProblem = view
     ? undefined
     : id === ""
@@ -86,13 +96,13 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
           : undefined;
 
   /** Any edit makes what was learned about the old values worthless. */
-  const edit = (change: () => void) => {
+  const edit = (apply: () => void) => {
     running.current?.abort();
     trial.reset();
     saving.reset();
-    change();
+    apply();
   };
-  const set = (path: ConnectorFieldName, value: string | boolean) => edit(() => setValues((old) => ({ ...old, [path]: value })));
+  const set = (path: ConnectorFieldName, value: ConnectorValue) => edit(() => setValues((old) => ({ ...old, [path]: value })));
   const choose = (next: ConnectorType) =>
     edit(() => {
       setType(next);
@@ -155,7 +165,7 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
           <fieldset key={section.title} className="flex flex-col gap-3 border-t border-line pt-4">
             <legend className="float-left text-table font-semibold">{t(`connector.section.${section.title}`)}</legend>
             <div className="clear-both grid items-start gap-4 sm:grid-cols-2">
-              {section.fields.map((field) => (
+              {section.fields.filter((field) => isAsked(field, values, before)).map((field) => (
                 <ConnectorInput key={field.path} field={field} value={values[field.path]} error={errorOf(field.path)} kept={view !== undefined} onChange={(value) => set(field.path, value)} />
               ))}
               {type === "ldap" && section.title === "groups" && (
@@ -202,7 +212,7 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
 /** Leads to the provider in a window of its own; the result shows there. */
 function RealAccount({ url }: { url: string | undefined }) {
   const { t } = useTranslation();
-  const address = safeUrl(url);
+  const address = safeUrl(url, location.origin);
   if (!address) return null;
   return (
     <div>
@@ -218,33 +228,42 @@ function RealAccount({ url }: { url: string | undefined }) {
 
 interface InputProps {
   field: ConnectorField;
-  value: string | boolean | undefined;
+  value: ConnectorValue | undefined;
   error: string | undefined;
   /** There is a secret already, which is kept when nothing is typed. */
   kept: boolean;
-  onChange: (value: string | boolean) => void;
+  onChange: (value: ConnectorValue) => void;
 }
 
-/** These make a connection that can be listened to, or a provider that can be pretended. */
-const DANGEROUS: readonly ConnectorFieldName[] = ["insecureNoSSL", "insecureSkipVerify"];
+const hints: Partial<Record<ConnectorFieldName, "dangerous" | "refused" | "pem" | "metadata" | "groupsKey">> = {
+  insecureNoSSL: "dangerous",
+  insecureSkipVerify: "refused",
+  rootCAData: "pem",
+  caData: "pem",
+  idpMetadata: "metadata",
+  groupsKey: "groupsKey",
+};
 
 function ConnectorInput({ field: { path, kind, required, example }, value, error, kept, onChange }: InputProps) {
   const { t } = useTranslation();
   const label = t(`connector.field.${path.replace(".", "_") as FieldKey}`);
+  const said = kind === "secret" && kept ? "kept" : hints[path];
+  const hint = said && t(`connector.${said}`);
+  if (kind === "extra") return <ExtraClaims label={label} claims={value as readonly ExtraClaim[]} onChange={onChange} />;
   if (kind === "flag") {
     return (
       <div className="sm:col-span-2">
-        <Checkbox checked={value === true} onChange={onChange} label={label} hint={DANGEROUS.includes(path) ? t("connector.dangerous") : undefined} />
+        <Checkbox checked={value === true} onChange={onChange} label={label} hint={hint} />
       </div>
     );
   }
   const text = typeof value === "string" ? value : "";
-  const hint = kind === "secret" && kept ? t("connector.kept") : kind === "pem" ? t("connector.pem") : undefined;
+  const long = kind === "pem" || kind === "xml";
   return (
-    <div className={kind === "pem" ? "sm:col-span-2" : ""}>
+    <div className={long ? "sm:col-span-2" : ""}>
       <Field label={label} optional={!required} hint={hint} error={error}>
         {(props) =>
-          kind === "pem" ? (
+          long ? (
             <TextArea {...props} name={path} rows={3} className="min-h-20!" value={text} onChange={(event) => onChange(event.target.value)} />
           ) : (
             <Input
@@ -261,6 +280,60 @@ function ConnectorInput({ field: { path, kind, required, example }, value, error
           )
         }
       </Field>
+    </div>
+  );
+}
+
+interface ExtraProps {
+  label: string;
+  claims: readonly ExtraClaim[];
+  onChange: (claims: readonly ExtraClaim[]) => void;
+}
+
+/** Claims that are kept with the user, each with what it has to be. */
+function ExtraClaims({ label, claims, onChange }: ExtraProps) {
+  const { t } = useTranslation();
+  const replace = (at: number, change: Partial<ExtraClaim>) => onChange(claims.map((claim, other) => (other === at ? { ...claim, ...change } : claim)));
+  return (
+    <div role="group" aria-label={label} className="flex flex-col gap-2 sm:col-span-2">
+      <div>
+        <p className="font-medium" aria-hidden>
+          {label}
+          <span className="ml-1.5 text-caption font-normal text-ink-faint">{t("form.optional")}</span>
+        </p>
+        <p className="mt-0.5 text-caption text-ink-faint">{t("connector.extraHint")}</p>
+      </div>
+      {claims.map(({ field, type }, at) => (
+        // Rows have no name of their own; they are added at the end and taken out.
+        // oxlint-disable-next-line no-array-index-key
+        <div key={at} className="flex items-center gap-2">
+          <Input
+            aria-label={t("connector.extraField")}
+            name="claimExtra"
+            autoComplete="off"
+            autoCapitalize="none"
+            placeholder="department"
+            className="min-w-0 flex-1 font-mono text-table"
+            value={field}
+            onChange={(event) => replace(at, { field: event.target.value })}
+          />
+          <Select aria-label={t("connector.extraType")} className="w-auto! shrink-0" value={type} onChange={(event) => replace(at, { type: event.target.value as ExtraType })}>
+            {EXTRA_TYPES.map((known) => (
+              <option key={known} value={known}>
+                {t(`connector.extraTypes.${known}`)}
+              </option>
+            ))}
+          </Select>
+          <Button look="ghost" size="icon" aria-label={t("connector.extraRemove", { name: field || String(at + 1) })} onClick={() => onChange(claims.filter((_, other) => other !== at))}>
+            <X className="size-4" aria-hidden />
+          </Button>
+        </div>
+      ))}
+      <div>
+        <Button size="small" onClick={() => onChange([...claims, { field: "", type: "string" }])}>
+          {t("connector.extraAdd")}
+        </Button>
+      </div>
     </div>
   );
 }

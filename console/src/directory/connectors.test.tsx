@@ -4,7 +4,7 @@ import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
 import { CONNECTORS_PATH, POLICY_PATH, USERS_PATH, type Connector } from "../api/directory";
 import Shell from "../shell/shell";
-import { draftOf, missing, patchConfig, readConfig, writeConfig } from "./connector-fields";
+import { draftOf, fieldsOf, isAsked, missing, patchConfig, readConfig, writeConfig, type ConnectorValues } from "./connector-fields";
 import { providerView } from "./model";
 import { policyPatch, policyProblems, POLICY_DEFAULTS, readPolicyValues } from "./policy";
 import { providerActions } from "./provider-listing";
@@ -79,10 +79,11 @@ test("a new provider is tried with a real account before it can be saved; an edi
   await userEvent.click(await screen.findByRole("button", { name: "Add provider" }));
   const form = await top();
   await userEvent.click(form.getByRole("button", { name: "Try it out" }));
-  expect(form.getAllByText("This is needed.").length).toBe(3);
+  expect(form.getAllByText("This is needed.").length).toBe(4);
   expect(sent).toEqual([]);
   await userEvent.type(form.getByLabelText("ID"), "branch");
   await userEvent.type(form.getByLabelText("Host and port"), "ldap.branch:636");
+  await userEvent.type(form.getByLabelText("CA certificate"), "Q0E=");
   await userEvent.type(form.getByLabelText("Search users below (DN)"), "ou=people");
   await userEvent.type(form.getByLabelText("User name"), "wang");
   await userEvent.type(form.getByLabelText("Password"), "pass");
@@ -105,8 +106,8 @@ test("a new provider is tried with a real account before it can be saved; an edi
 });
 
 test("a redirect provider leads to a real account in a window of its own, of the web only", async () => {
-  let url = "https://okta.example/authorize";
-  answers["POST /auth/v1/connectors/validate"] = () => Response.json({ ok: true, steps: [{ name: "Reach", state: "Passed" }], url });
+  let url = "/auth/v1/providers/branch/login?validate=true";
+  answers["POST /auth/v1/connectors/validate"] = () => Response.json({ ok: true, steps: [{ name: "Connection", state: "Passed" }], url });
   await open("/providers");
   await userEvent.click(await screen.findByRole("button", { name: "Add provider" }));
   const form = await top();
@@ -115,10 +116,11 @@ test("a redirect provider leads to a real account in a window of its own, of the
   await userEvent.type(form.getByLabelText("Issuer"), "https://okta.example");
   await userEvent.type(form.getByLabelText("Client ID"), "c");
   await userEvent.type(form.getByLabelText("Client secret"), "s");
+  await userEvent.type(form.getByLabelText("CA certificate"), "Q0E=");
   expect(form.getByLabelText<HTMLInputElement>("Redirect URI").value).toMatch(/\/dex\/callback$/);
   await userEvent.click(form.getByRole("button", { name: "Try it out" }));
   const link = await form.findByRole("link", { name: "Sign in with a real account" });
-  expect(link.getAttribute("href")).toBe("https://okta.example/authorize");
+  expect(link.getAttribute("href")).toBe(`${location.origin}/auth/v1/providers/branch/login?validate=true`);
   expect(link.getAttribute("rel")).toBe("noopener noreferrer");
   url = "javascript:alert(1)";
   await userEvent.click(form.getByRole("button", { name: "Try again" }));
@@ -183,13 +185,63 @@ test("configurations: written whole, and patched without touching what the form 
   const fresh = readConfig("ldap", undefined, "");
   // Without a place to search groups in, there is no group search.
   expect(writeConfig("ldap", fresh)).not.toHaveProperty("groupSearch");
-  expect(missing("ldap", fresh, true)).toEqual(["host", "userSearch.baseDN"]);
-  expect(missing("oidc", readConfig("oidc", { issuer: "i", clientID: "c", redirectURI: "r" }, ""), false)).toEqual([]);
+  expect(missing("ldap", fresh)).toEqual(["host", "rootCAData", "userSearch.baseDN"]);
+  const old = readConfig("oidc", { issuer: "i", clientID: "c", redirectURI: "r" }, "");
+  expect(missing("oidc", old, old)).toEqual([]);
+  expect(missing("oidc", { ...old, issuer: "" }, old)).toEqual(["issuer"]);
   expect(writeConfig("oidc", { ...readConfig("oidc", undefined, "r"), scopes: "openid, email" })).toMatchObject({ scopes: ["openid", "email"], redirectURI: "r" });
   const pem = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----";
-  const saml = draftOf("a", "", "saml", { ...readConfig("saml", undefined, "r"), caData: pem }, "");
+  const saml = draftOf("a", "", "saml", writeConfig("saml", { ...readConfig("saml", undefined, "r"), caData: pem }), "");
   expect(atob(String(saml.spec.config?.caData))).toBe(`${pem}\n`);
   expect(readConfig("saml", saml.spec.config, "").caData).toBe(`${pem}\n`);
+});
+
+test("what a provider cannot use together is asked for one at a time", () => {
+  const asked = (values: ConnectorValues, type: "ldap" | "oidc" | "saml") => fieldsOf(type).filter((field) => isAsked(field, values, {})).map(({ path }) => path);
+  const plain = { ...readConfig("ldap", { host: "h", rootCAData: "Q0E=", startTLS: true }, ""), insecureNoSSL: true };
+  expect(asked(plain, "ldap")).not.toEqual(expect.arrayContaining(["rootCAData"]));
+  expect(patchConfig("ldap", { ...plain, insecureNoSSL: false }, plain)).toEqual({ insecureNoSSL: true, rootCAData: null, startTLS: false });
+  const saml = readConfig("saml", undefined, "r");
+  expect(missing("saml", saml)).toEqual(["ssoIssuer", "ssoURL", "caData"]);
+  const described = { ...saml, ssoURL: "https://idp", idpMetadata: "<EntityDescriptor/>" };
+  expect(missing("saml", described)).toEqual([]);
+  expect(writeConfig("saml", described)).toEqual({ idpMetadata: "<EntityDescriptor/>", redirectURI: "r", usernameAttr: "name", emailAttr: "email", groupsAttr: "groups" });
+  // Never accepted: only to be taken out of an object that has it.
+  expect(asked(readConfig("oidc", undefined, "r"), "oidc")).not.toContain("insecureSkipVerify");
+  const trusting = readConfig("oidc", { insecureSkipVerify: true }, "r");
+  expect(fieldsOf("oidc").filter((field) => isAsked(field, trusting, trusting)).map(({ path }) => path)).toContain("insecureSkipVerify");
+  // Without a place to search in, the whole search goes.
+  const directory = readConfig("ldap", { groupSearch: { baseDN: "ou=groups", nameAttr: "cn" } }, "");
+  expect(patchConfig("ldap", directory, { ...directory, "groupSearch.baseDN": "" })).toEqual({ groupSearch: null });
+});
+
+test("a certificate with remarks in any language is kept as it is", () => {
+  const pem = "# 根证书\n-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----";
+  const { rootCAData } = writeConfig("oidc", { rootCAData: pem });
+  expect(new TextDecoder().decode(Uint8Array.from(atob(String(rootCAData)), (byte) => byte.charCodeAt(0)))).toBe(`${pem}\n`);
+  expect(readConfig("oidc", { rootCAData }, "").rootCAData).toBe(`${pem}\n`);
+});
+
+test("further claims: each with its type; a trial of an old provider knows what the form does not", async () => {
+  const config = { issuer: "https://login.corp", clientID: "acp", clientSecret: { secretKeyRef: { name: "connector-staff", key: "clientSecret" } }, redirectURI: "https://acp/dex/callback", userIDKey: "oid", claimExtra: [{ field: "department" }] };
+  answers[`GET ${CONNECTORS_PATH}`] = json({ metadata: { resourceVersion: "5" }, items: [{ metadata: { name: "staff" }, id: "staff", name: "Staff", type: "oidc", spec: { config } }] });
+  answers["POST /auth/v1/connectors/validate"] = json({ ok: true, steps: [{ name: "Configuration", state: "Passed" }] });
+  answers[`PATCH ${CONNECTORS_PATH}/staff`] = json({});
+  await open("/providers/staff");
+  await userEvent.click(within(await screen.findByRole("dialog", { name: "Staff" })).getByRole("button", { name: "Edit…" }));
+  const form = await top();
+  const claims = within(form.getByRole("group", { name: "Further claims" }));
+  expect(claims.getByLabelText<HTMLInputElement>("Claim").value).toBe("department");
+  await userEvent.click(claims.getByRole("button", { name: "Add a claim" }));
+  await userEvent.type(claims.getAllByLabelText("Claim")[1] as HTMLElement, "badge");
+  await userEvent.selectOptions(claims.getAllByLabelText("Type")[1] as HTMLElement, "number");
+  await userEvent.click(claims.getByRole("button", { name: "Add a claim" }));
+  await userEvent.type(form.getByLabelText(/^Groups key/), "roles");
+  await userEvent.click(form.getByRole("button", { name: "Try it out" }));
+  const claimExtra = [{ field: "department", type: "string" }, { field: "badge", type: "number" }];
+  await waitFor(() => expect(sent[0]?.body).toEqual({ connector: { id: "staff", name: "Staff", type: "oidc", spec: { config: { ...config, claimExtra, groupsKey: "roles" } } } }));
+  await userEvent.click(await form.findByRole("button", { name: "Save" }));
+  await waitFor(() => expect(sent[1]?.body).toEqual({ spec: { config: { claimExtra, groupsKey: "roles" } } }));
 });
 
 // ---- policy ----------------------------------------------------------------------------------

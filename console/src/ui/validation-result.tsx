@@ -3,6 +3,8 @@ import { CircleCheck, CircleX } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { Validation } from "../api/validation";
 
+const STEPS = ["Configuration", "Connection", "SignIn"] as const;
+
 /** Each step of a trial, and the person it found. */
 export function ValidationResult({ result }: { result: Validation }) {
   const { t } = useTranslation();
@@ -19,12 +21,13 @@ export function ValidationResult({ result }: { result: Validation }) {
         {result.steps.map((step) => {
           const passed = step.state === "Passed";
           const Icon = passed ? CircleCheck : CircleX;
+          const known = STEPS.find((name) => name === step.name);
           return (
             <li key={step.name} className="flex gap-2.5 border-b border-line bg-surface px-3 py-2 text-table last:border-0">
               <Icon className={clsx("mt-0.5 size-4 shrink-0", passed ? "text-good" : "text-bad")} strokeWidth={1.75} aria-hidden />
               <div className="min-w-0 flex-1">
                 <p className="flex flex-wrap gap-x-2">
-                  <span className="font-medium break-words">{step.name}</span>
+                  <span className="font-medium break-words">{known ? t(`validation.step.${known}`) : step.name}</span>
                   <span className={passed ? "text-ink-soft" : "text-bad-text"}>{passed ? t("validation.passed") : t("validation.failed")}</span>
                 </p>
                 {step.message && <p className="text-caption break-words whitespace-pre-line text-ink-soft">{step.message}</p>}

@@ -4,6 +4,7 @@ import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { endSession, endSessions, readSecondFactor, readSessions, type Session } from "../api/identity";
 import { endSessionCommand, SESSIONS_COMMAND } from "../lib/commands";
+import { useProviderName } from "../lib/provider-name";
 import { dateAndTime } from "../lib/time";
 import { useShell } from "../shell/context";
 import { Button } from "../ui/button";
@@ -39,13 +40,14 @@ export function AccountPage() {
 
 function Me({ session }: { session: Session }) {
   const { t, i18n } = useTranslation();
+  const providerName = useProviderName();
   const expires = Date.parse(session.expirationTimestamp);
   return (
     <section className="rounded-lg border border-line bg-surface px-4 py-4 sm:px-5" aria-label={t("account.me")}>
       <p className="text-heading font-semibold break-words">{session.displayName ?? session.username}</p>
       <dl className="mt-3 grid grid-cols-1 gap-x-6 gap-y-3 text-table sm:grid-cols-3">
         <Fact name={t("account.username")}>{session.username}</Fact>
-        <Fact name={t("account.provider")}>{session.provider?.name ?? <Absent />}</Fact>
+        <Fact name={t("account.provider")}>{session.provider ? providerName(session.provider) : <Absent />}</Fact>
         <Fact name={t("account.until")}>{Number.isNaN(expires) ? <Absent /> : dateAndTime(expires, i18n.language)}</Fact>
         <Fact name={t("account.groups")} wide>
           {session.groups.length === 0 ? (

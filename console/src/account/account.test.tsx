@@ -1,8 +1,9 @@
 // One's own account, against a fetch that answers by path.
-import { render, screen, waitFor, within } from "@testing-library/react";
+import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
 import type { Session } from "../api/identity";
+import { switchLanguage } from "../i18n/i18n";
 import Shell from "../shell/shell";
 import { endOfDay } from "./token-dialog";
 
@@ -62,6 +63,15 @@ test("who I am: provider and groups", async () => {
   await open();
   const me = screen.getByRole("region", { name: "Who I am" });
   for (const words of ["Ada Lovelace", "ada", "Local", "dev", "ops"]) expect(within(me).getByText(words)).toBeTruthy();
+});
+
+test("the platform's own accounts are called so in the reader's language", async () => {
+  await open();
+  await act(() => switchLanguage("zh"));
+  const me = screen.getByRole("region", { name: "我的身份" });
+  expect(within(me).getByText("本地")).toBeTruthy();
+  expect(within(me).queryByText("Local")).toBeNull();
+  await act(() => switchLanguage("en"));
 });
 
 test("sessions: this one is marked and first, another can be ended", async () => {

@@ -8,6 +8,7 @@ import { SessionList } from "../account/session-list";
 import { endSession, readSessions, type Session } from "../api/identity";
 import { userCommand, type UserVerb } from "../lib/commands";
 import { useElapsed } from "../lib/elapsed";
+import { useProviderName } from "../lib/provider-name";
 import { dateAndTime } from "../lib/time";
 import { useShell, useStore } from "../shell/context";
 import { Button } from "../ui/button";
@@ -73,6 +74,7 @@ export function UserDrawer() {
 
 function Detail({ view }: { view: UserView }) {
   const { t, i18n } = useTranslation();
+  const providerName = useProviderName();
   const { session } = useShell();
   const act = use(UserActionContext);
   const actions = actionsFor(view, session.username);
@@ -102,7 +104,7 @@ function Detail({ view }: { view: UserView }) {
       )}
       <dl className="grid grid-cols-2 gap-x-4 gap-y-4 text-table">
         <Fact name={t("users.email")}>{view.email ?? <Absent />}</Fact>
-        <Fact name={t("users.column.provider")}>{view.provider.name}</Fact>
+        <Fact name={t("users.column.provider")}>{providerName(view.provider)}</Fact>
         <Fact name={t("users.column.secondFactor")}>{view.secondFactor ? t("users.on") : t("users.off")}</Fact>
         <Fact name={t("users.password")}>{view.mustChangePassword ? t("users.mustChange") : view.local ? t("users.passwordHere") : t("users.passwordElsewhere")}</Fact>
         <Fact name={t("users.column.lastSignIn")}>{view.lastSignIn === undefined ? t("age.never") : date(view.lastSignIn)}</Fact>

@@ -3,6 +3,7 @@ import { Link, useNavigate } from "@tanstack/react-router";
 import { ShieldCheck, SquareArrowOutUpRight } from "lucide-react";
 import { use } from "react";
 import { useTranslation } from "react-i18next";
+import { useProviderName } from "../lib/provider-name";
 import { useShell } from "../shell/context";
 import { MenuItem, MenuSeparator } from "../ui/menu";
 import { rowLink, type Listing } from "../ui/object-table";
@@ -55,7 +56,8 @@ function Name({ view }: Props) {
 }
 
 function Provider({ view }: Props) {
-  return <span className="block truncate text-ink-soft">{view.provider.name}</span>;
+  const providerName = useProviderName();
+  return <span className="block truncate text-ink-soft">{providerName(view.provider)}</span>;
 }
 
 function Groups({ view }: Props) {
@@ -139,6 +141,7 @@ function MenuItems({ view }: Props) {
 }
 
 function Card({ view }: Props) {
+  const providerName = useProviderName();
   return (
     <>
       <div className="flex items-start gap-2 pr-8">
@@ -150,7 +153,7 @@ function Card({ view }: Props) {
       </div>
       {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{view.reason}</p>}
       <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line pt-2 text-ink-soft">
-        <span>{view.provider.name}</span>
+        <span>{providerName(view.provider)}</span>
         {view.secondFactor && <SecondFactor view={view} />}
         <LastSignIn view={view} />
       </div>

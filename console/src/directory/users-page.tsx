@@ -3,6 +3,7 @@ import { UserRound } from "lucide-react";
 import { useCallback, useDeferredValue, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { CREATE_USER_COMMAND, USERS_COMMAND } from "../lib/commands";
+import { useProviderName } from "../lib/provider-name";
 import { useShell, useStore } from "../shell/context";
 import { ListPage } from "../shell/list-page";
 import type { UserSearch } from "../shell/search";
@@ -117,6 +118,7 @@ interface FiltersProps {
 
 function Filters({ views, query, onState, onProvider }: FiltersProps) {
   const { t } = useTranslation();
+  const providerName = useProviderName();
   const { counts, providers } = useMemo(() => {
     const counted = new Map<UserState, number>();
     const known = new Map<string, string>();
@@ -139,7 +141,7 @@ function Filters({ views, query, onState, onProvider }: FiltersProps) {
           {query.provider !== undefined && !providers.some(([id]) => id === query.provider) && <option value={query.provider}>{query.provider}</option>}
           {providers.map(([id, name]) => (
             <option key={id} value={id}>
-              {name}
+              {providerName({ id, name })}
             </option>
           ))}
         </Select>

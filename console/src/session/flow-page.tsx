@@ -7,6 +7,7 @@ import { useCallback, useEffect, useRef, useState, type ReactNode } from "react"
 import { useTranslation } from "react-i18next";
 import { decideFlow, readFlow, type Flow, type Session } from "../api/identity";
 import { ApiError } from "../api/status";
+import { useProviderName } from "../lib/provider-name";
 import { safeUrl } from "../lib/safe-url";
 import { Button } from "../ui/button";
 import { Message } from "../ui/outcome";
@@ -228,12 +229,13 @@ function Row({ name, children }: { name: string; children: ReactNode }) {
 
 function Who({ session }: { session: Session }) {
   const { t } = useTranslation();
+  const providerName = useProviderName();
   return (
     <div className="mt-5 rounded-lg border border-line bg-well px-3 py-2.5">
       <p className="text-caption text-ink-faint">{t("flow.signedInAs")}</p>
       <p className="font-medium break-words">{session.displayName ?? session.username}</p>
       <p className="text-caption break-words text-ink-soft">
-        {[session.displayName && session.username, session.provider?.name].filter(Boolean).join(" · ")}
+        {[session.displayName && session.username, session.provider && providerName(session.provider)].filter(Boolean).join(" · ")}
       </p>
     </div>
   );

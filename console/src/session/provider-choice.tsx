@@ -3,6 +3,7 @@ import { clsx } from "clsx";
 import { KeyRound } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { providerLogin, type Provider } from "../api/identity";
+import { useProviderName } from "../lib/provider-name";
 import { Button } from "../ui/button";
 import { Field, Select } from "../ui/field";
 import { nextAfter, type SignInAddress } from "./address";
@@ -19,14 +20,15 @@ interface ChoiceProps {
 /** Providers whose names and passwords are typed here. */
 export function ProviderChoice({ providers, value, onChange }: ChoiceProps) {
   const { t } = useTranslation();
+  const providerName = useProviderName();
   if (providers.length > SIDE_BY_SIDE || providers.some(({ name }) => name.length > 18)) {
     return (
       <Field label={t("signIn.provider")}>
         {(props) => (
           <Select {...props} className="h-10" value={value} onChange={(event) => onChange(event.target.value)}>
-            {providers.map(({ id, name }) => (
-              <option key={id} value={id}>
-                {name}
+            {providers.map((provider) => (
+              <option key={provider.id} value={provider.id}>
+                {providerName(provider)}
               </option>
             ))}
           </Select>
@@ -37,23 +39,23 @@ export function ProviderChoice({ providers, value, onChange }: ChoiceProps) {
   return (
     <fieldset className="flex rounded-lg bg-well p-0.5 ring-1 ring-line ring-inset">
       <legend className="sr-only">{t("signIn.provider")}</legend>
-      {providers.map(({ id, name }) => (
+      {providers.map((provider) => (
         <label
-          key={id}
+          key={provider.id}
           className={clsx(
             "relative flex h-8 min-w-0 flex-1 items-center justify-center rounded-md px-2 text-table transition-colors duration-150 has-focus-visible:outline-2 has-focus-visible:outline-focus",
-            id === value ? "bg-raised font-medium text-ink ring-1 ring-line-strong" : "text-ink-soft hover:text-ink",
+            provider.id === value ? "bg-raised font-medium text-ink ring-1 ring-line-strong" : "text-ink-soft hover:text-ink",
           )}
         >
           <input
             type="radio"
             name="provider"
-            value={id}
-            checked={id === value}
-            onChange={() => onChange(id)}
+            value={provider.id}
+            checked={provider.id === value}
+            onChange={() => onChange(provider.id)}
             className="absolute inset-0 cursor-pointer appearance-none outline-none"
           />
-          <span className="truncate">{name}</span>
+          <span className="truncate">{providerName(provider)}</span>
         </label>
       ))}
     </fieldset>

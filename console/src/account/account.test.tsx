@@ -2,6 +2,7 @@
 import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
+import { POLICY_PATH } from "../api/directory";
 import type { Session } from "../api/identity";
 import { switchLanguage } from "../i18n/i18n";
 import Shell from "../shell/shell";
@@ -222,6 +223,37 @@ test("the password: the old one is checked, a code asked for when there is a sec
   await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
   expect(calls).toBe(3);
   expect(sent.at(-1)?.body).toEqual({ username: "ada", password: "right", newPassword: "abc1-xyz", code: "123456" });
+});
+
+test("the password: who may not read the policy is told what always holds, and the rest when it is refused", async () => {
+  answers[`GET ${POLICY_PATH}`] = refuse(403, "Forbidden");
+  answers["POST /auth/v1/password"] = refuse(422, "Invalid", { details: { causes: [{ field: "newPassword", message: "must be of 12 to 64 characters" }] } });
+  await open();
+  await userEvent.click(await screen.findByRole("button", { name: "Change password" }));
+  await screen.findByText("At least 8 characters; the platform may ask for more");
+  await type("Current password", "right");
+  await type("New password", "abc1-xyz");
+  await type("New password, again", "abc1-xyz");
+  await userEvent.click(within(screen.getByRole("dialog")).getByRole("button", { name: "Change password" }));
+  await screen.findByText("must be of 12 to 64 characters");
+});
+
+test("the password: who may read the policy is told its lengths", async () => {
+  answers[`GET ${POLICY_PATH}`] = json({ metadata: { name: "platform" }, spec: { password: { minLength: 12 } } });
+  await open();
+  await userEvent.click(await screen.findByRole("button", { name: "Change password" }));
+  await screen.findByText("12 to 32 characters");
+});
+
+test("a second factor whose secret did not come can be asked for again", async () => {
+  answers["POST /auth/v1/totp"] = refuse(503, "ServiceUnavailable");
+  await open();
+  await userEvent.click(await screen.findByRole("button", { name: "Set up" }));
+  await screen.findByText("because of ServiceUnavailable");
+  answers["POST /auth/v1/totp"] = json({ secret: "JBSWY3DP", uri: "otpauth://totp/x?secret=JBSWY3DP" });
+  await userEvent.click(screen.getByRole("button", { name: "Retry" }));
+  await screen.findByText("JBSW Y3DP");
+  expect(screen.queryByText("because of ServiceUnavailable")).toBeNull();
 });
 
 test("who comes from a provider with its own page changes neither password nor second factor here", async () => {

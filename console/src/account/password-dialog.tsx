@@ -1,14 +1,11 @@
 import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { changePassword } from "../api/identity";
-import { ApiError, fieldErrors } from "../api/status";
+import { usePasswordLengths } from "../directory/policy-query";
+import { usePasswordChange } from "../session/password-change";
+import { ProblemNotice } from "../session/problem";
 import { useShell } from "../shell/context";
 import { Button } from "../ui/button";
-import { CodeInput, isWholeCode } from "../ui/code-input";
 import { Dialog } from "../ui/dialog";
-import { Failure } from "../ui/failure";
-import { Field } from "../ui/field";
-import { isGoodPassword, NewPassword } from "../ui/new-password";
 import { PasswordField } from "../ui/password-input";
 
 interface Props {
@@ -20,32 +17,16 @@ export function PasswordDialog({ onDone, onClose }: Props) {
   const { t } = useTranslation();
   const { session } = useShell();
   const [password, setPassword] = useState("");
-  const [value, setValue] = useState({ first: "", second: "" });
-  const [asksCode, setAsksCode] = useState(session.secondFactor === true);
-  const [code, setCode] = useState("");
-  const [tried, setTried] = useState(false);
-  const [busy, setBusy] = useState(false);
-  const [error, setError] = useState<ApiError>();
-  const reason = error?.reason;
-  const refused = error ? fieldErrors(error, ["newPassword"]) : undefined;
-  const wrongPassword = error?.code === 401 && reason !== "WrongCode";
-
-  const submit = async (event: FormEvent) => {
+  const { busy, tried, problem, forgetProblem, fields, send } = usePasswordChange({
+    username: session.username,
+    secondFactor: session.secondFactor === true,
+    lengths: usePasswordLengths(),
+    onChanged: onDone,
+  });
+  const wrong = problem?.kind === "wrong";
+  const submit = (event: FormEvent) => {
     event.preventDefault();
-    setTried(true);
-    if (!password || !isGoodPassword(value) || (asksCode && !isWholeCode(code)) || busy) return;
-    setBusy(true);
-    setError(undefined);
-    try {
-      await changePassword({ username: session.username, password, newPassword: value.first, ...(asksCode ? { code } : {}) });
-      onDone();
-    } catch (caught) {
-      setBusy(false);
-      setCode("");
-      const failure = caught instanceof ApiError ? caught : ApiError.unreachable();
-      if (failure.reason === "SecondFactorRequired") return setAsksCode(true);
-      setError(failure);
-    }
+    void send(password);
   };
   return (
     <Dialog
@@ -62,31 +43,47 @@ export function PasswordDialog({ onDone, onClose }: Props) {
         </>
       }
     >
-      <form id="change-password" onSubmit={(event) => void submit(event)} noValidate className="flex flex-col gap-4">
-        <input type="text" hidden readOnly name="username" autoComplete="username" value={session.username} />
-        <PasswordField
-          label={t("account.currentPassword")}
-          name="password"
-          autoComplete="current-password"
+      <form id="change-password" onSubmit={submit} noValidate className="flex flex-col gap-4">
+        <CurrentPassword
+          username={session.username}
           value={password}
-          error={wrongPassword ? t("account.wrongPassword") : tried && !password ? t("signIn.needPassword") : undefined}
-          onChange={(event) => {
-            setPassword(event.target.value);
-            if (wrongPassword) setError(undefined);
+          wrong={wrong}
+          tried={tried}
+          onChange={(value) => {
+            setPassword(value);
+            if (wrong) forgetProblem();
           }}
         />
-        <NewPassword value={value} onChange={setValue} tried={tried} refused={refused?.fields.newPassword} />
-        {asksCode && (
-          <Field
-            label={t("secondFactor.code")}
-            hint={t("secondFactor.detail")}
-            error={reason === "WrongCode" ? t("signIn.wrongCode") : tried && !isWholeCode(code) ? t("secondFactor.needCode") : undefined}
-          >
-            {(props) => <CodeInput {...props} value={code} onCode={setCode} />}
-          </Field>
-        )}
-        {error && error.code !== 401 && !refused?.fields.newPassword && <Failure error={error} />}
+        {fields}
+        {problem && !wrong && <ProblemNotice problem={problem} />}
       </form>
     </Dialog>
+  );
+}
+
+interface CurrentProps {
+  username: string;
+  value: string;
+  wrong: boolean;
+  tried: boolean;
+  onChange: (value: string) => void;
+}
+
+/** The password that there is, asked for before something about it changes. */
+export function CurrentPassword({ username, value, wrong, tried, onChange }: CurrentProps) {
+  const { t } = useTranslation();
+  return (
+    <>
+      {/* Tells password managers whose password this is. */}
+      <input type="text" hidden readOnly name="username" autoComplete="username" value={username} />
+      <PasswordField
+        label={t("account.currentPassword")}
+        name="password"
+        autoComplete="current-password"
+        value={value}
+        error={wrong ? t("account.wrongPassword") : tried && !value ? t("signIn.needPassword") : undefined}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </>
   );
 }

@@ -1,38 +1,23 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { beginSecondFactor, confirmSecondFactor, endSecondFactor } from "../api/identity";
 import { ApiError } from "../api/status";
+import { useEnrolment } from "../session/enrolment";
 import { useShell } from "../shell/context";
 import { Button } from "../ui/button";
-import { CodeInput, isWholeCode } from "../ui/code-input";
 import { Dialog } from "../ui/dialog";
-import { EnrolmentSecret } from "../ui/enrolment";
 import { Failure } from "../ui/failure";
-import { Field } from "../ui/field";
-import { PasswordField } from "../ui/password-input";
-import { Queried } from "../ui/panel";
+import { CurrentPassword } from "./password-dialog";
 
 interface Props {
   onDone: () => void;
   onClose: () => void;
 }
 
-const isRefused = (error: Error | null) => error instanceof ApiError && error.code === 401;
-
 export function SecondFactorDialog({ onDone, onClose }: Props) {
   const { t } = useTranslation();
-  // Each request makes a new secret; it is forgotten with the dialog.
-  const enrolment = useQuery({ queryKey: ["enrolment"], queryFn: beginSecondFactor, gcTime: 0, staleTime: Number.POSITIVE_INFINITY, retry: false });
-  const [code, setCode] = useState("");
-  const [tried, setTried] = useState(false);
-  const confirm = useMutation({ mutationFn: confirmSecondFactor, onSuccess: onDone, onError: () => setCode("") });
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    if (isWholeCode(code) && !confirm.isPending) confirm.mutate(code);
-  };
-  const wrong = isRefused(confirm.error);
+  const { begun, busy, again, fields, submit } = useEnrolment({ begin: beginSecondFactor, confirm: confirmSecondFactor, onEnrolled: onDone });
   return (
     <Dialog
       narrow
@@ -42,21 +27,19 @@ export function SecondFactorDialog({ onDone, onClose }: Props) {
       footer={
         <>
           <Button onClick={onClose}>{t("action.cancel")}</Button>
-          <Button type="submit" form="second-factor" look="solid" busy={confirm.isPending} disabled={!enrolment.data || confirm.isPending}>
-            {confirm.isPending ? t("secondFactor.confirming") : t("secondFactor.confirm")}
+          <Button type="submit" form="second-factor" look="solid" busy={busy} disabled={!begun || busy}>
+            {busy ? t("secondFactor.confirming") : t("secondFactor.confirm")}
           </Button>
         </>
       }
     >
       <form id="second-factor" onSubmit={submit} noValidate className="flex flex-col gap-4">
-        <Queried query={enrolment}>{(data) => <EnrolmentSecret enrolment={data} />}</Queried>
-        {confirm.error && !wrong && <Failure error={confirm.error} />}
-        <Field
-          label={t("secondFactor.codeShown")}
-          error={wrong && code === "" ? t("signIn.wrongCode") : tried && !wrong && !isWholeCode(code) ? t("secondFactor.needCode") : undefined}
-        >
-          {(props) => <CodeInput {...props} value={code} onCode={setCode} />}
-        </Field>
+        {fields}
+        {again && (
+          <div>
+            <Button onClick={again}>{t("action.retry")}</Button>
+          </div>
+        )}
       </form>
     </Dialog>
   );
@@ -73,7 +56,7 @@ export function EndSecondFactorDialog({ onDone, onClose }: Props) {
     setTried(true);
     if (password && !end.isPending) end.mutate();
   };
-  const wrong = isRefused(end.error);
+  const wrong = end.error instanceof ApiError && end.error.code === 401;
   return (
     <Dialog
       narrow
@@ -90,15 +73,13 @@ export function EndSecondFactorDialog({ onDone, onClose }: Props) {
       }
     >
       <form id="end-second-factor" onSubmit={submit} noValidate className="flex flex-col gap-4">
-        <input type="text" hidden readOnly name="username" autoComplete="username" value={session.username} />
-        <PasswordField
-          label={t("account.currentPassword")}
-          name="password"
-          autoComplete="current-password"
+        <CurrentPassword
+          username={session.username}
           value={password}
-          error={wrong ? t("account.wrongPassword") : tried && !password ? t("signIn.needPassword") : undefined}
-          onChange={(event) => {
-            setPassword(event.target.value);
+          wrong={wrong}
+          tried={tried}
+          onChange={(value) => {
+            setPassword(value);
             if (end.error) end.reset();
           }}
         />

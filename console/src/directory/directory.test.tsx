@@ -2,7 +2,7 @@
 import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
-import { GROUPS_PATH, USERS_PATH, type Group, type User } from "../api/directory";
+import { GROUPS_PATH, POLICY_PATH, USERS_PATH, type Group, type User } from "../api/directory";
 import Shell from "../shell/shell";
 import { userSearch } from "../shell/search";
 import { selectUsers, userView } from "./model";
@@ -132,23 +132,25 @@ test("creating a user: what is missing is said; a made password is shown once an
   expect(JSON.stringify({ ...localStorage, ...sessionStorage })).not.toContain("Made-once");
 });
 
-test("creating a user with a chosen password follows the rules", async () => {
+test("creating a user with a chosen password follows the policy's rules", async () => {
   answers["POST /auth/v1/users"] = json(person("eve"), 201);
+  answers[`GET ${POLICY_PATH}`] = json({ metadata: { name: "platform" }, spec: { password: { minLength: 12, maxLength: 64 } } });
   await open("/users");
   await userEvent.click(await screen.findByRole("button", { name: "Create user" }));
   const form = await dialog();
   await userEvent.type(form.getByLabelText("User name"), "eve");
   await userEvent.type(form.getByLabelText("E-mail"), "eve@example.com");
   await userEvent.click(form.getByRole("radio", { name: "Chosen here" }));
-  await userEvent.type(form.getByLabelText("New password"), "short");
+  expect(await form.findByText("12 to 64 characters")).toBeTruthy();
+  await userEvent.type(form.getByLabelText("New password"), "abc1-xyz");
   await userEvent.click(form.getByRole("button", { name: "Create user" }));
   expect(sent).toEqual([]);
   await userEvent.clear(form.getByLabelText("New password"));
-  await userEvent.type(form.getByLabelText("New password"), "abc1-xyz");
-  await userEvent.type(form.getByLabelText("New password, again"), "abc1-xyz");
+  await userEvent.type(form.getByLabelText("New password"), "abc1-xyz-uvw");
+  await userEvent.type(form.getByLabelText("New password, again"), "abc1-xyz-uvw");
   await userEvent.click(form.getByRole("button", { name: "Create user" }));
   await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
-  expect(sent[0]?.body.password).toBe("abc1-xyz");
+  expect(sent[0]?.body.password).toBe("abc1-xyz-uvw");
 });
 
 test("the drawer: state with its reason, sessions, commands", async () => {

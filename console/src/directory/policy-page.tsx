@@ -3,7 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Lock, ShieldCheck } from "lucide-react";
 import { useEffect, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { createPolicy, patchPolicy, readPolicy, type SecurityPolicy } from "../api/directory";
+import { createPolicy, patchPolicy, type SecurityPolicy } from "../api/directory";
 import { ApiError, fieldErrors } from "../api/status";
 import { POLICY_COMMAND } from "../lib/commands";
 import { useElapsed } from "../lib/elapsed";
@@ -17,23 +17,13 @@ import { Panel, Terminal } from "../ui/panel";
 import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
 import { NUMBERS, POLICY_SECTIONS, policyPatch, policyProblems, readPolicyValues, type FlagField, type NumberField, type PolicyProblem, type PolicyValues } from "./policy";
+import { policyQuery } from "./policy-query";
 
 const RIGHT = { verbs: "get, patch", resource: "securitypolicies.auth.alauda.io" };
-const KEY = ["security-policy"];
-
-/** An object that is not there is no failure: the defaults hold, and saving makes it. */
-async function readOrNone(): Promise<SecurityPolicy | null> {
-  try {
-    return await readPolicy();
-  } catch (error) {
-    if (error instanceof ApiError && error.code === 404) return null;
-    throw error;
-  }
-}
 
 export function SecurityPolicyPage() {
   const { t } = useTranslation();
-  const query = useQuery({ queryKey: KEY, queryFn: readOrNone, refetchInterval: (state) => (state.state.error ? 60_000 : false) });
+  const query = useQuery({ ...policyQuery, refetchInterval: (state) => (state.state.error ? 60_000 : false) });
   useEffect(() => {
     document.title = `${t("policy.title")} · ${t("product.name")}`;
   }, [t]);
@@ -93,7 +83,7 @@ function Form({ policy }: { policy: SecurityPolicy | undefined }) {
     mutationFn: () => (policy ? patchPolicy(patch) : createPolicy(patch)),
     onSuccess: (answer) => {
       toast(t("policy.saved"));
-      queries.setQueryData(KEY, answer);
+      queries.setQueryData(policyQuery.queryKey, answer);
     },
   });
   const refused = save.error instanceof ApiError ? fieldErrors(save.error, NUMBERS.map(({ path }) => path.split(".").at(-1) ?? path)) : undefined;

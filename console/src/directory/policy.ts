@@ -1,5 +1,6 @@
 // The security policy as a form: its numbers and choices, and what has been changed.
 import type { SecurityPolicy, SecurityPolicySpec } from "../api/directory";
+import type { PasswordLengths } from "../lib/password";
 
 export const POLICY_DEFAULTS: SecurityPolicySpec = {
   password: { minLength: 8, maxLength: 32, history: 3, maxAgeDays: 0 },
@@ -27,8 +28,8 @@ export const POLICY_SECTIONS = [
   {
     title: "password",
     numbers: [
-      { path: "password.minLength", unit: "characters", least: 8, most: 32 },
-      { path: "password.maxLength", unit: "characters", least: 8, most: 128 },
+      { path: "password.minLength", unit: "characters", least: 8, most: 128 },
+      { path: "password.maxLength", unit: "characters", least: 8, most: 256 },
       { path: "password.history", unit: "passwords", least: 0, most: 24, zero: "none" },
       { path: "password.maxAgeDays", unit: "days", least: 0, most: 3650, zero: "never" },
     ],
@@ -38,7 +39,7 @@ export const POLICY_SECTIONS = [
     title: "lock",
     numbers: [
       { path: "lock.failures", unit: "times", least: 1, most: 100 },
-      { path: "lock.windowHours", unit: "hours", least: 1, most: 720 },
+      { path: "lock.windowHours", unit: "hours", least: 1, most: 168 },
       { path: "lock.minutes", unit: "minutes", least: 1, most: 1440 },
       { path: "inactivityDays", unit: "days", least: 0, most: 3650, zero: "never" },
     ],
@@ -78,6 +79,11 @@ export function readPolicyValues(policy: SecurityPolicy | undefined): PolicyValu
   });
   const flags = FLAGS.map(({ path }) => [path, at(spec, path) === true]);
   return { ...Object.fromEntries([...numbers, ...flags]), secondFactor: FACTORS.find((known) => known === spec?.secondFactor) ?? POLICY_DEFAULTS.secondFactor } as PolicyValues;
+}
+
+export function passwordLengths(policy: SecurityPolicy | undefined): PasswordLengths {
+  const values = readPolicyValues(policy);
+  return { least: Number(values["password.minLength"]), most: Number(values["password.maxLength"]) };
 }
 
 export type PolicyProblem = { kind: "number" | "range"; least: number; most: number } | { kind: "order" };

@@ -31,6 +31,7 @@ import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
 import { lines } from "./lines";
 import type { UserView } from "./model";
+import { usePasswordLengths } from "./policy-query";
 import type { UserAction } from "./user-actions";
 
 interface Props {
@@ -299,6 +300,7 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
   const [admin, setAdmin] = useState(false);
   const [by, setBy] = useState<"made" | "chosen">("made");
   const [password, setPassword] = useState({ first: "", second: "" });
+  const lengths = usePasswordLengths();
   const [tried, setTried] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const refused = error instanceof ApiError ? fieldErrors(error, FIELDS) : undefined;
@@ -317,7 +319,7 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
     setTried(true);
     const first = problems.username ? "username" : problems.email ? "email" : undefined;
     if (first) return form.current?.querySelector<HTMLElement>(`[name=${first}]`)?.focus();
-    if (busy || (by === "chosen" && !isGoodPassword(password))) return;
+    if (busy || (by === "chosen" && !isGoodPassword(password, lengths))) return;
     const displayName = values.displayName.trim();
     const groups = lines(values.groups);
     onSubmit({
@@ -374,7 +376,7 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
           />
           <p className="text-caption text-ink-faint">{by === "made" ? t("users.passwordMadeHint") : t("users.changesAtFirst")}</p>
         </div>
-        {by === "chosen" && <NewPassword value={password} onChange={setPassword} tried={tried} refused={refused?.fields.password} />}
+        {by === "chosen" && <NewPassword value={password} lengths={lengths} onChange={setPassword} tried={tried} refused={refused?.fields.password} />}
         {error && (!refused || refused.rest.length > 0) && <Failure error={error} {...(refused ? { lines: refused.rest } : {})} />}
         <Terminal command={username ? CREATE_USER_COMMAND.replace("NAME", () => username) : CREATE_USER_COMMAND} />
       </form>

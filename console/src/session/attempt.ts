@@ -39,3 +39,9 @@ export function outcomeOf(caught: unknown, now: number): Outcome {
   }
   return { problem: error.code === 401 ? { kind: "wrong" } : { kind: "other", error } };
 }
+
+/** What is in the way, where a step can only be done or fail. */
+export function problemOf(caught: unknown, now: number): Problem {
+  const outcome = outcomeOf(caught, now);
+  return "problem" in outcome ? outcome.problem : { kind: "other", error: caught as ApiError };
+}

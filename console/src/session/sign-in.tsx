@@ -146,9 +146,9 @@ function Steps({ step, setStep, address, ended, onSignedIn }: StepsProps) {
             username={username.trim()}
             password={password}
             onStartOver={startOver}
-            onChanged={(secret, code) => {
+            onChanged={(secret) => {
               setPassword(secret);
-              void attempt(secret, code);
+              void attempt(secret);
             }}
           />
         </Suspense>

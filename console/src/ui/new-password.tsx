@@ -3,7 +3,7 @@ import { clsx } from "clsx";
 import { Check, Circle } from "lucide-react";
 import { useId, type Ref } from "react";
 import { useTranslation } from "react-i18next";
-import { PASSWORD_RULES, unmetRules } from "../lib/password";
+import { LENGTH_BOUNDS, PASSWORD_RULES, unmetRules, type PasswordLengths } from "../lib/password";
 import { PasswordField } from "./password-input";
 
 export interface NewPasswordValue {
@@ -11,10 +11,12 @@ export interface NewPasswordValue {
   second: string;
 }
 
-export const isGoodPassword = ({ first, second }: NewPasswordValue): boolean => unmetRules(first).length === 0 && first === second;
+export const isGoodPassword = ({ first, second }: NewPasswordValue, lengths: PasswordLengths = LENGTH_BOUNDS): boolean => unmetRules(first, lengths).length === 0 && first === second;
 
 interface Props {
   value: NewPasswordValue;
+  /** What the policy asks for, where it is known. */
+  lengths?: PasswordLengths | undefined;
   onChange: (value: NewPasswordValue) => void;
   tried: boolean;
   /** What the server has against it. */
@@ -22,10 +24,10 @@ interface Props {
   inputRef?: Ref<HTMLInputElement>;
 }
 
-export function NewPassword({ value, onChange, tried, refused, inputRef }: Props) {
+export function NewPassword({ value, lengths, onChange, tried, refused, inputRef }: Props) {
   const { t } = useTranslation();
   const rules = useId();
-  const unmet = unmetRules(value.first);
+  const unmet = unmetRules(value.first, lengths ?? LENGTH_BOUNDS);
   return (
     <>
       <div className="flex flex-col gap-2">
@@ -46,7 +48,7 @@ export function NewPassword({ value, onChange, tried, refused, inputRef }: Props
               <li key={rule} data-met={met} className={clsx("flex items-start gap-1.5", met ? "text-good-text" : "text-ink-faint")}>
                 <Icon className="mt-px size-3.5 shrink-0" aria-hidden />
                 <span>
-                  {t(`password.rule.${rule}`)}
+                  {rule !== "length" ? t(`password.rule.${rule}`) : lengths ? t("password.rule.length", { ...lengths }) : t("password.rule.lengthUntold", { ...LENGTH_BOUNDS })}
                   <span className="sr-only">{met ? t("password.met") : t("password.notMet")}</span>
                 </span>
               </li>

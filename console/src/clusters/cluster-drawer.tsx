@@ -1,71 +1,33 @@
 // One cluster beside the list, at its own address.
-import { useNavigate, useParams } from "@tanstack/react-router";
-import { CloudOff, SearchX, Trash2 } from "lucide-react";
+import { Trash2 } from "lucide-react";
 import { use } from "react";
 import { useTranslation } from "react-i18next";
-import { useElapsed } from "../lib/elapsed";
 import { dateAndTime } from "../lib/time";
-import { useClusters } from "../shell/context";
+import { ObjectDrawer } from "../shell/object-drawer";
 import { Button } from "../ui/button";
 import { CodeBlock } from "../ui/copy";
 import { Conditions, Fact, Section } from "../ui/detail";
-import { Drawer, DrawerTitle } from "../ui/dialog";
-import { Empty } from "../ui/message";
-import { focusRow } from "../ui/object-table";
 import { Absent } from "../ui/values";
 import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
+import { clusterKind } from "./cluster-table";
 import { detailCommands } from "./commands";
 import { HealthBadge } from "./health";
-import { clusterView, type ClusterView } from "./model";
+import type { ClusterView } from "./model";
 import { RemovalContext } from "./removal";
 
-export function ClusterDrawer() {
-  const { t } = useTranslation();
-  const { name } = useParams({ from: "/clusters/$name" });
-  const navigate = useNavigate();
-  const { items, error } = useClusters();
-  const late = useElapsed(200);
-  const cluster = items?.find((item) => item.metadata.name === name);
-  const view = cluster && clusterView(cluster);
+export const ClusterDrawer = () => <ObjectDrawer kind={clusterKind} Mark={Mark} Subtitle={Subtitle} Detail={Detail} />;
 
-  const close = () => void navigate({ to: "/clusters", search: true });
+const Mark = ({ view }: { view: ClusterView }) => view.isHub && <HubChip />;
+
+function Subtitle({ view }: { view: ClusterView }) {
   return (
-    <Drawer
-      onClose={close}
-      onCloseAutoFocus={(event) => {
-        event.preventDefault();
-        focusRow(name);
-      }}
-      header={
-        <>
-          <div className="flex min-w-0 items-center gap-2">
-            <DrawerTitle className="min-w-0 text-heading break-words">{name}</DrawerTitle>
-            {view?.isHub && <HubChip />}
-          </div>
-          {view?.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
-          {view && (
-            <div className="mt-2 ml-1.5 flex flex-wrap items-center gap-2">
-              <HealthBadge health={view.health} />
-              {view.reason && <span className="min-w-0 text-caption break-words text-ink-faint">{view.reason}</span>}
-            </div>
-          )}
-        </>
-      }
-    >
-      {view ? (
-        <Detail view={view} />
-      ) : items ? (
-        <Empty icon={SearchX} title={t("detail.missing", { name })}>
-          {t("detail.missingDetail")}
-        </Empty>
-      ) : error ? (
-        <Empty icon={CloudOff} title={t("detail.unread", { name })}>
-          {error.message || t("error.unreachable")}
-        </Empty>
-      ) : (
-        late && <p className="p-5 text-ink-faint">{t("detail.loading")}</p>
-      )}
-    </Drawer>
+    <>
+      {view.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
+      <div className="mt-2 ml-1.5 flex flex-wrap items-center gap-2">
+        <HealthBadge health={view.health} />
+        {view.reason && <span className="min-w-0 text-caption break-words text-ink-faint">{view.reason}</span>}
+      </div>
+    </>
   );
 }
 

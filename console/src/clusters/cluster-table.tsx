@@ -1,19 +1,22 @@
 // How clusters are listed.
-import { Link, useNavigate } from "@tanstack/react-router";
-import { SquareArrowOutUpRight, Trash2 } from "lucide-react";
+import { Boxes, Trash2 } from "lucide-react";
 import { use } from "react";
 import { useTranslation } from "react-i18next";
+import type { Cluster } from "../api/cluster";
+import type { Kind } from "../shell/kind";
+import { OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
-import { rowLink, type Listing } from "../ui/object-table";
+import type { Listing } from "../ui/object-table";
 import { Changing } from "../ui/values";
 import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
+import { LIST_COMMAND, REGISTER_COMMAND } from "./commands";
 import { HealthBadge } from "./health";
-import type { ClusterView, SortKey } from "./model";
+import { clusterView, select, type ClusterView, type Filters, type SortKey } from "./model";
 import { RemovalContext } from "./removal";
 
 type Props = { view: ClusterView };
 
-export const clusterListing: Listing<ClusterView, SortKey> = {
+const listing: Listing<ClusterView, SortKey> = {
   columns: [
     // The first two share what the others leave.
     { key: "name", className: "", Cell: Name },
@@ -25,6 +28,19 @@ export const clusterListing: Listing<ClusterView, SortKey> = {
   ],
   MenuItems,
   Card,
+};
+
+export const clusterKind: Kind<Cluster, ClusterView, SortKey, Filters> = {
+  path: "clusters",
+  store: "clusters",
+  icon: Boxes,
+  words: { title: "clusters.title", count: "clusters.count", filter: "clusters.filter", failed: "clusters.failed", filtered: "clusters.filtered", forbidden: "clusters.forbidden", none: "clusters.none", noneDetail: "clusters.noneDetail", missing: "detail.missing", unread: "detail.unread" },
+  headings: { name: "clusters.column.name", health: "clusters.column.health", version: "clusters.column.version", nodes: "clusters.column.nodes", heartbeat: "clusters.column.heartbeat", connection: "clusters.column.connection" },
+  right: { verbs: "list, watch", resource: "clusters.cluster.x-k8s.io", namespace: "cpaas-system" },
+  commands: { list: LIST_COMMAND, create: REGISTER_COMMAND },
+  listing: listing,
+  view: clusterView,
+  select: select,
 };
 
 function Name({ view }: Props) {
@@ -62,15 +78,7 @@ function Health({ view }: Props) {
 function ClusterLink({ view }: Props) {
   return (
     <span className="flex min-w-0 items-center gap-2">
-      <Link
-        to="/clusters/$name"
-        params={{ name: view.name }}
-        search
-        {...rowLink(view.name)}
-        className="truncate rounded-sm font-medium text-ink underline-offset-4 hover:underline"
-      >
-        {view.name}
-      </Link>
+      <RowLink path="clusters" view={view} />
       {view.isHub && <HubChip />}
     </span>
   );
@@ -78,16 +86,10 @@ function ClusterLink({ view }: Props) {
 
 function MenuItems({ view }: Props) {
   const { t } = useTranslation();
-  const navigate = useNavigate();
   const remove = use(RemovalContext);
   return (
     <>
-      <MenuItem
-        icon={<SquareArrowOutUpRight className="size-4" aria-hidden />}
-        onSelect={() => void navigate({ to: "/clusters/$name", params: { name: view.name }, search: true })}
-      >
-        {t("clusters.open")}
-      </MenuItem>
+      <OpenItem path="clusters" view={view} />
       <MenuItem
         danger={!view.isHub}
         disabled={view.isHub || view.health === "removing"}

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Cluster, ClusterCondition } from "../api/cluster";
-import { clusterView, select, type Query } from "./model";
+import type { Query } from "../lib/select";
+import { clusterView, select, type Filters, type SortKey } from "./model";
 
 const condition = (type: string, status: string, reason = ""): ClusterCondition => ({ type, status, reason });
 
@@ -73,7 +74,7 @@ describe("select", () => {
     cluster("b-2", { conditions: [condition("Ready", "Unknown")], kubernetesVersion: "v1.31.0" }, { labels: { region: "gz" } }),
     cluster("global", { conditions: well, nodes: { total: 3, ready: 3 }, kubernetesVersion: "v1.34.0" }),
   ].map(clusterView);
-  const ask = (query: Partial<Query>) =>
+  const ask = (query: Partial<Query<SortKey> & Filters>) =>
     select(all, { q: "", health: undefined, sort: "name", descending: false, ...query }).map((view) => view.name);
 
   test("by name: the hub first, numbers in their order", () => expect(ask({})).toEqual(["global", "b-2", "b-10"]));

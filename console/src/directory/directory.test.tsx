@@ -284,6 +284,22 @@ test("groups: synced ones are read-only", async () => {
   expect(drawer.queryByRole("button", { name: /Take|Delete|Add/ })).toBeNull();
 });
 
+test("groups: every column sorts, and the address keeps it", async () => {
+  await open("/groups?sort=-group");
+  const names = await waitFor(() => {
+    expect(rows().length).toBeGreaterThan(1);
+    return rows();
+  });
+  await userEvent.click(screen.getByRole("button", { name: "Members" }));
+  await waitFor(() => expect(location.search).toBe("?sort=members"));
+  expect(screen.getByRole("columnheader", { name: "Members" }).getAttribute("aria-sort")).toBe("ascending");
+  const counts = screen.getAllByRole("row").slice(1).map((row) => Number(row.querySelectorAll("td")[0]?.textContent));
+  expect(counts).toEqual(counts.toSorted((a, b) => a - b));
+  await userEvent.click(screen.getByRole("button", { name: "Group" }));
+  await waitFor(() => expect(location.search).toBe(""));
+  expect(rows()).toEqual(names.toReversed());
+});
+
 test("groups: created with members, deleted by name", async () => {
   answers[`POST ${GROUPS_PATH}`] = json({}, 201);
   answers[`DELETE ${GROUPS_PATH}/ops`] = json({});

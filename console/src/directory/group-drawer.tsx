@@ -1,65 +1,28 @@
 // One group and its members beside the list.
 import { useMutation } from "@tanstack/react-query";
-import { useNavigate, useParams } from "@tanstack/react-router";
-import { CloudOff, SearchX, Trash2, X } from "lucide-react";
+import { Trash2, X } from "lucide-react";
 import { use, useId, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { patchGroup } from "../api/directory";
 import { GROUPS_COMMAND } from "../lib/commands";
-import { useElapsed } from "../lib/elapsed";
 import { dateAndTime } from "../lib/time";
 import { useShell, useStore } from "../shell/context";
+import { ObjectDrawer } from "../shell/object-drawer";
 import { Button } from "../ui/button";
 import { Fact, Section } from "../ui/detail";
-import { Drawer, DrawerTitle } from "../ui/dialog";
 import { Failure } from "../ui/failure";
 import { Field, Input } from "../ui/field";
-import { Empty, Notice } from "../ui/message";
-import { focusRow } from "../ui/object-table";
+import { Notice } from "../ui/message";
 import { Terminal } from "../ui/panel";
 import { Absent } from "../ui/values";
-import { GroupRemovalContext } from "./group-listing";
+import { groupKind, GroupRemovalContext } from "./group-listing";
 import { lines } from "./lines";
-import { groupView, type GroupView } from "./model";
+import type { GroupView } from "./model";
 
-export function GroupDrawer() {
-  const { t } = useTranslation();
-  const { name } = useParams({ from: "/groups/$name" });
-  const navigate = useNavigate();
-  const { groups } = useShell();
-  const { items, error } = useStore(groups);
-  const late = useElapsed(200);
-  const group = items?.find((item) => item.metadata.name === name);
-  const view = group && groupView(group);
-  return (
-    <Drawer
-      onClose={() => void navigate({ to: "/groups", search: true })}
-      onCloseAutoFocus={(event) => {
-        event.preventDefault();
-        focusRow(name);
-      }}
-      header={
-        <>
-          <DrawerTitle className="min-w-0 text-heading break-words">{view?.title ?? name}</DrawerTitle>
-          {view?.displayName && <p className="font-mono text-caption break-all text-ink-soft">{view.name}</p>}
-        </>
-      }
-    >
-      {view ? (
-        <Detail view={view} />
-      ) : items ? (
-        <Empty icon={SearchX} title={t("groups.missing", { name })}>
-          {t("detail.missingDetail")}
-        </Empty>
-      ) : error ? (
-        <Empty icon={CloudOff} title={t("groups.failed")}>
-          {error.message || t("error.unreachable")}
-        </Empty>
-      ) : (
-        late && <p className="p-5 text-ink-faint">{t("list.loading")}</p>
-      )}
-    </Drawer>
-  );
+export const GroupDrawer = () => <ObjectDrawer kind={groupKind} Subtitle={Subtitle} Detail={Detail} />;
+
+function Subtitle({ view }: { view: GroupView }) {
+  return view.displayName && <p className="font-mono text-caption break-all text-ink-soft">{view.name}</p>;
 }
 
 function Detail({ view }: { view: GroupView }) {

@@ -1,19 +1,22 @@
 // How groups are listed.
-import { Link, useNavigate } from "@tanstack/react-router";
-import { SquareArrowOutUpRight, Trash2 } from "lucide-react";
+import { Trash2, UsersRound } from "lucide-react";
 import { createContext, use } from "react";
 import { useTranslation } from "react-i18next";
+import type { Group } from "../api/directory";
+import { GROUPS_COMMAND } from "../lib/commands";
+import type { Kind } from "../shell/kind";
+import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
-import { rowLink, type Listing } from "../ui/object-table";
-import { Absent, Changing, Since } from "../ui/values";
-import type { GroupKey, GroupView } from "./model";
+import type { Listing } from "../ui/object-table";
+import { Changing } from "../ui/values";
+import { groupView, selectGroups, type GroupKey, type GroupView } from "./model";
 
 type Props = { view: GroupView };
 
 /** Asks to delete a group; the page of the list owns the dialog. */
 export const GroupRemovalContext = createContext<(view: GroupView) => void>(() => undefined);
 
-export const groupListing: Listing<GroupView, GroupKey> = {
+const listing: Listing<GroupView, GroupKey> = {
   columns: [
     { key: "group", className: "", Cell: Name },
     { key: "members", className: "w-32 text-right", numeric: true, Cell: Members },
@@ -24,18 +27,23 @@ export const groupListing: Listing<GroupView, GroupKey> = {
   Card,
 };
 
+export const groupKind: Kind<Group, GroupView, GroupKey> = {
+  path: "groups",
+  store: "groups",
+  icon: UsersRound,
+  words: { title: "groups.title", count: "groups.count", filter: "groups.filter", failed: "groups.failed", filtered: "groups.filtered", forbidden: "groups.forbidden", none: "groups.none", noneDetail: "groups.noneDetail", missing: "groups.missing", unread: "groups.failed" },
+  headings: { group: "groups.column.group", members: "groups.column.members", source: "groups.column.source", created: "groups.column.created" },
+  right: { verbs: "list, watch", resource: "groups.auth.alauda.io" },
+  commands: { list: GROUPS_COMMAND, create: GROUPS_COMMAND },
+  listing: listing,
+  view: groupView,
+  select: selectGroups,
+};
+
 function Name({ view }: Props) {
   return (
     <>
-      <Link
-        to="/groups/$name"
-        params={{ name: view.name }}
-        search
-        {...rowLink(view.name)}
-        className="block w-fit max-w-full truncate rounded-sm font-medium text-ink underline-offset-4 hover:underline"
-      >
-        {view.title}
-      </Link>
+      <RowLink path="groups" view={view} />
       {view.displayName && <span className="block truncate font-mono text-caption text-ink-faint">{view.name}</span>}
     </>
   );
@@ -54,24 +62,12 @@ function Source({ view }: Props) {
   return <span className="block truncate text-ink-soft">{view.connector === undefined ? t("groups.local") : t("groups.from", { provider: view.connector })}</span>;
 }
 
-function Created({ view }: Props) {
-  if (view.created === undefined) return <Absent />;
-  return (
-    <span className="whitespace-nowrap text-ink-soft">
-      <Since time={view.created} />
-    </span>
-  );
-}
-
 function MenuItems({ view }: Props) {
   const { t } = useTranslation();
-  const navigate = useNavigate();
   const remove = use(GroupRemovalContext);
   return (
     <>
-      <MenuItem icon={<SquareArrowOutUpRight className="size-4" aria-hidden />} onSelect={() => void navigate({ to: "/groups/$name", params: { name: view.name }, search: true })}>
-        {t("clusters.open")}
-      </MenuItem>
+      <OpenItem path="groups" view={view} />
       <MenuItem danger={view.connector === undefined} disabled={view.connector !== undefined} icon={<Trash2 className="size-4" aria-hidden />} onSelect={() => remove(view)}>
         {view.connector === undefined ? t("groups.remove") : t("groups.synced")}
       </MenuItem>

@@ -1,89 +1,39 @@
 import { useMutation } from "@tanstack/react-query";
-import { Outlet, useMatch, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { UsersRound } from "lucide-react";
-import { useCallback, useDeferredValue, useMemo, useState, type FormEvent } from "react";
+import { Outlet, useMatch, useNavigate } from "@tanstack/react-router";
+import { useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { createGroup, deleteGroup } from "../api/directory";
 import { ApiError, fieldErrors } from "../api/status";
-import { GROUPS_COMMAND } from "../lib/commands";
 import { useShell, useStore } from "../shell/context";
+import { useList } from "../shell/kind";
 import { ListPage } from "../shell/list-page";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
 import { Dialog } from "../ui/dialog";
 import { Failure } from "../ui/failure";
 import { Field, Input, TextArea } from "../ui/field";
-import { Empty } from "../ui/message";
-import { Terminal } from "../ui/panel";
 import { toast } from "../ui/toast";
-import { GroupRemovalContext, groupListing } from "./group-listing";
+import { groupKind, GroupRemovalContext } from "./group-listing";
 import { lines } from "./lines";
-import { groupView, selectPlain, type GroupView } from "./model";
-
-const RIGHT = { verbs: "list, watch", resource: "groups.auth.alauda.io" };
-const words = (view: GroupView) => [view.connector, ...view.members];
+import type { GroupView } from "./model";
 
 type Open = "create" | GroupView | undefined;
 
 export function GroupsPage() {
   const { t } = useTranslation();
-  const navigate = useNavigate({ from: "/groups" });
-  const { q = "", sort } = useSearch({ from: "/groups" });
-  const { name: selected } = useParams({ strict: false });
-  const { groups } = useShell();
-  const snapshot = useStore(groups);
-  const { items } = snapshot;
+  const list = useList(groupKind);
   const [open, setOpen] = useState<Open>();
-  const wanted = useDeferredValue(q);
-  const descending = sort === "-name";
-  const views = useMemo(() => items?.map(groupView), [items]);
-  const rows = useMemo(() => views && selectPlain(views, wanted, descending, words), [views, wanted, descending]);
-  const show = useCallback((name: string) => void navigate({ to: "/groups/$name", params: { name }, search: true }), [navigate]);
-  const search = (next: string) => void navigate({ to: ".", replace: true, search: (old) => ({ ...(old.sort ? { sort: old.sort } : {}), ...(next ? { q: next } : {}) }) });
-  const flip = () => void navigate({ to: ".", replace: true, search: { ...(q ? { q } : {}), ...(descending ? {} : { sort: "-name" }) } });
   const close = () => setOpen(undefined);
-  const create = (
-    <Button look="solid" onClick={() => setOpen("create")}>
-      {t("groups.create")}
-    </Button>
-  );
   return (
     <GroupRemovalContext value={setOpen}>
       <ListPage
-        words={{
-          title: t("groups.title"),
-          count: t("groups.count", { count: views?.length ?? 0 }),
-          filter: t("groups.filter"),
-          failed: t("groups.failed"),
-          filtered: t("groups.filtered"),
-          forbidden: t("groups.forbidden"),
-        }}
-        icon={UsersRound}
-        snapshot={snapshot}
-        onRetry={groups.retry}
-        views={views}
-        rows={rows}
-        listing={groupListing}
-        heading={(key) => t(`groups.column.${key}`)}
-        sorting={{ sort: "group", descending }}
-        onSort={(key) => key === "group" && flip()}
-        onOpen={show}
-        selected={selected}
-        selectedTitle={views?.find(({ name }) => name === selected)?.title}
-        q={q}
-        onSearch={search}
-        onClear={() => search("")}
-        actions={create}
-        none={
-          <Empty icon={UsersRound} title={t("groups.none")} actions={create}>
-            <p>{t("groups.noneDetail")}</p>
-            <div className="mt-4 text-left">
-              <Terminal command={GROUPS_COMMAND} />
-            </div>
-          </Empty>
+        kind={groupKind}
+        list={list}
+        actions={
+          <Button look="solid" onClick={() => setOpen("create")}>
+            {t("groups.create")}
+          </Button>
         }
-        right={RIGHT}
-        command={GROUPS_COMMAND}
       />
       <Outlet />
       {open === "create" && <CreateGroupDialog onClose={close} />}

@@ -2,6 +2,7 @@
 //
 // Identity providers report parts of these objects, so values of a wrong type count as absent.
 import type { Condition, Connector, Group, User } from "../api/directory";
+import { order, selectRows, type Query } from "../lib/select";
 
 export const USER_STATES = ["Locked", "Disabled", "Invalid", "Normal"] as const;
 export type UserState = (typeof USER_STATES)[number];
@@ -87,47 +88,31 @@ export const userView = memoized(({ metadata, spec = {}, status = {} }: User): U
 export const USER_SORT_KEYS = ["user", "provider", "groups", "state", "secondFactor", "lastSignIn", "created"] as const;
 export type UserSortKey = (typeof USER_SORT_KEYS)[number];
 
-export interface UserQuery {
-  q: string;
-  state: UserState | undefined;
-  provider: string | undefined;
-  sort: UserSortKey;
-  descending: boolean;
+export interface UserFilters {
+  state?: UserState | undefined;
+  provider?: string | undefined;
 }
 
-/** Made once: a comparison that makes its own is thirty times slower. */
-const order = new Intl.Collator("en", { numeric: true });
+const byUsername = (a: UserView, b: UserView) => order.compare(a.username, b.username);
 
-export function selectUsers(all: readonly UserView[], query: UserQuery): UserView[] {
-  const wanted = query.q.trim().toLowerCase();
-  const rows = all.filter(
-    (view) =>
-      (query.state === undefined || view.state === query.state) &&
-      (query.provider === undefined || view.provider.id === query.provider) &&
-      (wanted === "" || [view.username, view.email, view.displayName, ...view.groups].some((each) => each?.toLowerCase().includes(wanted))),
-  );
-  const direction = query.descending ? -1 : 1;
-  return rows.toSorted((a, b) => direction * compareUsers(a, b, query.sort) || order.compare(a.username, b.username));
+export function selectUsers(all: readonly UserView[], query: Query<UserSortKey> & UserFilters): UserView[] {
+  const rows = all.filter((view) => (query.state === undefined || view.state === query.state) && (query.provider === undefined || view.provider.id === query.provider));
+  return selectRows(rows, query, {
+    words: ({ username, email, displayName, groups }) => [username, email, displayName, ...groups],
+    orders: {
+      user: byUsername,
+      provider: (a, b) => order.compare(a.provider.name, b.provider.name),
+      groups: (a, b) => order.compare(a.groups.join(), b.groups.join()),
+      state: (a, b) => USER_STATES.indexOf(a.state) - USER_STATES.indexOf(b.state),
+      secondFactor: (a, b) => Number(b.secondFactor) - Number(a.secondFactor),
+      lastSignIn: (a, b) => (b.lastSignIn ?? 0) - (a.lastSignIn ?? 0),
+      created: (a, b) => (b.created ?? 0) - (a.created ?? 0),
+    },
+    tie: byUsername,
+  });
 }
 
-function compareUsers(a: UserView, b: UserView, key: UserSortKey): number {
-  switch (key) {
-    case "user":
-      return order.compare(a.username, b.username);
-    case "provider":
-      return order.compare(a.provider.name, b.provider.name);
-    case "groups":
-      return order.compare(a.groups.join(), b.groups.join());
-    case "state":
-      return USER_STATES.indexOf(a.state) - USER_STATES.indexOf(b.state);
-    case "secondFactor":
-      return Number(b.secondFactor) - Number(a.secondFactor);
-    case "lastSignIn":
-      return (b.lastSignIn ?? 0) - (a.lastSignIn ?? 0);
-    case "created":
-      return (b.created ?? 0) - (a.created ?? 0);
-  }
-}
+const byTitle = (a: { title: string }, b: { title: string }) => order.compare(a.title, b.title);
 
 // ---- groups --------------------------------------------------------------------------------
 
@@ -157,6 +142,18 @@ export const groupView = memoized((object: Group): GroupView => {
 
 export const GROUP_KEYS = ["group", "members", "source", "created"] as const;
 export type GroupKey = (typeof GROUP_KEYS)[number];
+
+export const selectGroups = (all: readonly GroupView[], query: Query<GroupKey>): GroupView[] =>
+  selectRows(all, query, {
+    words: ({ name, title, connector, members }) => [name, title, connector, ...members],
+    orders: {
+      group: byTitle,
+      members: (a, b) => a.members.length - b.members.length,
+      source: (a, b) => order.compare(a.connector ?? "", b.connector ?? ""),
+      created: (a, b) => (b.created ?? 0) - (a.created ?? 0),
+    },
+    tie: byTitle,
+  });
 
 // ---- identity providers --------------------------------------------------------------------
 
@@ -202,9 +199,16 @@ export const providerView = memoized((object: Connector): ProviderView => {
 export const PROVIDER_KEYS = ["provider", "type", "state", "synced"] as const;
 export type ProviderKey = (typeof PROVIDER_KEYS)[number];
 
-/** Lists that are short: sorted by name, filtered by what a row says. */
-export function selectPlain<View extends { name: string; title: string }>(all: readonly View[], q: string, descending: boolean, words: (view: View) => readonly (string | undefined)[]): View[] {
-  const wanted = q.trim().toLowerCase();
-  const rows = all.filter((view) => wanted === "" || [view.name, view.title, ...words(view)].some((each) => each?.toLowerCase().includes(wanted)));
-  return rows.toSorted((a, b) => (descending ? -1 : 1) * order.compare(a.title, b.title));
-}
+export const selectProviders = (all: readonly ProviderView[], query: Query<ProviderKey>): ProviderView[] =>
+  selectRows(all, query, {
+    words: ({ name, title, id, type }) => [name, title, id, type],
+    orders: {
+      provider: byTitle,
+      type: (a, b) => order.compare(a.type, b.type),
+      state: (a, b) => PROVIDER_STATES.indexOf(a.state) - PROVIDER_STATES.indexOf(b.state),
+      synced: (a, b) => syncedAt(b) - syncedAt(a),
+    },
+    tie: byTitle,
+  });
+
+const syncedAt = ({ synced }: ProviderView): number => time(synced?.lastTransitionTime) ?? 0;

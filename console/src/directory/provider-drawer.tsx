@@ -1,64 +1,24 @@
 // One identity provider beside the list.
-import { useNavigate, useParams } from "@tanstack/react-router";
-import { CloudOff, SearchX } from "lucide-react";
 import { use } from "react";
 import { useTranslation } from "react-i18next";
 import { CONNECTORS_COMMAND } from "../lib/commands";
-import { useElapsed } from "../lib/elapsed";
 import { dateAndTime } from "../lib/time";
-import { useShell, useStore } from "../shell/context";
+import { ObjectDrawer } from "../shell/object-drawer";
 import { Button } from "../ui/button";
 import { Conditions, Fact, Section } from "../ui/detail";
-import { Drawer, DrawerTitle } from "../ui/dialog";
-import { Empty } from "../ui/message";
-import { focusRow } from "../ui/object-table";
 import { Terminal } from "../ui/panel";
 import { Absent } from "../ui/values";
-import { providerView, type ProviderView } from "./model";
-import { providerActions, ProviderActionContext, Type } from "./provider-listing";
+import type { ProviderView } from "./model";
+import { providerActions, ProviderActionContext, providerKind, Type } from "./provider-listing";
 import { ProviderStateBadge } from "./state-badge";
 
-export function ProviderDrawer() {
-  const { t } = useTranslation();
-  const { name } = useParams({ from: "/providers/$name" });
-  const navigate = useNavigate();
-  const { connectors } = useShell();
-  const { items, error } = useStore(connectors);
-  const late = useElapsed(200);
-  const connector = items?.find((item) => item.metadata.name === name);
-  const view = connector && providerView(connector);
+export const ProviderDrawer = () => <ObjectDrawer kind={providerKind} Subtitle={Subtitle} Detail={Detail} />;
+
+function Subtitle({ view }: { view: ProviderView }) {
   return (
-    <Drawer
-      onClose={() => void navigate({ to: "/providers", search: true })}
-      onCloseAutoFocus={(event) => {
-        event.preventDefault();
-        focusRow(name);
-      }}
-      header={
-        <>
-          <DrawerTitle className="min-w-0 text-heading break-words">{view?.title ?? name}</DrawerTitle>
-          {view && (
-            <div className="mt-2 ml-1.5">
-              <ProviderStateBadge state={view.state} />
-            </div>
-          )}
-        </>
-      }
-    >
-      {view ? (
-        <Detail view={view} />
-      ) : items ? (
-        <Empty icon={SearchX} title={t("providers.missing", { name })}>
-          {t("detail.missingDetail")}
-        </Empty>
-      ) : error ? (
-        <Empty icon={CloudOff} title={t("providers.failed")}>
-          {error.message || t("error.unreachable")}
-        </Empty>
-      ) : (
-        late && <p className="p-5 text-ink-faint">{t("list.loading")}</p>
-      )}
-    </Drawer>
+    <div className="mt-2 ml-1.5">
+      <ProviderStateBadge state={view.state} />
+    </div>
   );
 }
 

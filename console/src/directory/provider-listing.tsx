@@ -1,12 +1,15 @@
 // How identity providers are listed.
-import { Link, useNavigate } from "@tanstack/react-router";
-import { SquareArrowOutUpRight } from "lucide-react";
+import { IdCard } from "lucide-react";
 import { createContext, use } from "react";
 import { useTranslation } from "react-i18next";
+import type { Connector } from "../api/directory";
+import { CONNECTORS_COMMAND } from "../lib/commands";
+import type { Kind } from "../shell/kind";
+import { OpenItem, RowLink } from "../shell/rows";
 import { MenuItem, MenuSeparator } from "../ui/menu";
-import { rowLink, type Listing } from "../ui/object-table";
+import type { Listing } from "../ui/object-table";
 import { Absent, Changing, Since } from "../ui/values";
-import { CONNECTOR_TYPES, type ProviderKey, type ProviderView } from "./model";
+import { CONNECTOR_TYPES, providerView, selectProviders, type ProviderKey, type ProviderView } from "./model";
 import { ProviderStateBadge } from "./state-badge";
 
 type Props = { view: ProviderView };
@@ -28,7 +31,7 @@ export function providerActions(view: ProviderView): ProviderAction[] {
   });
 }
 
-export const providerListing: Listing<ProviderView, ProviderKey> = {
+const listing: Listing<ProviderView, ProviderKey> = {
   columns: [
     { key: "provider", className: "", Cell: Name },
     { key: "type", className: "w-28 @max-xl:hidden", Cell: Type },
@@ -39,18 +42,23 @@ export const providerListing: Listing<ProviderView, ProviderKey> = {
   Card,
 };
 
+export const providerKind: Kind<Connector, ProviderView, ProviderKey> = {
+  path: "providers",
+  store: "connectors",
+  icon: IdCard,
+  words: { title: "providers.title", count: "providers.count", filter: "providers.filter", failed: "providers.failed", filtered: "providers.filtered", forbidden: "providers.forbidden", none: "providers.none", noneDetail: "providers.noneDetail", missing: "providers.missing", unread: "providers.failed" },
+  headings: { provider: "providers.column.provider", type: "providers.column.type", state: "providers.column.state", synced: "providers.column.synced" },
+  right: { verbs: "list, watch", resource: "connectors.dex.coreos.com", namespace: "cpaas-system" },
+  commands: { list: CONNECTORS_COMMAND, create: CONNECTORS_COMMAND },
+  listing: listing,
+  view: providerView,
+  select: selectProviders,
+};
+
 function Name({ view }: Props) {
   return (
     <>
-      <Link
-        to="/providers/$name"
-        params={{ name: view.name }}
-        search
-        {...rowLink(view.name)}
-        className="block w-fit max-w-full truncate rounded-sm font-medium text-ink underline-offset-4 hover:underline"
-      >
-        {view.title}
-      </Link>
+      <RowLink path="providers" view={view} />
       {view.title !== view.id && <span className="block truncate font-mono text-caption text-ink-faint">{view.id}</span>}
     </>
   );
@@ -94,13 +102,10 @@ function Synced({ view }: Props) {
 
 function MenuItems({ view }: Props) {
   const { t } = useTranslation();
-  const navigate = useNavigate();
   const act = use(ProviderActionContext);
   return (
     <>
-      <MenuItem icon={<SquareArrowOutUpRight className="size-4" aria-hidden />} onSelect={() => void navigate({ to: "/providers/$name", params: { name: view.name }, search: true })}>
-        {t("clusters.open")}
-      </MenuItem>
+      <OpenItem path="providers" view={view} />
       <MenuSeparator />
       {providerActions(view).map((action) => (
         <MenuItem key={action} danger={action === "remove"} onSelect={() => act(action, view)}>

@@ -1,85 +1,35 @@
-import { Outlet, useMatch, useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { IdCard } from "lucide-react";
-import { useCallback, useDeferredValue, useMemo, useState } from "react";
+import { Outlet, useMatch, useNavigate } from "@tanstack/react-router";
+import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { deleteConnector, patchConnector, syncConnector } from "../api/directory";
-import { CONNECTORS_COMMAND } from "../lib/commands";
 import { useShell, useStore } from "../shell/context";
+import { useList } from "../shell/kind";
 import { ListPage } from "../shell/list-page";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Empty } from "../ui/message";
-import { Terminal } from "../ui/panel";
 import { toast } from "../ui/toast";
 import { ConnectorDialog } from "./connector-dialog";
-import { providerView, selectPlain, userView, type ProviderView } from "./model";
-import { ProviderActionContext, providerListing, type ProviderAction } from "./provider-listing";
-
-const RIGHT = { verbs: "list, watch", resource: "connectors.dex.coreos.com", namespace: "cpaas-system" };
-const words = (view: ProviderView) => [view.id, view.type];
+import { userView, type ProviderView } from "./model";
+import { ProviderActionContext, providerKind, type ProviderAction } from "./provider-listing";
 
 type Open = { action: ProviderAction; view: ProviderView } | { action: "create" } | undefined;
 
 export function ProvidersPage() {
   const { t } = useTranslation();
-  const navigate = useNavigate({ from: "/providers" });
-  const { q = "", sort } = useSearch({ from: "/providers" });
-  const { name: selected } = useParams({ strict: false });
-  const { connectors } = useShell();
-  const snapshot = useStore(connectors);
-  const { items } = snapshot;
+  const list = useList(providerKind);
   const [open, setOpen] = useState<Open>();
-  const wanted = useDeferredValue(q);
-  const descending = sort === "-name";
-  const views = useMemo(() => items?.map(providerView), [items]);
-  const rows = useMemo(() => views && selectPlain(views, wanted, descending, words), [views, wanted, descending]);
-  const show = useCallback((name: string) => void navigate({ to: "/providers/$name", params: { name }, search: true }), [navigate]);
   const act = useCallback((action: ProviderAction, view: ProviderView) => setOpen({ action, view }), []);
-  const search = (next: string) => void navigate({ to: ".", replace: true, search: (old) => ({ ...(old.sort ? { sort: old.sort } : {}), ...(next ? { q: next } : {}) }) });
-  const flip = () => void navigate({ to: ".", replace: true, search: { ...(q ? { q } : {}), ...(descending ? {} : { sort: "-name" }) } });
   const close = () => setOpen(undefined);
-  const add = (
-    <Button look="solid" onClick={() => setOpen({ action: "create" })}>
-      {t("providers.add")}
-    </Button>
-  );
   return (
     <ProviderActionContext value={act}>
       <ListPage
-        words={{
-          title: t("providers.title"),
-          count: t("providers.count", { count: views?.length ?? 0 }),
-          filter: t("providers.filter"),
-          failed: t("providers.failed"),
-          filtered: t("providers.filtered"),
-          forbidden: t("providers.forbidden"),
-        }}
-        icon={IdCard}
-        snapshot={snapshot}
-        onRetry={connectors.retry}
-        views={views}
-        rows={rows}
-        listing={providerListing}
-        heading={(key) => t(`providers.column.${key}`)}
-        sorting={{ sort: "provider", descending }}
-        onSort={(key) => key === "provider" && flip()}
-        onOpen={show}
-        selected={selected}
-        selectedTitle={views?.find(({ name }) => name === selected)?.title}
-        q={q}
-        onSearch={search}
-        onClear={() => search("")}
-        actions={add}
-        none={
-          <Empty icon={IdCard} title={t("providers.none")} actions={add}>
-            <p>{t("providers.noneDetail")}</p>
-            <div className="mt-4 text-left">
-              <Terminal command={CONNECTORS_COMMAND} />
-            </div>
-          </Empty>
+        kind={providerKind}
+        list={list}
+        actions={
+          <Button look="solid" onClick={() => setOpen({ action: "create" })}>
+            {t("providers.add")}
+          </Button>
         }
-        right={RIGHT}
-        command={CONNECTORS_COMMAND}
       />
       <Outlet />
       {open?.action === "create" && <ConnectorDialog onClose={close} />}

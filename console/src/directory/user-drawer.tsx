@@ -1,74 +1,41 @@
 // One user beside the list, at its own address.
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate, useParams } from "@tanstack/react-router";
-import { CloudOff, SearchX } from "lucide-react";
 import { use } from "react";
 import { useTranslation } from "react-i18next";
 import { SessionList } from "../account/session-list";
 import { endSession, readSessions, type Session } from "../api/identity";
 import { userCommand, type UserVerb } from "../lib/commands";
-import { useElapsed } from "../lib/elapsed";
 import { useProviderName } from "../lib/provider-name";
 import { dateAndTime } from "../lib/time";
-import { useShell, useStore } from "../shell/context";
+import { useShell } from "../shell/context";
+import { ObjectDrawer } from "../shell/object-drawer";
 import { Button } from "../ui/button";
 import { Fact, Section } from "../ui/detail";
-import { Drawer, DrawerTitle } from "../ui/dialog";
 import { Failure } from "../ui/failure";
-import { Empty, Notice } from "../ui/message";
-import { focusRow } from "../ui/object-table";
+import { Notice } from "../ui/message";
 import { Queried, Terminal } from "../ui/panel";
 import { toast } from "../ui/toast";
 import { Absent, Chip, Since } from "../ui/values";
-import { userView, type UserView } from "./model";
+import type { UserView } from "./model";
 import { UserStateBadge } from "./state-badge";
 import { actionsFor, UserActionContext } from "./user-actions";
+import { userKind } from "./user-listing";
 
-export function UserDrawer() {
+export const UserDrawer = () => <ObjectDrawer kind={userKind} Mark={Mark} Subtitle={Subtitle} Detail={Detail} />;
+
+function Mark({ view }: { view: UserView }) {
   const { t } = useTranslation();
-  const { name } = useParams({ from: "/users/$name" });
-  const navigate = useNavigate();
-  const { users } = useShell();
-  const { items, error } = useStore(users);
-  const late = useElapsed(200);
-  const user = items?.find((item) => item.metadata.name === name);
-  const view = user && userView(user);
+  return view.admin && <Chip>{t("users.admin")}</Chip>;
+}
+
+function Subtitle({ view }: { view: UserView }) {
   return (
-    <Drawer
-      onClose={() => void navigate({ to: "/users", search: true })}
-      onCloseAutoFocus={(event) => {
-        event.preventDefault();
-        focusRow(name);
-      }}
-      header={
-        <>
-          <div className="flex min-w-0 items-center gap-2">
-            <DrawerTitle className="min-w-0 text-heading break-words">{view?.username ?? name}</DrawerTitle>
-            {view?.admin && <Chip>{t("users.admin")}</Chip>}
-          </div>
-          {view?.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
-          {view && (
-            <div className="mt-2 ml-1.5">
-              <UserStateBadge state={view.state} />
-            </div>
-          )}
-        </>
-      }
-    >
-      {view ? (
-        <Detail view={view} />
-      ) : items ? (
-        <Empty icon={SearchX} title={t("users.missing")}>
-          {t("detail.missingDetail")}
-        </Empty>
-      ) : error ? (
-        <Empty icon={CloudOff} title={t("users.failed")}>
-          {error.message || t("error.unreachable")}
-        </Empty>
-      ) : (
-        late && <p className="p-5 text-ink-faint">{t("list.loading")}</p>
-      )}
-    </Drawer>
+    <>
+      {view.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
+      <div className="mt-2 ml-1.5">
+        <UserStateBadge state={view.state} />
+      </div>
+    </>
   );
 }
 

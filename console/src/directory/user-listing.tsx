@@ -1,20 +1,23 @@
 // How users are listed.
-import { Link, useNavigate } from "@tanstack/react-router";
-import { ShieldCheck, SquareArrowOutUpRight } from "lucide-react";
+import { ShieldCheck, UserRound } from "lucide-react";
 import { use } from "react";
 import { useTranslation } from "react-i18next";
+import type { User } from "../api/directory";
+import { CREATE_USER_COMMAND, USERS_COMMAND } from "../lib/commands";
 import { useProviderName } from "../lib/provider-name";
 import { useShell } from "../shell/context";
+import type { Kind } from "../shell/kind";
+import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem, MenuSeparator } from "../ui/menu";
-import { rowLink, type Listing } from "../ui/object-table";
+import type { Listing } from "../ui/object-table";
 import { Absent, Changing, Chip, Since } from "../ui/values";
-import type { UserSortKey, UserView } from "./model";
+import { selectUsers, userView, type UserFilters, type UserSortKey, type UserView } from "./model";
 import { UserStateBadge } from "./state-badge";
 import { actionsFor, UserActionContext } from "./user-actions";
 
 type Props = { view: UserView };
 
-export const userListing: Listing<UserView, UserSortKey> = {
+const listing: Listing<UserView, UserSortKey> = {
   columns: [
     { key: "user", className: "", Cell: Name },
     { key: "provider", className: "w-28 @max-3xl:hidden", Cell: Provider },
@@ -28,19 +31,24 @@ export const userListing: Listing<UserView, UserSortKey> = {
   Card,
 };
 
+export const userKind: Kind<User, UserView, UserSortKey, UserFilters> = {
+  path: "users",
+  store: "users",
+  icon: UserRound,
+  words: { title: "users.title", count: "users.count", filter: "users.filter", failed: "users.failed", filtered: "users.filtered", forbidden: "users.forbidden", none: "users.none", noneDetail: "users.noneDetail", missing: "users.missing", unread: "users.failed" },
+  headings: { user: "users.column.user", provider: "users.column.provider", groups: "users.column.groups", state: "users.column.state", secondFactor: "users.column.secondFactor", lastSignIn: "users.column.lastSignIn", created: "users.column.created" },
+  right: { verbs: "list, watch", resource: "users.auth.alauda.io" },
+  commands: { list: USERS_COMMAND, create: CREATE_USER_COMMAND },
+  listing: listing,
+  view: userView,
+  select: selectUsers,
+};
+
 function UserLink({ view }: Props) {
   const { t } = useTranslation();
   return (
     <span className="flex min-w-0 items-center gap-2">
-      <Link
-        to="/users/$name"
-        params={{ name: view.name }}
-        search
-        {...rowLink(view.name)}
-        className="truncate rounded-sm font-medium text-ink underline-offset-4 hover:underline"
-      >
-        {view.username}
-      </Link>
+      <RowLink path="users" view={view} />
       {view.admin && <Chip>{t("users.admin")}</Chip>}
     </span>
   );
@@ -108,28 +116,13 @@ function LastSignIn({ view }: Props) {
   );
 }
 
-function Created({ view }: Props) {
-  if (view.created === undefined) return <Absent />;
-  return (
-    <span className="whitespace-nowrap text-ink-soft">
-      <Since time={view.created} />
-    </span>
-  );
-}
-
 function MenuItems({ view }: Props) {
   const { t } = useTranslation();
-  const navigate = useNavigate();
   const { session } = useShell();
   const act = use(UserActionContext);
   return (
     <>
-      <MenuItem
-        icon={<SquareArrowOutUpRight className="size-4" aria-hidden />}
-        onSelect={() => void navigate({ to: "/users/$name", params: { name: view.name }, search: true })}
-      >
-        {t("clusters.open")}
-      </MenuItem>
+      <OpenItem path="users" view={view} />
       <MenuSeparator />
       {actionsFor(view, session.username).map((action) => (
         <MenuItem key={action} danger={action === "remove"} onSelect={() => act(action, view)}>

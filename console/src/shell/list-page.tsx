@@ -1,10 +1,11 @@
 // The page of one kind of object: heading, filters, and a table in every state it can be in.
 import { clsx } from "clsx";
+import type { ParseKeys } from "i18next";
 import { FilterX, Lock, type LucideIcon } from "lucide-react";
 import { useEffect, useRef, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { ApiError } from "../api/status";
-import type { Connection, Snapshot } from "../api/watch-store";
+import type { Connection } from "../api/watch-store";
 import { useCompact } from "../lib/compact";
 import { useElapsed } from "../lib/elapsed";
 import { useHotkeys } from "../lib/hotkeys";
@@ -12,66 +13,37 @@ import { useMoment } from "../lib/time";
 import { Button } from "../ui/button";
 import { CodeBlock } from "../ui/copy";
 import { Empty, Notice } from "../ui/message";
-import { leadsIntoList, ObjectCards, ObjectTable, type Listing, type Row, type Sorting } from "../ui/object-table";
+import { labelOf, leadsIntoList, ObjectCards, ObjectTable, type Listing, type Row } from "../ui/object-table";
+import { Terminal } from "../ui/panel";
 import { SearchBox } from "../ui/search-box";
 import { useConnectionWord } from "./connection-state";
 import { useShell } from "./context";
-
-export interface Right {
-  verbs: string;
-  resource: string;
-  namespace?: string;
-}
-
-interface Words {
-  title: string;
-  count: string;
-  filter: string;
-  failed: string;
-  filtered: string;
-  forbidden: string;
-}
+import type { Kind, List, Right } from "./kind";
 
 interface Props<View extends Row, Key extends string> {
-  words: Words;
-  icon: LucideIcon;
-  snapshot: Snapshot<unknown>;
-  onRetry: () => void;
-  /** Undefined until the first list has arrived. */
-  views: readonly View[] | undefined;
-  rows: readonly View[] | undefined;
-  listing: Listing<View, Key>;
-  heading: (key: Key) => string;
-  sorting: Sorting<Key>;
-  onSort: (key: Key) => void;
-  onOpen: (name: string) => void;
-  /** What a drawer shows. */
-  selected: string | undefined;
-  selectedTitle?: string | undefined;
-  q: string;
-  onSearch: (q: string) => void;
-  onClear: () => void;
+  kind: Pick<Kind<never, View, Key>, "words" | "headings" | "icon" | "right" | "commands" | "listing">;
+  list: List<View, Key, object>;
   chips?: ReactNode;
   actions: ReactNode;
-  /** Shown when there is nothing yet. */
-  none: ReactNode;
-  /** What a reader needs to see this list. */
-  right: Right;
-  command: string;
-  children?: ReactNode;
+  /** Where there is nothing yet, if other than beside the heading. */
+  firstActions?: ReactNode;
 }
 
-export function ListPage<View extends Row, Key extends string>(props: Props<View, Key>) {
-  const { words, snapshot, onRetry, views, rows, listing, heading, sorting, onSort, onOpen, selected, selectedTitle } = props;
+export function ListPage<View extends Row, Key extends string>({ kind, list, chips, actions, firstActions = actions }: Props<View, Key>) {
+  const { words, headings, icon, right, commands, listing } = kind;
+  const { snapshot, retry, views, rows, query, selected } = list;
   const { t } = useTranslation();
   const { connection, error } = snapshot;
   const word = useConnectionWord(connection);
   const compact = useCompact();
   const filter = useRef<HTMLInputElement>(null);
   useHotkeys({ "/": () => filter.current?.focus() });
+  const title = t(words.title);
+  const shown = views?.find(({ name }) => name === selected);
+  const heading = selected === undefined ? title : shown ? labelOf(shown) : selected;
   useEffect(() => {
-    document.title = `${selectedTitle ?? selected ?? words.title} · ${t("product.name")}`;
-  }, [selectedTitle, selected, words.title, t]);
+    document.title = `${heading} · ${t("product.name")}`;
+  }, [heading, t]);
 
   const lastLive = "lastLive" in connection ? connection.lastLive : undefined;
   const old = word === "stale" || word === "unwatched";
@@ -84,54 +56,58 @@ export function ListPage<View extends Row, Key extends string>(props: Props<View
         )}
       >
         <header className="flex flex-wrap items-center gap-x-3 gap-y-2 px-4 pt-5 pb-4 sm:px-6">
-          <h1 className="text-title">{words.title}</h1>
+          <h1 className="text-title">{title}</h1>
           {views && rows && (
             <p className="tabular text-table text-ink-faint" role="status">
-              {rows.length === views.length ? words.count : t("list.countFiltered", { shown: rows.length, total: views.length })}
+              {rows.length === views.length ? t(words.count, { count: views.length }) : t("list.countFiltered", { shown: rows.length, total: views.length })}
             </p>
           )}
           <div className="flex-1" />
-          {props.actions}
+          {actions}
         </header>
-        {old && views && lastLive !== undefined && <OldNotice lastLive={lastLive} connection={connection} error={error} onRetry={onRetry} />}
+        {old && views && lastLive !== undefined && <OldNotice lastLive={lastLive} connection={connection} error={error} onRetry={retry} />}
         {views && views.length > 0 && (
           <div className="flex flex-wrap items-center gap-2 px-4 pb-3 sm:px-6">
-            <SearchBox ref={filter} label={words.filter} value={props.q} onChange={props.onSearch} onKey={(event) => leadsIntoList(event, rows ?? [])} />
-            {props.chips}
+            <SearchBox ref={filter} label={t(words.filter)} value={query.q} onChange={(q) => list.change({ q })} onKey={(event) => leadsIntoList(event, rows ?? [])} />
+            {chips}
           </div>
         )}
         <div className={clsx("flex-1 sm:px-6 sm:pb-6", views && word === "stale" && "grayscale-75")}>
           {!views || !rows ? (
             error ? (
-              <ListFailed {...props} error={error} />
+              <ListFailed error={error} words={{ failed: t(words.failed), forbidden: t(words.forbidden) }} icon={icon} right={right} command={commands.list} onRetry={retry} />
             ) : (
               <Loading listing={listing as unknown as Listing<Row, string>} />
             )
           ) : views.length === 0 ? (
-            props.none
+            <Empty icon={icon} title={t(words.none)} actions={firstActions}>
+              <p>{t(words.noneDetail)}</p>
+              <div className="mt-4 text-left">
+                <Terminal command={commands.create} />
+              </div>
+            </Empty>
           ) : rows.length === 0 ? (
-            <Empty icon={FilterX} title={words.filtered} actions={<Button onClick={props.onClear}>{t("action.clear")}</Button>}>
+            <Empty icon={FilterX} title={t(words.filtered)} actions={<Button onClick={list.clear}>{t("action.clear")}</Button>}>
               {t("list.filteredDetail", { total: views.length })}
             </Empty>
           ) : compact ? (
-            <ObjectCards listing={listing} caption={words.title} rows={rows} selected={selected} onOpen={onOpen} />
+            <ObjectCards listing={listing} caption={title} rows={rows} selected={selected} onOpen={list.open} />
           ) : (
             <div className="rounded-lg border border-line bg-surface [clip-path:inset(0_round_8px)]">
               <ObjectTable
                 listing={listing}
-                caption={words.title}
-                heading={heading}
+                caption={title}
+                heading={(key) => t(headings[key] as ParseKeys)}
                 rows={rows}
-                sorting={sorting}
+                sorting={query}
                 selected={selected}
-                onSort={onSort}
-                onOpen={onOpen}
+                onSort={list.sortBy}
+                onOpen={list.open}
               />
             </div>
           )}
         </div>
       </div>
-      {props.children}
     </>
   );
 }
@@ -158,7 +134,7 @@ function OldNotice({ lastLive, connection, error, onRetry }: { lastLive: number;
 
 interface FailedProps {
   error: ApiError;
-  words: Pick<Words, "failed" | "forbidden">;
+  words: { failed: string; forbidden: string };
   icon: LucideIcon;
   right: Right;
   command: string;

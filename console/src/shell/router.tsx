@@ -4,7 +4,7 @@ import { ClusterListPage } from "../clusters/cluster-list-page";
 import { withWords } from "../i18n/i18n";
 import { Frame } from "./frame";
 import { NotFound, PageFailed } from "./page-states";
-import { clusterSearch, plainSearch, userSearch } from "./search";
+import { clusterSearch, groupSearch, providerSearch, userSearch } from "./search";
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound, errorComponent: PageFailed });
 
@@ -41,7 +41,7 @@ const user = createRoute({
 const groups = createRoute({
   getParentRoute: () => root,
   path: "/groups",
-  validateSearch: plainSearch,
+  validateSearch: groupSearch,
   component: lazyRouteComponent(() => withWords(import("../directory/groups-page"), "people"), "GroupsPage"),
 });
 
@@ -54,7 +54,7 @@ const group = createRoute({
 const providers = createRoute({
   getParentRoute: () => root,
   path: "/providers",
-  validateSearch: plainSearch,
+  validateSearch: providerSearch,
   component: lazyRouteComponent(() => withWords(import("../directory/providers-page"), "people", "asks"), "ProvidersPage"),
 });
 

@@ -1,25 +1,7 @@
 // What the search part of an address may hold. Anything unknown in it is dropped.
-import { HEALTHS, SORT_KEYS, type Health, type SortKey } from "../clusters/model";
-import { USER_SORT_KEYS, USER_STATES, type UserSortKey, type UserState } from "../directory/model";
-
-export interface ClusterSearch {
-  q?: string;
-  health?: Health;
-  sort?: SortKey | `-${SortKey}`;
-}
-
-export interface UserSearch {
-  q?: string;
-  state?: UserState;
-  provider?: string;
-  sort?: UserSortKey | `-${UserSortKey}`;
-}
-
-/** The filter of lists that are short. */
-export interface PlainSearch {
-  q?: string;
-  sort?: "-name";
-}
+import { HEALTHS, SORT_KEYS, type Filters, type SortKey } from "../clusters/model";
+import { GROUP_KEYS, PROVIDER_KEYS, USER_SORT_KEYS, USER_STATES, type GroupKey, type ProviderKey, type UserFilters, type UserSortKey } from "../directory/model";
+import type { Search } from "./kind";
 
 type Raw = Record<string, unknown>;
 
@@ -35,15 +17,16 @@ function present<T extends object>(values: { [K in keyof T]: T[K] | undefined })
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as T;
 }
 
-export const clusterSearch = (raw: Raw): ClusterSearch =>
-  present<ClusterSearch>({ q: text(raw.q), health: HEALTHS.find((known) => known === raw.health), sort: sorting(raw.sort, SORT_KEYS) });
+export const clusterSearch = (raw: Raw): Search<SortKey, Filters> =>
+  present<Search<SortKey, Filters>>({ q: text(raw.q), health: HEALTHS.find((known) => known === raw.health), sort: sorting(raw.sort, SORT_KEYS) });
 
-export const userSearch = (raw: Raw): UserSearch =>
-  present<UserSearch>({
+export const userSearch = (raw: Raw): Search<UserSortKey, UserFilters> =>
+  present<Search<UserSortKey, UserFilters>>({
     q: text(raw.q),
     state: USER_STATES.find((known) => known === raw.state),
     provider: text(raw.provider),
     sort: sorting(raw.sort, USER_SORT_KEYS),
   });
 
-export const plainSearch = (raw: Raw): PlainSearch => present<PlainSearch>({ q: text(raw.q), sort: raw.sort === "-name" ? "-name" : undefined });
+export const groupSearch = (raw: Raw): Search<GroupKey> => present<Search<GroupKey>>({ q: text(raw.q), sort: sorting(raw.sort, GROUP_KEYS) });
+export const providerSearch = (raw: Raw): Search<ProviderKey> => present<Search<ProviderKey>>({ q: text(raw.q), sort: sorting(raw.sort, PROVIDER_KEYS) });

@@ -203,7 +203,7 @@ function RowMenu<View extends Row, Key extends string>({ listing, view }: { list
 }
 
 /** Some objects are named by a hash, which nobody should have read out to them. */
-function labelOf(view: Row): string {
+export function labelOf(view: Row): string {
   const { title } = view as Row & { title?: unknown };
   return typeof title === "string" ? title : view.name;
 }

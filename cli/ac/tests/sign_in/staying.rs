@@ -228,6 +228,20 @@ fn a_command_that_outlives_its_token_goes_on() {
 }
 
 #[test]
+fn every_request_says_that_it_is_ours() {
+    let (platform, machine) = somebody(0);
+    for line in ["whoami", "get pods --clusters global,east", "exec web-1 --cluster east -- die", "logout"] {
+        let words: Vec<&str> = line.split(' ').collect();
+        machine.run(&words);
+    }
+    let agents = platform.state.lock().unwrap().agents.clone();
+    let expect = format!("ac/{} ({})", env!("CARGO_PKG_VERSION"), std::env::consts::OS);
+    let others: Vec<&String> = agents.iter().filter(|agent| **agent != expect).collect();
+    assert_eq!(others, [""], "the browser alone is somebody else");
+    assert!(agents.len() > 12, "{agents:?}");
+}
+
+#[test]
 fn signing_out_makes_both_tokens_worthless() {
     let (platform, machine) = somebody(600);
     let (access, _) = token(&machine.ok(&GET_TOKEN));

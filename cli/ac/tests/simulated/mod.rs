@@ -37,6 +37,8 @@ pub(crate) struct State {
     pub(crate) objects: BTreeMap<String, Value>,
     /// Every request line and body.
     pub(crate) requests: Vec<(String, String)>,
+    /// What each request said it came from.
+    pub(crate) agents: Vec<String>,
     /// The issuer; older platforms have none.
     pub(crate) identity: Option<identity::Identity>,
     version: u64,
@@ -217,6 +219,8 @@ async fn answer(
     let (parts, body) = request.into_parts();
     let body = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let line = format!("{} {}", parts.method, parts.uri);
+    let agent = parts.headers.get(header::USER_AGENT).map_or("", |agent| agent.to_str().unwrap()).to_owned();
+    state.lock().unwrap().agents.push(agent);
     state.lock().unwrap().requests.push((line, body.clone()));
     let path = parts.uri.path().to_owned();
     let opened = {

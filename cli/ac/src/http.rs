@@ -26,6 +26,8 @@ pub const JSON: &str = "application/json";
 pub const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a server may ask us to come back later.
 const RETRIES: u32 = 3;
+/// How long it may ask us to wait each time.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// No answer that we hold in memory is larger.
 const MAX_BODY: usize = 256 * 1024 * 1024;
 
@@ -184,11 +186,13 @@ impl Endpoint {
             match &error {
                 // The server names the moment; nothing was done, so any method may come back.
                 Error::Api(refused) if tries < RETRIES && matches!(refused.code, 429 | 503) => {
-                    let Some(seconds) = refused.retry_after.filter(|_| self.session.is_some()) else {
+                    // Coming back too early would only be refused again, and a long wait is the person's to choose.
+                    let pause = refused.retry_after.map(Duration::from_secs);
+                    let Some(pause) = pause.filter(|pause| self.session.is_some() && *pause <= LONGEST_PAUSE) else {
                         return Err(error);
                     };
                     tries += 1;
-                    tokio::time::sleep(Duration::from_secs(seconds.min(10))).await;
+                    tokio::time::sleep(pause).await;
                 }
                 _ => return Err(error),
             }

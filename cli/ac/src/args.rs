@@ -69,6 +69,9 @@ pub enum Command {
     Sessions(Sessions),
     /// List, create or revoke API tokens
     Tokens(Tokens),
+    /// Show, set up or remove your second factor
+    #[command(subcommand)]
+    SecondFactor(SecondFactor),
     /// Commands for administrators of the platform
     #[command(subcommand)]
     Adm(Adm),

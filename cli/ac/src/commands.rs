@@ -14,6 +14,7 @@ pub mod listing;
 pub mod login;
 pub mod logs;
 pub mod merge;
+pub mod second_factor;
 pub mod session;
 pub mod sign_in;
 pub mod sort;
@@ -73,6 +74,11 @@ impl Cx {
         };
         let connector = Connector { env: env.clone(), paths, selection };
         Ok(Self { env, ui, connector, global: global.clone(), arguments })
+    }
+
+    /// The platform of the session in force.
+    pub async fn platform(&self) -> Result<Endpoint> {
+        self.connector.platform(&self.connector.session()?).await
     }
 
     /// The cluster to work on, opened.

@@ -49,6 +49,7 @@ pub struct Ask {
     path: String,
     accept: &'static str,
     body: Option<(&'static str, Vec<u8>)>,
+    proves: bool,
 }
 
 /// A successful answer.
@@ -62,7 +63,7 @@ pub struct Answer {
 impl Ask {
     /// A request without a body.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), accept: JSON, body: None }
+        Self { method, path: path.into(), accept: JSON, body: None, proves: false }
     }
 
     /// `GET path`.
@@ -85,6 +86,12 @@ impl Ask {
     pub fn form(mut self, pairs: &[(&str, &str)]) -> Self {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
         self.body = Some(("application/x-www-form-urlencoded", form.into_bytes()));
+        self
+    }
+
+    /// Says that the body proves who somebody is: a 401 is about that, and not about the session.
+    pub fn proving(mut self) -> Self {
+        self.proves = true;
         self
     }
 
@@ -260,15 +267,19 @@ impl Endpoint {
         let (status, headers) = (response.status(), response.headers().clone());
         let limited = http_body_util::Limited::new(response.into_body(), 4 * 1024 * 1024);
         let body = limited.collect().await.map_err(|error| self.unreachable(error))?.to_bytes();
-        Err(self.refused(status, &headers, &body))
+        Err(self.refused(ask, status, &headers, &body))
     }
 
-    fn refused(&self, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+    fn refused(&self, ask: &Ask, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
         let parsed = serde_json::from_slice::<Value>(body).ok().and_then(|value| match value["kind"] == "Status" {
             true => Some(value),
             false => oauth_error(&value),
         });
+        // With another reason it is not the session that was refused.
+        let barred = parsed.as_ref().is_none_or(|value| value["reason"] == "Unauthorized");
         if status == StatusCode::UNAUTHORIZED
+            && barred
+            && !ask.proves
             && let Some((session, platform_url)) = &self.session
         {
             return credentials::expired(session, platform_url);

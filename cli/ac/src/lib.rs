@@ -18,6 +18,7 @@ pub mod loopback;
 pub mod oauth;
 pub mod output;
 pub mod platform;
+pub mod qr;
 pub mod resource;
 pub mod session;
 pub mod text;
@@ -116,6 +117,7 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             Command::GetToken(get) => commands::session::get_token(cx, get).await,
             Command::Whoami(whoami) => commands::session::whoami(cx, &whoami).await,
             Command::Sessions(sessions) => commands::identity::sessions(cx, &sessions, jiff::Timestamp::now()).await,
+            Command::SecondFactor(factor) => commands::second_factor::second_factor(cx, &factor).await,
             Command::Tokens(tokens) => commands::identity::tokens(cx, &tokens, jiff::Timestamp::now()).await,
             Command::Adm(args::Adm::Users(users)) => commands::identity::users(cx, &users).await,
             Command::Config(args::Config::Sync { all }) => commands::login::sync(cx, all).await,

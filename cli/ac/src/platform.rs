@@ -75,6 +75,19 @@ pub struct Credentials {
     pub code: Option<String>,
 }
 
+impl Credentials {
+    fn to_json(&self) -> Value {
+        let mut body = json!({"username": self.username, "password": self.password});
+        // Platforms that know neither refuse what they do not know.
+        for (field, value) in [("idp", &self.idp), ("code", &self.code)] {
+            if let Some(value) = value {
+                body[field] = value.as_str().into();
+            }
+        }
+        body
+    }
+}
+
 /// Refusals of a sign-in that something can be done about.
 pub const SECOND_FACTOR_REQUIRED: &str = "SecondFactorRequired";
 /// The second factor was not right.
@@ -86,16 +99,9 @@ pub const PASSWORD_CHANGE_REQUIRED: &str = "PasswordChangeRequired";
 
 /// Signs in. The secrets travel in the body and nowhere else.
 pub async fn login(endpoint: &Endpoint, credentials: &Credentials) -> Result<Login> {
-    let Credentials { username, password, idp, code } = credentials;
-    let mut body = json!({"username": username, "password": password});
-    // Platforms that know neither refuse what they do not know.
-    for (field, value) in [("idp", idp), ("code", code)] {
-        if let Some(value) = value {
-            body[field] = value.as_str().into();
-        }
-    }
-    let ask = Ask::new(http::Method::POST, "/auth/v1/sessions").json(&body);
-    let login: Login = decode(&endpoint.send(&ask).await.map_err(|error| refused(error, username))?.json()?)?;
+    let ask = Ask::new(http::Method::POST, "/auth/v1/sessions").json(&credentials.to_json());
+    let answer = endpoint.send(&ask).await.map_err(|error| refused(error, &credentials.username))?;
+    let login: Login = decode(&answer.json()?)?;
     if login.token.trim().is_empty() {
         return Err(Error::told(Text::EmptyTokenFromServer {}));
     }
@@ -125,6 +131,53 @@ fn refused(error: Error, username: &str) -> Error {
         }
         _ => error,
     }
+}
+
+/// What an authenticator app needs, said once.
+#[derive(Clone, Deserialize)]
+pub struct Enrolment {
+    /// The secret, for typing.
+    pub secret: String,
+    /// The same as an `otpauth` address, for scanning.
+    pub uri: String,
+}
+
+const SECOND_FACTOR: &str = "/auth/v1/totp";
+
+/// Whether whoever this is has a second factor.
+pub async fn has_second_factor(endpoint: &Endpoint) -> Result<bool> {
+    Ok(endpoint.get(SECOND_FACTOR).await?["enabled"] == true)
+}
+
+/// A new second factor, which counts once [`accept_second_factor`] has shown a code of it.
+pub async fn propose_second_factor(endpoint: &Endpoint) -> Result<Enrolment> {
+    decode(&endpoint.send(&Ask::new(http::Method::POST, SECOND_FACTOR)).await?.json()?)
+}
+
+/// From now on the second factor counts.
+pub async fn accept_second_factor(endpoint: &Endpoint, code: &str) -> Result<()> {
+    let ask = Ask::new(http::Method::PUT, SECOND_FACTOR).json(&json!({"code": code}));
+    endpoint.send(&ask).await.map(drop)
+}
+
+/// Takes the second factor away; the password proves the right to.
+pub async fn remove_second_factor(endpoint: &Endpoint, username: &str, password: &str) -> Result<()> {
+    let ask = Ask::new(http::Method::DELETE, SECOND_FACTOR).json(&json!({"password": password})).proving();
+    // Whoever is refused here is signed in all the same.
+    endpoint.send(&ask).await.map(drop).map_err(|error| refused(error, username).exit(Exit::Failure))
+}
+
+/// The same for somebody who may not sign in without a second factor and has none yet: the password opens this door.
+pub async fn enrol(endpoint: &Endpoint, credentials: &Credentials) -> Result<Enrolment> {
+    let ask = Ask::new(http::Method::POST, "/auth/v1/totp/enrol").json(&credentials.to_json());
+    let answer = endpoint.send(&ask).await.map_err(|error| refused(error, &credentials.username))?;
+    decode(&answer.json()?)
+}
+
+/// From now on the second factor of [`enrol`] counts.
+pub async fn confirm_enrolment(endpoint: &Endpoint, credentials: &Credentials) -> Result<()> {
+    let ask = Ask::new(http::Method::POST, "/auth/v1/totp/confirm").json(&credentials.to_json());
+    endpoint.send(&ask).await.map(drop).map_err(|error| refused(error, &credentials.username))
 }
 
 /// Somebody who vouches for people.

@@ -149,7 +149,7 @@ catalogue! {
     HintCertificateAuthority {} "ac login URL --certificate-authority ca.crt" "ac login URL --certificate-authority ca.crt （指定平台 CA 文件）";
     HintCodeStdin {} "pass it with --code-stdin, or sign in with an API token: ac login URL --token-stdin"
         "可用 --code-stdin 传入，或使用 API 令牌登录：ac login URL --token-stdin";
-    HintConsole { url } "set one up by signing in at {url}" "请在 {url} 登录并完成设置";
+    HintDisableSecondFactor {} "ac second-factor disable" "请执行 ac second-factor disable";
     HintFingerprint { fingerprint } "compare it with your administrator's, then ac login URL --ca-fingerprint {fingerprint}"
         "请与管理员核对后执行 ac login URL --ca-fingerprint {fingerprint}";
     HintKubectl {} "install kubectl (https://kubernetes.io/docs/tasks/tools/) and put it on PATH"
@@ -185,6 +185,7 @@ catalogue! {
     NeedsOneCluster {} "this form of the command is kubectl's, which works on one cluster: leave out --all-clusters, --clusters and --ignore-errors"
         "该命令形式由 kubectl 执行，只能用于一个集群：请去掉 --all-clusters、--clusters 和 --ignore-errors";
     NeedsYes {} "ending several sessions needs --yes: nobody is there to ask" "结束多个会话需要 --yes：当前无法交互询问";
+    NextCode {} "The second factor is set up; sign in with the next code that the app shows." "第二验证因素已设置；请用应用显示的下一个验证码登录。";
     No {} "no" "否";
     NeedsValue { flag } "{flag} is needed: nobody is there to ask" "缺少 {flag}：当前无法交互询问";
     NoBrowserHere {} "There is no browser here; to sign in with one on another device, use --device-code." "此处没有浏览器；如需在其他设备的浏览器中登录，请使用 --device-code。";
@@ -255,8 +256,16 @@ catalogue! {
     RemoveStaleLock { path } "if no other program runs: rm {path}" "如果没有其他程序在运行：rm {path}";
     RequestId { id } "request id: {id}" "请求编号：{id}";
     RunInCluster { name } "Run this in the cluster that is to join as \"{name}\":" "请在要以 \"{name}\" 加入的集群中执行：";
+    ScanSecret {} "Scan this with an authenticator app:" "请用身份验证器应用扫描：";
+    SecondFactorAbsent {} "No second factor is set up." "尚未设置第二验证因素。";
+    SecondFactorExists {} "a second factor is set up already" "已经设置了第二验证因素";
     SecondFactorMissing {} "the platform requires a second factor, and you have none yet" "平台要求第二验证因素，而您尚未设置";
     SecondFactorNeeded {} "a code of the second factor is needed" "需要第二验证因素的验证码";
+    SecondFactorNeedsTerminal {} "a second factor is set up on a terminal; in a script, first with --secret-only and then with --code-stdin"
+        "第二验证因素需在终端中设置；在脚本中请先使用 --secret-only，再使用 --code-stdin";
+    SecretByHand { secret } "or give it this secret: {secret}" "或手动输入密钥：{secret}";
+    SecretToConfirm {} "The secret counts once a code of it has come: ac second-factor enable --code-stdin"
+        "提交该密钥的验证码后才生效：ac second-factor enable --code-stdin";
     SessionExpired { session, url } "session \"{session}\" has expired; run: ac login {url} --name {session}"
         "会话 \"{session}\" 已过期；请执行：ac login {url} --name {session}";
     SignInDenied {} "the sign-in was refused in the browser" "登录在浏览器中被拒绝";

@@ -7,6 +7,7 @@ use std::io::{BufRead, Write};
 
 use crate::env::Environment;
 use crate::error::{Error, Exit, Result};
+use crate::qr::{self, Ink};
 use crate::text::{Lang, Text};
 
 /// When to use colour.
@@ -102,6 +103,16 @@ impl Ui {
         }
     }
 
+    /// A QR code, where it fits; whoever calls has the text beside it.
+    pub fn qr(&self, text: &str) {
+        let ink = if self.color { Ink::Colours } else { Ink::Light };
+        let Some(lines) = qr::lines(text, ink) else { return };
+        let width = lines.len() * 2;
+        if columns().is_none_or(|columns| width <= columns) {
+            lines.iter().for_each(|line| self.err_line(line));
+        }
+    }
+
     /// One line to standard error. There is nowhere to report a failure to, so there is none.
     pub fn err_line(&self, line: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -148,6 +159,15 @@ impl Ui {
         let _ = write!(stderr, "{} ", question.render(self.lang));
         let _ = stderr.flush();
     }
+}
+
+/// How wide the terminal is that people read, where that is known.
+fn columns() -> Option<usize> {
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(rustix::stdio::stderr()).ok().map(|size| size.ws_col);
+    #[cfg(not(unix))]
+    let columns = None::<u16>;
+    columns.filter(|columns| *columns > 0).map(usize::from)
 }
 
 /// A line that is written over on a terminal, and written once elsewhere.

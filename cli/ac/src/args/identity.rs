@@ -120,6 +120,40 @@ pub struct RevokeTokens {
 }
 
 #[derive(Clone, Debug, Subcommand)]
+pub enum SecondFactor {
+    /// Say whether signing in with your password asks for a code
+    Status {
+        /// Output format: json or yaml
+        #[arg(long, short)]
+        output: Option<String>,
+    },
+    /// Set up codes of an authenticator app
+    Enable(EnableSecondFactor),
+    /// Sign in without a code again
+    Disable(DisableSecondFactor),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct EnableSecondFactor {
+    /// Only print a new secret; it counts once a code of it has come by --code-stdin
+    #[arg(long, conflicts_with = "code_stdin")]
+    pub secret_only: bool,
+    /// Read a code of the secret that --secret-only has printed from standard input
+    #[arg(long)]
+    pub code_stdin: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DisableSecondFactor {
+    /// Read the password from standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// Only say what would be done
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
+    pub dry_run: Preview,
+}
+
+#[derive(Clone, Debug, Subcommand)]
 pub enum Adm {
     /// People of the platform
     #[command(subcommand)]
@@ -136,6 +170,8 @@ pub enum Users {
     Enable(ChangeUsers),
     /// Let users sign in again who were locked after too many failures
     Unlock(ChangeUsers),
+    /// Let users sign in without a code, as after the loss of a device
+    RemoveSecondFactor(ChangeUsers),
     /// Give a local user a new password and end their sessions; it is printed once and must be changed at sign-in
     ResetPassword(ResetPassword),
 }

@@ -61,10 +61,6 @@ fn scope(scope: &Value) -> String {
     if limits.is_empty() { "all".to_owned() } else { limits.join(" ") }
 }
 
-async fn platform(cx: &Cx) -> Result<Endpoint> {
-    cx.connector.platform(&cx.connector.session()?).await
-}
-
 /// `kind/id` is understood where an id is, so that what `-o name` prints can be used.
 fn id<'a>(kind: &str, word: &'a str) -> &'a str {
     word.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or(word)
@@ -111,7 +107,7 @@ fn suffix(preview: Preview) -> &'static str {
 
 /// Lists sessions, or ends some.
 pub async fn sessions(cx: &Cx, args: &Sessions, now: Timestamp) -> Result<i32> {
-    let endpoint = platform(cx).await?;
+    let endpoint = cx.platform().await?;
     if let Some(SessionsCommand::End(end)) = &args.command {
         return end_sessions(cx, &endpoint, end).await;
     }
@@ -173,7 +169,7 @@ pub async fn tokens(cx: &Cx, args: &Tokens, now: Timestamp) -> Result<i32> {
         None => {}
     }
     let pairs: Vec<(&str, &str)> = args.username.iter().map(|user| ("username", user.as_str())).collect();
-    let list = platform(cx).await?.get(with_query(TOKENS, &pairs)).await?;
+    let list = cx.platform().await?.get(with_query(TOKENS, &pairs)).await?;
     print(cx, &args.list, TOKEN_COLUMNS, &list, now, |item| format!("token/{}", text(&item["id"])))
 }
 
@@ -187,7 +183,7 @@ async fn create_token(cx: &Cx, args: &CreateToken, now: Timestamp) -> Result<i32
     if !args.clusters.is_empty() {
         body["scope"]["clusters"] = args.clusters.clone().into();
     }
-    let answer = platform(cx).await?.send(&Ask::new(Method::POST, TOKENS).json(&body)).await?.json()?;
+    let answer = cx.platform().await?.send(&Ask::new(Method::POST, TOKENS).json(&body)).await?.json()?;
     let token = answer["token"].as_str().filter(|token| !token.trim().is_empty());
     let token = token.ok_or_else(|| Error::told(Text::EmptyTokenFromServer {}))?;
     match format {
@@ -214,7 +210,7 @@ fn expiry(words: &str, now: Timestamp) -> Result<Timestamp> {
 }
 
 async fn revoke_tokens(cx: &Cx, args: &RevokeTokens) -> Result<i32> {
-    let endpoint = &platform(cx).await?;
+    let endpoint = &cx.platform().await?;
     each(cx, &args.ids, async |word| {
         let id = id("token", word);
         if args.dry_run == Preview::None {
@@ -229,9 +225,12 @@ async fn revoke_tokens(cx: &Cx, args: &RevokeTokens) -> Result<i32> {
 pub async fn users(cx: &Cx, command: &Users) -> Result<i32> {
     match command {
         Users::Create(create) => create_user(cx, create).await,
-        Users::Disable(args) => change_users(cx, args, "disable", "disabled").await,
-        Users::Enable(args) => change_users(cx, args, "enable", "enabled").await,
-        Users::Unlock(args) => change_users(cx, args, "unlock", "unlocked").await,
+        Users::Disable(args) => change_users(cx, args, Method::POST, "disable", "disabled").await,
+        Users::Enable(args) => change_users(cx, args, Method::POST, "enable", "enabled").await,
+        Users::Unlock(args) => change_users(cx, args, Method::POST, "unlock", "unlocked").await,
+        Users::RemoveSecondFactor(args) => {
+            change_users(cx, args, Method::DELETE, "totp", "second factor removed").await
+        }
         Users::ResetPassword(args) => reset_password(cx, args).await,
     }
 }
@@ -254,7 +253,7 @@ async fn create_user(cx: &Cx, args: &CreateUser) -> Result<i32> {
     if args.password_stdin {
         body["password"] = secret_from_stdin()?.into();
     }
-    let user = platform(cx).await?.send(&Ask::new(Method::POST, USERS).json(&body)).await?.json()?;
+    let user = cx.platform().await?.send(&Ask::new(Method::POST, USERS).json(&body)).await?.json()?;
     let password = user["password"].as_str().filter(|password| !password.is_empty());
     let printed = format!("{USER_KIND}/{}", text(&user["metadata"]["name"]));
     match (format, password) {
@@ -272,15 +271,17 @@ async fn create_user(cx: &Cx, args: &CreateUser) -> Result<i32> {
     Ok(0)
 }
 
-async fn change_users(cx: &Cx, args: &ChangeUsers, verb: &str, done: &str) -> Result<i32> {
+async fn change_users(cx: &Cx, args: &ChangeUsers, method: Method, what: &str, done: &str) -> Result<i32> {
     let format = format_of_one(args.output.as_deref(), true)?;
-    let (endpoint, format) = (&platform(cx).await?, &format);
+    let (endpoint, format) = (&cx.platform().await?, &format);
     each(cx, &args.users, async |word| {
         let mut user = find_user(endpoint, word).await?;
         let name = text(&user["metadata"]["name"]);
         if args.dry_run == Preview::None {
-            let path = format!("{USERS}/{}/{verb}", segment(&name));
-            user = endpoint.send(&Ask::new(Method::POST, path).json(&json!({}))).await?.json()?;
+            let path = format!("{USERS}/{}/{what}", segment(&name));
+            let answer = endpoint.send(&Ask::new(method.clone(), path).json(&json!({}))).await?;
+            // What takes something away answers nothing.
+            user = if answer.body.is_empty() { user } else { answer.json()? };
         }
         match format {
             Some(Format::Name) => cx.ui.out_line(format!("{USER_KIND}/{name}")),
@@ -292,7 +293,7 @@ async fn change_users(cx: &Cx, args: &ChangeUsers, verb: &str, done: &str) -> Re
 }
 
 async fn reset_password(cx: &Cx, args: &ResetPassword) -> Result<i32> {
-    let endpoint = platform(cx).await?;
+    let endpoint = cx.platform().await?;
     let user = find_user(&endpoint, &args.user).await?;
     let done = format!("{USER_KIND}/{} password reset{}", shown(&user), suffix(args.dry_run));
     if args.dry_run != Preview::None {

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::Cx;
+use super::{Cx, second_factor};
 use crate::args::Login;
 use crate::browser::Browser;
 use crate::credentials::Renewal;
@@ -228,9 +228,16 @@ pub async fn with_password(
                 credentials.code = None;
             }
             Some(platform::SECOND_FACTOR_SETUP_REQUIRED) => {
-                return Err(Error::told(Text::SecondFactorMissing {})
-                    .hint(Text::HintConsole { url: place.url.to_owned() })
-                    .exit(Exit::NeedsLogin));
+                if !cx.ui.interactive() {
+                    let (url, session) = (place.url.to_owned(), place.session.to_owned());
+                    let hint = Text::HintLoginAs { url, session, username: credentials.username };
+                    return Err(Error::told(Text::SecondFactorMissing {}).hint(hint).exit(Exit::NeedsLogin));
+                }
+                cx.ui.warn(&Text::SecondFactorMissing {});
+                enrol(cx, place, &credentials).await?;
+                // The code that has just been shown is used up.
+                cx.ui.note(&Text::NextCode {});
+                credentials.code = None;
             }
             _ => return Err(error),
         }
@@ -243,6 +250,16 @@ fn code_of(cx: &Cx) -> Result<String> {
         Some(_) => Err(Error::usage(Text::EmptySecret {})),
         None => Err(Error::told(Text::SecondFactorNeeded {}).hint(Text::HintCodeStdin {}).exit(Exit::NeedsLogin)),
     }
+}
+
+/// Gives a second factor to a person who may not sign in without one.
+async fn enrol(cx: &Cx, place: &Place<'_>, credentials: &Credentials) -> Result<()> {
+    let enrolment = platform::enrol(place.platform, credentials).await?;
+    second_factor::set_up(cx, &enrolment, async |code| {
+        let shown = Credentials { code: Some(code), ..credentials.clone() };
+        platform::confirm_enrolment(place.platform, &shown).await
+    })
+    .await
 }
 
 /// Lets a person choose the next password, twice alike and by the platform's rules; answers it.

@@ -62,6 +62,18 @@ const HELP: &[(&str, &str)] = &[
         "查看或结束平台上的会话；管理员也可操作他人的会话",
     ),
     ("List, create or revoke API tokens", "查看、创建或吊销 API 令牌"),
+    ("Show, set up or remove your second factor", "查看、设置或移除您的第二验证因素"),
+    ("Say whether signing in with your password asks for a code", "显示使用密码登录时是否需要验证码"),
+    ("Set up codes of an authenticator app", "设置身份验证器应用的验证码"),
+    (
+        "Only print a new secret; it counts once a code of it has come by --code-stdin",
+        "只输出新密钥；用 --code-stdin 提交其验证码后才生效",
+    ),
+    (
+        "Read a code of the secret that --secret-only has printed from standard input",
+        "从标准输入读取 --secret-only 所输出密钥的验证码",
+    ),
+    ("Sign in without a code again", "恢复为登录时不需要验证码"),
     ("Commands for administrators of the platform", "平台管理员命令"),
     ("Of this user", "该用户的"),
     ("Of all users", "所有用户的"),
@@ -86,6 +98,7 @@ const HELP: &[(&str, &str)] = &[
     ("Keep users from signing in and end their sessions", "禁止用户登录并结束其会话"),
     ("Let disabled users sign in again", "允许被禁用的用户重新登录"),
     ("Let users sign in again who were locked after too many failures", "解锁因多次登录失败而被锁定的用户"),
+    ("Let users sign in without a code, as after the loss of a device", "移除用户的第二验证因素，例如设备丢失时"),
     (
         "Give a local user a new password and end their sessions; it is printed once and must be changed at sign-in",
         "为本地用户重置密码并结束其会话；新密码只输出一次，登录时必须修改",

@@ -143,12 +143,14 @@ fn people_are_changed_by_name_or_address() {
     check(&machine.run(&["adm", "users", "disable", "ADA@example.com"]), 0, &format!("{done} disabled\n"), "");
     check(&machine.run(&["adm", "users", "enable", "ada"]), 0, &format!("{done} enabled\n"), "");
     check(&machine.run(&["adm", "users", "unlock", "0cc1", "-o", "name"]), 0, "user.auth.alauda.io/0cc1\n", "");
+    let removed = machine.run(&["adm", "users", "remove-second-factor", "ada"]);
+    check(&removed, 0, &format!("{done} second factor removed\n"), "");
     let dry = machine.run(&["adm", "users", "disable", "ada", "--dry-run=client"]);
     check(&dry, 0, &format!("{done} disabled (dry run)\n"), "");
     let count = |end: &str| {
         platform.state.lock().unwrap().requests.iter().filter(|(request, _)| request.ends_with(end)).count()
     };
-    assert_eq!((count("/disable"), count("/enable"), count("/unlock")), (1, 1, 1));
+    assert_eq!((count("/disable"), count("/enable"), count("/unlock"), count("/0cc1/totp")), (1, 1, 1, 1));
     let unknown = "error: user \"nobody\" does not exist or is not visible to you\n";
     check(&machine.run(&["adm", "users", "enable", "nobody", "ada"]), 1, &format!("{done} enabled\n"), unknown);
     let many = "error: several users are called \"eve\"; say which by name: 0cc2, 0cc3\n";

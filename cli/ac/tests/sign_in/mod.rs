@@ -1,6 +1,7 @@
 //! Signing in, staying signed in and signing out, against a simulated platform with an issuer.
 
 mod administering;
+mod second_factor;
 mod staying;
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -13,6 +13,9 @@ use serde_json::{Value, json};
 use super::{Body, PASSWORD, State, USER, empty, refuse, reply};
 
 pub(crate) const CODE: &str = "271828";
+/// The code that an app shows after [`CODE`].
+pub(crate) const NEXT_CODE: &str = "314159";
+pub(crate) const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 pub(crate) const NEW_PASSWORD: &str = "battery staple 1";
 
 /// What the issuer knows and has been told to do.
@@ -30,6 +33,14 @@ pub(crate) struct Identity {
     pub(crate) silent: bool,
     pub(crate) revoked: Vec<String>,
     pub(crate) second_factor: bool,
+    /// A second factor has been asked for and is not confirmed.
+    pub(crate) proposed: bool,
+    /// Nobody signs in without a second factor.
+    pub(crate) must_enrol: bool,
+    /// The code that has set up a second factor.
+    used: Option<Value>,
+    /// Too many attempts have failed, for this many seconds.
+    pub(crate) locked: Option<u64>,
     pub(crate) must_change: bool,
     password: String,
     /// Code -> challenge and redirect address.
@@ -52,6 +63,10 @@ impl Identity {
             silent: false,
             revoked: Vec::new(),
             second_factor: false,
+            proposed: false,
+            must_enrol: false,
+            used: None,
+            locked: None,
             must_change: false,
             password: PASSWORD.to_owned(),
             codes: BTreeMap::new(),
@@ -143,6 +158,7 @@ pub(super) fn guarded(
             made["spec"] = sent;
             Some(reply(201, &made))
         }
+        (_, ["totp"]) => Some(own_factor(identity, method, body)),
         ("DELETE", ["sessions"]) => {
             let user = query.get("username").cloned();
             identity.lists.get_mut(path).unwrap().retain(|session| match &user {
@@ -166,6 +182,7 @@ pub(super) fn guarded(
             let Some(user) = user else { return missing() };
             match (method.as_str(), rest) {
                 ("GET", []) | ("POST", ["disable" | "enable" | "unlock"]) => Some(reply(200, &user)),
+                ("DELETE", ["totp"]) => Some(empty(204)),
                 ("POST", ["password"]) if sent()["password"].is_null() => {
                     Some(reply(200, &json!({"password": identity.make("password")})))
                 }
@@ -211,6 +228,9 @@ pub(super) fn open(state: &mut State, method: &Method, path: &str, query: &str, 
                 {"id": "okta", "name": "Okta", "type": "oidc"}, {"id": "adfs", "name": "ADFS", "type": "saml"}]}),
         ),
         ("POST", "/auth/v1/sessions") => sign_in(state, &serde_json::from_str(body).unwrap()),
+        ("POST", "/auth/v1/totp/enrol" | "/auth/v1/totp/confirm") => {
+            enrol(state.identity.as_mut()?, path, &serde_json::from_str(body).unwrap())
+        }
         ("POST", "/auth/v1/password") => change(state.identity.as_mut()?, &serde_json::from_str(body).unwrap()),
         _ => return None,
     })
@@ -323,10 +343,74 @@ fn sign_in(state: &mut State, sent: &Value) -> Response<Body> {
 
 fn second_factor(identity: &Identity, sent: &Value) -> Option<Response<Body>> {
     match &sent["code"] {
+        _ if !identity.second_factor && identity.must_enrol => {
+            Some(refuse(403, "SecondFactorSetupRequired", "a second factor has to be set up first"))
+        }
         _ if !identity.second_factor => None,
         Value::Null => Some(refuse(401, "SecondFactorRequired", "a code is needed")),
-        code if code == CODE => None,
-        _ => Some(refuse(401, "WrongCode", "the code is wrong")),
+        code => wrong_code(identity, code),
+    }
+}
+
+/// Whether a code is not right, or has set up a second factor already.
+fn wrong_code(identity: &Identity, code: &Value) -> Option<Response<Body>> {
+    let right = [CODE, NEXT_CODE].iter().any(|known| code == known) && identity.used.as_ref() != Some(code);
+    (!right).then(|| refuse(401, "WrongCode", "the code is wrong"))
+}
+
+fn proposal(identity: &mut Identity) -> Response<Body> {
+    if identity.second_factor {
+        return refuse(409, "AlreadyExists", "there is a second factor already: remove it first");
+    }
+    identity.proposed = true;
+    let uri = format!("otpauth://totp/ACP:admin%40cpaas.io?secret={SECRET}&issuer=ACP");
+    reply(200, &json!({"secret": SECRET, "uri": uri}))
+}
+
+fn confirmation(identity: &mut Identity, code: &Value) -> Response<Body> {
+    if !identity.proposed {
+        return refuse(401, "WrongCode", "nothing was proposed");
+    }
+    if let Some(refusal) = wrong_code(identity, code) {
+        return refusal;
+    }
+    (identity.second_factor, identity.proposed, identity.used) = (true, false, Some(code.clone()));
+    empty(204)
+}
+
+/// Of somebody who is signed in.
+fn own_factor(identity: &mut Identity, method: &Method, body: &str) -> Response<Body> {
+    let sent = || serde_json::from_str::<Value>(body).unwrap();
+    match method.as_str() {
+        "GET" => reply(200, &json!({"enabled": identity.second_factor})),
+        "POST" => proposal(identity),
+        "PUT" => confirmation(identity, &sent()["code"]),
+        "DELETE" => match identity.locked {
+            Some(seconds) => {
+                let mut refusal = refuse(429, "Locked", "too many sign-ins failed from here");
+                refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+                refusal
+            }
+            None if sent()["password"] != identity.password.as_str() => {
+                refuse(401, "Unauthorized", "wrong user name or password")
+            }
+            None => {
+                identity.second_factor = false;
+                empty(204)
+            }
+        },
+        _ => refuse(405, "MethodNotAllowed", "no"),
+    }
+}
+
+/// Of somebody who may not sign in without one.
+fn enrol(identity: &mut Identity, path: &str, sent: &Value) -> Response<Body> {
+    if sent["username"] != USER || sent["password"] != identity.password.as_str() {
+        return refuse(401, "Unauthorized", "wrong user name or password");
+    }
+    match path.ends_with("/enrol") {
+        true => proposal(identity),
+        false => confirmation(identity, &sent["code"]),
     }
 }
 

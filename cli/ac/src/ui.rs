@@ -7,6 +7,7 @@ use std::io::{BufRead, Write};
 
 use crate::env::Environment;
 use crate::error::{Error, Exit, Result};
+use crate::output::table::harmless;
 use crate::qr::{self, Ink};
 use crate::text::{Lang, Text};
 
@@ -89,15 +90,16 @@ impl Ui {
 
     /// Something that should not be missed.
     pub fn warn(&self, text: &Text) {
+        let text = harmless_lines(&text.render(self.lang));
         let label = if self.color { "\x1b[33mwarning:\x1b[0m" } else { "warning:" };
-        self.err_line(&format!("{label} {}", text.render(self.lang)));
+        write_line(&format!("{label} {text}"));
     }
 
     /// The last words of a command that failed.
     pub fn error(&self, error: &Error) {
         for line in error.lines(self.lang) {
             match line.split_once("error:") {
-                Some(("", rest)) if self.color => self.err_line(&format!("\x1b[31merror:\x1b[0m{rest}")),
+                Some(("", rest)) if self.color => write_line(&format!("\x1b[31merror:\x1b[0m{}", harmless_lines(rest))),
                 _ => self.err_line(&line),
             }
         }
@@ -109,13 +111,13 @@ impl Ui {
         let Some(lines) = qr::lines(text, ink) else { return };
         let width = lines.len() * 2;
         if columns().is_none_or(|columns| width <= columns) {
-            lines.iter().for_each(|line| self.err_line(line));
+            lines.iter().for_each(|line| write_line(line));
         }
     }
 
-    /// One line to standard error. There is nowhere to report a failure to, so there is none.
+    /// Words to standard error. Whoever they come from, they do not steer the terminal.
     pub fn err_line(&self, line: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        write_line(&harmless_lines(line));
     }
 
     /// A line that tells how a wait goes.
@@ -159,6 +161,15 @@ impl Ui {
         let _ = write!(stderr, "{} ", question.render(self.lang));
         let _ = stderr.flush();
     }
+}
+
+/// One line to standard error. There is nowhere to report a failure to, so there is none.
+fn write_line(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+fn harmless_lines(text: &str) -> String {
+    text.split('\n').map(harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// How wide the terminal is that people read, where that is known.

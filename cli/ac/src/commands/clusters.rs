@@ -11,6 +11,7 @@ use crate::args::{Delete, DryRun, ImportCluster, RegisterCluster, duration};
 use crate::error::{Error, Exit, Result};
 use crate::http::{Ask, Endpoint, with_query};
 use crate::output::Format;
+use crate::output::table::harmless;
 use crate::platform;
 use crate::session::GLOBAL;
 use crate::text::Text;
@@ -78,7 +79,7 @@ pub async fn import(cx: &Cx, args: &ImportCluster) -> Result<i32> {
     }
     let text = Text::ImportWouldWork {
         name: args.name.clone(),
-        version: answer["version"].as_str().unwrap_or("-").to_owned(),
+        version: harmless(answer["version"].as_str().unwrap_or("-")),
         nodes: node_count(&answer["nodes"]),
     };
     cx.ui.out_line(text.render(cx.ui.lang()))?;
@@ -149,7 +150,7 @@ fn progress(cx: &Cx, last: &mut String, condition: Option<&Value>) {
     let text = |field: &str| condition[field].as_str().unwrap_or_default();
     let line = format!("{}: {}", text("reason"), text("message"));
     if line != *last && line != ": " {
-        cx.ui.raw_note(&crate::output::table::harmless(&line));
+        cx.ui.raw_note(&harmless(&line));
         *last = line;
     }
 }

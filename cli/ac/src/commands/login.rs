@@ -12,6 +12,7 @@ use crate::browser::Browser;
 use crate::credentials::{self, CachedToken, Owner};
 use crate::error::{Error, Exit, Result};
 use crate::kubeconfig::Kubeconfig;
+use crate::output::table::harmless;
 use crate::platform;
 use crate::session::{self, Entries, GLOBAL, Session, context_name};
 use crate::text::Text;
@@ -148,7 +149,7 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
             return Err(error);
         }
     };
-    cx.ui.out_line(format!("✔ Login successful. Welcome, {username}!"))?;
+    cx.ui.out_line(format!("✔ Login successful. Welcome, {}!", harmless(&username)))?;
     cx.ui.raw_note(&format!("\nYour kubeconfig has been configured for the '{name}' platform."));
     cx.ui.raw_note(&format!("+ Default context '{context}' has been created and activated."));
     cx.ui.raw_note("\nTo switch clusters within this session, use:\n  ac config use-cluster <cluster_name>");

@@ -12,7 +12,7 @@ use crate::credentials::{self, Owner};
 use crate::error::{Error, Result};
 use crate::kubeconfig::{Kubeconfig, Section};
 use crate::output::human_duration;
-use crate::output::table::align;
+use crate::output::table::{align, harmless};
 use crate::platform;
 use crate::session::{self, GLOBAL};
 use crate::text::{Lang, Text};
@@ -33,7 +33,7 @@ pub fn get_sessions(cx: &Cx) -> Result<i32> {
             if is_current { "*" } else { "" }.to_owned(),
             session.name.clone(),
             session.platform_url.clone(),
-            session.username.clone(),
+            harmless(&session.username),
             session.clusters.len().to_string(),
         ]
     }));

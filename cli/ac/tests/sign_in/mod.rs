@@ -290,6 +290,21 @@ fn a_token_that_lasts_minutes_is_not_written_into_a_kubeconfig() {
 }
 
 #[test]
+fn a_name_from_the_platform_does_not_steer_the_terminal() {
+    let (platform, machine) = (Platform::with_issuer(), Machine::new());
+    platform.issuer(|issuer| issuer.called = "eve\u{1b}]0;owned\u{7}\nerror: call 555");
+    let outcome = with_password(&platform, &machine, &["--password-stdin"], PASSWORD, &[]);
+    let expect = "✔ Login successful. Welcome, eve^[]0;owned\\u{7}\\nerror: call 555!\n";
+    assert_eq!((outcome.code, outcome.out.as_str()), (0, expect));
+    let sessions = machine.ok(&["config", "get-sessions"]);
+    assert!(sessions.lines().count() == 2 && !sessions.contains('\u{1b}'), "{sessions:?}");
+    platform.state.lock().unwrap().clusters.clear();
+    let nothing = with_password(&platform, &machine, &["--password-stdin"], PASSWORD, &[]);
+    assert!(nothing.code == 1 && nothing.err.lines().count() == 1, "{}", nothing.err);
+    assert!(!nothing.err.contains(['\u{1b}', '\u{7}']), "{}", nothing.err);
+}
+
+#[test]
 fn an_older_platform_has_no_page_to_sign_in_on() {
     let (platform, machine) = (Platform::start(), Machine::new());
     let outcome = Started::new(&machine, &platform, &["--device-code"]).ends();

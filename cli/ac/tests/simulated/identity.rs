@@ -39,6 +39,8 @@ pub(crate) struct Identity {
     pub(crate) must_enrol: bool,
     /// The code that has set up a second factor.
     used: Option<Value>,
+    /// What it says that a person is called.
+    pub(crate) called: &'static str,
     /// Too many attempts have failed, for this many seconds.
     pub(crate) locked: Option<u64>,
     pub(crate) must_change: bool,
@@ -66,6 +68,7 @@ impl Identity {
             proposed: false,
             must_enrol: false,
             used: None,
+            called: USER,
             locked: None,
             must_change: false,
             password: PASSWORD.to_owned(),
@@ -336,7 +339,7 @@ fn sign_in(state: &mut State, sent: &Value) -> Response<Body> {
     state.tokens.push(token.clone());
     reply(
         200,
-        &json!({"token": token, "username": USER, "groups": ["cpaas:platform-admins"],
+        &json!({"token": token, "username": identity.called, "groups": ["cpaas:platform-admins"],
             "expirationTimestamp": "2099-01-01T00:00:00Z"}),
     )
 }

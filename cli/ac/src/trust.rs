@@ -73,7 +73,9 @@ pub async fn establish(ui: &Ui, url: &Url, flags: &TrustFlags, known: Option<Tru
         return Err(Error::told(Text::CaUnknown { url: url.to_string(), fingerprint: fingerprint.clone() })
             .hint(Text::HintFingerprint { fingerprint }));
     }
-    ui.note(&Text::CaShown { url: url.to_string(), subject: subject(authority), fingerprint });
+    // No note: whoever is asked about it must have seen it.
+    let shown = Text::CaShown { url: url.to_string(), subject: subject(authority), fingerprint };
+    ui.err_line(&shown.render(ui.lang()));
     match ui.ask(&Text::PromptTrust {})? {
         Some(answer) if matches!(answer.to_lowercase().as_str(), "y" | "yes" | "是") => Ok(trust),
         _ => Err(Error::told(Text::NotTrusted {}).exit(Exit::Cancelled)),

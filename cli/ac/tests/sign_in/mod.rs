@@ -304,6 +304,18 @@ fn a_name_from_the_platform_does_not_steer_the_terminal() {
     assert!(!nothing.err.contains(['\u{1b}', '\u{7}']), "{}", nothing.err);
 }
 
+/// Somebody who wants no notes sees whom they are asked to trust all the same.
+#[cfg(unix)]
+#[test]
+fn a_fingerprint_is_shown_to_whoever_is_asked_about_it() {
+    let (platform, machine) = (Platform::with_issuer(), Machine::new());
+    let line = format!("{} login {} --name prod --username {USER} -q", env!("CARGO_BIN_EXE_ac"), platform.url);
+    let outcome = typed(&machine, &line, "", &[("Trust this certificate authority? [y/N] ", "n")]);
+    assert_eq!(outcome.code, 2, "{}", outcome.out);
+    let fingerprint = outcome.out.lines().find_map(|line| line.trim().strip_prefix("SHA-256: "));
+    assert_eq!(fingerprint.map(str::len), Some(95), "{}", outcome.out);
+}
+
 #[test]
 fn an_older_platform_has_no_page_to_sign_in_on() {
     let (platform, machine) = (Platform::start(), Machine::new());

@@ -244,6 +244,9 @@ impl Endpoint {
     }
 
     async fn open(&self, ask: &Ask) -> Result<http::Response<Body>> {
+        if !is_whole(&ask.path) {
+            return Err(Error::told(Text::BadRequest {}).because(format!("{:?} has an empty part", ask.path)));
+        }
         let mut request =
             http::Request::builder().method(ask.method.clone()).uri(&ask.path).header(header::ACCEPT, ask.accept);
         let body = match &ask.body {
@@ -332,6 +335,13 @@ impl Endpoint {
     }
 }
 
+/// Whether no segment of a path is empty or leads elsewhere. Servers read `pods/` as all pods, and `pods/..` as they
+/// like: a name that is missing must not make a request about something else.
+fn is_whole(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|segment| !matches!(segment, "" | "." | "..")))
+}
+
 /// An issuer's refusal (RFC 6749, section 5.2) in the words of the other APIs.
 fn oauth_error(value: &Value) -> Option<Value> {
     let reason = value["error"].as_str()?;
@@ -371,6 +381,16 @@ mod tests {
         assert_eq!(with_query("/x", &[("labelSelector", "a in (b,c)&d")]), "/x?labelSelector=a+in+%28b%2Cc%29%26d");
         assert_eq!(segment("../a?b=c#d"), "..%2Fa%3Fb%3Dc%23d");
         assert_eq!(segment("system:node"), "system:node");
+    }
+
+    #[test]
+    fn a_path_has_no_empty_segment() {
+        for good in ["/api", "/api/v1/namespaces/a/pods/b", "/api/v1/pods?continue=a/..//b", "/x/..."] {
+            assert!(is_whole(good), "{good}");
+        }
+        for bad in ["", "/", "api", "/api/v1/pods/", "/api/v1/namespaces//pods", "/api/v1/pods/..", "/a/./b", "/a/?b"] {
+            assert!(!is_whole(bad), "{bad}");
+        }
     }
 
     #[test]

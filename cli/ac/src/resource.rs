@@ -25,6 +25,10 @@ pub fn parse(arguments: &[String]) -> Result<Vec<Wanted>> {
     if kinds.iter().any(|kind| kind.is_empty()) {
         return Err(Error::told(Text::TypeMissing {}));
     }
+    // A variable that is not set, perhaps; it must not come to mean all of them.
+    if rest.iter().any(String::is_empty) {
+        return Err(Error::told(Text::NameEmpty {}));
+    }
     let wanted = |kind: &&str, name: Option<&String>| Wanted { kind: (*kind).to_owned(), name: name.cloned() };
     Ok(match rest {
         [] => kinds.iter().map(|kind| wanted(kind, None)).collect(),
@@ -121,6 +125,8 @@ mod tests {
         check(&["pod/"], None);
         check(&["pod/a/b"], None);
         check(&["pods,"], None);
+        check(&["pod", ""], None);
+        check(&["pod", "a", ""], None);
     }
 
     #[test]

@@ -176,6 +176,7 @@ catalogue! {
     ManySuchUsers { user, names } "several users are called \"{user}\"; say which by name: {names}" "有多个用户名为 \"{user}\"；请用名称指明：{names}";
     MixedForms { argument } "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form: \"{argument}\""
         "使用 TYPE/NAME 形式时不能再单独给出类型或名称：\"{argument}\"";
+    NameEmpty {} "resource name may not be empty" "资源名称不能为空";
     NameMissing { path } "an object in {path} has no metadata.name" "{path} 中的对象缺少 metadata.name";
     NameWithSelector {} "a name cannot be used together with a selector, --all or all namespaces"
         "名称不能与选择器、--all 或所有命名空间同时使用";

@@ -576,6 +576,31 @@ fn nothing_is_deleted_by_a_command_line_that_makes_no_sense() {
 }
 
 #[test]
+fn a_name_that_is_missing_never_means_everything() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let write = |text: &str| std::fs::write(machine.home.path().join("x.yaml"), text).unwrap();
+    let file = machine.home.path().join("x.yaml").display().to_string();
+    let refused = |args: &[&str], words: &str| {
+        let outcome = machine.run(&[&["--cluster", "east"], args].concat());
+        assert_eq!((outcome.code, outcome.out.as_str()), (1, ""), "{args:?}: {}", outcome.err);
+        assert!(outcome.err.contains(words), "{args:?}: {}", outcome.err);
+    };
+    for words in [&["delete", "pod", ""][..], &["get", "pod", ""], &["delete", "pod", "web-1", ""]] {
+        refused(words, "resource name may not be empty");
+    }
+    for name in [".", ".."] {
+        refused(&["delete", "pod", name], "could not form the request");
+    }
+    for metadata in ["{generateName: web-}", "{}", "web-1", "null"] {
+        write(&format!("{{apiVersion: v1, kind: Pod, metadata: {metadata}}}"));
+        refused(&["delete", "-f", &file], "has no metadata.name");
+    }
+    let state = platform.state.lock().unwrap();
+    assert!(state.requests.iter().all(|(line, _)| !line.starts_with("DELETE ")), "{:?}", state.requests);
+}
+
+#[test]
 fn one_session_name_in_two_kubeconfigs_is_two_sessions() {
     let (platform, other, machine) = (Platform::start(), Platform::start(), Machine::new());
     machine.login(&platform);

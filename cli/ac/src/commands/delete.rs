@@ -128,6 +128,11 @@ async fn in_files(cx: &Cx, args: &Delete, opened: &Opened) -> Result<(Vec<Doomed
     for mut document in files::read(&args.filename, args.recursive)? {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = (text(&document.object["apiVersion"]), text(&document.object["kind"]));
+        let name = text(&document.object["metadata"]["name"]);
+        if name.is_empty() {
+            // Nothing has gone yet, and a file that is not as it was meant to be had better be looked at first.
+            return Err(Error::told(Text::NameMissing { path: document.source }));
+        }
         let resource = match discovery.of_kind(&api_version, &kind).await {
             Ok(resource) => resource,
             // Without its definition the object cannot exist.
@@ -139,7 +144,7 @@ async fn in_files(cx: &Cx, args: &Delete, opened: &Opened) -> Result<(Vec<Doomed
             }
         };
         let namespace = place(cx, opened, &resource, &mut document.object)?;
-        doomed.push(Doomed { resource, namespace, name: text(&document.object["metadata"]["name"]) });
+        doomed.push(Doomed { resource, namespace, name });
     }
     Ok((doomed, code))
 }

@@ -169,6 +169,7 @@ impl Connector {
         let mut user = target.user.clone();
         let mut renewed = None;
         if let Some(session) = target.session.as_ref().filter(|_| session::extension(&target.user).is_some()) {
+            credentials::only_to_platform(&Owner::of(session), target.cluster["server"].as_str().unwrap_or_default())?;
             let bearer = credentials::bearer_for(self, session, &target.user, Timestamp::now()).await?;
             user = json!({"token": bearer.token});
             renewed = bearer.renewed_at.map(|at| (Owner::of(session), at));

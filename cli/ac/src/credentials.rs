@@ -153,9 +153,8 @@ pub async fn exec_credential(
     if let Some(server) = request
         .and_then(|text| serde_json::from_str::<Value>(text).ok())
         .and_then(|info| info["spec"]["cluster"]["server"].as_str().map(str::to_owned))
-        && !same_origin(&server, &owner.platform_url)
     {
-        return Err(Error::told(Text::TokenForOtherServer { session: owner.session.clone(), server }));
+        only_to_platform(owner, &server)?;
     }
     let cached = current(connector, owner, now).await?;
     let mut status = json!({"token": cached.token});
@@ -165,8 +164,18 @@ pub async fn exec_credential(
     Ok(json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}).to_string())
 }
 
+/// Refuses a server outside the token's platform.
+pub fn only_to_platform(owner: &Owner, server: &str) -> Result<()> {
+    match same_origin(server, &owner.platform_url) {
+        true => Ok(()),
+        false => {
+            Err(Error::told(Text::TokenForOtherServer { session: owner.session.clone(), server: server.to_owned() }))
+        }
+    }
+}
+
 /// Whether two addresses have the same scheme, host and port.
-pub fn same_origin(a: &str, b: &str) -> bool {
+fn same_origin(a: &str, b: &str) -> bool {
     match (url::Url::parse(a), url::Url::parse(b)) {
         (Ok(a), Ok(b)) => a.origin() == b.origin() && a.origin().is_tuple(),
         _ => false,

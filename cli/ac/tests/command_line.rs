@@ -601,6 +601,22 @@ fn a_name_that_is_missing_never_means_everything() {
 }
 
 #[test]
+fn a_token_goes_to_its_own_platform_only() {
+    let (platform, other, machine) = (Platform::start(), Platform::start(), Machine::new());
+    machine.login(&platform);
+    let text = std::fs::read_to_string(machine.kubeconfig()).unwrap();
+    let ours = format!("server: {}/kubernetes/east/", platform.url);
+    let moved = text.replace(&ours, &format!("server: {}/kubernetes/east/", other.url));
+    assert_ne!(text, moved);
+    std::fs::write(machine.kubeconfig(), moved).unwrap();
+    let outcome = machine.run(&["get", "pods", "--cluster", "east"]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.err.contains("the token of session \"prod\" is not for "), "{}", outcome.err);
+    assert!(other.state.lock().unwrap().requests.is_empty());
+    assert_eq!(machine.run(&["get", "pods", "--cluster", "global"]).code, 0);
+}
+
+#[test]
 fn one_session_name_in_two_kubeconfigs_is_two_sessions() {
     let (platform, other, machine) = (Platform::start(), Platform::start(), Machine::new());
     machine.login(&platform);

@@ -28,6 +28,8 @@ const SCOPE: &str = "openid profile email groups offline_access";
 const LIFETIME: u64 = 600;
 /// How often a device asks when the platform does not say (RFC 8628, section 3.2), and what "slow down" adds.
 const INTERVAL: u64 = 5;
+/// No device waits for longer than a day, in seconds, whatever the platform says.
+const LONGEST_WAIT: u64 = 24 * 60 * 60;
 /// A device waits no longer than this between two questions.
 const SLOWEST: Duration = Duration::from_secs(60);
 
@@ -255,8 +257,8 @@ impl Device {
     where
         Asked: Future<Output = Result<Grant>>,
     {
-        let end = Instant::now() + Duration::from_secs(self.expires_in);
-        let mut pause = Duration::from_secs(self.interval.unwrap_or(INTERVAL).max(1));
+        let end = Instant::now() + Duration::from_secs(self.expires_in.min(LONGEST_WAIT));
+        let mut pause = Duration::from_secs(self.interval.unwrap_or(INTERVAL).clamp(1, LONGEST_WAIT));
         let too_late = || Error::told(Text::DeviceCodeExpired {}).exit(Exit::NeedsLogin);
         loop {
             if Instant::now() + pause >= end {

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use simulated::{PASSWORD, Platform, USER};
 
 /// A person's machine.
@@ -614,6 +614,27 @@ fn a_token_goes_to_its_own_platform_only() {
     assert!(outcome.err.contains("the token of session \"prod\" is not for "), "{}", outcome.err);
     assert!(other.state.lock().unwrap().requests.is_empty());
     assert_eq!(machine.run(&["get", "pods", "--cluster", "global"]).code, 0);
+}
+
+#[test]
+fn objects_of_any_form_end_no_process() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    for (name, object) in [
+        ("a", json!("text")),
+        ("b", json!({"metadata": "text"})),
+        ("c", json!({"metadata": {"annotations": ["text"]}})),
+        ("d", json!(null)),
+    ] {
+        let path = format!("/kubernetes/west/api/v1/namespaces/default/pods/{name}");
+        platform.state.lock().unwrap().objects.insert(path, object);
+    }
+    for format in ["json", "yaml", "name", "wide", "jsonpath={..name}"] {
+        let outcome = machine.run(&["get", "pods", "--all-clusters", "-o", format]);
+        assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{format}");
+        let outcome = machine.run(&["get", "pods", "--cluster", "west", "-o", format]);
+        assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{format}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Cx, Opened, kubectl, meant, printed_name, sort, watch};
 use crate::args::Get;
@@ -172,7 +172,8 @@ pub async fn fetch(opened: &Opened, query: Query, chunk_size: u32) -> Result<Fou
             None => whole = Some(piece),
             Some(whole) => {
                 for key in ["rows", "items"] {
-                    if let (Some(all), Some(more)) = (whole[key].as_array_mut(), piece[key].as_array_mut()) {
+                    let all = whole.get_mut(key).and_then(Value::as_array_mut);
+                    if let (Some(all), Some(more)) = (all, piece.get_mut(key).and_then(Value::as_array_mut)) {
                         all.append(more);
                     }
                 }
@@ -314,6 +315,14 @@ fn print_names(args: &Get, found: &[(String, Found)]) -> Result<String> {
     Ok(named.into_iter().map(|(name, _)| name).collect())
 }
 
+/// Says in an object which cluster it is from.
+fn name_cluster(metadata: &mut Map<String, Value>, cluster: &str) {
+    let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.insert("cpaas.io/cluster".to_owned(), cluster.into());
+    }
+}
+
 fn print_objects(args: &Get, format: &Format, found: Vec<(String, Found)>, fleet: bool) -> Result<String> {
     if found.is_empty() {
         return Ok(String::new());
@@ -322,13 +331,14 @@ fn print_objects(args: &Get, format: &Format, found: Vec<(String, Found)>, fleet
     let mut items = Vec::new();
     for (cluster, found) in &found {
         for mut object in objects(found) {
-            if !args.show_managed_fields
-                && let Some(metadata) = object["metadata"].as_object_mut()
-            {
-                metadata.remove("managedFields");
-            }
-            if fleet {
-                object["metadata"]["annotations"]["cpaas.io/cluster"] = cluster.as_str().into();
+            // What a server sends may be of any form.
+            if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+                if !args.show_managed_fields {
+                    metadata.remove("managedFields");
+                }
+                if fleet {
+                    name_cluster(metadata, cluster);
+                }
             }
             items.push(object);
         }

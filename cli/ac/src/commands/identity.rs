@@ -337,7 +337,7 @@ async fn find_user(endpoint: &Endpoint, word: &str) -> Result<Value> {
     loop {
         let pairs: &[(&str, &str)] = if next.is_empty() { &[] } else { &[("continue", &next)] };
         let mut list = endpoint.get(with_query(USERS, pairs)).await?;
-        let items = list["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let items = list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default();
         found.extend(items.into_iter().filter(|user| is_called(user, word)));
         match list["metadata"]["continue"].as_str() {
             Some(more) if !more.is_empty() && more != next => next = more.to_owned(),

@@ -170,7 +170,7 @@ impl Printer<'_> {
             return Ok(format!("{prefix}{}\n", printed_name(&query.resource, &object)));
         }
         if !self.args.show_managed_fields
-            && let Some(metadata) = object["metadata"].as_object_mut()
+            && let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut)
         {
             metadata.remove("managedFields");
         }

@@ -110,6 +110,15 @@ async fn a_device_asks_at_the_interval_and_slows_down_when_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_device_does_not_overflow() {
+    let (result, _, asked) = polled(u64::MAX, vec![granted()]).await;
+    assert!(result.is_ok() && asked == 1);
+    let (late, seconds, _) = polled(u64::MAX, (0..3000).map(|_| Err(away())).collect()).await;
+    assert!(late.is_err());
+    assert_eq!(seconds, 24 * 60 * 60);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_device_bears_a_platform_that_is_away_for_a_moment() {
     let (result, seconds, _) = polled(600, vec![Err(away()), granted()]).await;
     assert!(result.is_ok());

@@ -410,7 +410,9 @@ impl Parser {
         }
         match (colons, parts) {
             // `[n]` is the slice of one, which for the last element has no end.
-            (0, [Some(at), _, _]) => Ok(Step::Slice(Some(at), if at == -1 { None } else { Some(at + 1) }, 1)),
+            (0, [Some(at), _, _]) => {
+                Ok(Step::Slice(Some(at), if at == -1 { None } else { Some(at.saturating_add(1)) }, 1))
+            }
             (0, _) => Err("invalid array index".to_owned()),
             (_, [start, end, step]) if step.is_none_or(|step| step > 0) => {
                 Ok(Step::Slice(start, end, step.unwrap_or(1)))
@@ -557,6 +559,7 @@ mod tests {
     fn missing_keys_print_nothing() {
         check("[{.nothing.here}]", "[]");
         check("{.items[7].metadata.name}", "");
+        check("{.items[9223372036854775807].metadata.name}", "");
     }
 
     #[test]

@@ -84,7 +84,7 @@ export function identity({ json, status, read, now = Date.now }) {
   }, 90 * DAY);
   put("connectors", "okta", {
     id: "okta", name: "Okta", type: "oidc",
-    spec: { config: { issuer: "https://example.okta.com", clientID: "0oa1b2c3", scopes: ["openid", "profile", "email", "groups"] } },
+    spec: { config: { issuer: "https://example.okta.com", clientID: "0oa1b2c3", rootCAData: "LS0tLS1CRUdJTg==", scopes: ["openid", "profile", "email", "groups"] } },
     status: { conditions: [condition("Ready", "False", "Unreachable", "GET https://example.okta.com/.well-known/openid-configuration: 503 Service Unavailable", 4 * HOUR)] },
   }, 30 * DAY);
   put("connectors", "adfs", { id: "adfs", name: "ADFS", type: "saml", spec: { disabled: true, config: { ssoURL: "https://adfs.corp.example/adfs/ls", entityIssuer: "https://acp.example/dex", usernameAttr: "name", emailAttr: "email", groupsAttr: "groups" } }, status: { conditions: [] } }, 5 * DAY);

@@ -256,7 +256,7 @@ const providerObjects = [
   },
   {
     metadata: { name: "okta", namespace: "cpaas-system", resourceVersion: "5", creationTimestamp: ago(30 * DAY) }, id: "okta", name: "Okta", type: "oidc",
-    spec: { config: { issuer: "https://example.okta.com", clientID: "0oa1b2c3", scopes: ["openid", "profile", "email", "groups"] } },
+    spec: { config: { issuer: "https://example.okta.com", clientID: "0oa1b2c3", rootCAData: "LS0tLS1CRUdJTg==", scopes: ["openid", "profile", "email", "groups"] } },
     status: { conditions: [condition("Ready", "False", "Unreachable", "GET https://example.okta.com/.well-known/openid-configuration: 503 Service Unavailable", 4 * 60 * MINUTE)] },
   },
   { metadata: { name: "adfs", namespace: "cpaas-system", resourceVersion: "5", creationTimestamp: ago(5 * DAY) }, id: "adfs", name: "ADFS of the whole corporation and its many subsidiaries", type: "saml", spec: { disabled: true, config: {} }, status: { conditions: [] } },

@@ -164,6 +164,12 @@ test.each([
   await waitFor(() => expect(sent.map((each) => [each.call, each.body])).toEqual([[call, body]]));
 });
 
+test("disabling says that sessions end", async () => {
+  await open("/providers/corp");
+  await userEvent.click(within(await screen.findByRole("dialog")).getByRole("button", { name: "Disable…" }));
+  expect((await top()).getByText(/signed out at once/)).toBeTruthy();
+});
+
 test("deleting says what becomes of its users, and takes the ID", async () => {
   answers[`DELETE ${CONNECTORS_PATH}/corp`] = json({});
   await open("/providers/corp");

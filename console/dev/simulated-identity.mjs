@@ -287,7 +287,7 @@ export function identity({ json, status, read, now = Date.now }) {
     await new Promise((resolve) => setTimeout(resolve, 400));
     if (connector.type !== "ldap") {
       const good = (connector.spec.config.issuer ?? connector.spec.config.ssoURL ?? "").startsWith("https://");
-      return json(response, 200, { ok: good, steps: [step("Reach the provider", good, good ? "200 in 84 ms" : "connection refused"), ...(good ? [step("Read its documents", true, "signing keys: 2")] : [])], ...(good ? { url: "http://127.0.0.1:9/authorize" } : {}) });
+      return json(response, 200, { ok: good, steps: [step("Reach the provider", good, good ? "200 in 84 ms" : "connection refused"), ...(good ? [step("Read its documents", true, "signing keys: 2")] : [])], ...(good ? { url: `/auth/v1/providers/${connector.id}/login?validate=true` } : {}) });
     }
     const steps = [step("Connect", true, "TLS 1.3, certificate of Corp CA"), step("Bind", true, connector.spec.config.bindDN || "anonymous"), step("Find the user", Boolean(username), username ? `1 entry for ${username}` : "no user name was given")];
     if (username) steps.push(step("Sign the user in", password === PASSWORD, password === PASSWORD ? undefined : "49 Invalid Credentials"));

@@ -5,7 +5,7 @@ import { useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { createConnector, patchConnector, validateConnector, type ConnectorType } from "../api/directory";
 import { ApiError, fieldErrors } from "../api/status";
-import { safeUrl } from "../lib/safe-url";
+import { safePath } from "../lib/safe-path";
 import { useShell, useStore } from "../shell/context";
 import { Button } from "../ui/button";
 import { Checkbox } from "../ui/checkbox";
@@ -209,11 +209,11 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
   );
 }
 
-/** Leads to the provider in a window of its own; the result shows there. */
+/** Leads to the provider, by an address of ours, in a window of its own; the result shows there. */
 function RealAccount({ url }: { url: string | undefined }) {
   const { t } = useTranslation();
-  const address = safeUrl(url, location.origin);
-  if (!address) return null;
+  const address = safePath(url);
+  if (address === "/") return null;
   return (
     <div>
       <Button asChild>

@@ -15,7 +15,8 @@ pub const GROUP: &str = "dex.coreos.com";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connector {
-    /// The object's metadata.
+    /// The object's metadata; none while it is only being tried out.
+    #[serde(default)]
     pub metadata: ObjectMeta,
     /// What addresses and users name it by.
     pub id: String,

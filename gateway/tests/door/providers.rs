@@ -202,7 +202,7 @@ async fn a_connector_is_looked_at_before_it_is_used() {
     let administrator = corp.door.administrator().await;
     let headers = [JSON, ("authorization", &*administrator)];
     let validate = async |config: Value| {
-        let connector = json!({"metadata": {"name": "corp"}, "id": "corp", "type": "oidc", "spec": {"config": config}});
+        let connector = json!({"id": "corp", "name": "Corp", "type": "oidc", "spec": {"config": config}});
         let body = json!({"connector": connector}).to_string();
         corp.door.ask("POST", "/auth/v1/connectors/validate", &headers, &body).await.json()
     };

@@ -163,6 +163,8 @@ async fn case_40_who_is_disabled_at_the_provider_or_loses_it_is_out() {
     .await;
     let (to, _) = corp.sign_in(&ANN).await;
     assert_eq!(to, corp.at("/sign-in?error=AccessDenied&provider=corp").as_str());
+    let record = corp.door.record.text();
+    assert!(record.lines().any(|event| event.contains("login") && event.contains("AccessDenied")), "{record}");
     corp.peer.tell(json!({"enable": "ann"})).await;
     for (end, patch) in [("disabled", Some(json!({"spec": {"disabled": true}}))), ("deleted", None)] {
         let (to, browser) = corp.sign_in(&ANN).await;

@@ -18,6 +18,8 @@ use crate::{Inner, LoginError};
 
 /// What a browser carries while it is at a provider.
 const PENDING: &str = "__Host-acp-pending";
+/// Whom Kubernetes' audit log names where nobody is known.
+const NOBODY: &str = "system:anonymous";
 /// Longer paths are nobody's.
 const LONGEST: usize = 4096;
 
@@ -176,7 +178,10 @@ async fn callback(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refus
     }
     let finished = match (&connector, arrived) {
         (Some(connector), Ok(arrived)) => inner.welcome(connector, arrived, &ask.origin).await,
-        (_, Err(error)) => Err(error),
+        (_, Err(error)) => {
+            // Whose sign-in it was, nobody can say: the provider did not, or cannot be believed.
+            inner.record(Action::SignIn, NOBODY, &id, &ask.origin, Some(&error)).await.and(Err(error))
+        }
         (None, Ok(_)) => Err(LoginError::UnknownProvider),
     };
     let mut response = match finished {

@@ -272,6 +272,32 @@ async fn a_second_factor_is_taken_away_by_whom_it_is_of_whatever_others_are_call
 }
 
 #[tokio::test]
+async fn all_that_tries_a_password_is_on_record() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    let given = |password: &str| json!({"username": "ann@corp.io", "password": password, "code": "000000"});
+    let last = |fixture: &Fixture| fixture.record.events.lock().unwrap().last().cloned().unwrap();
+    for (path, password, verb, code) in [
+        ("/auth/v1/totp/enrol", "wrong", "create", 401),
+        ("/auth/v1/totp/confirm", "wrong", "update", 401),
+        ("/auth/v1/totp/enrol", PASSWORD, "create", 200),
+        ("/auth/v1/totp/confirm", PASSWORD, "update", 401),
+    ] {
+        assert_eq!(fixture.ask("POST", path, None, given(password)).await.0, code, "{path}");
+        let event = last(&fixture);
+        assert_eq!((&event["verb"], &event["user"]["username"]), (&json!(verb), &json!("ann@corp.io")), "{path}");
+        assert_eq!(event["responseStatus"]["code"], code, "{path}");
+    }
+    // So is the moment from which on a second factor counts, or would.
+    let session = fixture.login("ann@corp.io", PASSWORD).await.unwrap().session;
+    assert_eq!(fixture.ask("PUT", "/auth/v1/totp", Some(&session), json!({"code": "000000"})).await.0, 401);
+    assert_eq!(
+        (&last(&fixture)["verb"], &last(&fixture)["objectRef"]["subresource"]),
+        (&json!("update"), &json!("totp"))
+    );
+}
+
+#[tokio::test]
 async fn api_tokens_are_shown_once_and_end() {
     let fixture = Fixture::new().await;
     fixture.user("ann@corp.io").await;

@@ -86,6 +86,7 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
     };
     let origin = Some((name.clone(), platform_url.clone()));
     let endpoint = cx.connector.platform_at(&platform_url, &trust, Some(token.clone()), origin)?;
+    let owner = Owner { session: name.clone(), platform_url: platform_url.clone(), username: username.clone() };
     let finished = unless_interrupted(async {
         let clusters = platform::clusters(&endpoint, &platform_url).await?;
         if clusters.is_empty() {
@@ -100,7 +101,6 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
         if !clusters.iter().any(|cluster| cluster.name == chosen) {
             return Err(Error::told(Text::ClusterNotVisible { cluster: chosen }));
         }
-        let owner = Owner { session: name.clone(), platform_url: platform_url.clone(), username: username.clone() };
         let credentials = match args.token_in_kubeconfig {
             true => json!({"token": token}),
             false => credentials::exec_entry(&cx.env, &owner),
@@ -128,6 +128,7 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
                 true => credentials::forget(&cx.env, &owner)?,
                 false => {
                     let (token, renewal) = (token.clone(), renewal.clone());
+                    let owner = owner.clone();
                     credentials::store(&cx.env, &CachedToken { owner, token, expiration_timestamp, renewal })?;
                 }
             }
@@ -138,6 +139,10 @@ pub async fn login(cx: &Cx, args: &Login) -> Result<i32> {
     let context = match finished {
         Ok(context) => context,
         Err(error) => {
+            // What was kept before the kubeconfig could not be written is of no use to anybody either.
+            if credentials::load(&cx.env, &owner).is_some_and(|kept| kept.token == token) {
+                let _ = credentials::forget(&cx.env, &owner);
+            }
             if !args.token_stdin {
                 // A session that nobody can use is not left open; the error that matters is the first one.
                 let _ = tokio::time::timeout(GOODBYE, async {

@@ -304,6 +304,30 @@ fn a_name_from_the_platform_does_not_steer_the_terminal() {
     assert!(!nothing.err.contains(['\u{1b}', '\u{7}']), "{}", nothing.err);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_disk_that_takes_the_token_and_not_the_kubeconfig_keeps_neither() {
+    let (platform, machine) = (Platform::with_issuer(), Machine::new());
+    let ca = machine.ca(&platform);
+    // Four blocks: enough for a token, and not for clusters with their certificate authority.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 4; exec {} login {} --name prod --username {USER} --password-stdin \
+         --certificate-authority {ca}",
+        env!("CARGO_BIN_EXE_ac"),
+        platform.url
+    );
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &line]).env_clear().env("HOME", machine.home.path()).env("AC_LANG", "en");
+    let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: could not write ") && said.contains("/.kube/config"), "{said}");
+    assert_eq!(machine.files(), Vec::<String>::new());
+    assert!(platform.state.lock().unwrap().tokens.is_empty(), "the session is ended");
+}
+
 /// Somebody who wants no notes sees whom they are asked to trust all the same.
 #[cfg(unix)]
 #[test]

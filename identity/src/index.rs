@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::tables::{Objects, Table};
 use self::users::Users;
 use crate::groups::Groups;
-use crate::objects::Credentials;
+use crate::objects::{Credentials, number};
 use crate::session::{Grant, Kind, Stored};
 use crate::standing::{Barred, Circumstances, ProviderState, is_local, standing};
 use crate::token::TokenHash;
@@ -455,7 +455,7 @@ impl Index {
     pub(crate) fn put_user(&self, user: UserObject) {
         self.change(|state| {
             let email = user.spec.email.clone();
-            state.users.put(user);
+            state.users.put_written(user);
             Concerns::User(email)
         });
     }
@@ -463,7 +463,11 @@ impl Index {
     pub(crate) fn put_credentials(&self, credentials: Credentials) {
         self.change(|state| {
             let email = credentials.email.clone();
-            state.credentials.insert(email.clone(), (credentials, Instant::now()));
+            // The answer to a write may come after what others have written since.
+            let known = state.credentials.get(&email).and_then(|(known, _)| number(known.version.as_deref()));
+            if number(credentials.version.as_deref()) >= known {
+                state.credentials.insert(email.clone(), (credentials, Instant::now()));
+            }
             Concerns::User(email)
         });
     }

@@ -248,6 +248,11 @@ pub(crate) fn read<T: DeserializeOwned>(secret: &Secret) -> Option<T> {
     serde_json::from_slice(&secret.data.as_ref()?.get(KEY)?.0).ok()
 }
 
+/// An object's version as a number: of two of an object the greater is the later one.
+pub(crate) fn number(version: Option<&str>) -> Option<u64> {
+    version?.parse().ok()
+}
+
 pub(crate) fn is(error: &kube::Error, code: u16) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == code)
 }

@@ -41,7 +41,7 @@ impl Table for UserObject {
     }
 
     fn gone(state: &mut State, user: &Self) -> Concerns {
-        state.users.remove_object(&user.name_any()).map_or(Concerns::Nobody, Concerns::User)
+        state.users.delete(user).map_or(Concerns::Nobody, Concerns::User)
     }
 
     fn listed(state: &mut State, began: Instant) {

@@ -2,12 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api_types::auth::User as UserObject;
 use kube::ResourceExt;
 
+use crate::objects::number;
 use crate::standing::is_local;
+
+/// How late the answer to a write may be.
+const LATE: Duration = Duration::from_secs(60);
+/// From how many on those who are deleted are forgotten.
+const DELETED: usize = 1_000;
 
 /// All users, each with the time when it was last heard of.
 #[derive(Default)]
@@ -19,6 +25,8 @@ pub(crate) struct Users {
     by_account: HashMap<(String, String), BTreeSet<String>>,
     /// E-mails of local users by what they sign in with, in lower case.
     by_name: HashMap<String, BTreeSet<String>>,
+    /// Of those who were deleted lately, by e-mail: in which version, and when that was heard of.
+    deleted: HashMap<String, (Option<u64>, Instant)>,
 }
 
 impl Users {
@@ -64,6 +72,28 @@ impl Users {
         }
         self.by_object.insert(user.name_any(), email.clone());
         self.by_email.insert(email, (Arc::new(user), Instant::now()));
+    }
+
+    /// What was written here, if nothing newer is known: the answer to a write may come after what others have written
+    /// since, and brings back nobody who is disabled or deleted by now.
+    pub(crate) fn put_written(&mut self, user: UserObject) {
+        let version = |user: &UserObject| number(user.resource_version().as_deref());
+        let known = self.get(&user.spec.email).and_then(|known| version(known));
+        let deleted = self.deleted.get(&user.spec.email).filter(|(_, at)| at.elapsed() < LATE);
+        let deleted = deleted.and_then(|(version, _)| *version);
+        if version(&user) >= known.max(deleted) {
+            self.put(user);
+        }
+    }
+
+    /// This object is deleted; the e-mail of whom it was.
+    pub(crate) fn delete(&mut self, object: &UserObject) -> Option<String> {
+        if self.deleted.len() >= DELETED {
+            self.deleted.retain(|_, (_, at)| at.elapsed() < LATE);
+        }
+        let email = self.remove_object(&object.name_any())?;
+        self.deleted.insert(email.clone(), (number(object.resource_version().as_deref()), Instant::now()));
+        Some(email)
     }
 
     /// Whoever had an object of this name is gone; the e-mail.
@@ -152,6 +182,30 @@ mod tests {
         assert_eq!(email(users.of_name("ann")), None);
         users.remove_object(&crate::user::object_name("ann@other.io"));
         assert_eq!(email(users.of_name("ann")), Some("ann@corp.io"));
+    }
+
+    #[test]
+    fn a_late_answer_to_a_write_brings_nobody_back() {
+        let of = |version: &str, disabled: bool| {
+            let mut user = user("ann@corp.io", "ann", &[]);
+            user.metadata.resource_version = Some(version.into());
+            user.spec.is_disabled = Some(disabled);
+            user
+        };
+        let mut users = Users::default();
+        let disabled = |users: &Users| users.get("ann@corp.io").map(|user| user.spec.is_disabled == Some(true));
+        users.put_written(of("9", false));
+        users.put(of("11", true));
+        users.put_written(of("10", false));
+        assert_eq!(disabled(&users), Some(true));
+        users.put_written(of("12", false));
+        assert_eq!(disabled(&users), Some(false));
+        users.delete(&of("13", false));
+        users.put_written(of("12", false));
+        assert_eq!(disabled(&users), None);
+        // Somebody new of that e-mail is somebody.
+        users.put_written(of("14", false));
+        assert_eq!(disabled(&users), Some(false));
     }
 
     #[test]

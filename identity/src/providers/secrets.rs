@@ -12,7 +12,7 @@ use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
 use super::live::OWN_PREFIX;
-use crate::objects::{is, secrets};
+use crate::objects::{RACES, is, secrets};
 use crate::{Error, Inner};
 
 /// What of a configuration is nobody's to read.
@@ -38,23 +38,37 @@ impl Inner {
 
     /// The same for one of them, as it was read some time ago.
     pub(crate) async fn put_away(&self, connector: &Connector) -> Result<(), Error> {
+        for _ in 0..RACES {
+            if self.try_put_away(connector).await? {
+                break;
+            }
+        }
+        // Where others were always faster, the next tick looks again.
+        Ok(())
+    }
+
+    /// False if the Connector or the Secret was changed meanwhile.
+    async fn try_put_away(&self, connector: &Connector) -> Result<bool, Error> {
         let secret = format!("{OWN_PREFIX}{}", connector.id);
         let known = secrets(&self.client).get_opt(&secret).await.map_err(Error::hub("read a provider's secret"))?;
         // Read after the Secret, which is only replaced as it was read: where another replica has moved a newer secret
-        // meanwhile, one of the two writes fails, and the next tick looks again.
+        // meanwhile, one of the two writes fails.
         let api: Api<Connector> = Api::namespaced(self.client.clone(), PLATFORM_NAMESPACE);
         let present = api.get_opt(&connector.name_any()).await.map_err(Error::hub("read a provider"))?;
-        let Some(present) = present.filter(|present| present.id == connector.id) else { return Ok(()) };
-        if plain(&present).next().is_none() || !self.keep_secret(&secret, known, &present).await? {
-            return Ok(());
+        let Some(present) = present.filter(|present| present.id == connector.id) else { return Ok(true) };
+        if plain(&present).next().is_none() {
+            return Ok(true);
+        }
+        if !self.keep_secret(&secret, known, &present).await? {
+            return Ok(false);
         }
         let patch = Patch::Merge(reference(&present, &secret));
         match api.patch(&present.name_any(), &PatchParams::default(), &patch).await {
             Ok(_) => {
                 tracing::info!(connector = %present.id, secret, "moved secrets out of a Connector");
-                Ok(())
+                Ok(true)
             }
-            Err(error) if is(&error, 409) || is(&error, 404) => Ok(()),
+            Err(error) if is(&error, 409) || is(&error, 404) => Ok(false),
             Err(error) => Err(Error::hub("take a secret out of a Connector")(error)),
         }
     }

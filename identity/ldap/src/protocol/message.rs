@@ -15,8 +15,8 @@ const PAGED_RESULTS: &str = "1.2.840.113556.1.4.319";
 /// draft-behera-ldap-password-policy section 6.
 const PASSWORD_POLICY: &str = "1.3.6.1.4.1.42.2.27.8.5.1";
 
-/// A password never outgrows this, so that it is never moved and left behind.
-const ROOM: usize = 8 << 10;
+/// What there is in a request to bind beside the name and the password.
+const AROUND_BIND: usize = 128;
 
 /// What a directory says in its own words is for people; this much is enough of it.
 const SAID: usize = 512;
@@ -53,7 +53,7 @@ pub(crate) struct Search<'a> {
 
 impl Request<'_> {
     pub(crate) fn encode(&self, id: u32) -> Zeroizing<Vec<u8>> {
-        let mut out = Zeroizing::new(Vec::with_capacity(ROOM));
+        let mut out = Zeroizing::new(Vec::with_capacity(self.room()));
         element(&mut out, SEQUENCE, |out| {
             number(out, INTEGER, id);
             match self {
@@ -72,6 +72,14 @@ impl Request<'_> {
             }
         });
         out
+    }
+
+    /// What a password never outgrows, so that it is never moved and left behind.
+    fn room(&self) -> usize {
+        match self {
+            Self::Bind { dn, password } => AROUND_BIND + dn.len() + password.len(),
+            Self::Search(_) | Self::StartTls | Self::Unbind => 0,
+        }
     }
 }
 

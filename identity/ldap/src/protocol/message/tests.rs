@@ -176,3 +176,12 @@ proptest! {
         read_all(&bytes);
     }
 }
+
+#[test]
+fn a_password_is_never_moved() {
+    for length in [1, 1024, 100_000] {
+        let (dn, password) = ("d".repeat(length), "p".repeat(length));
+        let request = Request::Bind { dn: &dn, password: &password };
+        assert!(request.encode(u32::MAX >> 1).len() <= request.room(), "{length}");
+    }
+}

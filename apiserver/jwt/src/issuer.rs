@@ -1,23 +1,15 @@
 //! One issuer and the keys that are known of it.
 
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
-
 use api_meta::Value;
 use apiserver_access::{Unauthenticated, User};
 use jiff::{SignedDuration, Timestamp};
-use lib_fetch::Client;
+use lib_fetch::{Cached, Client, OLDEST, PAUSE};
 use lib_jose::{Expectation, KeySet, Leeway, Refused, Unverified, Verified};
 use lib_telemetry::chain;
 use url::Url;
 
 use crate::claims;
 use crate::configuration::Issuer;
-
-/// How often keys are fetched at most, whatever tokens ask for.
-const PAUSE: Duration = Duration::from_secs(10);
-/// How old keys may get: one that the issuer has withdrawn must not be good for ever.
-const OLDEST: Duration = Duration::from_secs(3600);
 
 /// How far clocks may be apart where a token begins (as go-oidc, which upstream verifies with).
 const LEEWAY: Leeway = Leeway { after: SignedDuration::ZERO, before: SignedDuration::from_mins(5) };
@@ -35,19 +27,15 @@ enum Error {
     Missing(String, &'static str),
 }
 
-/// Keys, and when they were fetched.
-type Known = Option<(Instant, Arc<KeySet>)>;
-
 pub(crate) struct LiveIssuer {
     pub(crate) issuer: Issuer,
-    known: RwLock<Known>,
-    /// When keys were asked for last. Whoever holds it asks; the others wait for what it brings.
-    asked: tokio::sync::Mutex<Option<Instant>>,
+    keys: Cached<KeySet, Error>,
 }
 
 impl LiveIssuer {
     pub(crate) fn new(issuer: Issuer) -> Self {
-        Self { issuer, known: RwLock::default(), asked: tokio::sync::Mutex::default() }
+        // As upstream's, which keeps keys while the issuer is away.
+        Self { issuer, keys: Cached::lenient() }
     }
 
     pub(crate) async fn verify(&self, token: &Unverified<'_>, now: Timestamp) -> Result<User, Unauthenticated> {
@@ -64,48 +52,27 @@ impl LiveIssuer {
     }
 
     async fn signed(&self, token: &Unverified<'_>, expected: &Expectation<'_>) -> Result<Verified, Refused> {
-        let known = self.known();
-        let fresh = known.as_ref().is_some_and(|(at, _)| at.elapsed() < OLDEST);
-        let verdict = match &known {
-            Some((_, keys)) => token.verify(keys, expected),
-            None => token.verify(&KeySet::default(), expected),
-        };
-        match &verdict {
-            Ok(_) if fresh => return verdict,
-            Err(refused) if !refused.is_for_want_of_a_key() => return verdict,
-            // Perhaps there are new keys, also under a name that is known. Keys that are old but stay are better than
-            // none while the issuer is away.
-            _ => {}
-        }
-        self.refreshed(known).await.map_or(verdict, |keys| token.verify(&keys, expected))
-    }
-
-    fn known(&self) -> Known {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Newer keys than these, if there are any to be had now.
-    async fn refreshed(&self, seen: Known) -> Option<Arc<KeySet>> {
-        let mut asked = self.asked.lock().await;
-        let known = self.known();
-        if known.as_ref().map(|(at, _)| *at) != seen.map(|(at, _)| at) {
-            return known.map(|(_, keys)| keys);
-        }
-        if asked.is_some_and(|at| at.elapsed() < PAUSE) {
-            return None;
-        }
-        *asked = Some(Instant::now());
-        match self.fetch().await {
-            Ok(keys) => {
-                let keys = Arc::new(keys);
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), keys.clone()));
-                Some(keys)
+        // All that costs nothing first: keys are not fetched for a token that is refused anyway.
+        let mut verdict = token.verify(&KeySet::default(), expected);
+        // The second time because there may be new keys, also under a name that is known.
+        for newer_than in [OLDEST, PAUSE] {
+            match &verdict {
+                Err(refused) if refused.is_for_want_of_a_key() => {}
+                _ => break,
             }
-            Err(error) => {
-                tracing::warn!(issuer = %self.issuer.url, error = %chain(&error), "an issuer's keys could not be fetched");
-                None
+            if let Ok(keys) = self.keys.get(expected.now, newer_than, self.fetch_or_tell()).await {
+                verdict = token.verify(&keys, expected);
             }
         }
+        verdict
+    }
+
+    async fn fetch_or_tell(&self) -> Result<KeySet, Error> {
+        let fetched = self.fetch().await;
+        if let Err(error) = &fetched {
+            tracing::warn!(issuer = %self.issuer.url, error = %chain(error), "an issuer's keys could not be fetched");
+        }
+        fetched
     }
 
     async fn fetch(&self) -> Result<KeySet, Error> {

@@ -31,7 +31,6 @@
 //!
 //! Clocks may be [`LEEWAY`] apart. There are no encrypted tokens, no signed userinfo and no symmetric signatures.
 
-mod cached;
 mod callback;
 mod config;
 mod error;

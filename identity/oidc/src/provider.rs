@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lib_fetch::{Authorization, Client, Question};
+use lib_fetch::{Authorization, Cached, Client, OLDEST, PAUSE, Question};
 use lib_jose::{Expectation, KeySet, Leeway, Unverified, Verified};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::cached::{Cached, OLDEST, PAUSE};
 use crate::config::Config;
 use crate::metadata::{self, Metadata};
 use crate::person::person;
@@ -29,8 +28,8 @@ pub struct Provider {
     connector: String,
     config: Config,
     client: Client,
-    metadata: Cached<Metadata>,
-    keys: Cached<KeySet>,
+    metadata: Cached<Metadata, Error>,
+    keys: Cached<KeySet, Error>,
 }
 
 impl Provider {
@@ -41,7 +40,7 @@ impl Provider {
     /// TLS cannot be had with the connector's authorities.
     pub fn new(connector: impl Into<String>, config: Config) -> Result<Self, lib_tls::Error> {
         let client = Client::new(&config.trust)?;
-        let (metadata, keys) = (Cached::default(), Cached::default());
+        let (metadata, keys) = (Cached::strict(), Cached::strict());
         Ok(Self { connector: connector.into(), config, client, metadata, keys })
     }
 

@@ -8,6 +8,8 @@
 //! not trusted. Addresses are judged after the name was resolved and are the ones connected to, so a name that changes
 //! its meaning in between gains nothing.
 //!
+//! A [`Cached`] document is asked for seldom, whatever strangers want.
+//!
 //! # Caveats
 //!
 //! Each question is a connection of its own. Who asks often wants a pool, and this is not for them.
@@ -19,11 +21,13 @@
 mod addresses;
 mod answer;
 mod authorization;
+mod cached;
 mod client;
 mod error;
 
 pub use addresses::{Addresses, Unreachable};
 pub use answer::Answer;
 pub use authorization::Authorization;
+pub use cached::{Cached, OLDEST, PAUSE};
 pub use client::{Client, Question};
 pub use error::Error;

@@ -72,7 +72,10 @@ pub fn read<T>(config: &Value, of: impl FnOnce(&Fields<'_>) -> Option<T>) -> Res
     let read = Fields::root(config, &mistakes).and_then(|fields| of(&fields));
     match (read, mistakes.into_inner()) {
         (Some(read), mistakes) if mistakes.is_empty() => Ok(read),
-        (_, mistakes) => Err(InvalidConfig(mistakes)),
+        (_, mistakes) => {
+            debug_assert!(!mistakes.is_empty(), "nothing was read, and nobody said why");
+            Err(InvalidConfig(mistakes))
+        }
     }
 }
 

@@ -142,7 +142,7 @@ fn provider(fields: &Fields<'_>) -> Option<Provider> {
     for field in OF_THE_PROVIDER.iter().filter(|field| fields.has(field)) {
         fields.secret_mistake(field, "it is in idpMetadata already; take one of the two out");
     }
-    match Provider::from_metadata(text(fields, "idpMetadata")?) {
+    match Provider::from_metadata(required(fields, "idpMetadata", "the provider's EntityDescriptor, in XML")?) {
         Ok(provider) => {
             not_too_many(fields, "idpMetadata", &provider.certificates);
             Some(provider)

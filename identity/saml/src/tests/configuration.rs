@@ -81,6 +81,13 @@ fn metadata_and_fields() {
     );
 }
 
+#[test]
+fn blank_metadata() {
+    let fields = |text: &str| json!({"idpMetadata": text, "ssoIssuer": null, "ssoURL": null, "sloURL": null, "certificates": null});
+    check(fields(" \n"), &["idpMetadata: it is required"]);
+    check(fields(""), &["ssoIssuer: it is required", "ssoURL: it is required", "certificates: it is required"]);
+}
+
 #[track_caller]
 fn check_metadata(from: &str, to: &str, expect: &str) {
     let metadata = recorded("idp-metadata.xml");

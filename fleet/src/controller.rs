@@ -189,8 +189,11 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
     let ready = is_ready(&next);
     // Before it is called ready: who sees that goes in. Ready may also be what was last known, and only a cluster that
     // answers now can be given something.
-    if ready && matches!(observed, Observed::Well { .. }) {
-        inner.grant_admins(&cluster).await;
+    if ready
+        && matches!(observed, Observed::Well { .. })
+        && let Ok(name) = name.parse::<ClusterName>()
+    {
+        inner.grant_admins(&cluster, &name).await;
     }
     if is_due(&old, &next) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});

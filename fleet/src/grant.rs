@@ -16,51 +16,38 @@ use lib_names::ClusterName;
 use lib_telemetry::chain;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tunnel_protocol::Target;
 
 use crate::manifest::member_objects;
 use crate::{ADMINS_BINDING, Caller, FLEET_USER, Inner, MANAGER};
-use lib_kubernetes::{BoxError, ClusterApi};
+use lib_kubernetes::ClusterApi;
 
 /// How long it may take; the cluster may vanish in the middle of it.
 const DEADLINE: Duration = Duration::from_secs(4);
 
 impl Inner {
     /// Once per cluster and process; a failure is tried again with the next look.
-    pub(crate) async fn grant_admins(&self, cluster: &Cluster) {
+    pub(crate) async fn grant_admins(&self, cluster: &Cluster, name: &ClusterName) {
         let uid = cluster.uid().unwrap_or_default();
         if self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid) {
             return;
         }
-        let granted = timeout(DEADLINE, self.try_grant(cluster)).await;
+        let granted = timeout(DEADLINE, self.try_grant(cluster, name)).await;
         match granted.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
             Ok(()) => drop(self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid)),
             Err(error) => {
-                tracing::warn!(cluster = %cluster.name_any(), error = %chain(&error), "could not bind the administrators");
+                tracing::warn!(cluster = %name, error = %chain(&error), "could not bind the administrators");
             }
         }
     }
 
-    async fn try_grant(&self, cluster: &Cluster) -> Result<(), kube::Error> {
-        let failed = kube::Error::Service;
+    async fn try_grant(&self, cluster: &Cluster, name: &ClusterName) -> Result<(), kube::Error> {
+        let api = self.briefly(name);
         match Connection::of(cluster) {
             Some(Connection::Direct) => {
-                let api = self.direct(cluster).await.map_err(|error| failed(error.into()))?;
                 lay_role(&api).await?;
                 bind_admins(Caller::fleet().client_of(&api)).await
             }
-            Some(Connection::Tunnel) => {
-                let name: ClusterName =
-                    cluster.name_any().parse().map_err(|error: lib_names::InvalidName| failed(error.into()))?;
-                let inner = self.itself();
-                let api = ClusterApi::from_fn(move |request| {
-                    let (inner, name) = (inner.clone(), name.clone());
-                    Box::pin(async move {
-                        inner.through_tunnel(&name, Target::KubernetesApi, request).await.map_err(BoxError::from)
-                    })
-                });
-                bind_admins(Caller::fleet().client_of(&api)).await
-            }
+            Some(Connection::Tunnel) => bind_admins(Caller::fleet().client_of(&api)).await,
             // The hub has its binding since it was installed.
             Some(Connection::InProcess) | None => Ok(()),
         }

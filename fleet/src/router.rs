@@ -7,6 +7,7 @@ use std::time::Duration;
 use api_types::cluster::{Cluster, Connection};
 use futures::future::BoxFuture;
 use http::{Request, Response};
+use http_body_util::Limited;
 use kube::ResourceExt;
 use lib_names::ClusterName;
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
 const ANSWER: Duration = Duration::from_secs(65);
 /// How long a stream in a tunnel may take to open.
 const OPEN: Duration = Duration::from_secs(65);
+/// The most that the answer to a short question may be.
+const BRIEF: usize = 1024 * 1024;
 
 /// Clusters at their addresses, by the credential that was last seen.
 #[derive(Default)]
@@ -80,6 +83,19 @@ impl Inner {
             // Only the hub is in this process, whatever somebody wrote into an object.
             Some(Connection::InProcess) | None => Err(unreachable("it does not say how it is reached".into())),
         }
+    }
+
+    /// A cluster's API for the hub's own short questions; whoever asks says in whose name. The cluster is somebody else's,
+    /// so its answers have a bound.
+    pub(crate) fn briefly(&self, cluster: &ClusterName) -> ClusterApi {
+        let (inner, cluster) = (self.itself(), cluster.clone());
+        ClusterApi::from_fn(move |request| {
+            let (inner, cluster) = (inner.clone(), cluster.clone());
+            Box::pin(async move {
+                let response = inner.exchange(&cluster, request).await?;
+                Ok(response.map(|body| boxed(Limited::new(body, BRIEF))))
+            })
+        })
     }
 
     /// The hub's API for the hub's own controllers.

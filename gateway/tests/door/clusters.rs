@@ -168,6 +168,32 @@ async fn case_09_a_refused_upgrade_ends_the_connection() {
     .await;
 }
 
+/// How often the member that says too much was told whom to bind.
+static BOUND: AtomicUsize = AtomicUsize::new(0);
+
+fn verbose(path: &str) -> String {
+    if path.contains("/clusterrolebindings/") {
+        BOUND.fetch_add(1, Ordering::SeqCst);
+    }
+    if !path.contains("/clusterroles/") {
+        return api(path, "v1.34.0");
+    }
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "x"}});
+    http("200 OK", &format!("{role}{}", " ".repeat(8 << 20)))
+}
+
+#[tokio::test]
+async fn case_28_what_a_member_answers_the_hub_itself_has_a_bound() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let (address, ca) = liar(verbose).await;
+    let body = json!({"name": "verbose", "server": format!("https://{address}"), "caData": ca, "token": "t"});
+    assert_eq!(import(&door, &bearer, body).await.code, 201);
+    // Its role is laid before that, and was the end of it.
+    eventually("the member is ready", || is_ready(&door, &bearer, "verbose")).await;
+    assert_eq!(BOUND.load(Ordering::SeqCst), 0);
+}
+
 #[tokio::test]
 async fn case_10_redirects_of_members_stay_here() {
     let door = Door::open().await;

@@ -35,6 +35,7 @@ use tunnel_hub::Change;
 
 use crate::error::Error;
 use crate::plan::{Observed, is_due, is_ready, plan};
+use crate::version::version_gate;
 use crate::{Fleet, Inner, MANAGER};
 
 /// Between two looks at a cluster that is well.
@@ -183,18 +184,19 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
     }
     // Never closed.
     let _turn = inner.looks.acquire().await;
-    let observed = observe::observe(inner, &cluster).await;
+    let mut observed = observe::observe(inner, &cluster).await;
+    if let Observed::Well { version, follows, .. } = &mut observed
+        && version_gate(version).is_ok()
+        && let Ok(name) = name.parse::<ClusterName>()
+    {
+        // Before it is called ready: who sees that goes in.
+        inner.grant_admins(&cluster, &name).await;
+        // Only now: where a cluster was imported, the role for it may have come with that.
+        *follows = observe::follows(inner, &name).await;
+    }
     let old = cluster.status.clone().unwrap_or_default();
     let next = plan(&old, cluster.metadata.generation, &observed, Timestamp::now());
     let ready = is_ready(&next);
-    // Before it is called ready: who sees that goes in. Ready may also be what was last known, and only a cluster that
-    // answers now can be given something.
-    if ready
-        && matches!(observed, Observed::Well { .. })
-        && let Ok(name) = name.parse::<ClusterName>()
-    {
-        inner.grant_admins(&cluster, &name).await;
-    }
     if is_due(&old, &next) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };

@@ -2,13 +2,19 @@
 
 use api_types::cluster::{ClusterStatus, Nodes};
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tunnel_protocol::NodeCount;
 
+use crate::FLEET_USER;
 use crate::version::version_gate;
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 4] = ["Ready", "Connected", "APIServerHealthy", "VersionSupported"];
+pub(crate) const CONDITIONS: [&str; 5] =
+    ["Ready", "Connected", "APIServerHealthy", "VersionSupported", "RightsFollowed"];
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const RBAC_KINDS: [&str; 4] = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"];
 
 /// How long the last word of a cluster counts.
 pub(crate) const SILENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -48,6 +54,8 @@ pub(crate) enum Observed {
         version: String,
         /// Its nodes, if they could be counted.
         nodes: Option<NodeCount>,
+        /// Whether the hub may see when rights change there, if that is known.
+        follows: Option<bool>,
     },
 }
 
@@ -92,9 +100,10 @@ pub(crate) fn plan(old: &ClusterStatus, generation: Option<i64>, observed: &Obse
             set.put("Connected", "True", reason, text);
             set.put("APIServerHealthy", "False", "ReadyzFailed", message);
             set.keep("VersionSupported");
+            set.keep("RightsFollowed");
             set.put("Ready", "False", "APIServerUnhealthy", message);
         }
-        Observed::Well { link, version, nodes } => {
+        Observed::Well { link, version, nodes, follows } => {
             let (reason, text) = link.condition();
             next.phase = Some("Provisioned".into());
             next.last_heartbeat_time = Some(Time(now));
@@ -102,6 +111,7 @@ pub(crate) fn plan(old: &ClusterStatus, generation: Option<i64>, observed: &Obse
             next.nodes = nodes.map(count).or(next.nodes);
             set.put("Connected", "True", reason, text);
             set.put("APIServerHealthy", "True", "ReadyzOK", "/readyz answered ok.");
+            follow(&mut set, *follows);
             match version_gate(version) {
                 Ok(()) => {
                     set.put(
@@ -135,6 +145,42 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, now: Timestamp) {
         }
     }
     set.keep("VersionSupported");
+    set.keep("RightsFollowed");
+}
+
+/// Streams outlive the right to them where the hub cannot see when rights change. The cluster is well without that.
+fn follow(set: &mut Setter<'_>, follows: Option<bool>) {
+    match follows {
+        Some(true) => set.put("RightsFollowed", "True", "RolesWatched", "The hub sees when rights change."),
+        Some(false) => {
+            let message = format!(
+                "The hub may not see when rights change, so watches and shells outlive the right to them by up to half a \
+                 minute. The cluster's administrator mends that: kubectl create clusterrole {FLEET_USER}:rights \
+                 --verb=list,watch --resource={}; kubectl create clusterrolebinding {FLEET_USER}:rights \
+                 --clusterrole={FLEET_USER}:rights --user={FLEET_USER}",
+                RBAC_KINDS.join(",")
+            );
+            set.put("RightsFollowed", "False", "RolesNotWatched", &message);
+        }
+        None => set.keep("RightsFollowed"),
+    }
+}
+
+/// Whether somebody with these rules sees all changes of roles and bindings; `None` if there may be other rules.
+pub(crate) fn follows_rights(rules: &SubjectRulesReviewStatus) -> Option<bool> {
+    let has = |list: &[String], wanted: &str| list.iter().any(|item| item == "*" || item == wanted);
+    let allows = |verb: &str, kind: &str| {
+        rules.resource_rules.iter().any(|rule| {
+            has(&rule.verbs, verb)
+                && rule.api_groups.as_deref().is_some_and(|groups| has(groups, RBAC))
+                && rule.resources.as_deref().is_some_and(|resources| has(resources, kind))
+                && rule.resource_names.as_deref().is_none_or(<[String]>::is_empty)
+        })
+    };
+    match RBAC_KINDS.iter().all(|kind| allows("list", kind) && allows("watch", kind)) {
+        false if rules.incomplete => None,
+        answer => Some(answer),
+    }
 }
 
 /// Whether the next status is worth a write: it says something else, or the heartbeat on record is old.

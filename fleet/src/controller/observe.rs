@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use api_types::cluster::{Cluster, Connection};
 use jiff::Timestamp;
+use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use kube::ResourceExt;
+use kube::api::{Api, PostParams};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
+use tokio::time::timeout;
 use tunnel_protocol::ApiHealth;
 
-use crate::Inner;
 use crate::error::ProbeError;
-use crate::plan::{Link, Observed};
+use crate::plan::{Link, Observed, follows_rights};
 use crate::probe::{self, Probe};
 use crate::registration::known_key;
+use crate::{Caller, Inner, NAMESPACE};
 
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(4);
@@ -46,7 +49,7 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
     }
     match probe::ask_agent(inner, name, LOOK).await {
         Ok(ApiHealth { ready: true, version: Some(version), nodes, .. }) => {
-            Observed::Well { link: Link::Tunnel, version, nodes }
+            Observed::Well { link: Link::Tunnel, version, nodes, follows: None }
         }
         Ok(health) => {
             let message = health.message.unwrap_or_else(|| "The API server is not ready.".to_owned());
@@ -54,6 +57,25 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         }
         // The tunnel may have closed meanwhile, or the agent does not answer: nothing is known.
         Err(error) => lost("AgentSilent", &chain(&error).to_string()),
+    }
+}
+
+/// Whether the hub may see there when rights change; `None` if the cluster does not say. On the hub it may, by what is laid
+/// at each start.
+pub(super) async fn follows(inner: &Inner, name: &ClusterName) -> Option<bool> {
+    if name.is_global() {
+        return None;
+    }
+    let reviews: Api<SelfSubjectRulesReview> = Api::all(Caller::hub_in(name).client_of(&inner.briefly(name)));
+    let spec = SelfSubjectRulesReviewSpec { namespace: Some(NAMESPACE.to_owned()) };
+    let review = SelfSubjectRulesReview { spec, ..Default::default() };
+    match timeout(LOOK, reviews.create(&PostParams::default(), &review)).await {
+        Ok(Ok(answer)) => answer.status.and_then(|status| follows_rights(&status)),
+        Ok(Err(error)) => {
+            tracing::debug!(cluster = %name, error = %chain(&error), "could not ask a cluster for the hub's rights");
+            None
+        }
+        Err(_) => None,
     }
 }
 
@@ -71,7 +93,7 @@ async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
 
 fn by_address(link: Link, asked: Result<Probe, ProbeError>) -> Observed {
     match asked {
-        Ok(Probe { ready: Ok(()), version, nodes }) => Observed::Well { link, version, nodes },
+        Ok(Probe { ready: Ok(()), version, nodes }) => Observed::Well { link, version, nodes, follows: None },
         Ok(Probe { ready: Err(message), .. }) => Observed::Sick { link, message },
         Err(error @ (ProbeError::Unreachable(_) | ProbeError::Deadline)) => {
             lost("Unreachable", &chain(&error).to_string())

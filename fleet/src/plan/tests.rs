@@ -1,3 +1,5 @@
+use k8s_openapi::api::authorization::v1::ResourceRule;
+
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -6,7 +8,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn well(version: &str) -> Observed {
     let nodes = Some(NodeCount { total: 3, ready: 2 });
-    Observed::Well { link: Link::Tunnel, version: version.into(), nodes }
+    Observed::Well { link: Link::Tunnel, version: version.into(), nodes, follows: Some(true) }
 }
 
 fn gone() -> Observed {
@@ -102,4 +104,53 @@ fn conditions_of_others_stay() {
     let status = next(&status, &gone(), 50);
     assert_eq!(status.conditions.last().unwrap().type_, "Backup");
     assert_eq!(status.conditions[0].type_, "Ready");
+}
+
+fn rules(of: &[(&[&str], &[&str], &[&str])], incomplete: bool) -> SubjectRulesReviewStatus {
+    let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
+    let rule = |(verbs, resources, names): &(&[&str], &[&str], &[&str])| ResourceRule {
+        api_groups: Some(vec![RBAC.into()]),
+        verbs: list(verbs),
+        resources: Some(list(resources)),
+        resource_names: (!names.is_empty()).then(|| list(names)),
+    };
+    SubjectRulesReviewStatus { incomplete, resource_rules: of.iter().map(rule).collect(), ..Default::default() }
+}
+
+#[test]
+fn rules_that_let_the_hub_see_when_rights_change() {
+    let (watch, two, others) = (["list", "watch"], ["roles", "rolebindings"], ["clusterroles", "clusterrolebindings"]);
+    let all: [(&[&str], &[&str], &[&str]); 2] = [(&watch, &two, &[]), (&watch, &others, &[])];
+    assert_eq!(follows_rights(&rules(&all, false)), Some(true));
+    assert_eq!(follows_rights(&rules(&all, true)), Some(true));
+    assert_eq!(follows_rights(&rules(&[(&["*"], &["*"], &[])], false)), Some(true));
+    // Some of the kinds, one of the verbs, some of the objects, another group.
+    assert_eq!(follows_rights(&rules(&all[..1], false)), Some(false));
+    assert_eq!(follows_rights(&rules(&[(&["watch"], &["*"], &[])], false)), Some(false));
+    assert_eq!(follows_rights(&rules(&[(&watch, &["*"], &["admin"])], false)), Some(false));
+    let mut foreign = rules(&all, false);
+    foreign.resource_rules.iter_mut().for_each(|rule| rule.api_groups = Some(vec![String::new()]));
+    assert_eq!(follows_rights(&foreign), Some(false));
+    // What is not said may be allowed all the same.
+    assert_eq!(follows_rights(&rules(&all[..1], true)), None);
+}
+
+#[test]
+fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
+    let with = |old: &ClusterStatus, follows: Option<bool>| {
+        let Observed::Well { link, version, nodes, .. } = well("v1.34.2") else { unreachable!() };
+        next(old, &Observed::Well { link, version, nodes, follows }, 0)
+    };
+    let status = with(&ClusterStatus::default(), Some(false));
+    check(
+        &status,
+        [("Ready", "True"), ("Connected", "True"), ("VersionSupported", "True"), ("RightsFollowed", "False")],
+    );
+    let message = &status.conditions.last().unwrap().message;
+    assert!(message.contains("--verb=list,watch") && message.contains("--user=acp:hub:fleet"), "{message}");
+    // What was known last stays, while nothing else is.
+    check(&with(&status, None), [("Ready", "True"), ("", ""), ("", ""), ("RightsFollowed", "False")]);
+    check(&next(&status, &gone(), 60), [("Ready", "Unknown"), ("", ""), ("", ""), ("RightsFollowed", "False")]);
+    check(&with(&status, Some(true)), [("Ready", "True"), ("", ""), ("", ""), ("RightsFollowed", "True")]);
+    check(&with(&ClusterStatus::default(), None), [("Ready", "True"), ("", ""), ("", ""), ("RightsFollowed", "")]);
 }

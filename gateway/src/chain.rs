@@ -77,7 +77,7 @@ impl Who {
 impl Chain {
     pub(crate) fn new(hub: Hub, drain: Drain) -> Self {
         let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
-        let rights = Rights::new(hub.fleet.clone(), drain.clone());
+        let rights = Rights::new(hub.fleet.clone(), hub.ask_rights, drain.clone());
         Self { hub, metrics: Metrics::new(), drain, rights, hosts }
     }
 

@@ -25,6 +25,7 @@ mod until;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::fleet::Fleet;
 use ::identity::Identity;
@@ -51,6 +52,8 @@ pub struct Hub {
     pub names: Vec<String>,
     /// The console.
     pub assets: Arc<dyn Assets>,
+    /// How often a cluster that does not let the hub see when rights change is asked about the streams in it.
+    pub ask_rights: Duration,
 }
 
 /// Why the door does not open.

@@ -14,12 +14,12 @@
 //! # Caveats
 //!
 //! A member that does not let the hub follow its roles, because it was registered with an earlier version's manifest, is
-//! asked every [`UNFOLLOWED`]. An authoriser that decides by more than a review can carry ends streams that it allowed.
+//! asked every so often ([`Hub::ask_rights`](crate::Hub::ask_rights)); its `Cluster` says so, in the condition
+//! `RightsFollowed`. An authoriser that decides by more than a review can carry ends streams that it allowed.
 
 mod attributes;
 mod streams;
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -64,8 +64,6 @@ const AT_ONCE: usize = 16;
 const LASTS: Duration = Duration::from_secs(290);
 /// Pauses before the next, when one could not begin or was over too soon.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
-/// Between two looks at a cluster that does not let us follow it.
-const UNFOLLOWED: Duration = Duration::from_secs(30);
 /// How long a cluster without streams is followed, at most.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -80,9 +78,9 @@ pub(crate) struct Rights(Arc<Inner>);
 struct Inner {
     fleet: Fleet,
     drain: Drain,
+    /// Between two looks at a cluster that does not let us follow it.
+    unfollowed: Duration,
     streams: Mutex<Streams>,
-    /// Clusters that were seen not to let us follow them, and told of.
-    unfollowed: Mutex<HashSet<ClusterName>>,
 }
 
 /// A stream that needs a right. It is forgotten when this is dropped.
@@ -123,8 +121,8 @@ enum Error {
 }
 
 impl Rights {
-    pub(crate) fn new(fleet: Fleet, drain: Drain) -> Self {
-        Self(Arc::new(Inner { fleet, drain, streams: Mutex::default(), unfollowed: Mutex::default() }))
+    pub(crate) fn new(fleet: Fleet, unfollowed: Duration, drain: Drain) -> Self {
+        Self(Arc::new(Inner { fleet, drain, unfollowed, streams: Mutex::default() }))
     }
 
     /// Has a stream end with the right to it. To be called before its request goes out.
@@ -143,10 +141,6 @@ impl Inner {
     fn streams(&self) -> MutexGuard<'_, Streams> {
         // Every change is one insertion or removal: a panic leaves nothing half done.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unfollowed(&self) -> MutexGuard<'_, HashSet<ClusterName>> {
-        self.unfollowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -258,15 +252,9 @@ async fn follow_all(inner: &Inner, cluster: &ClusterName, changed: &Notify) -> I
     loop {
         let all = KINDS.map(|kind| follow(inner, cluster, kind, changed).boxed());
         select_all(all).await;
-        if inner.unfollowed().insert(cluster.clone()) {
-            tracing::warn!(
-                cluster = %cluster,
-                "streams may outlive the right to them by half a minute: the cluster does not let the user acp:hub:fleet \
-                 list and watch roles, rolebindings, clusterroles and clusterrolebindings"
-            );
-        }
+        tracing::debug!(cluster = %cluster, "a cluster does not let the hub see when rights change");
         changed.notify_one();
-        sleep(UNFOLLOWED).await;
+        sleep(inner.unfollowed).await;
     }
 }
 

@@ -32,6 +32,9 @@ const REACH: Duration = Duration::from_secs(15);
 /// How often identity providers are asked whether those who came from them are still there.
 const ASK_PROVIDERS: SignedDuration = SignedDuration::from_mins(5);
 
+/// How often a cluster that does not let the hub see when rights change is asked about the streams in it.
+const ASK_RIGHTS: Duration = Duration::from_secs(30);
+
 /// Who prepares the embedded API server.
 const INSTALLER: &str = "acp:hub:installer";
 /// As whom requests of people arrive there, each in its sender's name.
@@ -173,6 +176,7 @@ impl Hub {
             authority,
             names: names(local.ip(), &address),
             assets: Arc::new(assets::Console),
+            ask_rights: ASK_RIGHTS,
         }
         .serve(config.listener, &drain)
         .context("could not open the door")?;

@@ -117,6 +117,7 @@ impl Door {
             authority: authority.clone(),
             names: vec!["127.0.0.1".into(), "localhost".into()],
             assets: Arc::new(Page),
+            ask_rights: Duration::from_secs(1),
         };
         hub.serve(listener, &drain).unwrap();
         Self { cluster, address, authority, fleet, password, record, drain }

@@ -145,6 +145,11 @@ impl Fleet {
         self.inner.store.state()
     }
 
+    /// Whether there is such a cluster, as far as is known now.
+    pub fn knows(&self, cluster: &ClusterName) -> bool {
+        cluster.is_global() || self.inner.cluster(cluster.as_str()).is_some()
+    }
+
     /// The hub's API, which may impersonate anybody.
     pub fn hub(&self) -> &ClusterApi {
         &self.inner.hub

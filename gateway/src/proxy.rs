@@ -85,6 +85,10 @@ fn hold(
     kind: Kind,
 ) -> Option<Held> {
     let Who::Session(..) = who else { return None };
+    // Names of clusters that are not there are as many as somebody likes.
+    if !chain.hub.fleet.knows(cluster) {
+        return None;
+    }
     let attributes = Attributes::of_lasting(request.method(), rest, request.uri().query(), kind)?;
     Some(chain.rights.hold(cluster, caller, attributes))
 }

@@ -255,6 +255,18 @@ async fn case_41_what_happened_while_roles_could_not_be_followed_is_asked_about(
     ends("a watch that lost its right unnoticed", &mut stream).await;
 }
 
+#[tokio::test]
+async fn clusters_that_are_not_there_are_looked_after_by_nobody() {
+    let (door, _, _) = hub_alone().await;
+    let ann = person(&door, "ann").await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for n in 0..50 {
+        door.ask("GET", &format!("/kubernetes/none-{n}/{PODS}"), &[("authorization", &ann)], "").await.refused(404);
+    }
+    eventually("nothing goes on", async || tasks() < before + 25).await;
+}
+
 /// How often the member that answers nobody was asked for a right.
 static ASKED: AtomicUsize = AtomicUsize::new(0);
 

@@ -6,6 +6,7 @@ use http::Method;
 use crate::headers::Kind;
 use crate::metrics::Route;
 use crate::respond::Refusal;
+use crate::rights::Attributes;
 
 pub(crate) fn check(
     scope: Option<&TokenScope>,
@@ -15,17 +16,18 @@ pub(crate) fn check(
     path: &str,
 ) -> Result<(), Refusal> {
     let Some(scope) = scope else { return Ok(()) };
+    let named = path.strip_prefix("/kubernetes/").filter(|_| route == Route::Kubernetes);
+    let target = named.map(|rest| rest.split_once('/').unwrap_or((rest, "")));
     // A stream is a shell or a port, and what a proxy passes on to a program may change anything.
-    let through = path.split('/').any(|segment| matches!(segment, "proxy" | "exec" | "attach" | "portforward"));
+    let through = target.is_some_and(|(_, rest)| Attributes::lead_to_programs(method, rest));
     let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && kind == Kind::Plain && !through;
     if scope.read_only == Some(true) && !reads {
         return Err(Refusal::forbidden("the token is good for reading only"));
     }
     let Some(clusters) = &scope.clusters else { return Ok(()) };
-    let cluster = path.strip_prefix("/kubernetes/").map(|rest| rest.split('/').next().unwrap_or_default());
     let own = matches!(path, "/auth/v1/clusters" | "/auth/v1/sessions/current") && reads;
-    match cluster.filter(|_| route == Route::Kubernetes) {
-        Some(cluster) if clusters.iter().any(|named| named == cluster) => Ok(()),
+    match target {
+        Some((cluster, _)) if clusters.iter().any(|named| named == cluster) => Ok(()),
         None if own => Ok(()),
         _ => Err(Refusal::forbidden(format!("the token is good for these clusters only: {}", clusters.join(", ")))),
     }
@@ -52,6 +54,20 @@ mod tests {
         check_scope(&scope, Method::GET, Kind::Upgrade, &format!("{PODS}/p/exec"), false);
         check_scope(&scope, Method::GET, Kind::Plain, &format!("{PODS}/p/proxy/shutdown"), false);
         check_scope(&scope, Method::DELETE, Kind::Plain, "/auth/v1/sessions/x", false);
+        // Names are only names.
+        check_scope(&scope, Method::GET, Kind::Plain, &format!("{PODS}/proxy"), true);
+        check_scope(&scope, Method::GET, Kind::Plain, "/kubernetes/a/api/v1/namespaces/proxy/pods/exec/log", true);
+    }
+
+    #[test]
+    fn a_reading_token_reads_as_the_cluster_does() {
+        let scope = TokenScope { read_only: Some(true), clusters: None };
+        for path in ["pods/p/pr%6fxy/shutdown", "services/s/%70roxy/", "pods/p/e%78ec", "pods/p/%61ttach"] {
+            let path = format!("/kubernetes/a/api/v1/namespaces/x/{path}");
+            check_scope(&scope, Method::GET, Kind::Plain, &path, false);
+        }
+        check_scope(&scope, Method::GET, Kind::Plain, "/kubernetes/a/api/v1/nodes/n/%70%72%6f%78%79/run", false);
+        check_scope(&scope, Method::GET, Kind::Plain, "/kubernetes/a/api/v1/pr%6fxy/nodes/n/run", false);
     }
 
     #[test]

@@ -61,6 +61,16 @@ impl Attributes {
         lasts.then_some(attributes)
     }
 
+    /// Whether a request is passed on to a program or a node. `path` is the cluster's.
+    pub(crate) fn lead_to_programs(method: &Method, path: &str) -> bool {
+        match Self::of(method, path, Query("")) {
+            Self::Path { .. } => false,
+            Self::Resource(Resource { verb, subresource, .. }) => {
+                verb == "proxy" || matches!(&*subresource, "proxy" | "exec" | "attach" | "portforward")
+            }
+        }
+    }
+
     fn of(method: &Method, path: &str, query: Query<'_>) -> Self {
         let path = percent_decode_str(path).decode_utf8_lossy();
         Resource::of(method, &path, query).map_or_else(

@@ -215,6 +215,13 @@ async fn case_57_a_change_from_another_page_is_refused() {
         .refused(415);
     door.ask("DELETE", "/auth/v1/sessions/current", &[cookie], "").await.refused(403);
     assert_eq!(door.ask("GET", "/auth/v1/sessions/current", &[cookie], "").await.code, 200);
+    // What is read through a cluster's proxy may change something, too. Another port of this host is the same site.
+    for site in ["same-site", "cross-site"] {
+        let path = "/kubernetes/global/api/v1/namespaces/default/services/s/proxy/shutdown";
+        door.ask("GET", path, &[cookie, ("sec-fetch-site", site)], "").await.refused(403);
+    }
+    let ours = door.ask("GET", "/auth/v1/sessions/current", &[cookie, ("sec-fetch-site", "same-origin")], "").await;
+    assert_eq!(ours.code, 200, "{ours:?}");
 }
 
 #[tokio::test]

@@ -103,6 +103,18 @@ async fn a_certificate_of_the_operator_is_good_for_the_hub() {
     let operator = || Subject::new("kubernetes-admin", ["system:masters"]);
     assert_eq!(ask(operator(), "/kubernetes/global/api/v1/namespaces").await.code, 200);
     ask(operator(), "/kubernetes/member/api/v1/namespaces").await.refused(403);
+    // A browser shows it for whatever page asks.
+    let credential = door.authority.issue(&Leaf::Client(operator())).unwrap();
+    for (pair, code) in [
+        (("sec-fetch-site", "none"), 200),
+        (("sec-fetch-site", "cross-site"), 403),
+        (("sec-fetch-site", "same-site"), 403),
+        (("origin", "https://127.0.0.1"), 200),
+    ] {
+        let stream = door.connect(Ipv4Addr::LOCALHOST, Some(&credential)).await;
+        let text = request("GET", "/kubernetes/global/api/v1/namespaces", &[pair], "");
+        assert_eq!(exchange(stream, text.as_bytes()).await.code, code, "{pair:?}");
+    }
     // Agents are nobody here, whatever they ask for.
     for path in ["/kubernetes/global/api/v1/secrets", "/auth/v1/clusters", "/metrics", "/auth/v1/sessions/current"] {
         ask(Subject::new("acp:agent:member", ["acp:agents"]), path).await.refused(401);

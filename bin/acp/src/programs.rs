@@ -1,6 +1,7 @@
 //! What simulated kubelets really run: the agent, when its manifest is applied to a sandbox member.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,21 @@ use apiserver_access::User;
 use apiserver_server::Running;
 use clap::Parser;
 use sandbox::{Program, ProgramContext, Programs};
+use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::agent::{Agent, serve};
 
 /// How long streams may take to finish when the pod is stopped.
 const DRAIN: Duration = Duration::from_secs(2);
+/// How long what is under way may take before the network is cut.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// The image that registration manifests name.
 pub(crate) const AGENT_IMAGE: &str = "acp/agent";
 
 /// The member's own API server. Programs may be started a moment before it is known, and wait for it.
-pub(crate) type Member = tokio::sync::watch::Sender<Option<Running>>;
+pub(crate) type Member = watch::Sender<Option<Running>>;
 
 /// The agent as a program of a member's simulated nodes.
 pub(crate) fn agent_program(member: &Member) -> Arc<dyn Programs> {
@@ -72,21 +77,65 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
     context.log("the agent runs in this process, for a simulated kubelet");
     tokio::select! {
         served = serve(agent, context.token.cancelled(), DRAIN) => Ok(served?),
-        never = follow_partition(context, &network) => never,
+        never = follow_partition(context.partitioned.clone(), |is_cut| match is_cut {
+            true => network.cut(),
+            false => network.heal(),
+        }) => match never {},
     }
 }
 
-/// Cuts the agent's network and heals it, as the simulated kubelet is told.
-async fn follow_partition<T>(context: &ProgramContext, network: &Network) -> T {
-    let mut partitioned = context.partitioned.clone();
+/// Cuts the agent's network and heals it, as the simulated kubelet is told. What is cut may be the way by which it was told
+/// to cut it: the answer to that gets through first.
+async fn follow_partition(mut partitioned: watch::Receiver<bool>, set: impl Fn(bool)) -> Infallible {
     loop {
-        match *partitioned.borrow_and_update() {
-            true => network.cut(),
-            false => network.heal(),
-        }
+        set(*partitioned.borrow_and_update());
         if partitioned.changed().await.is_err() {
             // The container is gone, and the agent about to end.
             std::future::pending::<()>().await;
         }
+        if *partitioned.borrow() {
+            sleep(LAST_WORDS).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// When the network is cut and healed, in milliseconds, if that is told then.
+    async fn follow(tell: &[(u64, bool)]) -> Vec<(u64, bool)> {
+        let (sender, told) = watch::channel(tell[0].1);
+        let (seen, began) = (Mutex::new(Vec::new()), Instant::now());
+        let at = |millis: u64| tokio::time::sleep_until(began + Duration::from_millis(millis));
+        let set = |is_cut| {
+            let millis = u64::try_from(began.elapsed().as_millis()).unwrap();
+            seen.lock().unwrap().push((millis, is_cut));
+        };
+        let telling = async {
+            for (millis, is_cut) in &tell[1..] {
+                at(*millis).await;
+                sender.send_replace(*is_cut);
+            }
+            at(60_000).await;
+        };
+        tokio::select! {
+            never = follow_partition(told, set) => match never {},
+            () = telling => {}
+        }
+        seen.into_inner().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_cuts_the_agent_off_through_the_agent_gets_an_answer() {
+        assert_eq!(follow(&[(0, false), (1000, true), (9000, false)]).await, [(0, false), (1500, true), (9000, false)]);
+        // One that starts while it is cut off says nothing.
+        assert_eq!(follow(&[(0, true), (9000, false)]).await, [(0, true), (9000, false)]);
+        // Healed before it was cut.
+        assert_eq!(follow(&[(0, false), (1000, true), (1200, false)]).await, [(0, false), (1500, false)]);
     }
 }

@@ -38,13 +38,16 @@ pub enum InitError {
     Install(#[source] TryInitError),
 }
 
+/// kube's client logs as an error what it also returns as one, and what it tries again. Who asked knows what it means.
+const UNTOLD: &str = "kube_client::client::builder=off";
+
 /// Starts logging to standard error. `directives` is a filter such as `info,tunnel_hub=debug`.
 ///
 /// The environment is not read here: the binary does that.
 pub fn init(directives: &str, format: Format) -> Result<(), InitError> {
     use tracing_subscriber::util::SubscriberInitExt;
 
-    let filter = EnvFilter::try_new(directives)
+    let filter = EnvFilter::try_new(format!("{UNTOLD},{directives}"))
         .map_err(|source| InitError::Filter { directives: directives.to_owned(), source })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {

@@ -183,9 +183,13 @@ impl Connector {
         let context = target.context.clone().unwrap_or_default();
         let unusable = |error: BoxError| Error::told(Text::ContextUnusable { context: context.clone() }).because(error);
         let parsed: kube::config::Kubeconfig = serde_json::from_value(whole).map_err(|error| unusable(error.into()))?;
-        let config = kube::Config::from_custom_kubeconfig(parsed, &kube::config::KubeConfigOptions::default())
+        let mut config = kube::Config::from_custom_kubeconfig(parsed, &kube::config::KubeConfigOptions::default())
             .await
             .map_err(|error| unusable(error.into()))?;
+        if target.cluster["proxy-url"].is_null() {
+            // kube looks at the process's environment, and no other request of ours goes through a proxy.
+            config.proxy_url = None;
+        }
         let session = target.session.as_ref().map(|session| (session.name.clone(), session.platform_url.clone()));
         self.open(config, session, renewed)
     }

@@ -42,8 +42,8 @@ pub struct Endpoint {
     deadline: Duration,
 }
 
-/// A request to make.
-#[derive(Clone, Debug)]
+/// A request to make. There is no `Debug`: the body may hold a password.
+#[derive(Clone)]
 pub struct Ask {
     method: Method,
     path: String,

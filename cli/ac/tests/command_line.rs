@@ -617,6 +617,18 @@ fn a_token_goes_to_its_own_platform_only() {
 }
 
 #[test]
+fn a_proxy_of_the_environment_is_nobodys_way() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let proxies = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY"].map(|name| (name, "http://127.0.0.1:1"));
+    for line in ["whoami -q", "get pods --cluster east -o name"] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let outcome = machine.run_with(&words, "", &proxies);
+        assert_eq!((outcome.code, outcome.err.as_str()), (0, ""), "{line}");
+    }
+}
+
+#[test]
 fn objects_of_any_form_end_no_process() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);

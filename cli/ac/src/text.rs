@@ -101,6 +101,8 @@ catalogue! {
         "\"{url}\" 不是有效的平台地址：应为 https://HOST[:PORT]，且不含用户信息、查询或片段";
     BrowserOpens {} "Your browser opens to sign you in. If it does not, open this address:"
         "正在打开浏览器进行登录。如果没有自动打开，请访问以下地址：";
+    CaReplaced { url } "the certificate authority of {url} is not the one of your earlier sign-in: unless your administrator has replaced it, somebody may be in between"
+        "{url} 的证书颁发机构与您之前登录时的不同：除非管理员已更换，否则可能存在中间人";
     CaShown { url, subject, fingerprint }
         "The certificate authority of {url} is not known to this machine.\n  Subject: {subject}\n  SHA-256: {fingerprint}\nCompare the fingerprint with the one your administrator gave you."
         "本机尚不认识 {url} 的证书颁发机构。\n  主体：{subject}\n  SHA-256：{fingerprint}\n请与管理员提供的指纹核对。";

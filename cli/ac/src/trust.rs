@@ -48,6 +48,7 @@ pub async fn establish(ui: &Ui, url: &Url, flags: &TrustFlags, known: Option<Tru
         }
         return Ok(Trust { ca_pem: Some(pem), insecure: false });
     }
+    let is_pinned = known.as_ref().is_some_and(|trust| trust.ca_pem.is_some() && !trust.insecure);
     // A CA from an earlier login stands as long as it works; an earlier "accept anything" does not.
     for trust in known.into_iter().filter(|trust| !trust.insecure).chain([Trust::default()]) {
         if flags.ca_fingerprint.is_none() && verifies(url, &trust).await? {
@@ -68,6 +69,10 @@ pub async fn establish(ui: &Ui, url: &Url, flags: &TrustFlags, known: Option<Tru
             true => Ok(trust),
             false => Err(Error::told(Text::FingerprintDiffers { url: url.to_string(), fingerprint })),
         };
+    }
+    if is_pinned {
+        // What looks like the first time would be answered like the first time.
+        ui.warn(&Text::CaReplaced { url: url.to_string() });
     }
     if !ui.interactive() {
         return Err(Error::told(Text::CaUnknown { url: url.to_string(), fingerprint: fingerprint.clone() })

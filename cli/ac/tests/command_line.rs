@@ -617,6 +617,26 @@ fn a_token_goes_to_its_own_platform_only() {
 }
 
 #[test]
+fn a_certificate_authority_that_is_another_than_before_is_not_taken_for_a_first_one() {
+    use base64::Engine;
+    let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
+    let (platform, other, machine) = (Platform::start(), Platform::start(), Machine::new());
+    let login = ["login", &platform.url, "--name", "prod", "--username", USER, "--password-stdin"];
+    let first = machine.run_with(&login, PASSWORD, &[]);
+    assert_eq!(first.code, 1);
+    assert!(first.err.starts_with("error: the certificate authority of "), "{}", first.err);
+    machine.login(&platform);
+    // Who stands in between has a certificate authority too.
+    let text = std::fs::read_to_string(machine.kubeconfig()).unwrap();
+    let earlier = text.replace(&encode(&platform.ca_pem), &encode(&other.ca_pem));
+    assert_ne!(text, earlier);
+    std::fs::write(machine.kubeconfig(), earlier).unwrap();
+    let later = machine.run_with(&login, PASSWORD, &[]);
+    assert_eq!(later.code, 1);
+    assert!(later.err.starts_with("warning: ") && later.err.contains("not the one of your earlier"), "{}", later.err);
+}
+
+#[test]
 fn a_proxy_of_the_environment_is_nobodys_way() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);

@@ -364,10 +364,8 @@ pub fn list_plugins(cx: &Cx, name_only: bool) -> Result<i32> {
                 Some(Text::PluginNotExecutable { path: path.display().to_string() })
             } else if seen.iter().any(|known| known == words) {
                 Some(Text::PluginShadowed { path: path.display().to_string() })
-            } else if let Some(verb) = overridden(words) {
-                Some(Text::PluginOverrides { path: path.display().to_string(), verb })
             } else {
-                None
+                overridden(words).map(|verb| Text::PluginOverrides { path: path.display().to_string(), verb })
             };
             seen.push(words.to_owned());
             if let Some(warning) = warning {

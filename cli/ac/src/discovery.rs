@@ -13,6 +13,7 @@ use crate::env::Environment;
 use crate::error::{Error, Result};
 use crate::http::{Ask, Endpoint};
 use crate::kubeconfig::write_private;
+use crate::output::table::harmless;
 use crate::text::Text;
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;q=0.9";
@@ -252,11 +253,12 @@ async fn fetch(endpoint: &Endpoint) -> Result<Catalogue> {
 }
 
 fn strings(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    value.as_array().into_iter().flatten().filter_map(|item| item.as_str().map(harmless)).collect()
 }
 
+/// A word of a server's. It is printed before names, so it is made harmless once, here.
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    harmless(value.as_str().unwrap_or_default())
 }
 
 fn aggregated(answer: &Value, catalogue: &mut Catalogue) {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::Cx;
 use crate::args::Version;
 use crate::error::{Error, Result};
+use crate::output::table::harmless;
 use crate::output::to_json;
 use crate::session::GLOBAL;
 use crate::text::Text;
@@ -85,7 +86,7 @@ fn print(cx: &Cx, args: &Version, all: &Value) -> Result<()> {
         Some("yaml") => return cx.ui.out(&lib_yaml::to_string(all)),
         Some(other) => return Err(Error::usage(Text::UnknownOutput { format: other.to_owned() })),
     }
-    let git = |field: &str| all[field]["gitVersion"].as_str().map(str::to_owned);
+    let git = |field: &str| all[field]["gitVersion"].as_str().map(harmless);
     let mut text = format!("Client Version: {}\n", git("clientVersion").unwrap_or_default());
     if let Some(version) = git("platformVersion") {
         text.push_str(&format!("Platform Version: {version}\n"));

@@ -69,6 +69,8 @@ impl TablePrinter {
             lines.insert(0, self.headers());
         }
         self.headers_done = true;
+        // Whatever stands here is a server's: cells, and names of columns, labels and namespaces as well.
+        lines.iter_mut().flatten().for_each(|text| *text = harmless(text));
         if self.options.tsv {
             return lines.iter().map(|line| line.join("\t") + "\n").collect();
         }
@@ -184,9 +186,9 @@ fn cell(value: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) => {
             let line = text.find(['\n', '\r', '\u{c}']).map(|at| format!("{}...", &text[..at]));
-            harmless(line.as_deref().unwrap_or(text))
+            line.unwrap_or_else(|| text.clone())
         }
-        other => harmless(&other.to_string()),
+        other => other.to_string(),
     }
 }
 
@@ -342,8 +344,24 @@ mod tests {
     }
 
     #[test]
-    fn cells_cannot_steer_the_terminal() {
-        assert_eq!(cell(&json!("a\u{1b}[31mb")), "a^[[31mb");
+    fn nothing_in_a_table_steers_the_terminal() {
+        let evil = "a\u{1b}[31m\u{9b}2J";
+        let table = json!({"kind": "Table", "columnDefinitions": [{"name": evil}], "rows": [
+            {"cells": [evil], "object": {"metadata": {"namespace": evil, "labels": {"x": evil, evil: "y"}}}},
+            {"cells": [[evil]], "object": {}},
+        ]});
+        for tsv in [false, true] {
+            let label_columns = vec!["x".to_owned()];
+            let options =
+                TableOptions { with_namespace: true, show_labels: true, label_columns, tsv, ..Default::default() };
+            let text = TablePrinter::new(options).render([Part::plain(&table)]);
+            assert_eq!(text.lines().count(), 3, "{text:?}");
+            assert!(!text.chars().any(|c| c.is_control() && !['\n', '\t'].contains(&c)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_cell_is_one_line() {
         assert_eq!(cell(&json!("first\nsecond")), "first...");
         assert_eq!(cell(&Value::Null), "");
     }

@@ -66,10 +66,10 @@ export function identity({ json, status, read, now = Date.now }) {
   person("totp@cpaas.io", { name: "Two Factor", secondFactor: true });
   person("new@cpaas.io", { name: "New Hire", mustChangePassword: true, seen: undefined, created: HOUR });
   person("enrol@cpaas.io", { name: "Must Enrol" });
-  person("disabled@cpaas.io", { name: "On Leave", state: "Disabled", reason: "ByAdministrator", message: "on parental leave until March", seen: 40 * DAY });
-  person("locked@cpaas.io", { name: "Forgot Password", state: "Locked", reason: "TooManyFailures", message: "5 failures within 24 hours", lockedUntil: ago(-14 * MINUTE) });
+  person("disabled@cpaas.io", { name: "On Leave", state: "Disabled", reason: "Disabled", message: "the user is disabled.", seen: 40 * DAY });
+  person("locked@cpaas.io", { name: "Forgot Password", state: "Locked", reason: "TooManyFailures", message: "Too many sign-ins failed. From where they came, none is let in for a while.", lockedUntil: ago(-14 * MINUTE) });
   person("wang.fang@corp.example", { username: "wangfang", name: "王芳", provider: PROVIDERS[1], groups: ["dev", "gz-operators"] });
-  person("li.wei@corp.example", { username: "liwei", name: "李伟", provider: PROVIDERS[1], groups: ["dev"], state: "Invalid", reason: "NotInDirectory", message: "no entry since the sync of last Monday", seen: 12 * DAY });
+  person("li.wei@corp.example", { username: "liwei", name: "李伟", provider: PROVIDERS[1], groups: ["dev"], state: "Invalid", reason: "UnknownToProvider", message: "the provider does not know the user any more.", seen: 12 * DAY });
   person("grace@example.com", { name: "Grace Hopper", provider: PROVIDERS[2], groups: ["dev"], secondFactor: false });
 
   put("groups", "platform-operators", { spec: { displayName: "Platform operators", users: [USER, "grace@example.com"] } }, 60 * DAY);
@@ -273,7 +273,7 @@ export function identity({ json, status, read, now = Date.now }) {
       case "PATCH ": return json(response, 200, put("users", name, { ...user, spec: { ...user.spec, ...body.spec } }));
       case "DELETE ": return drop("users", name), json(response, 200, { kind: "Status", status: "Success" });
       case "POST password": return setStatus(user, { mustChangePassword: true }), json(response, 200, { password: body.password ?? `Acp-${secret().slice(0, 12)}1` });
-      case "POST disable": return json(response, 200, put("users", name, { ...user, spec: { ...user.spec, is_disabled: true, state: "inactive" }, status: { ...user.status, state: "Disabled", reason: "ByAdministrator", message: body.reason, since: ago(0) } }));
+      case "POST disable": return json(response, 200, put("users", name, { ...user, spec: { ...user.spec, is_disabled: true, state: "inactive" }, status: { ...user.status, state: "Disabled", reason: "Disabled", message: "the user is disabled.", since: ago(0) } }));
       case "POST enable": return json(response, 200, put("users", name, { ...user, spec: { ...user.spec, is_disabled: false, state: "active" }, status: { ...user.status, state: "Normal", reason: undefined, message: undefined } }));
       case "POST unlock": return json(response, 200, setStatus(user, { state: "Normal", reason: undefined, message: undefined, lockedUntil: undefined }));
       case "DELETE totp": return setStatus(user, { secondFactor: false }), json(response, 204);
@@ -286,11 +286,11 @@ export function identity({ json, status, read, now = Date.now }) {
     const step = (name, passed, message) => ({ name, state: passed ? "Passed" : "Failed", message });
     await new Promise((resolve) => setTimeout(resolve, 400));
     if (connector.type !== "ldap") {
-      const good = (connector.spec.config.issuer ?? connector.spec.config.ssoURL ?? "").startsWith("https://");
-      return json(response, 200, { ok: good, steps: [step("Reach the provider", good, good ? "200 in 84 ms" : "connection refused"), ...(good ? [step("Read its documents", true, "signing keys: 2")] : [])], ...(good ? { url: `/auth/v1/providers/${connector.id}/login?validate=true` } : {}) });
+      const good = connector.type === "saml" || (connector.spec.config.issuer ?? "").startsWith("https://");
+      return json(response, 200, { ok: good, steps: [step("Configuration", true, "every field can be used"), step("Connection", good, good ? "the provider's documents can be used" : "connection refused")], ...(good ? { url: `/auth/v1/providers/${connector.id}/login?validate=true` } : {}) });
     }
-    const steps = [step("Connect", true, "TLS 1.3, certificate of Corp CA"), step("Bind", true, connector.spec.config.bindDN || "anonymous"), step("Find the user", Boolean(username), username ? `1 entry for ${username}` : "no user name was given")];
-    if (username) steps.push(step("Sign the user in", password === PASSWORD, password === PASSWORD ? undefined : "49 Invalid Credentials"));
+    const steps = [step("Configuration", true, "every field can be used"), step("Connection", true, "the directory lets the account in and shows somebody")];
+    if (username) steps.push(step("SignIn", password === PASSWORD, password === PASSWORD ? "the account can sign in" : "49 Invalid Credentials"));
     const good = steps.every(({ state }) => state === "Passed");
     json(response, 200, { ok: good, steps, ...(good ? { person: { login: username, email: `${username}@corp.example`, name: "Wang Fang", groups: ["dev", "gz-operators"] } } : {}) });
   }

@@ -89,7 +89,7 @@ function Sessions() {
       command={[SESSIONS_COMMAND, ...(others[0]?.id ? [endSessionCommand(others[0].id)] : [])].join("\n")}
       action={
         others.length > 0 && (
-          <Button onClick={() => setAsking(true)} className="text-bad-text">
+          <Button look="risky" onClick={() => setAsking(true)}>
             {t("sessions.endOthers")}
           </Button>
         )
@@ -146,7 +146,7 @@ function SecondFactor({ type }: { type: string }) {
       detail={enabled === undefined ? t("account.secondFactorDetail") : enabled ? t("account.secondFactorOn") : t("account.secondFactorOff")}
       action={
         enabled !== undefined && (
-          <Button onClick={() => setOpen(enabled ? "disable" : "enable")} className={enabled ? "text-bad-text" : ""}>
+          <Button look={enabled ? "risky" : "outline"} onClick={() => setOpen(enabled ? "disable" : "enable")}>
             {enabled ? t("account.turnOff") : t("account.setUp")}
           </Button>
         )

@@ -15,21 +15,18 @@ import { HealthBadge } from "./health";
 import type { ClusterView } from "./model";
 import { RemovalContext } from "./removal";
 
-export const ClusterDrawer = () => <ObjectDrawer kind={clusterKind} Mark={Mark} Subtitle={Subtitle} Detail={Detail} />;
+export const ClusterDrawer = () => <ObjectDrawer kind={clusterKind} Mark={Mark} Subtitle={Subtitle} State={State} Detail={Detail} />;
 
 const Mark = ({ view }: { view: ClusterView }) => view.isHub && <HubChip />;
 
-function Subtitle({ view }: { view: ClusterView }) {
-  return (
-    <>
-      {view.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
-      <div className="mt-2 ml-1.5 flex flex-wrap items-center gap-2">
-        <HealthBadge health={view.health} />
-        {view.reason && <span className="min-w-0 text-caption break-words text-ink-faint">{view.reason}</span>}
-      </div>
-    </>
-  );
-}
+const Subtitle = ({ view }: { view: ClusterView }) => view.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>;
+
+const State = ({ view }: { view: ClusterView }) => (
+  <>
+    <HealthBadge health={view.health} />
+    {view.reason && <span className="min-w-0 text-caption break-words text-ink-faint">{view.reason}</span>}
+  </>
+);
 
 function Detail({ view }: { view: ClusterView }) {
   const { t, i18n } = useTranslation();
@@ -97,7 +94,7 @@ function Detail({ view }: { view: ClusterView }) {
       </Section>
       {!view.isHub && view.health !== "removing" && (
         <div className="border-t border-line pt-4">
-          <Button onClick={() => remove(view)} className="text-bad-text">
+          <Button look="risky" onClick={() => remove(view)}>
             <Trash2 className="size-4" aria-hidden />
             {t("clusters.remove")}
           </Button>

@@ -244,7 +244,7 @@ const hints: Partial<Record<ConnectorFieldName, "dangerous" | "refused" | "pem" 
   groupsKey: "groupsKey",
 };
 
-function ConnectorInput({ field: { path, kind, required, example }, value, error, kept, onChange }: InputProps) {
+function ConnectorInput({ field: { path, kind, required, wide, example }, value, error, kept, onChange }: InputProps) {
   const { t } = useTranslation();
   const label = t(`connector.field.${path.replace(".", "_") as FieldKey}`);
   const said = kind === "secret" && kept ? "kept" : hints[path];
@@ -260,7 +260,7 @@ function ConnectorInput({ field: { path, kind, required, example }, value, error
   const text = typeof value === "string" ? value : "";
   const long = kind === "pem" || kind === "xml";
   return (
-    <div className={long ? "sm:col-span-2" : ""}>
+    <div className={long || wide ? "sm:col-span-2" : ""}>
       <Field label={label} optional={!required} hint={hint} error={error}>
         {(props) =>
           long ? (

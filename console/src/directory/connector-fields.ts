@@ -19,6 +19,8 @@ export interface ConnectorField {
   path: ConnectorFieldName;
   kind: FieldKind;
   required?: boolean;
+  /** Addresses are long, and copied from here. */
+  wide?: boolean;
   /** Of no use beside this one: then it is neither asked for nor written. */
   unless?: ConnectorFieldName;
   /** No provider works with it. It shows where an object has it, to be taken out. */
@@ -86,7 +88,7 @@ export const CONNECTOR_FIELDS: Record<ConnectorType, readonly FieldSection[]> = 
       title: "connection",
       fields: [
         { path: "host", kind: "text", required: true, example: "ldap.example.com:636" },
-        { path: "bindDN", kind: "text", example: "cn=acp,ou=services,dc=example,dc=com" },
+        { path: "bindDN", kind: "text", example: "cn=acp,dc=example,dc=com" },
         { path: "bindPW", kind: "secret" },
         { path: "rootCAData", kind: "pem", required: true, unless: "insecureNoSSL" },
         { path: "startTLS", kind: "flag", unless: "insecureNoSSL" },
@@ -121,10 +123,10 @@ export const CONNECTOR_FIELDS: Record<ConnectorType, readonly FieldSection[]> = 
     {
       title: "connection",
       fields: [
-        { path: "issuer", kind: "text", required: true, example: "https://example.okta.com" },
+        { path: "issuer", kind: "text", required: true, wide: true, example: "https://example.okta.com" },
         { path: "clientID", kind: "text", required: true },
         { path: "clientSecret", kind: "secret", required: true },
-        { path: "redirectURI", kind: "text", required: true },
+        { path: "redirectURI", kind: "text", required: true, wide: true },
         { path: "logoutURL", kind: "text" },
         { path: "scopes", kind: "list", initial: "openid profile email groups" },
         { path: "rootCAData", kind: "pem", required: true },
@@ -151,11 +153,11 @@ export const CONNECTOR_FIELDS: Record<ConnectorType, readonly FieldSection[]> = 
       title: "connection",
       fields: [
         { path: "idpMetadata", kind: "xml" },
-        { path: "ssoIssuer", kind: "text", required: true, unless: "idpMetadata", example: "https://adfs.example.com/adfs/services/trust" },
-        { path: "ssoURL", kind: "text", required: true, unless: "idpMetadata", example: "https://adfs.example.com/adfs/ls" },
+        { path: "ssoIssuer", kind: "text", required: true, wide: true, unless: "idpMetadata", example: "https://adfs.example.com/adfs/services/trust" },
+        { path: "ssoURL", kind: "text", required: true, wide: true, unless: "idpMetadata", example: "https://adfs.example.com/adfs/ls" },
         { path: "caData", kind: "pem", required: true, unless: "idpMetadata" },
-        { path: "entityIssuer", kind: "text" },
-        { path: "redirectURI", kind: "text", required: true },
+        { path: "entityIssuer", kind: "text", wide: true },
+        { path: "redirectURI", kind: "text", required: true, wide: true },
       ],
     },
     {

@@ -188,6 +188,19 @@ test.each([
   await waitFor(() => expect(screen.getAllByRole("dialog").length).toBe(1));
 });
 
+test("why a user is not let in is said in words, where it is one of the platform's reasons", async () => {
+  users.push(person("gone", { connector_id: "corp" }, { state: "Invalid", reason: "ProviderDisabled", message: "the provider of the user is disabled." }));
+  await open("/users");
+  const row = (await screen.findByRole("link", { name: "gone" })).closest("tr");
+  expect(row?.textContent).toContain("InvalidThe identity provider is disabled");
+});
+
+test("the drawer of one's own account tells no command that would lock oneself out", async () => {
+  await open("/users/md5-root");
+  const drawer = within(await screen.findByRole("dialog", { name: "root" }));
+  expect(drawer.getByText(/ac adm users reset-password root/).textContent).not.toContain("disable");
+});
+
 test("disabling takes a reason along; a refusal is shown and nothing closes", async () => {
   answers["POST /auth/v1/users/md5-ada/disable"] = refuse(403, "Forbidden");
   await open("/users/md5-ada");

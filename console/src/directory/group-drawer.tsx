@@ -94,7 +94,7 @@ function Detail({ view }: { view: GroupView }) {
       <Terminal command={GROUPS_COMMAND} />
       {ours && (
         <div className="border-t border-line pt-4">
-          <Button onClick={() => remove(view)} className="text-bad-text">
+          <Button look="risky" onClick={() => remove(view)}>
             <Trash2 className="size-4" aria-hidden />
             {t("groups.remove")}
           </Button>

@@ -12,15 +12,9 @@ import type { ProviderView } from "./model";
 import { providerActions, ProviderActionContext, providerKind, Type } from "./provider-listing";
 import { ProviderStateBadge } from "./state-badge";
 
-export const ProviderDrawer = () => <ObjectDrawer kind={providerKind} Subtitle={Subtitle} Detail={Detail} />;
+export const ProviderDrawer = () => <ObjectDrawer kind={providerKind} State={State} Detail={Detail} />;
 
-function Subtitle({ view }: { view: ProviderView }) {
-  return (
-    <div className="mt-2 ml-1.5">
-      <ProviderStateBadge state={view.state} />
-    </div>
-  );
-}
+const State = ({ view }: { view: ProviderView }) => <ProviderStateBadge state={view.state} />;
 
 function Detail({ view }: { view: ProviderView }) {
   const { t, i18n } = useTranslation();
@@ -39,7 +33,7 @@ function Detail({ view }: { view: ProviderView }) {
       </dl>
       <div className="flex flex-wrap gap-2">
         {providerActions(view).map((action) => (
-          <Button key={action} className={action === "remove" || action === "disable" ? "text-bad-text" : ""} onClick={() => act(action, view)}>
+          <Button key={action} look={action === "remove" || action === "disable" ? "risky" : "outline"} onClick={() => act(action, view)}>
             {t(`providerAction.${action}`)}
           </Button>
         ))}

@@ -2,7 +2,7 @@
 import { clsx } from "clsx";
 import { Ban, CircleCheck, CircleX, Clock3, Lock, UserX, type LucideIcon } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import type { ProviderState, UserState } from "./model";
+import type { ProviderState, UserState, UserView } from "./model";
 
 interface Look {
   icon: LucideIcon;
@@ -46,4 +46,15 @@ export function UserStateBadge({ state }: { state: UserState }) {
 export function ProviderStateBadge({ state }: { state: ProviderState }) {
   const { t } = useTranslation();
   return <Badge look={providerStateLooks[state]} words={t(`providerState.${state}`)} />;
+}
+
+const REASONS = ["Disabled", "OutsideValidity", "Inactive", "UnknownToProvider", "ProviderGone", "ProviderDisabled", "TooManyFailures"] as const;
+
+/** Why a user is not let in, in the reader's words where the platform's are known. */
+export function useReason(): (view: UserView) => string | undefined {
+  const { t } = useTranslation();
+  return ({ reason }) => {
+    const known = REASONS.find((each) => each === reason);
+    return known ? t(`userReason.${known}`) : reason;
+  };
 }

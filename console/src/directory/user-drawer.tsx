@@ -17,27 +17,23 @@ import { Queried, Terminal } from "../ui/panel";
 import { toast } from "../ui/toast";
 import { Absent, Chip, Since } from "../ui/values";
 import type { UserView } from "./model";
-import { UserStateBadge } from "./state-badge";
-import { actionsFor, UserActionContext } from "./user-actions";
+import { UserStateBadge, useReason } from "./state-badge";
+import { actionsFor, UserActionContext, type UserAction } from "./user-actions";
 import { userKind } from "./user-listing";
 
-export const UserDrawer = () => <ObjectDrawer kind={userKind} Mark={Mark} Subtitle={Subtitle} Detail={Detail} />;
+export const UserDrawer = () => <ObjectDrawer kind={userKind} Mark={Mark} Subtitle={Subtitle} State={State} Detail={Detail} />;
 
 function Mark({ view }: { view: UserView }) {
   const { t } = useTranslation();
   return view.admin && <Chip>{t("users.admin")}</Chip>;
 }
 
-function Subtitle({ view }: { view: UserView }) {
-  return (
-    <>
-      {view.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>}
-      <div className="mt-2 ml-1.5">
-        <UserStateBadge state={view.state} />
-      </div>
-    </>
-  );
-}
+const Subtitle = ({ view }: { view: UserView }) => view.displayName && <p className="text-table break-words text-ink-soft">{view.displayName}</p>;
+
+const State = ({ view }: { view: UserView }) => <UserStateBadge state={view.state} />;
+
+/** What `ac` can do as well. */
+const VERBS: Partial<Record<UserAction, UserVerb>> = { enable: "enable", disable: "disable", unlock: "unlock", resetPassword: "reset-password" };
 
 function Detail({ view }: { view: UserView }) {
   const { t, i18n } = useTranslation();
@@ -50,17 +46,15 @@ function Detail({ view }: { view: UserView }) {
     return time === undefined || Number.isNaN(time) ? undefined : dateAndTime(time, i18n.language);
   };
   const validity = [date(view.begin), date(view.end)];
-  const verbs: UserVerb[] = [view.state === "Disabled" ? "enable" : "disable", ...(view.state === "Locked" ? (["unlock"] as const) : []), ...(view.local ? (["reset-password"] as const) : [])];
+  const reason = useReason()(view);
+  const verbs = actions.flatMap((action) => VERBS[action] ?? []);
   return (
     <div className="flex flex-col gap-6 px-5 py-5">
       {view.state !== "Normal" && (
         <Notice tone={view.state === "Invalid" ? "bad" : "stale"} live={false}>
-          <span className="font-medium">{t(`userStateDetail.${view.state}`)}</span>
-          {[view.reason, view.message].filter(Boolean).map((words) => (
-            <span key={words} className="block">
-              {words}
-            </span>
-          ))}
+          <span className="font-medium">{reason === view.reason ? t(`userStateDetail.${view.state}`) : reason}</span>
+          {view.reason && <span className="block font-mono text-caption">{view.reason}</span>}
+          {view.message && <span className="block">{view.message}</span>}
           {view.lockedUntil !== undefined && <span className="block">{t("users.lockedUntil", { time: date(view.lockedUntil) })}</span>}
           {view.since !== undefined && (
             <span className="block text-caption">
@@ -84,7 +78,7 @@ function Detail({ view }: { view: UserView }) {
       </dl>
       <div className="flex flex-wrap gap-2">
         {actions.map((action) => (
-          <Button key={action} className={action === "remove" || action === "disable" ? "text-bad-text" : ""} onClick={() => act(action, view)}>
+          <Button key={action} look={action === "remove" || action === "disable" ? "risky" : "outline"} onClick={() => act(action, view)}>
             {t(`userAction.${action}`)}
           </Button>
         ))}
@@ -103,7 +97,7 @@ function Detail({ view }: { view: UserView }) {
         )}
       </Section>
       <Sessions key={view.username} username={view.username} />
-      <Terminal command={verbs.map((verb) => userCommand(verb, view.username)).join("\n")} />
+      {verbs.length > 0 && <Terminal command={verbs.map((verb) => userCommand(verb, view.username)).join("\n")} />}
     </div>
   );
 }

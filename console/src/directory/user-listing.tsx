@@ -12,7 +12,7 @@ import { MenuItem, MenuSeparator } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
 import { Absent, Changing, Chip, Since } from "../ui/values";
 import { selectUsers, userView, type UserFilters, type UserSortKey, type UserView } from "./model";
-import { UserStateBadge } from "./state-badge";
+import { UserStateBadge, useReason } from "./state-badge";
 import { actionsFor, UserActionContext } from "./user-actions";
 
 type Props = { view: UserView };
@@ -80,7 +80,8 @@ function Groups({ view }: Props) {
 
 function State({ view }: Props) {
   const { t } = useTranslation();
-  const more = view.reason ?? (view.mustChangePassword ? t("users.mustChange") : undefined);
+  const reason = useReason();
+  const more = reason(view)?.replace(/[.。]$/, "") ?? (view.mustChangePassword ? t("users.mustChange") : undefined);
   return (
     <span className="flex min-w-0 items-center gap-x-2 @max-3xl:flex-col @max-3xl:items-start">
       <Changing value={view.state}>
@@ -134,6 +135,7 @@ function MenuItems({ view }: Props) {
 }
 
 function Card({ view }: Props) {
+  const reason = useReason();
   const providerName = useProviderName();
   return (
     <>
@@ -144,7 +146,7 @@ function Card({ view }: Props) {
         </div>
         <UserStateBadge state={view.state} />
       </div>
-      {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{view.reason}</p>}
+      {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{reason(view)}</p>}
       <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line pt-2 text-ink-soft">
         <span>{providerName(view.provider)}</span>
         {view.secondFactor && <SecondFactor view={view} />}

@@ -46,7 +46,7 @@ export function Heading({ title, children }: { title: string; children?: ReactNo
   return (
     <>
       <h1 className="text-[24px] leading-8 font-semibold break-words">{title}</h1>
-      {children && <p className="mt-1 break-words text-balance text-ink-soft">{children}</p>}
+      {children && <p className="mt-1 break-words text-pretty text-ink-soft">{children}</p>}
     </>
   );
 }

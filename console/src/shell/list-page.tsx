@@ -11,7 +11,6 @@ import { useElapsed } from "../lib/elapsed";
 import { useHotkeys } from "../lib/hotkeys";
 import { useMoment } from "../lib/time";
 import { Button } from "../ui/button";
-import { CodeBlock } from "../ui/copy";
 import { Empty, Notice } from "../ui/message";
 import { labelOf, leadsIntoList, ObjectCards, ObjectTable, type Listing, type Row } from "../ui/object-table";
 import { Terminal } from "../ui/panel";
@@ -178,9 +177,8 @@ export function ListFailed({ error, words, icon, right, command, onRetry }: Fail
       {error.requestId && (
         <p className="mt-2 text-caption text-ink-faint">{t("error.requestId", { id: error.requestId })}</p>
       )}
-      <p className="mt-4 mb-1 text-caption text-ink-faint">{t("list.fromTerminal")}</p>
-      <div className="text-left">
-        <CodeBlock text={command} label={t("list.fromTerminal")} />
+      <div className="mt-4 text-left">
+        <Terminal command={command} />
       </div>
     </Empty>
   );

@@ -15,10 +15,11 @@ interface Props<Item extends WatchedObject, View extends Row> {
   /** Beside the title, and below it. */
   Mark?: (props: { view: View }) => ReactNode;
   Subtitle?: (props: { view: View }) => ReactNode;
+  State?: (props: { view: View }) => ReactNode;
   Detail: (props: { view: View }) => ReactNode;
 }
 
-export function ObjectDrawer<Item extends WatchedObject, View extends Row>({ kind, Mark, Subtitle, Detail }: Props<Item, View>) {
+export function ObjectDrawer<Item extends WatchedObject, View extends Row>({ kind, Mark, Subtitle, State, Detail }: Props<Item, View>) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const { name, view, listed, error } = useSelected(kind);
@@ -37,6 +38,12 @@ export function ObjectDrawer<Item extends WatchedObject, View extends Row>({ kin
             {view && Mark && <Mark view={view} />}
           </div>
           {view && Subtitle && <Subtitle view={view} />}
+          {view && State && (
+            // In a table the shape of a badge hangs out, so that its mark lines up; here it lines up itself.
+            <div className="mt-2 flex flex-wrap items-center gap-2 *:ml-0">
+              <State view={view} />
+            </div>
+          )}
         </>
       }
     >

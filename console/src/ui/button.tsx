@@ -12,6 +12,8 @@ const button = cva(
           "bg-accent text-on-accent hover:bg-accent-hover disabled:bg-mute-soft disabled:text-ink-faint aria-disabled:bg-mute-soft aria-disabled:text-ink-faint",
         outline:
           "border border-line-strong bg-surface text-ink hover:bg-hover disabled:text-ink-faint disabled:hover:bg-surface",
+        // Leads to something that takes away; `danger` does it.
+        risky: "border border-line-strong bg-surface text-bad-text hover:bg-bad-soft disabled:text-ink-faint disabled:hover:bg-surface",
         ghost: "text-ink-soft hover:bg-hover hover:text-ink data-[state=open]:bg-hover data-[state=open]:text-ink",
         danger: "bg-bad text-on-accent hover:bg-bad-hover disabled:bg-mute-soft disabled:text-ink-faint",
         link: "text-accent-text underline-offset-4 hover:underline",

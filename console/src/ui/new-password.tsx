@@ -40,12 +40,12 @@ export function NewPassword({ value, lengths, onChange, tried, refused, inputRef
           error={refused ?? (tried && unmet.length > 0 ? t("password.unmet") : undefined)}
           onChange={(event) => onChange({ ...value, first: event.target.value })}
         />
-        <ul id={rules} aria-label={t("password.rules")} className="flex flex-wrap gap-x-4 gap-y-1 text-caption">
+        <ul id={rules} aria-label={t("password.rules")} className="grid grid-cols-2 gap-x-4 gap-y-1 text-caption">
           {PASSWORD_RULES.map((rule) => {
             const met = !unmet.includes(rule);
             const Icon = met ? Check : Circle;
             return (
-              <li key={rule} data-met={met} className={clsx("flex items-start gap-1.5", met ? "text-good-text" : "text-ink-faint")}>
+              <li key={rule} data-met={met} className={clsx("flex items-start gap-1.5", (rule === "length" || rule === "special") && "col-span-2", met ? "text-good-text" : "text-ink-faint")}>
                 <Icon className="mt-px size-3.5 shrink-0" aria-hidden />
                 <span>
                   {rule !== "length" ? t(`password.rule.${rule}`) : lengths ? t("password.rule.length", { ...lengths }) : t("password.rule.lengthUntold", { ...LENGTH_BOUNDS })}

@@ -374,7 +374,7 @@ try {
       await one.getByRole("dialog").getByRole("button", { name: "Disable…" }).click();
       await one.locator("[name=reason]").fill("e2e");
       await one.locator("[data-modal] button[type=submit]").click();
-      await one.getByRole("dialog").getByText("This user cannot sign in.").waitFor();
+      await one.getByRole("dialog").getByText("Disabled by an administrator.").waitFor();
       await one.context().close();
     });
 

@@ -49,7 +49,11 @@ impl RotatingFile {
         if max > 0 && self.size > 0 && self.size + lines.len() as u64 > max {
             self.set_aside(now)?;
         }
-        self.file.write_all(lines)?;
+        if let Err(error) = self.file.write_all(lines) {
+            // A line of which a part is there would take the next one with it.
+            self.file.set_len(self.size)?;
+            return Err(error);
+        }
         self.size += lines.len() as u64;
         Ok(())
     }
@@ -124,6 +128,7 @@ fn append(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
 
     use super::*;
 
@@ -201,5 +206,35 @@ mod tests {
             file.write(b"12345678\n", at(second)).unwrap();
         }
         assert_eq!(names(options.path.parent().unwrap()), ["audit-2023-11-14T22-15-00.000.log", "audit.log"]);
+    }
+
+    /// In a mount namespace, where no privilege is needed.
+    #[test]
+    fn a_full_disk_leaves_no_part_of_a_line() {
+        let disk = tempfile::tempdir().unwrap();
+        let output = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c"])
+            .arg("mount -t tmpfs -o size=16k tmpfs \"$0\" && cd \"$0\" && exec \"$@\"")
+            .arg(disk.path())
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "file::tests::on_a_disk_of_16_kib", "--ignored"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    #[test]
+    #[ignore = "runs on a disk of its own, for a_full_disk_leaves_no_part_of_a_line"]
+    fn on_a_disk_of_16_kib() {
+        fs::write("ballast", [0; 4096]).unwrap();
+        let path = PathBuf::from("audit.log");
+        let options = FileOptions { path: path.clone(), max_bytes: 0, max_backups: 0, max_age: Duration::ZERO };
+        let mut log = RotatingFile::open(options).unwrap();
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let written = (0..17).take_while(|_| log.write(&line, at(0)).is_ok()).count();
+        assert!(written < 17, "the disk is full");
+        fs::remove_file("ballast").unwrap();
+        log.write(&line, at(1)).unwrap();
+        assert!(fs::read(&path).unwrap() == line.repeat(written + 1), "only whole lines are there");
     }
 }

@@ -26,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::audit::Origin;
-use crate::{Error, Identity, LoginError, Presented, Session};
+use crate::{Error, Identity, LoginError, Presented, Session, objects};
 
 pub(crate) use ::bytes::Bytes;
 
@@ -99,6 +99,21 @@ impl Refused {
         Self::new(401, "Unauthorized", "Unauthorized")
     }
 
+    /// For whom the hub could not answer. What helps is said; the rest is for the log.
+    fn failed(cause: &Error) -> Self {
+        tracing::error!(error = %lib_telemetry::chain(cause), "identity could not answer");
+        let away = |message| Self::new(503, "ServiceUnavailable", message);
+        match cause {
+            Error::Hub { source, .. } if objects::is(source, 507) => {
+                away("there is no room on the hub's disk, so nobody is let in: an administrator has to make some")
+            }
+            Error::Hub { source, .. } if !matches!(**source, kube::Error::Api(_)) => {
+                away("the hub's API cannot be reached: try again later")
+            }
+            _ => Self::new(500, "InternalError", "the request could not be served; the hub's log says why"),
+        }
+    }
+
     /// Fields that are wrong, all at once.
     pub(crate) fn invalid(causes: Vec<(String, String)>) -> Self {
         let all: Vec<_> = causes.iter().map(|(field, message)| format!("{field}: {message}")).collect();
@@ -109,8 +124,7 @@ impl Refused {
 impl From<LoginError> for Refused {
     fn from(error: LoginError) -> Self {
         if let LoginError::Failed(cause) = &error {
-            tracing::error!(error = %lib_telemetry::chain(cause), "identity could not answer");
-            return Self::new(500, "InternalError", "the request could not be served; the hub's log says why");
+            return Self::failed(cause);
         }
         let mut refused = Self::new(error.code(), error.reason(), error.to_string());
         match &error {
@@ -333,4 +347,25 @@ fn list(items: Vec<Value>) -> Response<Bytes> {
 
 fn now() -> Timestamp {
     Timestamp::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_people_out_is_said_where_somebody_can_do_something() {
+        let of = |source| {
+            let refused = Refused::from(LoginError::Failed(Error::Hub { doing: "store", source: Box::new(source) }));
+            (refused.code, refused.message)
+        };
+        let api = |code| kube::Error::Api(Box::new(kube::core::Status { code, ..Default::default() }));
+        let (code, message) = of(api(507));
+        assert_eq!(code, 503);
+        assert!(message.contains("disk"), "{message}");
+        let (code, message) = of(kube::Error::Service("connection refused".into()));
+        assert_eq!(code, 503);
+        assert!(message.contains("try again") && !message.contains("refused"), "{message}");
+        assert_eq!(of(api(403)).0, 500);
+    }
 }

@@ -73,6 +73,8 @@ pub(crate) struct State {
     of_user: HashMap<String, HashSet<TokenHash>>,
     /// Sessions that were ended here: a late event does not bring them back.
     revoked: HashMap<TokenHash, Instant>,
+    /// Of those, the ones that could not be deleted: they are still stored, and another replica lets them in.
+    undeleted: HashMap<TokenHash, Arc<Stored>>,
     /// Everything was listed once. Before that nothing is judged, and nobody is let in.
     loaded: bool,
 }
@@ -247,7 +249,7 @@ impl State {
 
     fn insert_session(&mut self, stored: Stored, now: Timestamp) {
         let hash = stored.token;
-        if self.revoked.contains_key(&hash) {
+        if self.revoked.contains_key(&hash) || self.undeleted.contains_key(&hash) {
             return;
         }
         self.of_user.entry(stored.username.clone()).or_default().insert(hash);
@@ -493,7 +495,17 @@ impl Index {
         state.remove_session(hash);
     }
 
-    /// What time alone has ended: sessions to delete. A young one may only be ahead of what it depends on: another replica
+    /// Whether a session that was revoked is gone. If not, [`Index::over`] tells it until it is.
+    pub(crate) fn deleted(&self, stored: &Stored, gone: bool) {
+        let mut state = self.write();
+        if gone {
+            state.undeleted.remove(&stored.token);
+        } else {
+            state.undeleted.insert(stored.token, Arc::new(stored.clone()));
+        }
+    }
+
+    /// What time alone has ended, and what could not be deleted: sessions to delete. A young one may only be ahead of what it depends on: another replica
     /// has made it.
     pub(crate) fn over(&self, now: Timestamp) -> Vec<Arc<Stored>> {
         self.write().revoked.retain(|_, at| at.elapsed() < ECHO);
@@ -503,7 +515,7 @@ impl Index {
         }
         let state = self.read();
         let idle = i64::from(state.policy().sessions.idle_minutes) * 60;
-        let mut over = Vec::new();
+        let mut over: Vec<_> = state.undeleted.values().cloned().collect();
         for live in state.sessions.values() {
             let unused = idle > 0
                 && !matches!(live.stored.kind, Kind::ApiToken { .. })

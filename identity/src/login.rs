@@ -328,7 +328,9 @@ impl Inner {
     /// Ends a session, here at once and everywhere soon.
     pub(crate) async fn end(&self, stored: &Stored) -> Result<(), Error> {
         self.index.revoke(&stored.token);
-        objects::delete_session(&self.client, &stored.id()).await
+        let done = objects::delete_session(&self.client, &stored.id()).await;
+        self.index.deleted(stored, done.is_ok());
+        done
     }
 
     /// For who is absent for long. Not written at each sign-in: an hour does not matter there.

@@ -3,6 +3,7 @@
 use api_types::auth::{
     DisableUser, DisableUserSpec, Group, GroupSpec, SecurityPolicy, SecurityPolicySpec, SessionPolicy,
 };
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::ResourceExt;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -146,4 +147,33 @@ async fn the_policy_bounds_sessions() {
     assert!(second.session.holds(jiff::Timestamp::now()));
     let other = SecurityPolicy::new("other", SecurityPolicySpec::default());
     assert!(api.create(&PostParams::default(), &other).await.is_err());
+}
+
+#[tokio::test]
+async fn case_40_what_cannot_be_deleted_is_deleted_as_soon_as_it_can_be() {
+    let fixture = Fixture::new().await;
+    fixture.user("ann@corp.io").await;
+    let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    // Another replica, to which the hub's API says no, as a full disk or a network would.
+    let roles: Api<ClusterRole> = Api::all(fixture.client.clone());
+    let role = |verbs: Value| {
+        let rules = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]);
+        serde_json::from_value(json!({"metadata": {"name": "replica"}, "rules": rules})).unwrap()
+    };
+    let reads_and_writes = json!(["get", "list", "watch", "create", "update", "patch"]);
+    roles.create(&PostParams::default(), &role(reads_and_writes)).await.unwrap();
+    let bindings: Api<ClusterRoleBinding> = Api::all(fixture.client.clone());
+    let binding = json!({
+        "metadata": {"name": "replica"}, "subjects": [{"kind": "User", "name": "replica"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "replica"},
+    });
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding).unwrap()).await.unwrap();
+    let other = start(&fixture.cluster.user("replica"), &fixture.record, &fixture.drain).await;
+    let (session, _) = other.authenticate(&bearer(&login.token)).unwrap().unwrap();
+    other.logout(&session).await.unwrap_err();
+    assert!(other.authenticate(&bearer(&login.token)).is_err());
+    fixture.identity.authenticate(&bearer(&login.token)).unwrap();
+    let all = Patch::Merge(json!({"rules": [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]}));
+    roles.patch("replica", &PatchParams::default(), &all).await.unwrap();
+    over(&fixture, &login).await;
 }

@@ -200,6 +200,12 @@ pub(crate) async fn create_session(client: &Client, stored: &Stored) -> Result<b
     }
 }
 
+/// A session as it is stored at that moment.
+pub(crate) async fn stored_session(client: &Client, id: &str) -> Result<Option<Stored>, Error> {
+    let present = secrets(client).get_opt(&session_name(id)).await.map_err(Error::hub("read a session"))?;
+    Ok(present.as_ref().and_then(read_session))
+}
+
 /// Changes a session as it is at that moment, whoever else changes it. `None` if it is gone, or `change` says no.
 pub(crate) async fn change_session(
     client: &Client,

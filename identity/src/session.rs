@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use api_types::auth::TokenScope;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
@@ -50,8 +50,11 @@ pub(crate) enum Kind {
     Grant {
         client: String,
         scopes: Vec<String>,
-        /// How often the refresh token was used.
+        /// Counts the refresh tokens; the one of this number is good.
         generation: u64,
+        /// The one that it was given for, which is good for a moment more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        previous: Option<Previous>,
         /// Whether a refresh token was given at all.
         refreshable: bool,
         second_factor: bool,
@@ -61,6 +64,28 @@ pub(crate) enum Kind {
     },
     /// Somebody made a token for a program.
     ApiToken { description: String, scope: TokenScope },
+}
+
+/// How long a refresh token that was used is good once more: an answer that is lost is asked for again within it.
+const RETRY: SignedDuration = SignedDuration::from_secs(60);
+
+/// A refresh token that was used, and whose successor was not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Previous {
+    generation: u64,
+    /// Since when.
+    used: Timestamp,
+}
+
+/// What a refresh token that is presented is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    /// There is a new one in its place.
+    Rotated,
+    /// It was used before: the thief or the owner has it, and which one cannot be told.
+    Reused,
+    /// The session is another client's, or has no refresh tokens.
+    Foreign,
 }
 
 /// Who vouched.
@@ -97,6 +122,30 @@ impl Stored {
     /// When the provider last said that the person is there.
     pub(crate) fn asked(&self) -> Timestamp {
         self.provider.asked.unwrap_or(self.created)
+    }
+
+    /// Puts another refresh token in the place of the one that a client presents.
+    ///
+    /// A client whose answer was lost presents the old one again, and gets yet another: the successor that nobody has used
+    /// is good for nothing from then on (RFC 9700 section 4.14.2). Of two who have the old one, a thief and the owner, only
+    /// one can go on, and the other's next word ends the session.
+    pub(crate) fn refresh(&mut self, client: &str, presented: u64, now: Timestamp) -> Refresh {
+        let Kind::Grant { client: of, generation, previous, refreshable: true, .. } = &mut self.kind else {
+            return Refresh::Foreign;
+        };
+        if of != client {
+            return Refresh::Foreign;
+        }
+        let again =
+            previous.as_ref().is_some_and(|last| last.generation == presented && now.duration_since(last.used) < RETRY);
+        if presented == *generation {
+            *previous = Some(Previous { generation: presented, used: now });
+        } else if !again {
+            return Refresh::Reused;
+        }
+        *generation += 1;
+        self.last_seen = self.last_seen.max(now);
+        Refresh::Rotated
     }
 
     /// Which kind of client it belongs to.
@@ -187,5 +236,90 @@ impl Session {
 impl Grant {
     pub(crate) fn touch(&self, now: Timestamp) {
         self.seen.fetch_max(now.as_second(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Token;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn session() -> Stored {
+        Stored {
+            token: Token::generate().unwrap().hash(),
+            kind: Kind::Grant {
+                client: "ac".into(),
+                scopes: Vec::new(),
+                generation: 0,
+                previous: None,
+                refreshable: true,
+                second_factor: false,
+                parent: None,
+            },
+            username: "ann@corp.io".into(),
+            user_uid: "1".into(),
+            password: None,
+            provider: Provider::default(),
+            created: at(0),
+            expires: at(1000),
+            last_seen: at(0),
+            address: None,
+            user_agent: None,
+            token_md5: None,
+        }
+    }
+
+    /// Tokens that are presented one after the other, each at its second, and what becomes of them.
+    #[track_caller]
+    fn check(presented: &[(u64, i64, Refresh)]) {
+        let mut stored = session();
+        for (generation, second, expected) in presented {
+            assert_eq!(stored.refresh("ac", *generation, at(*second)), *expected, "{generation} at {second}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_is_good_again_while_its_successor_waits() {
+        use Refresh::{Reused, Rotated};
+        check(&[(0, 0, Rotated), (0, 59, Rotated), (2, 70, Rotated), (3, 600, Rotated)]);
+        check(&[(0, 0, Rotated), (0, 60, Reused)]);
+        // Asking again does not buy more time.
+        check(&[(0, 0, Rotated), (0, 40, Rotated), (0, 80, Reused)]);
+    }
+
+    #[test]
+    fn a_thief_and_the_owner_do_not_both_go_on() {
+        use Refresh::{Reused, Rotated};
+        // The successor was used.
+        check(&[(0, 0, Rotated), (1, 1, Rotated), (0, 2, Reused)]);
+        // The successor was replaced.
+        check(&[(0, 0, Rotated), (0, 1, Rotated), (1, 2, Reused)]);
+        check(&[(0, 0, Rotated), (0, 1, Rotated), (2, 2, Rotated), (1, 3, Reused)]);
+        check(&[(1, 0, Reused)]);
+    }
+
+    #[test]
+    fn a_refresh_token_is_for_its_client() {
+        let mut stored = session();
+        assert_eq!(stored.refresh("other", 0, at(0)), Refresh::Foreign);
+        if let Kind::Grant { refreshable, .. } = &mut stored.kind {
+            *refreshable = false;
+        }
+        assert_eq!(stored.refresh("ac", 0, at(0)), Refresh::Foreign);
+    }
+
+    #[test]
+    fn a_session_of_an_earlier_version_is_read() {
+        let mut text = serde_json::to_value(session()).unwrap();
+        assert!(text["kind"].get("previous").is_none());
+        text["kind"]["generation"] = 7.into();
+        let mut stored: Stored = serde_json::from_value(text).unwrap();
+        assert_eq!(stored.refresh("ac", 7, at(0)), Refresh::Rotated);
+        let text = serde_json::to_value(&stored).unwrap();
+        assert_eq!(serde_json::from_value::<Stored>(text).unwrap(), stored);
     }
 }

@@ -16,9 +16,9 @@ use super::{ACCESS_TOKEN, PLATFORM, device, discovery, exchange};
 use crate::api::{Bytes, Params, json_answer};
 use crate::audit::{Action, Origin};
 use crate::login::Wanted;
-use crate::objects::change_session;
+use crate::objects::{change_session, stored_session};
 use crate::seal::Purpose;
-use crate::session::{Grant, Kind, Provider, Session, Stored};
+use crate::session::{Grant, Kind, Provider, Refresh, Session, Stored};
 use crate::token::{Token, TokenHash};
 use crate::{Inner, LoginError};
 
@@ -163,6 +163,7 @@ pub(crate) async fn begin(
         client: client.object.id.clone(),
         scopes: word.scopes.clone(),
         generation: 0,
+        previous: None,
         refreshable,
         second_factor: word.second_factor,
         // What is to go on while nobody is there does not end when the browser does.
@@ -184,34 +185,34 @@ async fn refresh(inner: &Inner, request: &Request<'_>, client: &Client) -> Resul
     let text = request.need("refresh_token")?;
     let (id, presented) = inner.issuer.read_refresh_token(text).ok_or_else(OAuthError::invalid_grant)?;
     // The session may be too young for this replica to know it; what counts is what is stored.
-    let own = |stored: &Stored| match &stored.kind {
-        Kind::Grant { client: of, generation, refreshable: true, .. } if *of == client.object.id => Some(*generation),
-        _ => None,
-    };
-    let changed = change_session(&inner.client, &id, |stored| match &mut stored.kind {
-        Kind::Grant { client: of, generation, refreshable: true, .. }
-            if *of == client.object.id && *generation == presented =>
-        {
-            *generation += 1;
-            stored.last_seen = stored.last_seen.max(request.now);
-            true
+    let stored = async || stored_session(&inner.client, &id).await?.ok_or_else(OAuthError::invalid_grant);
+    let rotate = |stored: &mut Stored| stored.refresh(&client.object.id, presented, request.now);
+    let known = stored().await?;
+    let username = known.username.clone();
+    let on_record =
+        async |error: Option<&LoginError>| inner.record(Action::Refresh, &username, &id, request.origin, error).await;
+    let mut refresh = rotate(&mut known.clone());
+    if refresh == Refresh::Rotated {
+        inner.index.put_session(known, request.now).map_err(|_| OAuthError::invalid_grant())?;
+        // Before anything changes: whoever is not on record has used nothing up.
+        on_record(None).await?;
+        let changed = change_session(&inner.client, &id, |stored| rotate(stored) == Refresh::Rotated).await?;
+        if let Some(stored) = changed {
+            let grant = inner.index.put_session(stored, request.now).map_err(|_| OAuthError::invalid_grant())?;
+            return Ok(tokens(inner, &grant, client, &Asked::default(), request.now));
         }
-        _ => false,
-    });
-    let Some(stored) = changed.await? else {
-        let known = inner.index.grant_of(&id, request.now).ok();
-        // Somebody has a token that was used before: the thief or the owner, and which one cannot be told.
-        if let Some(grant) = known.filter(|grant| own(&grant.stored).is_some()) {
-            inner
-                .record(Action::Refresh, &grant.stored.username, &id, request.origin, Some(&LoginError::Wrong))
-                .await?;
+        // Somebody was faster.
+        refresh = rotate(&mut stored().await?);
+    }
+    match refresh {
+        Refresh::Reused => {
+            on_record(Some(&LoginError::Wrong)).await?;
             end_by_id(inner, &id).await?;
+            Err(OAuthError::invalid_grant())
         }
-        return Err(OAuthError::invalid_grant());
-    };
-    let grant = inner.index.put_session(stored, request.now).map_err(|_| OAuthError::invalid_grant())?;
-    inner.record(Action::Refresh, &grant.stored.username, &id, request.origin, None).await?;
-    Ok(tokens(inner, &grant, client, &Asked::default(), request.now))
+        Refresh::Foreign => Err(OAuthError::invalid_grant()),
+        Refresh::Rotated => Err(crate::Error::Contended("a session").into()),
+    }
 }
 
 /// The answer with all tokens that the session's scopes give (RFC 6749 section 5.1).
@@ -326,6 +327,7 @@ pub(crate) fn workload(client: &Client, scopes: Vec<String>) -> (Provider, Kind)
         client: client.object.id.clone(),
         scopes,
         generation: 0,
+        previous: None,
         refreshable: false,
         second_factor: false,
         parent: None,

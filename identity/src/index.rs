@@ -35,6 +35,8 @@ use crate::{Error, Unauthenticated};
 
 /// Annotation of a `User`: when an administrator has forgiven what failed before.
 pub(crate) const UNLOCKED: &str = "auth.cpaas.io/unlocked-at";
+/// Annotation of a `User`: when it was disabled last. It is written in one with that, and stays when the user is enabled.
+pub(crate) const DISABLED: &str = "auth.cpaas.io/disabled-at";
 /// How long the first lists may take.
 const LOAD: Duration = Duration::from_secs(30);
 /// How long what was written here may take to come back in a list.
@@ -73,7 +75,8 @@ pub(crate) struct State {
     of_user: HashMap<String, HashSet<TokenHash>>,
     /// Sessions that were ended here: a late event does not bring them back.
     revoked: HashMap<TokenHash, Instant>,
-    /// Of those, the ones that could not be deleted: they are still stored, and another replica lets them in.
+    /// Sessions that are over and still stored: another replica may let them in. Told to whoever deletes them until they are
+    /// gone.
     undeleted: HashMap<TokenHash, Arc<Stored>>,
     /// Everything was listed once. Before that nothing is judged, and nobody is let in.
     loaded: bool,
@@ -136,6 +139,9 @@ impl State {
         let user = self.users.get(&stored.username).ok_or("the user is gone")?;
         if user.uid().unwrap_or_default() != stored.user_uid {
             return Err("the user is another one of the same name");
+        }
+        if user.annotations().get(DISABLED) != stored.disabled.as_ref() {
+            return Err("the user was disabled since it began");
         }
         if let Some(began_with) = &stored.password {
             let now = self.credentials.get(&stored.username).and_then(|(credentials, _)| credentials.fingerprint());
@@ -239,12 +245,27 @@ impl State {
                 if let Ok(old) = old {
                     old.ended.cancel();
                 }
+                if self.is_final(&live.stored, old.is_ok(), now) {
+                    // Whatever becomes of the user at once: what was seen to end is to be deleted.
+                    self.undeleted.insert(*hash, live.stored.clone());
+                    self.remove_session(hash);
+                    return;
+                }
                 Err(why)
             }
         };
         if let Some(live) = self.sessions.get_mut(hash) {
             live.verdict = verdict;
         }
+    }
+
+    /// Whether a session that does not hold ends for good, because its user is disabled. A young one that never held here
+    /// may only be ahead of the word that the user is enabled again.
+    fn is_final(&self, stored: &Stored, held: bool, now: Timestamp) -> bool {
+        let user = self.users.get(&stored.username).filter(|user| user.uid().unwrap_or_default() == stored.user_uid);
+        let disabled = user.is_some_and(|user| self.standing(user, now) == Err(Barred::Disabled));
+        let old = now.duration_since(stored.created).unsigned_abs() >= ECHO;
+        disabled && (held || old)
     }
 
     fn insert_session(&mut self, stored: Stored, now: Timestamp) {

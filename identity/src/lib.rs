@@ -9,7 +9,7 @@
 //! - Nobody becomes a user or member of a group that Kubernetes or the hub keeps for itself, whatever a provider says.
 //! - A session ends with its time, its logout, and with the removal, disabling or new password of its user, with the
 //!   removal or disabling of its provider. Its streams are closed at that moment, and so they are when its user loses a
-//!   group.
+//!   group. What ended with the disabling of its user stays over when the user is enabled again, also at once.
 //! - A wrong name and a wrong password cannot be told apart, by answer or by time.
 //! - An account of one provider never signs in as the user of another without an administrator's word.
 //! - Whoever signs in is on the audit record, or does not sign in.

@@ -10,6 +10,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::audit::{Action, Entry, Origin};
+use crate::index::DISABLED;
 use crate::objects::{self, Credentials, users};
 use crate::password::weaknesses;
 use crate::session::{Kind, Provider, Session, Stored};
@@ -296,6 +297,7 @@ impl Inner {
             username: spec.email.clone(),
             user_uid: user.uid().unwrap_or_default(),
             password: credentials.and_then(|credentials| credentials.fingerprint()),
+            disabled: user.annotations().get(DISABLED).cloned(),
             provider,
             created: now,
             expires: now.checked_add(lifetime).unwrap_or(Timestamp::MAX).min(until.unwrap_or(Timestamp::MAX)),

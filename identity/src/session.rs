@@ -23,6 +23,9 @@ pub(crate) struct Stored {
     /// The fingerprint of the password with which it began, if it began with one that the platform keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) password: Option<String>,
+    /// The user's [`DISABLED`](crate::index::DISABLED) mark when it began. With another one the user was disabled since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) disabled: Option<String>,
     pub(crate) provider: Provider,
     pub(crate) created: Timestamp,
     pub(crate) expires: Timestamp,
@@ -263,6 +266,7 @@ mod tests {
             username: "ann@corp.io".into(),
             user_uid: "1".into(),
             password: None,
+            disabled: None,
             provider: Provider::default(),
             created: at(0),
             expires: at(1000),

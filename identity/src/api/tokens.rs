@@ -53,6 +53,7 @@ async fn create(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refused
         user_uid: owner.stored.user_uid.clone(),
         // A new password ends the token too, where it ends the session in which the token was made.
         password: owner.stored.password.clone(),
+        disabled: owner.stored.disabled.clone(),
         provider: owner.stored.provider.clone(),
         created: now,
         expires,

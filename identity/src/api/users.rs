@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Ask, Bytes, Caller, Refused, json_answer, list, no_content, now, ok};
 use crate::audit::Action;
+use crate::index::{DISABLED, UNLOCKED};
 use crate::objects::{user_object, users};
 use crate::standing::is_local;
 use crate::{Inner, LoginError, token, user};
@@ -175,8 +176,12 @@ async fn change(
     ask: &Ask<'_>,
     caller: &Caller,
     name: &str,
-    patch: Value,
+    mut patch: Value,
 ) -> Result<Response<Bytes>, Refused> {
+    let spec = &patch["spec"];
+    if spec["is_disabled"] == true || spec["state"] == json!(Activity::Inactive) {
+        patch["metadata"] = json!({"annotations": {DISABLED: now()}});
+    }
     let changed = users(&caller.client).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await?;
     if crate::objects::usable(&changed) {
         inner.index.put_user(changed.clone());
@@ -191,7 +196,7 @@ async fn unlock(inner: &Inner, ask: &Ask<'_>, caller: &Caller, name: &str) -> Re
     let patch = Patch::Merge(json!({"status": {"lockedUntil": null}}));
     let user = users(&inner.client).patch_status(&user.name_any(), &PatchParams::default(), &patch).await?;
     // Every replica forgets when it sees it.
-    let patch = json!({"metadata": {"annotations": {super::super::index::UNLOCKED: now().to_string()}}});
+    let patch = json!({"metadata": {"annotations": {UNLOCKED: now().to_string()}}});
     let user = users(&inner.client).patch(&user.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
     inner.forget_failures(&user);
     inner.record(Action::Unlock, &caller.name, &user.spec.email, &ask.origin, None).await?;

@@ -1,7 +1,7 @@
 //! However somebody is to be gone, they are gone at once.
 
 use api_types::auth::{
-    DisableUser, DisableUserSpec, Group, GroupSpec, SecurityPolicy, SecurityPolicySpec, SessionPolicy,
+    DisableUser, DisableUserSpec, Group, GroupSpec, SecurityPolicy, SecurityPolicySpec, SessionPolicy, User,
 };
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::ResourceExt;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::support::*;
-use crate::{Login, LoginError, objects};
+use crate::{Identity, Login, LoginError, objects};
 
 async fn over(fixture: &Fixture, login: &Login) {
     timeout(SOON, login.session.ended()).await.expect("its streams are closed");
@@ -26,11 +26,62 @@ async fn case_40_a_disabled_user_is_out_and_is_told_so_with_the_right_password_o
     over(&fixture, &login).await;
     assert!(matches!(fixture.login("ann@corp.io", PASSWORD).await, Err(LoginError::Barred(_))));
     assert!(matches!(fixture.login("ann@corp.io", "wrong").await, Err(LoginError::Wrong)));
-    // Enabled again, what was over stays over when it was swept; a new sign-in works.
+    // Enabled again, what was over stays over; a new sign-in works.
     fixture.change(&user, json!({"is_disabled": false})).await;
     until(|| fixture.identity.inner.index.user("ann@corp.io").is_some_and(|user| user.spec.is_disabled == Some(false)))
         .await;
-    fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    assert!(fixture.identity.authenticate(&bearer(&login.token)).is_err());
+    let again = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+    assert!(fixture.identity.authenticate(&bearer(&again.token)).is_ok());
+}
+
+#[tokio::test]
+async fn case_40_what_ended_with_disabling_stays_over_everywhere_when_enabling_follows_at_once() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let replica = start(&fixture.client, &fixture.record, &fixture.drain).await;
+    let admin = fixture.administrator().await.session;
+    for by_the_door in [true, false] {
+        let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+        let make = json!({"description": "ci", "expiration": 3600});
+        let (code, made) = fixture.ask("POST", "/auth/v1/accesstoken", Some(&login.session), make).await;
+        assert_eq!(code, 200, "{made}");
+        let tokens = [login.token.reveal(), made["token"].as_str().unwrap().to_owned()];
+        let out = |identity: &Identity| tokens.iter().all(|text| identity.authenticate(&bearer_text(text)).is_err());
+        let all_in = |identity: &Identity| tokens.iter().all(|text| identity.authenticate(&bearer_text(text)).is_ok());
+        until(|| all_in(&replica)).await;
+        for (verb, disabled) in [("disable", true), ("enable", false)] {
+            if by_the_door {
+                let path = format!("/auth/v1/users/{}/{verb}", user.name_any());
+                assert_eq!(fixture.ask("POST", &path, Some(&admin), json!({})).await.0, 200);
+            } else {
+                fixture.change(&user, json!({"is_disabled": disabled})).await;
+            }
+        }
+        let version = |user: &User| objects::number(user.resource_version().as_deref()).unwrap();
+        let now = version(&objects::users(&fixture.client).get(&user.name_any()).await.unwrap());
+        for identity in [&fixture.identity, &replica] {
+            until(|| version(&identity.inner.index.user("ann@corp.io").unwrap()) >= now).await;
+            assert!(out(identity), "by the door: {by_the_door}");
+        }
+        if !by_the_door {
+            // Nothing of it is in the object: what saw it has to have deleted what ended.
+            let stored = async || {
+                fixture.secrets.list(&ListParams::default().labels(objects::SESSION_LABEL)).await.unwrap().items.len()
+            };
+            let gone = timeout(SOON, async {
+                // The administrator's stays.
+                while stored().await > 1 {
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            });
+            gone.await.expect("what ended is deleted");
+        }
+        assert!(out(&start(&fixture.client, &fixture.record, &fixture.drain).await), "after a restart");
+        let again = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
+        until(|| replica.authenticate(&bearer(&again.token)).is_ok()).await;
+        fixture.identity.logout(&again.session).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -118,7 +169,10 @@ async fn published_records_disable_users_and_tokens() {
     api.create(&PostParams::default(), &DisableUser::new("x", spec)).await.unwrap();
     over(&fixture, &login).await;
     api.delete("x", &DeleteParams::default()).await.unwrap();
-    until(|| fixture.identity.authenticate(&bearer(&login.token)).is_ok()).await;
+    let index = &fixture.identity.inner.index;
+    until(|| index.standing(&user, jiff::Timestamp::now()).is_ok()).await;
+    assert!(fixture.identity.authenticate(&bearer(&login.token)).is_err());
+    let login = fixture.login("ann@corp.io", PASSWORD).await.unwrap();
     let tokens: Api<api_types::auth::DisableToken> = Api::all(fixture.client.clone());
     let spec = api_types::auth::DisableTokenSpec {
         expiration: "2999-01-01T00:00:00Z".into(),

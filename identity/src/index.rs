@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::tables::{Objects, Table};
 use self::users::Users;
 use crate::groups::Groups;
+use crate::locks::{Lock, Locks};
 use crate::objects::{Credentials, number};
 use crate::session::{Grant, Kind, Stored};
 use crate::standing::{Barred, Circumstances, ProviderState, is_local, standing};
@@ -69,6 +70,7 @@ pub(crate) struct State {
     refused_tokens: Objects<DisableToken>,
     policies: Objects<SecurityPolicy>,
     token_records: Objects<AccessTokenInfo>,
+    locks: Locks,
     sessions: HashMap<TokenHash, Live>,
     /// By the identifier that people and signed tokens name a session by.
     ids: HashMap<String, TokenHash>,
@@ -493,6 +495,19 @@ impl Index {
             }
             Concerns::User(email)
         });
+    }
+
+    /// Until when an account is locked for a network.
+    pub(crate) fn locked(&self, lock: &Lock, now: Timestamp) -> Option<Timestamp> {
+        self.read().locks.until(lock, now)
+    }
+
+    pub(crate) fn put_locks(&self, locks: Locks) {
+        let mut state = self.write();
+        // The answer to a write may come after what others have written since.
+        if number(locks.version.as_deref()) >= number(state.locks.version.as_deref()) {
+            state.locks = locks;
+        }
     }
 
     pub(crate) fn put_token_record(&self, info: AccessTokenInfo) {

@@ -21,6 +21,7 @@ mod groups;
 mod index;
 mod issuer;
 mod keys;
+mod locks;
 mod login;
 mod objects;
 mod password;
@@ -50,6 +51,7 @@ use crate::audit::{Audit, Sink};
 use crate::credentials::Bearer;
 use crate::index::Index;
 use crate::issuer::Issuer;
+use crate::locks::Sharing;
 use crate::objects::Credentials;
 use crate::password::{Passwords, Weakness};
 use crate::providers::{Built, Seen};
@@ -271,6 +273,7 @@ pub(crate) struct Inner {
     pub(crate) index: Arc<Index>,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
+    pub(crate) sharing: Sharing,
     pub(crate) issuer: Issuer,
     pub(crate) audit: Audit,
     pub(crate) built: Built,
@@ -291,6 +294,7 @@ impl Identity {
             index,
             passwords,
             throttle: Throttle::default(),
+            sharing: Sharing::default(),
             issuer,
             audit,
             built: Built::default(),

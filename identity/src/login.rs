@@ -1,7 +1,7 @@
 //! The way of a sign-in, in the order in which it goes.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use api_types::auth::{LOCAL, SecondFactorPolicy, SecurityPolicySpec, User as UserObject};
 use jiff::{SignedDuration, Timestamp};
@@ -11,11 +11,12 @@ use serde_json::json;
 
 use crate::audit::{Action, Entry, Origin};
 use crate::index::DISABLED;
+use crate::locks::Lock;
 use crate::objects::{self, Credentials, users};
 use crate::password::weaknesses;
 use crate::session::{Kind, Provider, Session, Stored};
 use crate::standing::is_local;
-use crate::throttle::{Attempt, Limits};
+use crate::throttle::{self, Attempt, Limits, Throttled};
 use crate::token::TokenHash;
 use crate::totp::{self, Enrolment};
 use crate::user::md5_hex;
@@ -147,8 +148,9 @@ impl Inner {
         }
         let second_factor = self.second_factor(&user, credentials.as_ref(), &policy, given.code, now).await;
         // A wrong code counts as a wrong password does; everything else is no guess.
-        if !matches!(second_factor, Err(LoginError::WrongCode)) {
-            attempt.succeeded();
+        match &second_factor {
+            Err(LoginError::WrongCode) => self.failed(&attempt, given.username, origin).await,
+            _ => attempt.succeeded(),
         }
         Ok(Cleared { user, provider, second_factor: second_factor? })
     }
@@ -158,8 +160,13 @@ impl Inner {
         let limits = Limits::of(&self.index.policy().lock);
         let id = given.provider.filter(|id| !id.is_empty()).unwrap_or(LOCAL);
         let account = format!("{id}/{}", given.username.trim());
+        let now = Timestamp::now();
+        let (network, bounded) = throttle::pair(origin.address, &account);
+        if let Some(until) = self.index.locked(&Lock::new(network, &bounded), now) {
+            let retry_after = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+            return Err(Throttled { retry_after, locked: true }.into());
+        }
         let attempt = self.throttle.attempt(origin.address, &account, limits, Instant::now())?;
-        let locks = attempt.locks;
         let proven = match id {
             LOCAL => self.prove_locally(given).await,
             id => self.prove_at_provider(id, given).await,
@@ -167,8 +174,8 @@ impl Inner {
         match proven {
             Ok((user, provider)) => Ok(Proven { user, provider, attempt }),
             Err(error) => {
-                if locks && matches!(error, LoginError::Wrong) {
-                    self.tell_locked(given.username, origin).await;
+                if matches!(error, LoginError::Wrong) {
+                    self.failed(&attempt, given.username, origin).await;
                 }
                 // Nobody's fault but the provider's.
                 if matches!(error, LoginError::ProviderUnavailable(_) | LoginError::Failed(_)) {
@@ -359,7 +366,11 @@ impl Inner {
         let credentials = self.index.credentials(&user.spec.email).ok_or(LoginError::Wrong)?;
         if credentials.second_factor().is_some() {
             let policy = SecurityPolicySpec { second_factor: SecondFactorPolicy::Optional, ..self.index.policy() };
-            self.second_factor(&user, Some(&credentials), &policy, given.code, now).await?;
+            let shown = self.second_factor(&user, Some(&credentials), &policy, given.code, now).await;
+            if matches!(shown, Err(LoginError::WrongCode)) {
+                self.failed(&attempt, given.username, origin).await;
+            }
+            shown?;
         }
         attempt.succeeded();
         self.set_password(&user, new, false).await
@@ -409,9 +420,12 @@ impl Inner {
     async fn confirm_factor(&self, origin: &Origin, given: &Given<'_>) -> Result<(), LoginError> {
         let Proven { user, attempt, .. } = self.prove(origin, given).await?;
         self.index.standing(&user, Timestamp::now()).map_err(LoginError::Barred)?;
-        self.accept_factor(&user, given.code.unwrap_or_default()).await?;
-        attempt.succeeded();
-        Ok(())
+        let accepted = self.accept_factor(&user, given.code.unwrap_or_default()).await;
+        match &accepted {
+            Err(LoginError::WrongCode) => self.failed(&attempt, given.username, origin).await,
+            _ => attempt.succeeded(),
+        }
+        accepted
     }
 
     /// A second factor that does not count yet.
@@ -445,11 +459,18 @@ impl Inner {
         self.store(user, &credentials).await
     }
 
-    /// Lets people see that a user is locked. That it is, the throttle knows.
-    async fn tell_locked(&self, name: &str, origin: &Origin) {
+    /// An attempt has failed. Where it was one too many, every replica is to know, and people are to see.
+    async fn failed(&self, attempt: &Attempt, name: &str, origin: &Origin) {
+        let Some(locked) = attempt.locked() else { return };
+        let now = Timestamp::now();
+        let until = now.checked_add(Limits::of(&self.index.policy().lock).lock).unwrap_or(Timestamp::MAX);
+        match self.sharing.lock(&self.client, locked, until, now).await {
+            Ok(locks) => locks.into_iter().for_each(|locks| self.index.put_locks(locks)),
+            Err(error) => {
+                tracing::warn!(error = %lib_telemetry::chain(&error), "a lock holds at this replica only");
+            }
+        }
         let Some(user) = self.index.local_user(name) else { return };
-        let minutes = i64::from(self.index.policy().lock.minutes);
-        let until = Timestamp::now().checked_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX);
         let patch = Patch::Merge(json!({"status": {"lockedUntil": until}}));
         if let Err(error) = users(&self.client).patch_status(&user.name_any(), &PatchParams::default(), &patch).await {
             tracing::warn!(error = %lib_telemetry::chain(&error), "could not write down that a user is locked");

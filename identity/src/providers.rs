@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 
 use crate::groups::{MOST, may_be_told};
 use crate::index::UNLOCKED;
+use crate::locks;
 use crate::objects::{is, user_object, users};
+use crate::throttle::bounded;
 use crate::user::{self, md5_hex};
 use crate::{Error, Inner, LoginError};
 
@@ -164,9 +166,18 @@ impl Inner {
 
     /// Forgets failed sign-ins of a user.
     pub(crate) fn forget_failures(&self, user: &UserObject) {
-        let id = user.spec.connector_id.as_deref().unwrap_or(api_types::auth::LOCAL);
-        for name in [&user.spec.email, &user.spec.username] {
-            self.throttle.unlock(&format!("{id}/{name}"));
-        }
+        accounts(user).iter().for_each(|account| self.throttle.unlock(account));
     }
+
+    /// Takes the locks of a user away that all replicas know of.
+    pub(crate) async fn unlock(&self, user: &UserObject) -> Result<(), Error> {
+        self.index.put_locks(locks::unlock(&self.client, &accounts(user)).await?);
+        Ok(())
+    }
+}
+
+/// As whom failures of a user are counted.
+fn accounts(user: &UserObject) -> [String; 2] {
+    let id = user.spec.connector_id.as_deref().unwrap_or(api_types::auth::LOCAL);
+    [&user.spec.email, &user.spec.username].map(|name| bounded(&format!("{id}/{name}")))
 }

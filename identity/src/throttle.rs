@@ -1,4 +1,5 @@
-//! Who may try a password, and how often. Pure but for its lock.
+//! Who may try a password, and how often, as one process sees it. Pure but for its lock. What is locked, all replicas know
+//! from [`locks`](crate::locks).
 //!
 //! Failures are counted by the address that the connection really comes from (a /64 for IPv6) and by account. An address
 //! with many failures waits. An account that fails again and again is locked *for the addresses that failed*, for as long
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use api_types::auth::LockPolicy;
+
+use crate::locks::Lock;
 
 /// Over how long failures count.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -103,7 +106,12 @@ pub(crate) struct Attempt {
     keys: [Key; 2],
     pair: (IpAddr, String),
     /// This one locks the account, if it fails.
-    pub(crate) locks: bool,
+    locks: bool,
+}
+
+/// The network of an address, and an account, as attempts are counted.
+pub(crate) fn pair(peer: IpAddr, account: &str) -> (IpAddr, String) {
+    (network(peer), bounded(account))
 }
 
 impl Throttle {
@@ -116,7 +124,7 @@ impl Throttle {
     ) -> Result<Attempt, Throttled> {
         let mut all = lock(&self.counts);
         all.prune(now, limits);
-        let pair = (network(peer), bounded(account));
+        let pair = pair(peer, account);
         let known = all.pairs.get(&pair).copied();
         if let Some(until) = known.and_then(|known| known.locked_until).filter(|until| *until > now) {
             return Err(Throttled { retry_after: until.duration_since(now), locked: true });
@@ -154,7 +162,7 @@ impl Throttle {
 }
 
 /// Names are bounded, or an attacker chooses how much is remembered.
-fn bounded(account: &str) -> String {
+pub(crate) fn bounded(account: &str) -> String {
     account.chars().take(64).collect::<String>().to_lowercase()
 }
 
@@ -178,6 +186,11 @@ impl Counts {
 }
 
 impl Attempt {
+    /// What is locked now that it has failed.
+    pub(crate) fn locked(&self) -> Option<Lock> {
+        self.locks.then(|| Lock::new(self.pair.0, &self.pair.1))
+    }
+
     /// Takes back this attempt, and only this one: who knows one password must not get more guesses at others.
     pub(crate) fn succeeded(self) {
         let mut counts = lock(&self.counts);

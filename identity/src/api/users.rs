@@ -195,6 +195,7 @@ async fn unlock(inner: &Inner, ask: &Ask<'_>, caller: &Caller, name: &str) -> Re
     let user = users(&caller.client).get(name).await?;
     let patch = Patch::Merge(json!({"status": {"lockedUntil": null}}));
     let user = users(&inner.client).patch_status(&user.name_any(), &PatchParams::default(), &patch).await?;
+    inner.unlock(&user).await?;
     // Every replica forgets when it sees it.
     let patch = json!({"metadata": {"annotations": {UNLOCKED: now().to_string()}}});
     let user = users(&inner.client).patch(&user.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;

@@ -17,8 +17,9 @@ use lib_telemetry::chain;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::tables::{CredentialSecrets, SessionSecrets, Table};
+use super::tables::{CredentialSecrets, LockSecret, SessionSecrets, Table};
 use super::{Concerns, Index};
+use crate::locks;
 use crate::objects::{CREDENTIALS_LABEL, SESSION_LABEL};
 
 /// Follows everything; completes when all of it was listed once.
@@ -36,6 +37,7 @@ pub(crate) fn all(client: &Client, drain: &Drain, index: &Arc<Index>) -> impl Fu
         follow::<Connector>(Api::namespaced(client.clone(), namespaced), everywhere(), drain, index),
         follow::<OAuth2Client>(Api::namespaced(client.clone(), namespaced), everywhere(), drain, index),
         follow::<CredentialSecrets>(secrets(), everywhere().labels(CREDENTIALS_LABEL), drain, index),
+        follow::<LockSecret>(secrets(), everywhere().labels(locks::LABEL), drain, index),
         follow::<SessionSecrets>(secrets(), everywhere().labels(SESSION_LABEL), drain, index),
     ];
     async move {

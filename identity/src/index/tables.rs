@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 
 use super::{Concerns, State};
+use crate::locks::{self, Locks};
 use crate::objects::{SESSION_PREFIX, read_credentials, read_session, usable};
 
 /// A kind of object, as the index takes it.
@@ -115,6 +116,30 @@ impl Table for SessionSecrets {
             state.remove_session(&hash);
         }
     }
+}
+
+/// The Secret with what is locked.
+pub(crate) struct LockSecret;
+
+impl Table for LockSecret {
+    type Object = Secret;
+
+    fn put(state: &mut State, secret: Secret) -> Concerns {
+        if let Some(locks) = locks::read(&secret) {
+            state.locks = locks;
+        }
+        Concerns::Nobody
+    }
+
+    fn gone(state: &mut State, secret: &Secret) -> Concerns {
+        if secret.metadata.name.as_deref() == Some(locks::NAME) {
+            state.locks = Locks::default();
+        }
+        Concerns::Nobody
+    }
+
+    /// Locks end by themselves, whatever a list leaves out.
+    fn listed(_: &mut State, _: Instant) {}
 }
 
 /// Objects by their names, each with the time when it was last heard of.

@@ -107,6 +107,46 @@ async fn case_43_guessing_locks_the_guesser_and_the_owner_gets_in() {
 }
 
 #[tokio::test]
+async fn case_43_a_lock_holds_at_all_replicas_and_after_a_restart_for_where_it_came_from() {
+    let fixture = Fixture::new().await;
+    let user = fixture.user("ann@corp.io").await;
+    let replica = start(&fixture.client, &fixture.record, &fixture.drain).await;
+    let names = ["ann@corp.io", "nobody@corp.io"];
+    let mut other = 1;
+    for name in names {
+        for _ in 0..5 {
+            assert!(matches!(fixture.login(name, "guess").await, Err(LoginError::Wrong)));
+        }
+    }
+    let login = async |identity: &crate::Identity, from: std::net::IpAddr, name: &str| {
+        let given = crate::Given { username: name, password: PASSWORD, provider: None, code: None };
+        identity.login(&origin(from), "api", &given).await
+    };
+    let next = start(&fixture.client, &fixture.record, &fixture.drain).await;
+    let last_locked = crate::locks::Lock::new(PEER, "local/nobody@corp.io");
+    until(|| replica.inner.index.locked(&last_locked, Timestamp::now()).is_some()).await;
+    for identity in [&replica, &next] {
+        // A name of nobody's is locked as well, or it would be known for one.
+        for name in names {
+            let refused = login(identity, PEER, name).await.unwrap_err();
+            assert!(
+                matches!(&refused, LoginError::Throttled(lock) if lock.locked && lock.retry_after.as_secs() > 1000)
+            );
+        }
+        // Whoever comes from elsewhere is let in, and takes no lock away.
+        other += 1;
+        login(identity, format!("10.0.0.{other}").parse().unwrap(), "ann@corp.io").await.unwrap();
+        assert!(login(identity, PEER, "Ann@corp.io").await.is_err());
+    }
+    let admin = fixture.login_with("10.0.0.9".parse().unwrap(), FIRST_ADMINISTRATOR, &fixture.password, None).await;
+    let path = format!("/auth/v1/users/{}/unlock", user.name_any());
+    assert_eq!(fixture.ask("POST", &path, Some(&admin.unwrap().session), Value::Null).await.0, 200);
+    let last = start(&fixture.client, &fixture.record, &fixture.drain).await;
+    login(&last, PEER, "ann@corp.io").await.unwrap();
+    assert!(matches!(login(&last, PEER, names[1]).await, Err(LoginError::Throttled(lock)) if lock.locked));
+}
+
+#[tokio::test]
 async fn a_new_password_ends_what_began_with_the_old_one() {
     let fixture = Fixture::new().await;
     fixture.user("ann@corp.io").await;

@@ -310,6 +310,29 @@ impl Params {
     }
 }
 
+/// What is wrong with a text that others will read in lists and terminals, if anything: control characters write where
+/// they like there, and marks of direction make it read as another one.
+pub(crate) fn unreadable(text: &str) -> Option<String> {
+    let is_bad = |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let (at, bad) = text.chars().enumerate().find(|(_, c)| is_bad(*c))?;
+    Some(format!("has U+{:04X} at character {}, which cannot be shown: leave it out", u32::from(bad), at + 1))
+}
+
+/// The same of every text in a value that somebody has sent, each with where it stands.
+fn all_unreadable(field: &str, value: &Value, causes: &mut Vec<(String, String)>) {
+    match value {
+        Value::String(text) => causes.extend(unreadable(text).map(|why| (field.to_owned(), why))),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, item)| all_unreadable(&format!("{field}[{n}]"), item, causes));
+        }
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| all_unreadable(&format!("{field}.{name}"), value, causes));
+            causes.extend(fields.keys().find_map(|name| unreadable(name)).map(|why| (field.to_owned(), why)));
+        }
+        _ => {}
+    }
+}
+
 /// JSON, which nobody keeps.
 pub(crate) fn json_answer(code: StatusCode, value: &impl Serialize) -> Response<Bytes> {
     typed(code, "application/json", serde_json::to_vec(value).unwrap_or_default())

@@ -6,10 +6,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
+use lib_names::ClusterName;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Ask, Bytes, Refused, list, no_content, now, ok};
+use super::{Ask, Bytes, Refused, list, no_content, now, ok, unreadable};
 use crate::audit::Action;
 use crate::objects;
 use crate::session::{Grant, Kind, Stored};
@@ -80,9 +81,21 @@ fn check(wanted: &Wanted, most_days: i64, now: Timestamp) -> Result<Timestamp, V
     let length = wanted.description.trim().chars().count();
     if length == 0 || length > 128 {
         wrong("description", "is needed, and at most 128 characters long: it says what the token is for".into());
+    } else if let Some(why) = unreadable(wanted.description.trim()) {
+        wrong("description", why);
     }
-    if wanted.scope.clusters.as_ref().is_some_and(Vec::is_empty) {
-        wrong("scope.clusters", "must name a cluster, or be left out".into());
+    match &wanted.scope.clusters {
+        Some(clusters) if clusters.is_empty() => {
+            wrong("scope.clusters", "must name a cluster, or be left out".into());
+        }
+        Some(clusters) => {
+            for (n, cluster) in clusters.iter().enumerate() {
+                if let Err(error) = cluster.parse::<ClusterName>() {
+                    wrong(&format!("scope.clusters[{n}]"), format!("{cluster:?} is no cluster's name: {error}"));
+                }
+            }
+        }
+        None => {}
     }
     let asked = match &wanted.expiration {
         None => Err("is needed: a date as in RFC 3339, or a number of seconds".to_owned()),
@@ -213,6 +226,22 @@ mod tests {
             let causes = ends(bad.clone()).unwrap_err();
             assert_eq!(causes[0].0, "expiration", "{bad}");
         }
+        for (wanted, field) in [
+            (json!({"description": "c\u{0}i", "expiration": 60}), "description"),
+            (json!({"description": "\u{1b}[2Jci", "expiration": 60}), "description"),
+            (json!({"description": "ci \u{202e}toor", "expiration": 60}), "description"),
+            (
+                json!({"description": "ci", "expiration": 60, "scope": {"clusters": ["eu", "../.."]}}),
+                "scope.clusters[1]",
+            ),
+            (json!({"description": "ci", "expiration": 60, "scope": {"clusters": [""]}}), "scope.clusters[0]"),
+        ] {
+            let causes = check(&serde_json::from_value(wanted).unwrap(), 90, now).unwrap_err();
+            assert_eq!((causes.len(), causes[0].0.as_str()), (1, field), "{causes:?}");
+            assert!(!causes[0].1.chars().any(char::is_control), "{causes:?}");
+        }
+        let good = json!({"description": "夜间备份", "expiration": 60, "scope": {"clusters": ["global", "eu"]}});
+        assert!(check(&serde_json::from_value(good).unwrap(), 90, now).is_ok());
         let none = serde_json::from_value(json!({"description": " "})).unwrap();
         assert_eq!(check(&none, 90, now).unwrap_err().len(), 2);
     }

@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Ask, Bytes, Caller, Refused, json_answer, list, no_content, now, ok};
+use super::{Ask, Bytes, Caller, Refused, all_unreadable, json_answer, list, no_content, now, ok, unreadable};
 use crate::audit::Action;
 use crate::index::{DISABLED, UNLOCKED};
 use crate::objects::{user_object, users};
@@ -65,6 +65,11 @@ pub(super) async fn answer(inner: &Inner, ask: &Ask<'_>, rest: &[&str]) -> Resul
                 Some(inner) => inner.clone(),
                 None => spec,
             };
+            let mut causes = Vec::new();
+            all_unreadable("spec", &spec, &mut causes);
+            if !causes.is_empty() {
+                return Err(Refused::invalid(causes));
+            }
             change(inner, ask, caller, &name, json!({"spec": spec})).await
         }
         (&Method::DELETE, []) => {
@@ -112,11 +117,22 @@ async fn create(inner: &Inner, ask: &Ask<'_>, caller: &Caller) -> Result<Respons
         )])
     })?;
     let username = wanted.username.unwrap_or_else(|| email.to_string());
-    if username.trim().is_empty() || username.chars().count() > 64 || username.chars().any(char::is_control) {
-        return Err(Refused::invalid(vec![(
-            "username".into(),
-            "must be of 1 to 64 characters that can be seen".into(),
-        )]));
+    if username.trim().is_empty() || username.chars().count() > 64 {
+        return Err(Refused::invalid(vec![("username".into(), "must be of 1 to 64 characters".into())]));
+    }
+    let texts = [
+        ("username", Some(&username)),
+        ("displayName", wanted.display_name.as_ref()),
+        ("mobile", wanted.mobile.as_ref()),
+        ("mail", wanted.mail.as_ref()),
+    ];
+    let mut causes = Vec::new();
+    for (field, text) in texts {
+        causes.extend(text.and_then(|text| unreadable(text)).map(|why| (field.to_owned(), why)));
+    }
+    all_unreadable("groups", &json!(wanted.groups), &mut causes);
+    if !causes.is_empty() {
+        return Err(Refused::invalid(causes));
     }
     if inner.index.local_user(&username).is_some() {
         let message = format!("{username:?} is another user's name already: choose another one");

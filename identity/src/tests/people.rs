@@ -201,10 +201,22 @@ async fn bad_users_are_refused_by_field() {
         (json!({"email": "system:x@c.io"}), "email"),
         (json!({"email": "c@c.io", "username": ""}), "username"),
         (json!({"email": "c@c.io", "password": "short"}), "password"),
+        (json!({"email": "c@c.io", "username": "a\u{0}"}), "username"),
+        (json!({"email": "c@c.io", "displayName": "\u{1b}]0;x\u{7}"}), "displayName"),
+        (json!({"email": "c@c.io", "mobile": "1\n2"}), "mobile"),
+        (json!({"email": "c@c.io", "mail": "\u{7f}"}), "mail"),
+        (json!({"email": "c@c.io", "groups": ["dev", "o\u{9b}ps"]}), "groups[1]"),
     ] {
         let (code, said) = fixture.ask("POST", "/auth/v1/users", Some(&administrator), body.clone()).await;
         assert_eq!((code, said["causes"][0][0].as_str()), (422, Some(field)), "{body} {said}");
     }
+    let path = "/auth/v1/users/admin@cpaas.io";
+    let body = json!({"spec": {"extra": {"room": ["\u{1b}c"]}}});
+    let (code, said) = fixture.ask("PATCH", path, Some(&administrator), body).await;
+    assert_eq!((code, said["causes"][0][0].as_str()), (422, Some("spec.extra.room[0]")), "{said}");
+    let path = format!("/auth/v1/users/{}", crate::user::object_name(FIRST_ADMINISTRATOR));
+    let (code, said) = fixture.ask("PATCH", &path, Some(&administrator), json!({"account": "Ann\u{0}"})).await;
+    assert_eq!((code, said["causes"][0][0].as_str()), (422, Some("spec.account")), "{said}");
     // Nothing was half made.
     assert_eq!(objects::users(&fixture.client).list(&ListParams::default()).await.unwrap().items.len(), 1);
 }

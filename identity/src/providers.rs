@@ -19,6 +19,7 @@ use crate::groups::{MOST, may_be_told};
 use crate::index::UNLOCKED;
 use crate::locks;
 use crate::objects::{is, user_object, users};
+use crate::standing::Barred;
 use crate::throttle::bounded;
 use crate::user::{self, md5_hex};
 use crate::{Error, Inner, LoginError};
@@ -82,6 +83,29 @@ impl Inner {
                 if present.spec.ids.contains(&linked) { Ok(present) } else { Err(LoginError::NotLinked) }
             }
             Err(error) => Err(Error::hub("store a user")(error).into()),
+        }
+    }
+
+    /// As whom [`Inner::admit`] would let an account in, in words, or why it would not. Nothing is made or changed.
+    pub(crate) fn would_admit(
+        &self,
+        connector: &Connector,
+        vouched: &Vouched,
+        now: Timestamp,
+    ) -> Result<String, LoginError> {
+        if let Some(user) = self.index.linked_user(&connector.id, &vouched.subject) {
+            return match self.index.standing(&user, now) {
+                // Whoever signs in is known again, and the provider is not saved yet, or is disabled while it is tried.
+                Ok(()) | Err(Barred::Unknown | Barred::ProviderGone | Barred::ProviderDisabled) => {
+                    Ok(format!("the account signs in as the user {}", user.spec.email))
+                }
+                Err(barred) => Err(LoginError::Barred(barred)),
+            };
+        }
+        let email = vouched.email.as_deref().and_then(user::email).ok_or(LoginError::MissingEmail)?;
+        match self.index.user(email.as_str()) {
+            None => Ok(format!("a new user {email} is made when the account signs in")),
+            Some(_) => Err(LoginError::NotLinked),
         }
     }
 

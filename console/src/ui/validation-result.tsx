@@ -3,7 +3,7 @@ import { CircleCheck, CircleX } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { Validation } from "../api/validation";
 
-const STEPS = ["Configuration", "Connection", "SignIn"] as const;
+const STEPS = ["Configuration", "Connection", "SignIn", "User"] as const;
 
 /** Each step of a trial, and the person it found. */
 export function ValidationResult({ result }: { result: Validation }) {

@@ -3,6 +3,7 @@
 use api_types::dex::Connector;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use identity_saml::Incoming;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -172,7 +173,7 @@ async fn callback(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refus
         None => Err(LoginError::UnknownProvider),
     };
     if validate {
-        let mut response = redirect(&validated(inner, &arrived));
+        let mut response = redirect(&validated(inner, connector.as_ref(), &arrived, now));
         set_cookie(&mut response, &forget);
         return Ok(response);
     }
@@ -202,18 +203,53 @@ async fn callback(inner: &Inner, ask: &Ask<'_>) -> Result<Response<Bytes>, Refus
 }
 
 /// The page that shows what a provider said of a real account. It stands behind the `#`, which browsers send nobody.
-fn validated(inner: &Inner, arrived: &Result<Arrived, LoginError>) -> String {
-    let said = match arrived {
-        Ok(arrived) => json!({
-            "ok": true, "person": view(&arrived.vouched),
-            "steps": [{"name": "SignIn", "state": "Passed", "message": "the account can sign in"}],
-        }),
-        Err(error) => json!({
-            "ok": false, "steps": [{"name": "SignIn", "state": "Failed", "message": error.to_string()}],
-        }),
-    };
+fn validated(
+    inner: &Inner,
+    connector: Option<&Connector>,
+    arrived: &Result<Arrived, LoginError>,
+    now: Timestamp,
+) -> String {
+    let mut trial = Trial::default();
+    match (connector, arrived) {
+        (Some(connector), Ok(arrived)) => trial.person(inner, connector, &arrived.vouched, now),
+        (_, Err(error)) => trial.step("SignIn", Err(error.to_string())),
+        (None, Ok(_)) => trial.step("SignIn", Err(LoginError::UnknownProvider.to_string())),
+    }
+    let said = trial.said();
     let said = percent_encoding::utf8_percent_encode(&said.to_string(), percent_encoding::NON_ALPHANUMERIC).to_string();
     format!("{}/validated#{said}", inner.issuer.platform)
+}
+
+/// What came of a trial, step by step.
+#[derive(Default)]
+struct Trial {
+    steps: Vec<Value>,
+    failed: bool,
+    person: Option<Value>,
+}
+
+impl Trial {
+    fn step(&mut self, name: &str, done: Result<String, String>) {
+        self.failed |= done.is_err();
+        let state = if done.is_ok() { "Passed" } else { "Failed" };
+        let (Ok(message) | Err(message)) = done;
+        self.steps.push(json!({"name": name, "state": state, "message": message}));
+    }
+
+    /// Somebody whom the provider vouches for, who may yet be nobody here.
+    fn person(&mut self, inner: &Inner, connector: &Connector, vouched: &Vouched, now: Timestamp) {
+        self.step("SignIn", Ok("the provider knows the account".to_owned()));
+        self.step("User", inner.would_admit(connector, vouched, now).map_err(|error| error.to_string()));
+        self.person = Some(view(vouched));
+    }
+
+    fn said(self) -> Value {
+        let mut said = json!({"ok": !self.failed, "steps": self.steps});
+        if let Some(person) = self.person {
+            said["person"] = person;
+        }
+        said
+    }
 }
 
 /// A person, as whoever sets a provider up sees it.
@@ -313,33 +349,24 @@ pub(super) async fn answer(inner: &Inner, ask: &Ask<'_>, rest: &[&str]) -> Resul
 
 /// Goes through what a sign-in needs, step by step, and says where it stops.
 async fn validate(inner: &Inner, asked: &Validation) -> Result<Value, Refused> {
-    let mut steps = Vec::new();
-    let mut step = |name: &str, done: Result<String, String>| {
-        let passed = done.is_ok();
-        let (Ok(message) | Err(message)) = done;
-        steps.push(json!({"name": name, "state": if passed { "Passed" } else { "Failed" }, "message": message}));
-        passed
-    };
+    let mut trial = Trial::default();
     let connector = &asked.connector;
     let live = inner.try_provider(connector).await?;
     let parsed = live.as_ref().map(|_| "every field can be used".to_owned()).map_err(ToString::to_string);
-    let mut person = Value::Null;
-    let mut goes_on = step("Configuration", parsed);
+    trial.step("Configuration", parsed);
     if let Ok(live) = &live {
-        goes_on = step("Connection", inner.reach(live).await);
-        if goes_on && let (Some(username), Some(password)) = (&asked.username, &asked.password) {
-            let found = inner.try_sign_in(live, username, password).await;
-            goes_on =
-                step("SignIn", found.as_ref().map(|_| "the account can sign in".to_owned()).map_err(Clone::clone));
-            if let Ok(vouched) = found {
-                person = view(&vouched);
+        trial.step("Connection", inner.reach(live).await);
+        if !trial.failed
+            && let (Some(username), Some(password)) = (&asked.username, &asked.password)
+        {
+            match inner.try_sign_in(live, username, password).await {
+                Ok(vouched) => trial.person(inner, connector, &vouched, now()),
+                Err(why) => trial.step("SignIn", Err(why)),
             }
         }
     }
-    let mut said = json!({"ok": goes_on, "steps": steps});
-    if !person.is_null() {
-        said["person"] = person;
-    }
+    let goes_on = !trial.failed;
+    let mut said = trial.said();
     if goes_on && matches!(connector.type_.as_str(), "oidc" | "saml") && inner.index.connector(&connector.id).is_some()
     {
         said["url"] = format!("/auth/v1/providers/{}/login?validate=true", connector.id).into();

@@ -170,6 +170,41 @@ async fn whoever_was_only_found_in_a_directory_has_not_signed_in() {
 }
 
 #[tokio::test]
+async fn a_trial_says_as_whom_an_account_would_sign_in_as_the_sign_in_does() {
+    let connectors = Connectors::new().await;
+    connectors.apply("corp", "hunter2-hunter2").await;
+    let connector = connectors.api.get("corp").await.unwrap();
+    let fixture = &connectors.fixture;
+    let inner = &fixture.identity.inner;
+    fixture.user("bob@corp.io").await;
+    let account = |subject: &str, email: Option<&str>| Vouched {
+        subject: subject.into(),
+        email: email.map(str::to_owned),
+        username: subject.into(),
+        ..Vouched::default()
+    };
+    let trial = |account: &Vouched| inner.would_admit(&connector, account, jiff::Timestamp::now());
+    // Each as the sign-in has it afterwards.
+    for (who, expected) in [
+        (account("1", Some("ann@corp.io")), Ok("a new user ann@corp.io is made when the account signs in")),
+        (account("1", Some("ann@corp.io")), Ok("the account signs in as the user ann@corp.io")),
+        (account("2", Some("bob@corp.io")), Err("NotLinked")),
+        (account("3", None), Err("MissingEmail")),
+        (account("3", Some("zoë@corp.io")), Err("MissingEmail")),
+    ] {
+        let said = trial(&who);
+        let said = said.as_deref().map_err(LoginError::reason);
+        assert_eq!(said, expected, "{who:?}");
+        let done = inner.admit(&connector, &who).await;
+        assert_eq!(done.as_ref().map(drop).map_err(LoginError::reason), expected.map(drop), "{who:?}");
+    }
+    let ann = inner.index.user("ann@corp.io").unwrap();
+    fixture.change(&ann, json!({"is_disabled": true})).await;
+    until(|| inner.index.user("ann@corp.io").is_some_and(|user| user.spec.is_disabled == Some(true))).await;
+    assert_eq!(trial(&account("1", None)).map_err(|error| error.reason()), Err("UserDisabled"));
+}
+
+#[tokio::test]
 async fn how_a_user_stands_is_written_down_when_the_change_is_seen() {
     let fixture = Fixture::new().await;
     let users = objects::users(&fixture.client);

@@ -280,6 +280,8 @@ catalogue! {
     SortIgnored {} "--watch or --watch-only requested, --sort-by will be ignored" "指定了 --watch 或 --watch-only，将忽略 --sort-by";
     TokenEnds { time } "The token in it works once, until {time}." "其中的令牌只能使用一次，有效期至 {time}。";
     TokenForOtherServer { session, server } "the token of session \"{session}\" is not for {server}" "会话 \"{session}\" 的令牌不能用于 {server}";
+    TokenRefused { url } "{url} does not take this token: it is not whole, has expired, was revoked, or is another platform's"
+        "{url} 不接受该令牌：令牌不完整、已过期、已吊销，或属于其他平台";
     TokenShownOnce { id, time } "Token \"{id}\" works until {time}. It is not shown again." "令牌 \"{id}\" 有效期至 {time}，不会再次显示。";
     TooLarge { what, limit } "{what} is larger than {limit}" "{what} 超过 {limit}";
     TooManyLogs { count, limit }

@@ -260,6 +260,22 @@ fn case_39_an_empty_token_or_password_is_refused_before_anything_is_sent() {
 }
 
 #[test]
+fn a_token_that_is_refused_ends_no_session_that_never_was() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    let ca = machine.ca(&platform);
+    let login = ["login", &platform.url, "--name", "x", "--token-stdin", "--certificate-authority", &ca];
+    let outcome = machine.run_with(&login, "sesame-of-nobody\n", &[]);
+    let expected = format!(
+        "error: {} does not take this token: it is not whole, has expired, was revoked, or is another platform's\n",
+        platform.url
+    );
+    assert_eq!((outcome.code, outcome.err), (4, expected));
+    assert!(!machine.kubeconfig().exists());
+    let chinese = machine.run_with(&login, "sesame-of-nobody\n", &[("AC_LANG", "zh")]);
+    assert!(chinese.err.contains("不接受该令牌"), "{}", chinese.err);
+}
+
+#[test]
 fn case_44_no_secret_in_addresses_traces_or_errors() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);

@@ -322,9 +322,14 @@ pub async fn with_token(cx: &Cx, place: &Place<'_>) -> Result<SignedIn> {
     if token.trim() != token || token.contains(char::is_whitespace) {
         return Err(Error::usage(Text::BadToken {}));
     }
-    let origin = Some((place.session.to_owned(), place.url.to_owned()));
-    let endpoint = cx.connector.platform_at(place.url, place.trust, Some(token.clone()), origin)?;
-    let identity = platform::identity(&endpoint).await?;
+    // There is no session yet whose end a refusal could tell.
+    let endpoint = cx.connector.platform_at(place.url, place.trust, Some(token.clone()), None)?;
+    let identity = platform::identity(&endpoint).await.map_err(|error| match error {
+        Error::Api(api) if api.code == 401 => {
+            Error::told(Text::TokenRefused { url: place.url.to_owned() }).exit(Exit::NeedsLogin)
+        }
+        other => other,
+    })?;
     Ok(SignedIn { token, username: identity.username, ends: identity.expiration_timestamp, renewal: None })
 }
 

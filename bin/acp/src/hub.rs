@@ -37,6 +37,8 @@ const ASK_RIGHTS: Duration = Duration::from_secs(30);
 
 /// Who prepares the embedded API server.
 const INSTALLER: &str = "acp:hub:installer";
+/// In the data directory: the first administrator's first password.
+const PASSWORD_FILE: &str = "initial-admin-password";
 /// As whom requests of people arrive there, each in its sender's name.
 const DOOR: &str = "acp:hub:gateway";
 
@@ -187,11 +189,7 @@ impl Hub {
     pub(crate) fn announce(&self) {
         println!("console   https://{}/", self.address);
         println!("user      {}", identity::FIRST_ADMINISTRATOR);
-        let file = self.data_dir.join("initial-admin-password");
-        match &self.password {
-            Some(password) => println!("password  {password}  (also in {}; it is not shown again)", file.display()),
-            None => println!("password  as set; the first one was written to {}", file.display()),
-        }
+        println!("password  {}", password(self.password.as_deref(), &self.data_dir.join(PASSWORD_FILE)));
         println!(
             "kubectl   kubectl --kubeconfig {} get clusters.cluster.x-k8s.io -A",
             self.data_dir.join("admin.kubeconfig").display()
@@ -213,12 +211,21 @@ impl Hub {
     }
 }
 
+/// What a person is told of the first administrator's password. It is in the file of the replica that has made it.
+fn password(new: Option<&str>, file: &Path) -> String {
+    match new {
+        Some(password) => format!("{password}  (also in {}; it is not shown again)", file.display()),
+        None if file.exists() => format!("as set; the first one was written to {}", file.display()),
+        None => "as set".to_owned(),
+    }
+}
+
 /// Makes the first administrator where there is none, and returns the password, which stands in the data directory too.
 async fn first_administrator(identity: &Identity, data_dir: &Path) -> anyhow::Result<Option<String>> {
     let Some(password) = identity.propose_first_administrator().context("could not make up a password")? else {
         return Ok(None);
     };
-    let path = data_dir.join("initial-admin-password");
+    let path = data_dir.join(PASSWORD_FILE);
     write_private(&path, format!("{password}\n").as_bytes())
         .with_context(|| format!("could not write {}", path.display()))?;
     let created = identity.create_first_administrator(&password).await;
@@ -299,4 +306,20 @@ fn names(local: IpAddr, public: &str) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_password_file_that_is_there_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(PASSWORD_FILE);
+        // Another replica was first.
+        assert_eq!(password(None, &file), "as set");
+        write_private(&file, b"secret\n").unwrap();
+        assert_eq!(password(None, &file), format!("as set; the first one was written to {}", file.display()));
+        assert!(password(Some("secret"), &file).starts_with("secret  (also in "));
+    }
 }

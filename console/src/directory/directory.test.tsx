@@ -2,10 +2,10 @@
 import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, test, vi } from "vitest";
-import { GROUPS_PATH, POLICY_PATH, USERS_PATH, type Group, type User } from "../api/directory";
+import { CONNECTORS_PATH, GROUPS_PATH, POLICY_PATH, USERS_PATH, type Group, type User } from "../api/directory";
 import Shell from "../shell/shell";
 import { userSearch } from "../shell/search";
-import { selectUsers, userView } from "./model";
+import { groupViews, selectUsers, userView } from "./model";
 import { actionsFor } from "./user-actions";
 
 const session = { id: "s", username: "root", groups: [], expirationTimestamp: "2030-01-01T00:00:00Z" };
@@ -295,6 +295,25 @@ test("groups: synced ones are read-only", async () => {
   const drawer = within(await screen.findByRole("dialog", { name: "corp-dev" }));
   expect(drawer.getByText("corp says who is in this group; change it there.")).toBeTruthy();
   expect(drawer.queryByRole("button", { name: /Take|Delete|Add/ })).toBeNull();
+});
+
+test("groups: who is in a provider's group stands with the users, and without its provider it can be deleted", async () => {
+  const group = { metadata: { name: "ea0f", resourceVersion: "1" }, spec: { displayName: "devs", refConnector: "corp" } };
+  const people = [person("ann", { connector_id: "corp", groups: ["devs"] }), person("bob", { connector_id: "okta", groups: ["devs"] })];
+  const corp = { metadata: { name: "corp" }, id: "corp" };
+  expect(groupViews(people, [corp])(group)).toMatchObject({ members: ["ann@example.com"], deletable: false });
+  expect(groupViews(people, [])(group)).toMatchObject({ deletable: true });
+  // Whether it is there is not known.
+  expect(groupViews(people, undefined)(group)).toMatchObject({ deletable: false });
+
+  users = people;
+  groups = [group];
+  answers[`GET ${CONNECTORS_PATH}`] = json({ metadata: { resourceVersion: "5" }, items: [] });
+  await open("/groups/ea0f");
+  const drawer = within(await screen.findByRole("dialog", { name: "devs" }));
+  expect(await drawer.findByText("ann@example.com")).toBeTruthy();
+  expect(await drawer.findByRole("button", { name: "Delete…" })).toBeTruthy();
+  expect(drawer.queryByRole("button", { name: /Take/ })).toBeNull();
 });
 
 test("groups: every column sorts, and the address keeps it", async () => {

@@ -15,11 +15,11 @@ import { Field, Input } from "../ui/field";
 import { Notice } from "../ui/message";
 import { Terminal } from "../ui/panel";
 import { Absent } from "../ui/values";
-import { groupKind, GroupRemovalContext } from "./group-listing";
+import { GroupRemovalContext, useGroupKind } from "./group-listing";
 import { lines } from "./lines";
 import type { GroupView } from "./model";
 
-export const GroupDrawer = () => <ObjectDrawer kind={groupKind} Subtitle={Subtitle} Detail={Detail} />;
+export const GroupDrawer = () => <ObjectDrawer kind={useGroupKind()} Subtitle={Subtitle} Detail={Detail} />;
 
 function Subtitle({ view }: { view: GroupView }) {
   return view.displayName && <p className="font-mono text-caption break-all text-ink-soft">{view.name}</p>;
@@ -42,7 +42,7 @@ function Detail({ view }: { view: GroupView }) {
   };
   return (
     <div className="flex flex-col gap-6 px-5 py-5">
-      {!ours && (
+      {!view.deletable && (
         <Notice tone="info" live={false}>
           {t("groups.readOnly", { provider: view.connector })}
         </Notice>
@@ -92,7 +92,7 @@ function Detail({ view }: { view: GroupView }) {
         )}
       </Section>
       <Terminal command={GROUPS_COMMAND} />
-      {ours && (
+      {view.deletable && (
         <div className="border-t border-line pt-4">
           <Button look="risky" onClick={() => remove(view)}>
             <Trash2 className="size-4" aria-hidden />

@@ -1,15 +1,16 @@
 // How groups are listed.
 import { Trash2, UsersRound } from "lucide-react";
-import { createContext, use } from "react";
+import { createContext, use, useMemo } from "react";
 import { useTranslation } from "react-i18next";
 import type { Group } from "../api/directory";
 import { GROUPS_COMMAND } from "../lib/commands";
+import { useShell, useStore } from "../shell/context";
 import type { Kind } from "../shell/kind";
 import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
 import { Changing } from "../ui/values";
-import { groupView, selectGroups, type GroupKey, type GroupView } from "./model";
+import { groupViews, selectGroups, type GroupKey, type GroupView } from "./model";
 
 type Props = { view: GroupView };
 
@@ -27,7 +28,7 @@ const listing: Listing<GroupView, GroupKey> = {
   Card,
 };
 
-export const groupKind: Kind<Group, GroupView, GroupKey> = {
+const groupKind: Omit<Kind<Group, GroupView, GroupKey>, "view"> = {
   path: "groups",
   store: "groups",
   icon: UsersRound,
@@ -36,9 +37,15 @@ export const groupKind: Kind<Group, GroupView, GroupKey> = {
   right: { verbs: "list, watch", resource: "groups.auth.alauda.io" },
   commands: { list: GROUPS_COMMAND, create: GROUPS_COMMAND },
   listing: listing,
-  view: groupView,
   select: selectGroups,
 };
+
+export function useGroupKind(): Kind<Group, GroupView, GroupKey> {
+  const { users, connectors } = useShell();
+  const people = useStore(users).items;
+  const providers = useStore(connectors).items;
+  return useMemo(() => ({ ...groupKind, view: groupViews(people, providers) }), [people, providers]);
+}
 
 function Name({ view }: Props) {
   return (
@@ -68,8 +75,8 @@ function MenuItems({ view }: Props) {
   return (
     <>
       <OpenItem path="groups" view={view} />
-      <MenuItem danger={view.connector === undefined} disabled={view.connector !== undefined} icon={<Trash2 className="size-4" aria-hidden />} onSelect={() => remove(view)}>
-        {view.connector === undefined ? t("groups.remove") : t("groups.synced")}
+      <MenuItem danger={view.deletable} disabled={!view.deletable} icon={<Trash2 className="size-4" aria-hidden />} onSelect={() => remove(view)}>
+        {view.deletable ? t("groups.remove") : t("groups.synced")}
       </MenuItem>
     </>
   );

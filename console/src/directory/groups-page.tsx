@@ -13,7 +13,7 @@ import { Dialog } from "../ui/dialog";
 import { Failure } from "../ui/failure";
 import { Field, Input, TextArea } from "../ui/field";
 import { toast } from "../ui/toast";
-import { groupKind, GroupRemovalContext } from "./group-listing";
+import { GroupRemovalContext, useGroupKind } from "./group-listing";
 import { lines } from "./lines";
 import type { GroupView } from "./model";
 
@@ -21,13 +21,14 @@ type Open = "create" | GroupView | undefined;
 
 export function GroupsPage() {
   const { t } = useTranslation();
-  const list = useList(groupKind);
+  const kind = useGroupKind();
+  const list = useList(kind);
   const [open, setOpen] = useState<Open>();
   const close = () => setOpen(undefined);
   return (
     <GroupRemovalContext value={setOpen}>
       <ListPage
-        kind={groupKind}
+        kind={kind}
         list={list}
         actions={
           <Button look="solid" onClick={() => setOpen("create")}>

@@ -123,22 +123,47 @@ export interface GroupView {
   members: readonly string[];
   /** The identity provider it is synced from; such a group is not edited here. */
   connector: string | undefined;
+  /** Nobody syncs it, or nobody any more: the provider is gone. */
+  deletable: boolean;
   created: number | undefined;
   object: Group;
 }
 
-export const groupView = memoized((object: Group): GroupView => {
+const groupView = memoized((object: Group): GroupView => {
   const displayName = text(object.spec?.displayName);
+  const connector = text(object.spec?.refConnector);
   return {
     name: object.metadata.name,
     title: displayName ?? object.metadata.name,
     displayName: displayName === object.metadata.name ? undefined : displayName,
     members: texts(object.spec?.users),
-    connector: text(object.spec?.refConnector),
+    connector,
+    deletable: connector === undefined,
     created: time(object.metadata.creationTimestamp),
     object,
   };
 });
+
+/** Groups with what other objects say of them: who is in a provider's group stands with the users, for it says it of each. */
+export function groupViews(users: readonly User[] | undefined, connectors: readonly Connector[] | undefined): (group: Group) => GroupView {
+  const members = new Map<string, string[]>();
+  for (const { groups, provider, email, name } of (users ?? []).map(userView))
+    for (const group of groups) {
+      const key = groupKey(provider.id, group);
+      const known = members.get(key);
+      if (known) known.push(email ?? name);
+      else members.set(key, [email ?? name]);
+    }
+  const providers = connectors && new Set(connectors.map((connector) => providerView(connector).id));
+  return memoized((group) => {
+    const view = groupView(group);
+    const { connector } = view;
+    if (connector === undefined) return view;
+    return { ...view, members: members.get(groupKey(connector, view.title)) ?? view.members, deletable: providers !== undefined && !providers.has(connector) };
+  });
+}
+
+const groupKey = (provider: string, group: string): string => JSON.stringify([provider, group]);
 
 export const GROUP_KEYS = ["group", "members", "source", "created"] as const;
 export type GroupKey = (typeof GROUP_KEYS)[number];

@@ -18,6 +18,11 @@ test("causes go under the fields they name, whatever the path around them", () =
   expect(sorted.rest).toEqual(["is odd"]);
 });
 
+test("a field is told from one of the same name elsewhere", () => {
+  const sorted = fieldErrors(error([{ field: "spec.config.groupSearch.baseDN", message: "a" }, { field: "spec.config.userSearch.filter", message: "b" }, { field: "id", message: "c" }]), ["userSearch.baseDN", "groupSearch.baseDN", "userSearch.filter", "filter", "id"]);
+  expect(sorted.fields).toEqual({ "groupSearch.baseDN": "a", "userSearch.filter": "b", id: "c" });
+});
+
 test("two causes of one field are both shown", () => {
   const sorted = fieldErrors(error([{ field: "name", message: "a" }, { field: "name", message: "b" }]), ["name"]);
   expect(sorted.fields.name).toBe("a\nb");

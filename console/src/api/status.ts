@@ -61,15 +61,16 @@ export interface FieldErrors<Field extends string> {
 /**
  * Sorts an error's causes under the form's fields.
  *
- * The server names fields by path (`spec.name`, `kubeconfig.users[0].exec`); the
- * first segment that is one of ours wins. Without causes the message itself is shown.
+ * The server names fields by path (`spec.name`, `kubeconfig.users[0].exec`), of which ours are a part; where several are,
+ * the longest wins (`groupSearch.filter` is not `filter`). Without causes the message itself is shown.
  */
 export function fieldErrors<Field extends string>(error: ApiError, known: readonly Field[]): FieldErrors<Field> {
   const fields: Partial<Record<Field, string>> = {};
   const rest: string[] = [];
+  const longestFirst = known.toSorted((a, b) => b.length - a.length);
   for (const cause of error.causes) {
-    const segments = (cause.field ?? "").split(/[.[\]]/);
-    const field = known.find((name) => segments.includes(name));
+    const path = `.${(cause.field ?? "").replaceAll(/[[\]]/g, ".")}.`;
+    const field = longestFirst.find((name) => path.includes(`.${name}.`));
     const message = cause.message ?? cause.reason ?? error.message;
     if (!field) rest.push(message);
     else fields[field] = fields[field] ? `${fields[field]}\n${message}` : message;

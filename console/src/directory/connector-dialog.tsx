@@ -1,7 +1,7 @@
 // Add or edit an identity provider. It is tried out, with a real account where it can be, before it is saved.
 import { useMutation } from "@tanstack/react-query";
 import { X } from "lucide-react";
-import { useRef, useState, type FormEvent } from "react";
+import { useEffect, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { createConnector, patchConnector, validateConnector, type ConnectorType } from "../api/directory";
 import { ApiError, fieldErrors } from "../api/status";
@@ -36,6 +36,9 @@ import {
   type ExtraType,
 } from "./connector-fields";
 import { CONNECTOR_TYPES, type ProviderView } from "./model";
+
+/** The form is longer than the window: what comes of it shows at its end. */
+const reveal = (result: HTMLElement | null) => result?.scrollIntoView({ block: "nearest" });
 
 const callback = () => `${location.origin}/dex/callback`;
 
@@ -82,8 +85,10 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
 
   const known = fieldsOf(type).map(({ path }) => path);
   const failure = saving.error ?? trial.error;
-  const tails = known.map((path) => path.split(".").at(-1) ?? path);
-  const refused = failure instanceof ApiError ? fieldErrors(failure, [...tails, "id", "name", "schedule"]) : undefined;
+  const refused = failure instanceof ApiError ? fieldErrors(failure, [...known, "id", "name", "schedule"]) : undefined;
+  useEffect(() => {
+    if (failure) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+  }, [failure]);
   const lacking = missing(type, values, view && before);
   const idProblem = view
     ? undefined
@@ -127,7 +132,7 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
     running.current?.abort();
     onClose();
   };
-  const errorOf = (path: ConnectorFieldName) => (tried && lacking.includes(path) ? t("form.required") : undefined) ?? refused?.fields[path.split(".").at(-1) ?? path];
+  const errorOf = (path: ConnectorFieldName) => (tried && lacking.includes(path) ? t("form.required") : undefined) ?? refused?.fields[path];
   return (
     <Dialog
       title={view ? t("connector.editTitle", { name: view.title }) : t("connector.addTitle")}
@@ -191,19 +196,23 @@ export function ConnectorDialog({ view, onClose }: { view?: ProviderView; onClos
               </Field>
             </div>
           )}
-          <div aria-live="polite" className="flex flex-col gap-3">
+          <div aria-live="polite">
             {trial.data && (
-              <>
+              <div ref={reveal} className="flex flex-col gap-3">
                 <Notice tone={trial.data.ok ? "good" : "bad"} live={false}>
                   {trial.data.ok ? t("connector.works") : t("connector.worksNot")}
                 </Notice>
                 <ValidationResult result={trial.data} />
                 <RealAccount url={trial.data.url} />
-              </>
+              </div>
             )}
           </div>
         </section>
-        {failure && (!refused || refused.rest.length > 0) && <Failure error={failure} {...(refused ? { lines: refused.rest } : {})} />}
+        {failure && (!refused || refused.rest.length > 0) && (
+          <div ref={reveal}>
+            <Failure error={failure} {...(refused ? { lines: refused.rest } : {})} />
+          </div>
+        )}
       </form>
     </Dialog>
   );

@@ -105,6 +105,24 @@ test("a new provider is tried with a real account before it can be saved; an edi
   expect(JSON.stringify(saved?.body)).not.toContain("pass\"");
 });
 
+test("what a trial came to is scrolled to and read out; a refused field gets the focus", async () => {
+  const scrolled = vi.spyOn(Element.prototype, "scrollIntoView");
+  answers["POST /auth/v1/connectors/validate"] = json({ ok: true, steps: [{ name: "Connection", state: "Passed" }] });
+  answers[`PATCH ${CONNECTORS_PATH}/corp`] = refuse(422, "Invalid", { details: { causes: [{ field: "spec.config.groupSearch.baseDN", message: "is no DN" }] } });
+  await open("/providers/corp");
+  await userEvent.click(within(await screen.findByRole("dialog", { name: "Corp LDAP" })).getByRole("button", { name: "Edit…" }));
+  const form = await top();
+  await userEvent.type(form.getByLabelText(/^Search groups below/), "nonsense");
+  await userEvent.click(form.getByRole("button", { name: "Try it out" }));
+  const result = await form.findByText("It works.");
+  expect(result.closest("[aria-live=polite]")).toBeTruthy();
+  expect(scrolled.mock.contexts.some((element) => (element as Element).contains(result))).toBe(true);
+  await userEvent.click(form.getByRole("button", { name: "Save" }));
+  await form.findByText("is no DN");
+  expect(document.activeElement).toBe(form.getByLabelText(/^Search groups below/));
+  expect(form.getByLabelText(/^Search users below/).getAttribute("aria-invalid")).toBeNull();
+});
+
 test("a redirect provider leads to a real account in a window of its own, by an address of ours only", async () => {
   let url = "/auth/v1/providers/branch/login?validate=true";
   answers["POST /auth/v1/connectors/validate"] = () => Response.json({ ok: true, steps: [{ name: "Reach", state: "Passed" }], url });

@@ -86,7 +86,7 @@ function Form({ policy }: { policy: SecurityPolicy | undefined }) {
       queries.setQueryData(policyQuery.queryKey, answer);
     },
   });
-  const refused = save.error instanceof ApiError ? fieldErrors(save.error, NUMBERS.map(({ path }) => path.split(".").at(-1) ?? path)) : undefined;
+  const refused = save.error instanceof ApiError ? fieldErrors(save.error, NUMBERS.map(({ path }) => path)) : undefined;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     const first = NUMBERS.find(({ path }) => problems[path]);
@@ -128,7 +128,7 @@ function Form({ policy }: { policy: SecurityPolicy | undefined }) {
                 field={field}
                 value={values[field.path]}
                 problem={problems[field.path]}
-                refused={refused?.fields[field.path.split(".").at(-1) ?? field.path]}
+                refused={refused?.fields[field.path]}
                 onChange={(value) => set(field.path, value)}
               />
             ))}

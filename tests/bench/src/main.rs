@@ -7,6 +7,7 @@ mod apiserver;
 mod echo;
 mod gateway;
 mod identity;
+mod index;
 mod measure;
 mod process;
 mod revoke;
@@ -27,8 +28,9 @@ async fn main() -> ExitCode {
         "sandbox" => sandbox::run().await,
         "identity" => identity::run().await,
         "revoke" => revoke::run().await,
+        "index" => index::run(),
         other => Err(anyhow::anyhow!(
-            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke"
+            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, index"
         )),
     };
     match done {

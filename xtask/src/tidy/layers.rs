@@ -56,6 +56,7 @@ const ORDER: &[&str] = &[
     "identity-oidc",
     "identity-saml",
     "identity",
+    "fleet-index",
     "fleet",
     "gateway",
     "agent",
@@ -114,6 +115,7 @@ const PURE: &[&str] = &[
     "tunnel-protocol",
     "identity-config",
     "identity-saml",
+    "fleet-index",
 ];
 const IMPURE: &[&str] = &[
     "tokio",

@@ -26,6 +26,7 @@ const ORDER: &[&str] = &[
     "lib-kubernetes",
     "api-meta",
     "api-quota",
+    "api-rbac",
     "api-types",
     "store-core",
     "store-memory",
@@ -101,6 +102,7 @@ const RESERVED: &[Reserved] = &[
 const PURE: &[&str] = &[
     "api-meta",
     "api-quota",
+    "api-rbac",
     "api-types",
     "lib-cron",
     "lib-names",

@@ -45,6 +45,19 @@ impl Attributes {
     }
 }
 
+/// As roles and bindings see it.
+impl<'a> From<&'a Attributes> for api_rbac::Attributes<'a> {
+    fn from(attributes: &'a Attributes) -> Self {
+        match &attributes.resource {
+            None => Self::path(&attributes.verb, &attributes.path),
+            Some(ResourceAttributes { group, resource, subresource, namespace, name, .. }) => {
+                let asked = api_rbac::Resource { group, resource, subresource, namespace, name };
+                Self::resource(&attributes.verb, asked)
+            }
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Allow {

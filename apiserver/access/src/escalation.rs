@@ -1,9 +1,8 @@
 //! Nobody grants what they do not hold (upstream: `rbac/escalation_check.go`).
 
 use api_meta::{GroupResource, Object, Status};
+use api_rbac::{MAX_PARTS, PolicyRule, RoleKind, RoleRef, TooMany, rules_of};
 
-use crate::rbac::{role_ref, rules_of};
-use crate::rules::{MAX_PARTS, PolicyRule, Uncovered, compact, covers};
 use crate::user::MASTERS;
 use crate::{Attributes, Authorizer, Rbac, ResourceAttributes, User};
 
@@ -42,7 +41,8 @@ impl Rbac {
             };
             authorizer.authorize(&attributes).is_allowed()
         };
-        let wanted = match &*resource.resource {
+        let policy = self.policy();
+        let wanted: Vec<PolicyRule> = match &*resource.resource {
             "roles" | "clusterroles" => {
                 let unchanged = old.is_some_and(|old| {
                     old.get("rules") == new.get("rules") && old.get("aggregationRule") == new.get("aggregationRule")
@@ -61,27 +61,30 @@ impl Rbac {
                 let unchanged = old.is_some_and(|old| {
                     old.get("subjects") == new.get("subjects") && old.get("roleRef") == new.get("roleRef")
                 });
-                let role = role_ref(new);
-                let plural = if role.0 == "Role" { "roles" } else { "clusterroles" };
-                if unchanged || may("bind", plural, &role.2) {
+                let (kind, name) = (new.str_at(&["roleRef", "kind"]), new.str_at(&["roleRef", "name"]));
+                let (kind, plural, namespace) = match kind {
+                    Some("Role") => (RoleKind::Role, "roles", new.namespace()),
+                    _ => (RoleKind::ClusterRole, "clusterroles", ""),
+                };
+                let name = name.unwrap_or_default();
+                if unchanged || may("bind", plural, name) {
                     return Ok(());
                 }
-                self.role_rules(&role).ok_or_else(|| Status::not_found(resource, &role.2))?
+                let role = RoleRef { kind, namespace: namespace.into(), name: name.into() };
+                let rules = policy.role(&role).ok_or_else(|| Status::not_found(resource, name))?;
+                rules.as_slice().iter().map(|rule| PolicyRule::clone(rule)).collect()
             }
         };
-        let owned = self.rules_for(user, new.namespace());
-        covers(&owned, &wanted).map_err(|uncovered| match uncovered {
-            Uncovered::Missing(missing) => Status::forbidden(resource, new.name(), words(user, &missing)),
-            Uncovered::TooMany(said) => Status::forbidden(
-                resource,
-                new.name(),
-                format!(
-                    "the rules spell out {said} permissions, and more than {MAX_PARTS} cannot be compared with those of \
-                     user {:?}; use fewer rules or wildcards",
-                    user.name
-                ),
+        let message = match policy.lacking(user.into(), new.namespace(), &wanted) {
+            Ok(missing) if missing.is_empty() => return Ok(()),
+            Ok(missing) => words(user, &missing),
+            Err(TooMany(said)) => format!(
+                "the rules spell out {said} permissions, and more than {MAX_PARTS} cannot be compared with those of \
+                 user {:?}; use fewer rules or wildcards",
+                user.name
             ),
-        })
+        };
+        Err(Status::forbidden(resource, new.name(), message))
     }
 }
 
@@ -96,7 +99,7 @@ fn everything() -> PolicyRule {
 
 fn words(user: &User, missing: &[PolicyRule]) -> String {
     let groups: Vec<_> = user.groups.iter().map(|g| format!("{g:?}")).collect();
-    let rules: Vec<_> = compact(missing).iter().map(ToString::to_string).collect();
+    let rules: Vec<_> = missing.iter().map(ToString::to_string).collect();
     format!(
         "user {:?} (groups=[{}]) is attempting to grant RBAC permissions not currently held:\n{}",
         user.name,

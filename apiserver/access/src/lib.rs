@@ -11,7 +11,6 @@ mod bootstrap_tokens;
 mod certificate;
 mod escalation;
 mod rbac;
-mod rules;
 mod user;
 
 pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
@@ -19,8 +18,7 @@ pub use attributes::{Attributes, Decision, ResourceAttributes};
 pub use bootstrap::{Reconciled, bootstrap_policy, reconciled};
 pub use bootstrap_tokens::{BootstrapTokens, SecretSource};
 pub use certificate::certificate_user;
-pub use rbac::{PolicySource, Rbac};
-pub use rules::{PolicyRule, RulesReview};
+pub use rbac::{PolicySource, Rbac, RulesReview};
 pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
 use async_trait::async_trait;

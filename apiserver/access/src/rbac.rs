@@ -1,17 +1,16 @@
-//! RBAC: rights from roles and bindings (upstream: `plugin/pkg/auth/authorizer/rbac`).
+//! RBAC over the roles and bindings of an API server (upstream: `plugin/pkg/auth/authorizer/rbac`).
 //!
 //! The policy is compiled from its objects once and kept as long as their
-//! version stays; a question is then a walk over the bindings of one namespace
-//! and of the cluster.
+//! version stays.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use api_meta::{Object, Value};
-use serde::Deserialize;
+use api_meta::Object;
+use api_rbac::{Grant, Interner, Kind, Policy, PolicyRule, RoleRef, SubjectKind};
+use serde::Serialize;
 
 use crate::user::MASTERS;
-use crate::{Attributes, Authorizer, Decision, PolicyRule, RulesReview, User};
+use crate::{Attributes, Authorizer, Decision, User};
 
 /// Where roles and bindings come from.
 pub trait PolicySource: Send + Sync + 'static {
@@ -21,164 +20,52 @@ pub trait PolicySource: Send + Sync + 'static {
     fn objects(&self) -> Vec<Object>;
 }
 
-#[derive(Clone, Debug, Deserialize)]
-struct Subject {
-    kind: String,
-    name: String,
-    #[serde(default)]
-    namespace: String,
-}
-
-impl Subject {
-    fn is(&self, user: &User, binding_namespace: &str) -> bool {
-        match &*self.kind {
-            "User" => self.name == user.name,
-            "Group" => user.is_in(&self.name),
-            "ServiceAccount" => {
-                let namespace = if self.namespace.is_empty() { binding_namespace } else { &self.namespace };
-                user.name
-                    .strip_prefix("system:serviceaccount:")
-                    .and_then(|rest| rest.split_once(':'))
-                    .is_some_and(|(ns, name)| ns == namespace && name == self.name)
-            }
-            _ => false,
-        }
-    }
-}
-
-struct Binding {
-    name: String,
-    namespace: String,
-    subjects: Vec<Subject>,
-    role: RoleKey,
-}
-
-/// Kind, namespace (empty for cluster roles), name.
-pub(crate) type RoleKey = (String, String, String);
-
-#[derive(Default)]
-struct Policy {
-    version: u64,
-    roles: HashMap<RoleKey, Vec<PolicyRule>>,
-    cluster_bindings: Vec<Binding>,
-    bindings: HashMap<String, Vec<Binding>>,
-}
-
 pub struct Rbac {
     source: Arc<dyn PolicySource>,
-    compiled: RwLock<Option<Arc<Policy>>>,
+    /// Rules that stay as they are keep their index when others change.
+    interner: Interner,
+    compiled: RwLock<Option<(u64, Arc<Policy>)>>,
+}
+
+/// What a user may do, as the status of a `SelfSubjectRulesReview`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RulesReview {
+    pub resource_rules: Vec<PolicyRule>,
+    pub non_resource_rules: Vec<PolicyRule>,
+    /// Whether there may be more than is said.
+    pub incomplete: bool,
 }
 
 impl Rbac {
     pub fn new(source: Arc<dyn PolicySource>) -> Self {
-        Self { source, compiled: RwLock::default() }
+        Self { source, interner: Interner::default(), compiled: RwLock::default() }
     }
 
-    fn policy(&self) -> Arc<Policy> {
-        // The version is read first: objects may be newer than it, never older.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
         let version = self.source.version();
-        if let Some(policy) = &*self.compiled.read().unwrap_or_else(PoisonError::into_inner)
-            && policy.version == version
+        if let Some((compiled, policy)) = &*self.compiled.read().unwrap_or_else(PoisonError::into_inner)
+            && *compiled == version
         {
             return policy.clone();
         }
-        let policy = Arc::new(compile(version, self.source.objects()));
-        *self.compiled.write().unwrap_or_else(PoisonError::into_inner) = Some(policy.clone());
+        let mut compiled = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
+        // The version is read first: objects may be newer than it, never older.
+        let version = self.source.version();
+        if let Some((meanwhile, policy)) = &*compiled
+            && *meanwhile == version
+        {
+            return policy.clone();
+        }
+        let mut policy = Policy::default();
+        for object in self.source.objects() {
+            if let Some(kind) = Kind::of(&object) {
+                policy.insert(kind, &object, &self.interner);
+            }
+        }
+        let policy = Arc::new(policy);
+        *compiled = Some((version, policy.clone()));
         policy
-    }
-
-    /// The rules of a role; `None` when there is no such role.
-    pub(crate) fn role_rules(&self, key: &RoleKey) -> Option<Vec<PolicyRule>> {
-        self.policy().roles.get(key).cloned()
-    }
-
-    /// All rules that hold for a user in a namespace (none: cluster-wide only).
-    pub(crate) fn rules_for(&self, user: &User, namespace: &str) -> Vec<PolicyRule> {
-        let mut rules = Vec::new();
-        self.policy().visit(user, namespace, |_, rule| {
-            rules.push(rule.clone());
-            false
-        });
-        rules
-    }
-}
-
-impl Policy {
-    /// Calls `found` with each rule that holds for the user until it returns true.
-    fn visit(&self, user: &User, namespace: &str, mut found: impl FnMut(&Binding, &PolicyRule) -> bool) -> bool {
-        let local = self.bindings.get(namespace).filter(|_| !namespace.is_empty());
-        for binding in self.cluster_bindings.iter().chain(local.into_iter().flatten()) {
-            if !binding.subjects.iter().any(|s| s.is(user, &binding.namespace)) {
-                continue;
-            }
-            for rule in self.roles.get(&binding.role).into_iter().flatten() {
-                if found(binding, rule) {
-                    return true;
-                }
-            }
-        }
-        false
-    }
-}
-
-impl Policy {
-    /// Roles that bindings give to the user and that do not exist, as errors.
-    fn missing_roles(&self, user: &User, namespace: &str) -> String {
-        let local = self.bindings.get(namespace).filter(|_| !namespace.is_empty());
-        let bindings = self.cluster_bindings.iter().chain(local.into_iter().flatten());
-        let missing = bindings
-            .filter(|b| !self.roles.contains_key(&b.role) && b.subjects.iter().any(|s| s.is(user, &b.namespace)))
-            .map(|b| format!("{}.rbac.authorization.k8s.io {:?} not found", b.role.0.to_lowercase(), b.role.2));
-        match &missing.collect::<Vec<_>>()[..] {
-            [] => String::new(),
-            [one] => format!("RBAC: {one}"),
-            many => format!("RBAC: [{}]", many.join(", ")),
-        }
-    }
-}
-
-fn compile(version: u64, objects: Vec<Object>) -> Policy {
-    let mut policy = Policy { version, ..Policy::default() };
-    for object in objects {
-        let (kind, namespace, name) =
-            (object.kind().to_owned(), object.namespace().to_owned(), object.name().to_owned());
-        match &*kind {
-            "Role" | "ClusterRole" => {
-                policy.roles.insert((kind, namespace, name), rules_of(&object));
-            }
-            "RoleBinding" | "ClusterRoleBinding" => {
-                let binding = binding(&object);
-                if kind == "ClusterRoleBinding" {
-                    policy.cluster_bindings.push(binding);
-                } else {
-                    policy.bindings.entry(namespace).or_default().push(binding);
-                }
-            }
-            _ => {}
-        }
-    }
-    policy
-}
-
-/// A rule that does not decode grants nothing.
-pub(crate) fn rules_of(role: &Object) -> Vec<PolicyRule> {
-    let rules = role.get("rules").and_then(Value::as_array);
-    rules.into_iter().flatten().filter_map(|r| PolicyRule::deserialize(r).ok()).collect()
-}
-
-pub(crate) fn role_ref(binding: &Object) -> RoleKey {
-    let kind = binding.str_at(&["roleRef", "kind"]).unwrap_or_default();
-    let namespace = if kind == "Role" { binding.namespace() } else { "" };
-    (kind.to_owned(), namespace.to_owned(), binding.str_at(&["roleRef", "name"]).unwrap_or_default().to_owned())
-}
-
-fn binding(object: &Object) -> Binding {
-    let subjects = object.get("subjects").and_then(Value::as_array);
-    Binding {
-        name: object.name().to_owned(),
-        namespace: object.namespace().to_owned(),
-        subjects: subjects.into_iter().flatten().filter_map(|s| Subject::deserialize(s).ok()).collect(),
-        role: role_ref(object),
     }
 }
 
@@ -187,53 +74,56 @@ impl Authorizer for Rbac {
         if attributes.user.is_in(MASTERS) {
             return Decision::Allow { reason: String::new() };
         }
-        let namespace = attributes.resource.as_ref().map_or("", |r| r.namespace.as_str());
-        let mut reason = String::new();
-        let policy = self.policy();
-        let allowed = policy.visit(&attributes.user, namespace, |binding, rule| {
-            if !rule.allows(attributes) {
-                return false;
-            }
-            reason = reason_of(binding, &attributes.user);
-            true
-        });
-        if allowed {
-            return Decision::Allow { reason };
+        let (policy, user, asked) = (self.policy(), (&attributes.user).into(), api_rbac::Attributes::from(attributes));
+        match policy.allows(user, &asked) {
+            Some(grant) => Decision::Allow { reason: allowed(&grant) },
+            None => Decision::NoOpinion { reason: not_found(&policy.missing_roles(user, asked.namespace())) },
         }
-        Decision::NoOpinion { reason: policy.missing_roles(&attributes.user, namespace) }
     }
 
     fn rules(&self, user: &User, namespace: &str) -> RulesReview {
         let rules = if user.is_in(MASTERS) {
-            let all = |r: &mut PolicyRule| r.verbs = vec!["*".into()];
-            let mut resources =
-                PolicyRule { api_groups: vec!["*".into()], resources: vec!["*".into()], ..PolicyRule::default() };
-            let mut urls = PolicyRule { non_resource_urls: vec!["*".into()], ..PolicyRule::default() };
-            all(&mut resources);
-            all(&mut urls);
-            vec![resources, urls]
+            let all = || vec!["*".into()];
+            vec![
+                PolicyRule { verbs: all(), api_groups: all(), resources: all(), ..PolicyRule::default() },
+                PolicyRule { verbs: all(), non_resource_urls: all(), ..PolicyRule::default() },
+            ]
         } else {
-            self.rules_for(user, namespace)
+            self.policy().rules_for(user.into(), namespace).into_iter().cloned().collect()
         };
         let (urls, resources) = rules.into_iter().partition(|r| !r.non_resource_urls.is_empty());
         RulesReview { resource_rules: resources, non_resource_rules: urls, incomplete: false }
     }
 }
 
-fn reason_of(binding: &Binding, user: &User) -> String {
-    let kind = if binding.namespace.is_empty() { "ClusterRoleBinding" } else { "RoleBinding" };
-    let place = if binding.namespace.is_empty() {
-        binding.name.clone()
-    } else {
-        format!("{}/{}", binding.name, binding.namespace)
+/// Why something is allowed, in upstream's words.
+fn allowed(grant: &Grant<'_>) -> String {
+    let (binding, subject) = (grant.binding, grant.subject);
+    let (kind, place) = match &*binding.namespace {
+        "" => ("ClusterRoleBinding", binding.name.to_string()),
+        namespace => ("RoleBinding", format!("{}/{namespace}", binding.name)),
     };
-    let (role_kind, _, role) = &binding.role;
-    let subject = binding.subjects.iter().find(|s| s.is(user, &binding.namespace));
-    let who = subject.map_or_else(String::new, |s| match &*s.kind {
-        "ServiceAccount" => format!("ServiceAccount {:?}", format!("{}/{}", s.name, s.namespace)),
-        kind => format!("{kind} {:?}", s.name),
-    });
-    format!("RBAC: allowed by {kind} {place:?} of {role_kind} {role:?} to {who}")
+    let who = match subject.kind {
+        SubjectKind::ServiceAccount => format!("{}/{}", subject.name, subject.namespace),
+        SubjectKind::User | SubjectKind::Group => subject.name.to_string(),
+    };
+    format!(
+        "RBAC: allowed by {kind} {place:?} of {} {:?} to {} {who:?}",
+        binding.role.kind, binding.role.name, subject.kind
+    )
+}
+
+/// Roles that bindings give and that do not exist, as errors.
+fn not_found(missing: &[&RoleRef]) -> String {
+    let error = |role: &&RoleRef| {
+        let kind = role.kind.to_string().to_lowercase();
+        format!("{kind}.rbac.authorization.k8s.io {:?} not found", role.name)
+    };
+    match missing {
+        [] => String::new(),
+        [one] => format!("RBAC: {}", error(one)),
+        many => format!("RBAC: [{}]", many.iter().map(error).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 #[cfg(test)]

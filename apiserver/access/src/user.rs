@@ -40,3 +40,10 @@ impl User {
         self.groups.iter().any(|g| g == group)
     }
 }
+
+/// As roles and bindings see them.
+impl<'a> From<&'a User> for api_rbac::User<'a> {
+    fn from(user: &'a User) -> Self {
+        Self { name: &user.name, groups: &user.groups }
+    }
+}

@@ -5,8 +5,7 @@
 //! `rbac.authorization.kubernetes.io/autoupdate: "false"`.
 
 use api_meta::{Object, Value};
-
-use crate::rules::{PolicyRule, Uncovered, compact, covers};
+use api_rbac::{lacking, rules_of};
 
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
@@ -56,15 +55,9 @@ fn missing(there: &Object, shipped: &Object, path: &[&str]) -> Vec<Value> {
 }
 
 fn missing_rules(there: &Object, shipped: &Object) -> Vec<Value> {
-    let read = |object: &Object| -> Vec<PolicyRule> {
-        list(object, &["rules"]).iter().filter_map(|rule| serde_json::from_value(rule.clone()).ok()).collect()
-    };
-    let missing = match covers(&read(there), &read(shipped)) {
-        Ok(()) => Vec::new(),
-        Err(Uncovered::Missing(parts)) => compact(&parts),
-        // Ours never say so much.
-        Err(Uncovered::TooMany(_)) => read(shipped),
-    };
+    let wanted = rules_of(shipped);
+    // Ours never say too much to be compared.
+    let missing = lacking(&rules_of(there), &wanted).unwrap_or(wanted);
     missing.iter().filter_map(|rule| serde_json::to_value(rule).ok()).collect()
 }
 

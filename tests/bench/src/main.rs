@@ -1,4 +1,4 @@
-//! Benchmarks of the built binaries, over their real interfaces; of identity, also without them.
+//! Benchmarks of the built binaries, over their real interfaces; of identity, also without them; of rights, without.
 //!
 //! Each figure stands beside a reference that was measured in the same run with the same client: machines and their
 //! neighbours differ more than code does, so only the ratio says something about us.
@@ -11,6 +11,7 @@ mod index;
 mod measure;
 mod process;
 mod revoke;
+mod rights;
 mod sandbox;
 mod start;
 mod streams;
@@ -29,8 +30,9 @@ async fn main() -> ExitCode {
         "identity" => identity::run().await,
         "revoke" => revoke::run().await,
         "index" => index::run(),
+        "rights" => rights::run(),
         other => Err(anyhow::anyhow!(
-            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, index"
+            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, index, rights"
         )),
     };
     match done {

@@ -107,3 +107,133 @@ fn words(user: &User, missing: &[PolicyRule]) -> String {
         rules.join("\n")
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use api_meta::{Value, json};
+
+    use super::*;
+    use crate::PolicySource;
+
+    struct Fixed(Vec<Object>);
+
+    impl PolicySource for Fixed {
+        fn version(&self) -> u64 {
+            1
+        }
+
+        fn objects(&self) -> Vec<Object> {
+            self.0.clone()
+        }
+    }
+
+    fn object(value: Value) -> Object {
+        Object::try_from(value).unwrap()
+    }
+
+    /// `ann` may read pods everywhere, `max` may bind `admin` in `shop`, and `eva` may write any role.
+    fn rbac() -> Rbac {
+        let role = |kind: &str, name: &str, rules: Value| {
+            let namespace = if kind == "Role" { "shop" } else { "" };
+            object(json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}, "rules": rules}))
+        };
+        let given = |role: &str, user: &str| {
+            let (kind, namespace) = if role == "binder" { ("Role", "shop") } else { ("ClusterRole", "") };
+            let binding = if role == "binder" { "RoleBinding" } else { "ClusterRoleBinding" };
+            object(json!({"kind": binding, "metadata": {"name": user, "namespace": namespace},
+                "roleRef": {"kind": kind, "name": role}, "subjects": [{"kind": "User", "name": user}]}))
+        };
+        let rbac = "rbac.authorization.k8s.io";
+        Rbac::new(Arc::new(Fixed(vec![
+            role("ClusterRole", "pods", json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}])),
+            role("ClusterRole", "admin", json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])),
+            role(
+                "ClusterRole",
+                "writer",
+                json!([{"apiGroups": [rbac], "resources": ["clusterroles"], "verbs": ["escalate"]}]),
+            ),
+            role(
+                "Role",
+                "binder",
+                json!([{"apiGroups": [rbac], "resources": ["clusterroles"], "verbs": ["bind"],
+                "resourceNames": ["admin"]}]),
+            ),
+            given("pods", "ann"),
+            given("writer", "eva"),
+            given("binder", "max"),
+        ])))
+    }
+
+    #[track_caller]
+    fn check(user: &str, plural: &str, old: Option<Value>, new: Value, expect: Result<(), (u16, &str)>) {
+        let resource = GroupResource { group: "rbac.authorization.k8s.io".into(), resource: plural.into() };
+        let (rbac, user) = (rbac(), User::new(user, ["staff"]));
+        let (old, new) = (old.map(object), object(new));
+        let answer = rbac.check_escalation(&rbac, &user, &resource, old.as_ref(), &new);
+        match (answer, expect) {
+            (Ok(()), Ok(())) => {}
+            (Err(status), Err((code, message))) => {
+                assert_eq!(status.code, code, "{}", status.message);
+                assert!(status.message.ends_with(message), "{}", status.message);
+            }
+            (answer, _) => panic!("{answer:?}"),
+        }
+    }
+
+    fn role(rules: Value) -> Value {
+        json!({"kind": "ClusterRole", "metadata": {"name": "new"}, "rules": rules})
+    }
+
+    fn pods(verbs: &[&str]) -> Value {
+        json!({"apiGroups": [""], "resources": ["pods"], "verbs": verbs})
+    }
+
+    fn binding(namespace: &str, role: &str) -> Value {
+        json!({"kind": "RoleBinding", "metadata": {"name": "new", "namespace": namespace},
+            "roleRef": {"kind": "ClusterRole", "name": role}, "subjects": [{"kind": "User", "name": "bob"}]})
+    }
+
+    #[test]
+    fn case_45_a_role_gives_no_more_than_its_writer_has() {
+        check("ann", "clusterroles", None, role(json!([pods(&["list"])])), Ok(()));
+        let message = "user \"ann\" (groups=[\"staff\" \"system:authenticated\"]) is attempting to grant RBAC \
+             permissions not currently held:\n\
+             {APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"delete\" \"patch\"]}\n\
+             {NonResourceURLs:[\"/metrics\"], Verbs:[\"get\"]}";
+        let more =
+            role(json!([pods(&["list", "delete", "patch"]), {"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]));
+        check("ann", "clusterroles", None, more.clone(), Err((403, message)));
+        check("eva", "clusterroles", None, more.clone(), Ok(()));
+        // What was there before is nobody's grant.
+        check("ann", "clusterroles", Some(more.clone()), more, Ok(()));
+    }
+
+    #[test]
+    fn case_45_an_aggregated_role_may_come_to_hold_anything() {
+        let mut role = role(json!([]));
+        role["aggregationRule"] = json!({"clusterRoleSelectors": []});
+        let message = "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}";
+        check("ann", "clusterroles", None, role, Err((403, message)));
+    }
+
+    #[test]
+    fn case_45_a_binding_gives_no_more_than_its_writer_has() {
+        check("ann", "rolebindings", None, binding("shop", "pods"), Ok(()));
+        let message = "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}";
+        check("ann", "rolebindings", None, binding("shop", "admin"), Err((403, message)));
+        check("max", "rolebindings", None, binding("shop", "admin"), Ok(()));
+        check("max", "rolebindings", None, binding("other", "admin"), Err((403, message)));
+        check("ann", "rolebindings", None, binding("shop", "gone"), Err((404, "\"gone\" not found")));
+    }
+
+    #[test]
+    fn rules_that_multiply_out_are_refused() {
+        let many: Vec<String> = (0..400).map(|number| format!("r{number}")).collect();
+        let rule = json!({"apiGroups": [""], "resources": many, "verbs": many});
+        let message = "the rules spell out 160000 permissions, and more than 100000 cannot be compared with those of \
+             user \"ann\"; use fewer rules or wildcards";
+        check("ann", "clusterroles", None, role(json!([rule])), Err((403, message)));
+    }
+}

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cluster;
 pub mod dex;
+pub mod tenancy;
 
 pub use cluster::{Cluster, ClusterSpec, ClusterStatus};
 
@@ -29,6 +30,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
         auth::SecurityPolicy::crd(),
     ];
     crds.extend(dex::definitions());
+    crds.extend(tenancy::definitions());
     crds
 }
 

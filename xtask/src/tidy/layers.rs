@@ -58,6 +58,7 @@ const ORDER: &[&str] = &[
     "identity-saml",
     "identity",
     "fleet-index",
+    "tenancy",
     "fleet",
     "gateway",
     "agent",
@@ -73,9 +74,9 @@ const ORDER: &[&str] = &[
 
 /// Groups whose crates do not know each other: they meet in the objects they read and write.
 const STRANGERS: &[&[&str]] = &[
-    &["identity", "fleet"],
-    &["identity-config", "fleet"],
-    &["identity-ldap", "identity-oidc", "identity-saml", "fleet"],
+    &["identity", "tenancy", "fleet"],
+    &["identity-config", "tenancy", "fleet"],
+    &["identity-ldap", "identity-oidc", "identity-saml", "tenancy", "fleet"],
     &["gateway", "agent", "ac"],
     &["tunnel-hub", "tunnel-agent"],
     &["store-memory", "store-embedded", "store-etcd"],

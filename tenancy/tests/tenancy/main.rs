@@ -1,0 +1,6 @@
+//! What follows from the platform's objects, on real API servers.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
+mod definitions;
+mod support;

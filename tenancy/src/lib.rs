@@ -7,8 +7,12 @@
 //! - [`roles`]: the roles that come with the platform, and what becomes of a RoleTemplate.
 //! - [`bindings`]: what becomes of a UserBinding or a GroupBinding in one cluster.
 //! - [`projects`]: what becomes of a Project in one cluster, how it leaves one, and its status.
+//! - [`guard`]: the admission policies that see to what RBAC cannot say.
+//! - [`diff`]: from what is wanted and what is there to what has to be written.
 
 pub mod bindings;
+pub mod diff;
+pub mod guard;
 mod object;
 pub mod projects;
 pub mod roles;

@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
 
+mod applied;
 mod definitions;
+mod guard;
 mod support;
+mod tenants;

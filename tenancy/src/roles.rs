@@ -7,7 +7,10 @@ mod shipped;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use api_types::tenancy::{CUSTOM_OF, Level, ROLE_RELATIVE, ROLE_TEMPLATE, RoleScope, RoleTemplate, TEMPLATE_LEVEL};
+use api_types::tenancy::{
+    AGGREGATE_TO, CUSTOM_OF, Level, MANAGED, ROLE_RELATIVE, ROLE_TEMPLATE, RoleScope, RoleTemplate, SYNC_SCOPE,
+    TEMPLATE_LEVEL,
+};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
@@ -172,6 +175,22 @@ impl Template {
         }
         rules
     }
+}
+
+/// What every cluster is to have of a ClusterRole that somebody made on the hub for all of them, with the label
+/// [`SYNC_SCOPE`]. Only names that begin with `cpaas:` are the platform's to write, and of those not the names of its own
+/// roles.
+pub fn replica(role: &ClusterRole) -> Option<Object> {
+    let name = role.metadata.name.as_deref()?;
+    let meant = role.labels().get(SYNC_SCOPE).is_some_and(|scope| scope == "platform");
+    let free = name.starts_with("cpaas:") && !name.starts_with("cpaas:base:") && !name.starts_with("cpaas:project:");
+    let ours = role.labels().contains_key(MANAGED) || role.aggregation_rule.is_some();
+    if !meant || !free || ours {
+        return None;
+    }
+    let lends = role.labels().iter().filter(|(key, _)| key.starts_with(AGGREGATE_TO));
+    let object = lends.fold(Object::new(Kind::ClusterRole, name), |object, (key, value)| object.label(key, value));
+    Some(object.with("rules", json!(role.rules.as_deref().unwrap_or_default())))
 }
 
 /// The ClusterRole of a template's rights in a scope.

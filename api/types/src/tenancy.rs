@@ -79,6 +79,9 @@ pub const AGGREGATE_TO: &str = "rbac.cpaas.io/aggregate-to-";
 /// Begins the label that says where those rules hold: a [`RoleScope`] follows.
 pub const AGGREGATE_TO_SCOPE: &str = "rbac.cpaas.io/aggregate-to-scope-";
 
+/// Label of a ClusterRole on the hub that every cluster is to have: `platform`.
+pub const SYNC_SCOPE: &str = "rbac.cpaas.io/sync.scope";
+
 /// The group of everybody who came through the platform's door. Only the door says that somebody is in it.
 pub const USERS: &str = "cpaas:users";
 

@@ -125,7 +125,8 @@ fn of_labels(
         .ok_or(InvalidBinding::Level { field: "the label auth.cpaas.io/role.level", value: level })?;
     let md5 = label(USER_EMAIL).ok_or(InvalidBinding::Missing("the label auth.cpaas.io/user.email"))?;
     let email = match annotations.get(USER_EMAIL).filter(|email| !email.is_empty()) {
-        Some(email) if md5_hex(email) == md5 => email.clone(),
+        // Whoever wrote it may have written it as the person does.
+        Some(email) if md5_hex(email) == md5 => email.to_lowercase(),
         Some(email) => return Err(InvalidBinding::OtherEmail(email.clone())),
         None => people(&md5).ok_or(InvalidBinding::UnknownUser(md5))?,
     };

@@ -251,6 +251,12 @@ fn the_published_label_form_is_read() {
     let expect = ann("namespace-admin-system", "namespace", expect);
     assert_eq!(labelled(namespace(), Some(ANN), &[]), Ok(expect.clone()));
     assert_eq!(labelled(namespace(), None, &[(md5, ANN)]), Ok(expect));
+    // The MD5 is that of what was written.
+    let mixed = json!({"auth.cpaas.io/role.level": "platform", "auth.cpaas.io/role.name": "platform-auditor-system", "auth.cpaas.io/user.email": "58dac630e153d42c878db1de4b13c782"});
+    assert_eq!(
+        labelled(mixed, Some("Ann@Example.org"), &[]),
+        Ok(ann("platform-auditor-system", "platform", json!([])))
+    );
     let platform = labelled(labels("platform", "platform-auditor-system", [""; 3]), Some(ANN), &[]);
     assert_eq!(platform, Ok(ann("platform-auditor-system", "platform", json!([]))));
     let cluster = labelled(labels("cluster", "cluster-admin-system", ["", "eu", ""]), Some(ANN), &[]);

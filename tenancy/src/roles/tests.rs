@@ -283,3 +283,24 @@ fn auditors_read_what_is_defined_and_nothing_of_the_core() {
     let rules = shipped("platform-auditor-system").rules(RoleScope::Cluster, &native(&roles));
     assert!(allows(&rules, "get", "kubevirt.io", "virtualmachines") && !allows(&rules, "list", "", "secrets"));
 }
+
+#[test]
+fn what_the_hub_has_for_all_clusters_goes_to_them() {
+    let role = |name: &str, labels: Value| -> ClusterRole {
+        let rules = json!([{"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]}]);
+        from_value(json!({"metadata": {"name": name, "labels": labels}, "rules": rules})).unwrap()
+    };
+    let labels =
+        json!({"rbac.cpaas.io/sync.scope": "platform", "rbac.cpaas.io/aggregate-to-demo": "true", "team": "x"});
+    let there = replica(&role("cpaas:demo:business-ns:view", labels.clone())).unwrap();
+    let expect =
+        json!({MANAGED: "true", "app.kubernetes.io/managed-by": "acp", "rbac.cpaas.io/aggregate-to-demo": "true"});
+    assert_eq!(there.body()["metadata"]["labels"], expect);
+    assert_eq!(there.body()["rules"][0]["resources"], json!(["deployments"]));
+    for name in ["demo", "cpaas:base:view:business-ns", "cpaas:project:shop:x", "cluster-admin"] {
+        assert_eq!(replica(&role(name, labels.clone())), None, "{name}");
+    }
+    assert_eq!(replica(&role("cpaas:demo:x", json!({"rbac.cpaas.io/sync.scope": "cluster"}))), None);
+    let managed = json!({"rbac.cpaas.io/sync.scope": "platform", MANAGED: "true"});
+    assert_eq!(replica(&role("cpaas:demo:x", managed)), None);
+}

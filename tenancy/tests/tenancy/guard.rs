@@ -385,6 +385,8 @@ async fn on_the_hub_labels_that_decide_do_not_change() {
     }
     let (code, _) = refusal(patch(&pam, "shop", json!({"spec": {"clusterDeletePolicy": "Delete"}})).await);
     assert_eq!(code, 403);
+    let finalizers = json!({"metadata": {"finalizers": ["example.org/mine"]}});
+    assert_eq!(refusal(patch(&pam, "shop", finalizers).await).0, 403);
     patch(&api_of(admin, &project), "shop", json!({"spec": {"clusters": []}})).await.unwrap();
 
     let label_form = json!({"apiVersion": auth, "kind": "UserBinding", "metadata": {

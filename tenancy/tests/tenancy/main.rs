@@ -5,5 +5,6 @@
 mod applied;
 mod definitions;
 mod guard;
+mod rights;
 mod support;
 mod tenants;

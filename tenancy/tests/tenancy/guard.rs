@@ -435,3 +435,45 @@ async fn on_the_hub_labels_that_decide_do_not_change() {
         assert_eq!(code, 403);
     }
 }
+
+#[tokio::test]
+async fn case_47_to_put_in_and_to_take_out_are_two_rights() {
+    let tenants = Tenants::start().await;
+    let rbac = "rbac.authorization.k8s.io";
+    let user = |name: &str| json!({"kind": "User", "apiGroup": rbac, "name": format!("{name}@example.org")});
+    let fact =
+        |verb: &str| json!({"apiGroups": ["auth.alauda.io"], "resources": ["projectnamespaces"], "verbs": [verb]});
+    let write = json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "patch"]});
+    for name in ["inn", "out"] {
+        tenants.grant("shop-a", name, user(name), write.clone()).await;
+    }
+    tenants.grant("bank", "inn", user("inn"), fact("create")).await;
+    tenants.grant("shop", "inn", user("inn"), fact("create")).await;
+    tenants.grant("shop", "out", user("out"), fact("delete")).await;
+    let refused = |result: Result<DynamicObject, kube::Error>, why: &str| {
+        let (code, message) = refusal(result);
+        assert!(code == 403 && message.contains(why), "{code} {message}");
+    };
+    let (inn, out) = (tenants.person("inn"), tenants.person("out"));
+    refused(change(&inn, "shop-a", Way::Patch, TAKE_OUT).await, "out of project \"shop\"");
+    refused(change(&inn, "shop-a", Way::Patch, MOVE).await, "out of project \"shop\"");
+    refused(change(&out, "shop-a", Way::Patch, MOVE).await, "into project \"bank\"");
+    change(&out, "shop-a", Way::Patch, TAKE_OUT).await.unwrap();
+    let back = label("cpaas.io/project", Some("shop"));
+    refused(change(&out, "shop-a", Way::Patch, back).await, "into project \"shop\"");
+    change(&inn, "shop-a", Way::Patch, back).await.unwrap();
+
+    // An operator that creates namespaces creates none in a project.
+    let name = "operator";
+    let role = json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": name},
+        "rules": [{"apiGroups": [""], "resources": ["namespaces", "namespaces/status"], "verbs": ["*"]}]});
+    let bound = json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "shop-a"}]});
+    create(&tenants.admin, &role).await.unwrap();
+    create(&tenants.admin, &bound).await.unwrap();
+    let operator = robot(&tenants);
+    refused(create(&operator, &namespace("op-a", json!({"cpaas.io/project": "shop"}))).await, "into project \"shop\"");
+    create(&operator, &namespace("op-b", json!({"pod-security.kubernetes.io/enforce": "privileged"}))).await.unwrap();
+    refused(change(&operator, "shop-a", Way::PatchStatus, BOUNDS[0]).await, "bound a namespace");
+}

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api_types::tenancy::{ProjectCondition, ProjectConditionType, ProjectNamespaceDetail, ProjectPhase, ProjectStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lib_names::ClusterName;
 
 use super::Project;
 
@@ -29,15 +30,20 @@ pub struct Seen {
     pub namespace: Outcome,
     /// Its quota.
     pub quota: Outcome,
+    /// Whether no admission policy looks at what is written to namespaces there, so that the project's administrators may
+    /// not write them.
+    pub unguarded: bool,
 }
 
 /// The clusters in which something of the project may still be: those it is in, and those it was in until `gone` says that
-/// nothing is left there, or that there is no such cluster any more.
+/// nothing is left there, or that there is no such cluster any more. The hub has the project's namespace in any case, and is
+/// left with the project.
 ///
 /// A controller has to have written this into the status before it writes anything into a cluster; else nobody knows where
 /// to clean up.
 pub fn remaining_clusters(project: &Project, old: &ProjectStatus, gone: impl Fn(&str) -> bool) -> BTreeSet<String> {
-    let was = old.clusters.iter().chain(project.quotas.keys()).map(String::as_str);
+    let hub = project.is_terminating().then_some(ClusterName::GLOBAL);
+    let was = old.clusters.iter().chain(project.quotas.keys()).map(String::as_str).chain(hub);
     let leaving = was.filter(|cluster| !project.is_in(cluster) && !gone(cluster));
     project.clusters().chain(leaving).map(str::to_owned).collect()
 }
@@ -57,10 +63,13 @@ pub fn status(
     let of = |part: fn(&Seen) -> &Outcome| -> Vec<(&str, &Outcome)> {
         project.clusters().map(|cluster| (cluster, part(seen.get(cluster).unwrap_or(&waiting)))).collect()
     };
-    let work = [
-        (ProjectConditionType::ProjectNameSpace, of(|seen| &seen.namespace)),
-        (ProjectConditionType::Quota, of(|seen| &seen.quota)),
-    ];
+    let mut namespaces = of(|seen| &seen.namespace);
+    // The namespace on the hub is worth a word when it is not as wanted.
+    let hub = seen.get(ClusterName::GLOBAL).map(|seen| &seen.namespace);
+    let hub = hub.filter(|outcome| **outcome != Outcome::Done && !project.is_in(ClusterName::GLOBAL));
+    namespaces.extend(hub.filter(|_| !project.is_terminating()).map(|outcome| (ClusterName::GLOBAL, outcome)));
+    let work =
+        [(ProjectConditionType::ProjectNameSpace, namespaces), (ProjectConditionType::Quota, of(|seen| &seen.quota))];
     let outcomes = || work.iter().flat_map(|(_, outcomes)| outcomes.iter().map(|(_, outcome)| *outcome));
     let bad = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Unreachable(_));
     let leaving: Vec<&str> = remaining.iter().map(String::as_str).filter(|cluster| !project.is_in(cluster)).collect();
@@ -76,7 +85,10 @@ pub fn status(
     } else {
         (ProjectPhase::Active, None)
     };
-    let conditions = work.iter().map(|(type_, outcomes)| condition(project, old, *type_, outcomes, now)).collect();
+    let mut conditions: Vec<_> =
+        work.iter().map(|(type_, outcomes)| condition(project, old, *type_, outcomes, now)).collect();
+    let unguarded = |cluster: &&str| seen.get(*cluster).is_some_and(|seen| seen.unguarded);
+    note_unguarded(&mut conditions[0], &project.clusters().filter(unguarded).collect());
     ProjectStatus {
         phase: Some(phase),
         reason,
@@ -129,6 +141,16 @@ fn condition(
         message: (!message.is_empty()).then_some(message),
         last_transition_time: Some(since.unwrap_or(Time(now))),
         detail: Some(detail),
+    }
+}
+
+/// Says where Kubernetes is too old for all rights of the project's people.
+fn note_unguarded(condition: &mut ProjectCondition, clusters: &BTreeSet<&str>) {
+    if !clusters.is_empty() {
+        let said = condition.message.take().map(|message| message + " ").unwrap_or_default();
+        let note =
+            "administrators of projects and namespaces cannot write namespaces, for its Kubernetes is below 1.30";
+        condition.message = Some(format!("{said}In {} {note}.", join(clusters)));
     }
 }
 

@@ -162,9 +162,9 @@ fn leaving_a_cluster() {
 }
 
 fn stand(project: &Project, old: &ProjectStatus, seen: &[(&str, Outcome)], at: i64) -> ProjectStatus {
-    let seen = seen
-        .iter()
-        .map(|(cluster, outcome)| ((*cluster).to_owned(), Seen { namespace: outcome.clone(), quota: outcome.clone() }));
+    let seen = seen.iter().map(|(cluster, outcome)| {
+        ((*cluster).to_owned(), Seen { namespace: outcome.clone(), quota: outcome.clone(), unguarded: false })
+    });
     let now = Timestamp::from_second(at).unwrap();
     status(project, Some(3), old, &seen.collect(), |cluster| cluster == "gone", now)
 }
@@ -220,6 +220,34 @@ fn what_is_left_behind_is_remembered() {
     let mut written = crd(&["eu"]);
     written.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
     let going = stand(&Project::read(&written).unwrap(), &next, &[], 20);
-    assert_eq!((going.phase, going.reason.as_deref()), (Some(ProjectPhase::Terminating), Some("Leaving eu, us")));
+    assert_eq!(
+        (going.phase, going.reason.as_deref()),
+        (Some(ProjectPhase::Terminating), Some("Leaving eu, global, us"))
+    );
     assert!(going.conditions.iter().all(|condition| condition.status == "True"));
+}
+
+#[test]
+fn what_a_project_says_of_the_hub_and_of_old_clusters() {
+    let project = project(&["eu"]);
+    let now = Timestamp::from_second(10).unwrap();
+    let stand = |seen: &[(&str, Seen)]| {
+        let seen = seen.iter().map(|(cluster, seen)| ((*cluster).to_owned(), seen.clone())).collect();
+        status(&project, None, &ProjectStatus::default(), &seen, |_| false, now)
+    };
+    let done = Seen { namespace: Outcome::Done, quota: Outcome::Done, unguarded: false };
+    let taken = Seen { namespace: Outcome::Failed("taken".into()), ..Seen::default() };
+    let well = stand(&[("eu", done.clone()), ("global", done.clone())]);
+    assert_eq!(well.phase, Some(ProjectPhase::Active));
+    assert_eq!(well.conditions[0].detail.as_ref().unwrap().success_clusters.len(), 1);
+    let foreign = stand(&[("eu", done.clone()), ("global", taken)]);
+    assert_eq!(
+        (foreign.phase, foreign.reason.as_deref()),
+        (Some(ProjectPhase::Degraded), Some("Not as wanted in global"))
+    );
+    assert_eq!((&*foreign.conditions[0].status, &*foreign.conditions[1].status), ("False", "True"));
+    let old = stand(&[("eu", Seen { unguarded: true, ..done })]);
+    assert_eq!(old.phase, Some(ProjectPhase::Active));
+    assert!(old.conditions[0].message.as_ref().unwrap().contains("In eu administrators"), "{old:?}");
+    assert_eq!(old.conditions[1].message, None);
 }

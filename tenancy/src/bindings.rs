@@ -24,7 +24,6 @@ use crate::roles::{Template, role_name};
 /// Annotation of native bindings: the kind of what they follow from, when it is not a UserBinding.
 pub const BINDING_KIND: &str = "auth.cpaas.io/binding-kind";
 
-const KUBE_PUBLIC: &str = "kube-public";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Which of the two kinds a binding is.
@@ -108,6 +107,18 @@ pub struct Cluster {
     pub name: ClusterName,
     /// Its namespaces.
     pub namespaces: Namespaces,
+    /// Which namespaces it has that all projects share, by [`shared_namespace`]. A cluster that was imported with a
+    /// credential may have no namespace of the platform's.
+    pub shared: BTreeSet<RoleScope>,
+}
+
+/// The one namespace of a scope that has just one.
+pub fn shared_namespace(scope: RoleScope) -> Option<&'static str> {
+    match scope {
+        RoleScope::SystemNs => Some(PLATFORM_NAMESPACE),
+        RoleScope::KubePublic => Some("kube-public"),
+        RoleScope::Cluster | RoleScope::ProjectNs | RoleScope::BusinessNs => None,
+    }
 }
 
 /// The namespaces of a cluster by the projects that they belong to.
@@ -120,7 +131,7 @@ pub struct Namespaces {
 impl Namespaces {
     /// From each namespace that has a project: its name, its project, and for a project's own namespace the mark that says
     /// whose it is ([`PROJECT_UID`](crate::projects::PROJECT_UID)). Namespaces of Kubernetes' and of the platform's belong
-    /// to no project, whatever a label says.
+    /// to no project, whatever a label says. One that is being deleted is left out: nothing can be created in it.
     pub fn collect<'a>(all: impl IntoIterator<Item = (&'a str, &'a str, Option<&'a str>)>) -> Self {
         let mut namespaces = Self::default();
         for (name, project, uid) in all {
@@ -406,8 +417,11 @@ impl Plan<'_> {
     /// What a role has besides, wherever it is given in a cluster.
     fn around(&mut self) {
         self.give(RoleScope::Cluster, None);
-        self.give(RoleScope::SystemNs, Some(PLATFORM_NAMESPACE));
-        self.give(RoleScope::KubePublic, Some(KUBE_PUBLIC));
+        for scope in &self.cluster.shared {
+            if let Some(namespace) = shared_namespace(*scope) {
+                self.give(*scope, Some(namespace));
+            }
+        }
     }
 
     fn give(&mut self, scope: RoleScope, namespace: Option<&str>) {

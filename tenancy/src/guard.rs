@@ -8,6 +8,8 @@
 //! away. Clusters below Kubernetes 1.30 do not know such policies: there the rights that they look after are not given,
 //! see [`base_roles`](crate::roles::base_roles).
 
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::object::{Kind, Object};
@@ -29,10 +31,34 @@ const HUB: [&str; 3] = [
     include_str!("../guard/roletemplates.yaml"),
 ];
 
+const IDENTITY: &str = include_str!("../roles/identity.yaml");
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// The policies that a cluster is to have, and their bindings.
 pub fn policies(is_hub: bool) -> Vec<Object> {
     let hub = if is_hub { &HUB[..] } else { &[] };
     EVERYWHERE.iter().chain(hub).flat_map(|text| policy(text)).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Identity {
+    everywhere: Vec<PolicyRule>,
+    hub: Vec<PolicyRule>,
+}
+
+/// The role of [`TENANCY_USER`] and its binding, for whoever prepares a cluster. They carry no label of the platform's:
+/// that identity does not write its own rights.
+pub fn identity(is_hub: bool) -> [Value; 2] {
+    let Identity { everywhere, hub } = serde_saphyr::from_str(IDENTITY).expect("the file is checked by a test");
+    let rules: Vec<_> = everywhere.into_iter().chain(if is_hub { hub } else { Vec::new() }).collect();
+    let object =
+        |kind: &str| json!({"apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": {"name": TENANCY_USER}});
+    let (mut role, mut binding) = (object("ClusterRole"), object("ClusterRoleBinding"));
+    role["rules"] = json!(rules);
+    binding["roleRef"] = json!({"apiGroup": RBAC, "kind": "ClusterRole", "name": TENANCY_USER});
+    binding["subjects"] = json!([{"apiGroup": RBAC, "kind": "User", "name": TENANCY_USER}]);
+    [role, binding]
 }
 
 /// Whether a cluster of this version evaluates them; `v1.30.4`, `v1.31.0+k3s1`.

@@ -32,7 +32,11 @@ fn cluster(name: &str, namespaces: &[(&str, &str)]) -> Cluster {
         let own = name == project;
         (*name, *project, own.then(|| uids[project].as_str()))
     });
-    Cluster { name: name.parse().unwrap(), namespaces: Namespaces::collect(all) }
+    Cluster { name: name.parse().unwrap(), namespaces: Namespaces::collect(all), shared: shared() }
+}
+
+fn shared() -> BTreeSet<RoleScope> {
+    [RoleScope::SystemNs, RoleScope::KubePublic].into()
 }
 
 fn eu() -> Cluster {
@@ -98,6 +102,12 @@ fn a_role_of_a_project_is_in_its_clusters_and_namespaces() {
         format!("shop-b: {role}:business-ns"),
     ];
     check(&all, &eu(), &in_eu.each_ref().map(String::as_str));
+    let bare = Cluster { shared: BTreeSet::new(), ..eu() };
+    assert_eq!(
+        places(&all, &shop_and_bank(), &bare).len(),
+        in_eu.len() - 2,
+        "nothing where there is no such namespace"
+    );
     // On the hub: the project itself, and its namespace.
     let hub = cluster("global", &[("shop", "shop"), ("shop-x", "shop")]);
     check(&all, &hub, &["project:shop:project-admin-system", "shop: project-admin-system:project-ns"]);
@@ -172,7 +182,7 @@ fn case_46_a_binding_does_not_leave_its_project() {
 #[test]
 fn case_49_a_project_has_no_rights_where_an_earlier_one_of_its_name_was() {
     let left = Namespaces::collect([("shop", "shop", Some("uid-of-an-earlier-one")), ("shop-a", "shop", None)]);
-    let eu = Cluster { name: "eu".parse().unwrap(), namespaces: left };
+    let eu = Cluster { name: "eu".parse().unwrap(), namespaces: left, shared: shared() };
     let binding = ann("project-admin-system", "project", json!([{"project": "shop"}]));
     assert!(places(&binding, &shop_and_bank(), &eu).iter().all(|place| !place.starts_with("shop")));
     let place = json!([{"project": "shop", "cluster": "eu", "namespace": "shop-a"}]);
@@ -374,7 +384,7 @@ impl World {
         let uids: BTreeMap<&str, String> = PROJECTS.iter().map(|name| (*name, format!("uid-{name}"))).collect();
         let all = self.namespaces();
         let all = all.iter().map(|(name, (project, ours))| (*name, *project, ours.then(|| uids[project].as_str())));
-        Cluster { name: self.cluster.parse().unwrap(), namespaces: Namespaces::collect(all) }
+        Cluster { name: self.cluster.parse().unwrap(), namespaces: Namespaces::collect(all), shared: shared() }
     }
 
     fn binding(&self) -> Option<Binding> {

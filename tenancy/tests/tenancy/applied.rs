@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tenancy::diff::{Operation, diff};
 use tenancy::{FIELD_MANAGER, Key, Kind, Object};
 
-use crate::support::api_of;
+use crate::support::{self, api_of, create};
 use crate::tenants::{Tenants, plan, platform};
 
 fn header(key: &Key) -> Value {
@@ -148,4 +148,46 @@ async fn what_somebody_changes_is_put_right() {
     }
     let result = diff(&plan, &observe(&hub).await);
     assert!(result.is_empty(), "{result:?}");
+}
+
+#[tokio::test]
+async fn the_hubs_identity_has_the_rights_that_its_work_takes() {
+    let cluster = support::cluster().await;
+    let admin = cluster.admin();
+    create(&admin, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "cpaas-system"}}))
+        .await
+        .unwrap();
+    for (name, project) in [("shop-a", "shop"), ("shop-b", "shop"), ("bank-a", "bank")] {
+        create(&admin, &crate::tenants::namespace(name, json!({"cpaas.io/project": project}))).await.unwrap();
+    }
+    for object in tenancy::guard::identity(true) {
+        create(&admin, &object).await.unwrap();
+    }
+    let hub = cluster.server.client(apiserver_access::User::new(tenancy::guard::TENANCY_USER, [""; 0]));
+    let plan = plan();
+    let mut changed = diff(&plan, &observe(&hub).await).operations;
+    assert_eq!(changed.len(), plan.len());
+    for operation in &changed {
+        execute(&hub, operation).await;
+    }
+    for template in tenancy::roles::shipped_templates() {
+        support::apply(&hub, &serde_json::to_value(&template).unwrap()).await.unwrap();
+    }
+    // Putting right, and taking all of it away again, but for the namespaces.
+    let repaired: Vec<_> = plan.iter().filter(|object| object.key().kind == Kind::Policy).collect();
+    for object in repaired {
+        let patch = json!([{"op": "add", "path": "/spec", "value": object.body()["spec"]}]);
+        execute(&hub, &Operation::Repair { object: object.clone(), patch }).await;
+    }
+    changed = diff([], &observe(&hub).await).operations;
+    let namespaces = plan.iter().filter(|object| object.key().kind == Kind::Namespace).count();
+    assert_eq!(changed.len(), plan.len() - namespaces);
+    for operation in &changed {
+        execute(&hub, operation).await;
+    }
+    // And nothing else.
+    for (kind, name) in [("ConfigMap", "m"), ("Secret", "s")] {
+        let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop-a"}});
+        assert_eq!(support::refusal(create(&hub, &object).await).0, 403, "{kind}");
+    }
 }

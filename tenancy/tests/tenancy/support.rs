@@ -12,6 +12,7 @@ use serde_json::Value;
 const KINDS: &[(&str, &str, &str)] = &[
     ("v1", "Namespace", "namespaces"),
     ("v1", "ConfigMap", "configmaps"),
+    ("v1", "Secret", "secrets"),
     ("auth.alauda.io/v1", "Project", "projects"),
     ("auth.alauda.io/v1", "ProjectQuota", "projectquotas"),
     ("auth.alauda.io/v1", "UserBinding", "userbindings"),

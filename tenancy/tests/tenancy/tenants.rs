@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api_types::tenancy::{GroupBinding, UserBinding};
+use api_types::tenancy::{GroupBinding, RoleScope, UserBinding};
 use apiserver_access::User;
 use harness::TestCluster;
 use kube::{Client, ResourceExt};
@@ -53,6 +53,7 @@ pub(crate) fn eu() -> Cluster {
             ("bank", "bank", Some("uid-of-bank")),
             ("bank-a", "bank", None),
         ]),
+        shared: [RoleScope::SystemNs, RoleScope::KubePublic].into(),
     }
 }
 
@@ -93,14 +94,14 @@ pub(crate) fn plan() -> Vec<Object> {
         objects.extend(binding.plan(&catalog, &eu));
     }
     for (project, template) in bound.keys() {
-        let rules = catalog.templates[template].rules(api_types::tenancy::RoleScope::ProjectNs, &native);
+        let rules = catalog.templates[template].rules(RoleScope::ProjectNs, &native);
         objects.push(projects::project_role(&catalog.projects[project], template, &rules));
     }
     objects.sort_by(|a, b| a.key().cmp(b.key()));
     objects
 }
 
-/// The hub's identity, which may do anything as far as RBAC goes.
+/// The hub's identity, if RBAC let it do anything.
 pub(crate) fn platform(cluster: &TestCluster) -> Client {
     cluster.server.client(User::new(guard::TENANCY_USER, ["system:masters"]))
 }

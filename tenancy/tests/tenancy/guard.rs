@@ -83,13 +83,14 @@ async fn change(client: &Client, name: &str, way: Way, change: Change) -> Result
 const MOVE: Change = label("cpaas.io/project", Some("bank"));
 const TAKE_OUT: Change = label("cpaas.io/project", None);
 const HARMLESS: Change = label("team", Some("blue"));
-const BOUNDS: [Change; 6] = [
+const BOUNDS: [Change; 7] = [
     label("pod-security.kubernetes.io/enforce", Some("privileged")),
     label("pod-security.kubernetes.io/enforce-version", Some("v1.24")),
     label("security.cpaas.io/enabled", Some("false")),
     label("cpaas.io/network-isolation", Some("off")),
     Change { part: "annotations", key: "security.cpaas.io/uid-range", value: Some("0-1") },
     Change { part: "annotations", key: "cpaas.io/quota-exempt", value: Some("true") },
+    Change { part: "annotations", key: "scheduler.alpha.kubernetes.io/node-selector", value: Some("pool=bank") },
 ];
 
 /// Everybody here may write all of the namespace as far as RBAC goes, its status and finalizers too.

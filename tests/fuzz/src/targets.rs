@@ -3,6 +3,7 @@
 mod apply;
 mod cel;
 mod decode;
+mod inventory;
 mod jwt;
 mod ldap;
 mod object;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "decode_yaml", run: decode::yaml, tokens: decode::YAML },
     Target { name: "field_selector", run: text::field_selector, tokens: text::SELECTORS },
     Target { name: "field_set", run: apply::field_set, tokens: apply::FIELD_SETS },
+    Target { name: "inventory", run: inventory::inventory, tokens: inventory::TOKENS },
     Target { name: "json_patch", run: patch::json, tokens: patch::STEPS },
     Target { name: "jwt", run: jwt::jwt, tokens: jwt::TOKENS },
     Target { name: "label_selector", run: text::label_selector, tokens: text::SELECTORS },

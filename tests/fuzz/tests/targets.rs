@@ -24,8 +24,8 @@ macro_rules! targets {
 }
 
 targets! {
-    apply builtin cel custom decode_json decode_yaml field_selector field_set json_patch jwt label_selector
-    ldap_filter merge_patch protobuf quantity request saml_metadata saml_response strategic_patch
+    apply builtin cel custom decode_json decode_yaml field_selector field_set inventory json_patch jwt
+    label_selector ldap_filter merge_patch protobuf quantity request saml_metadata saml_response strategic_patch
 }
 
 #[test]

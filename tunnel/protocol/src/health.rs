@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plain::tame;
+
 /// How an agent and its cluster are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -88,17 +90,6 @@ impl Health {
             nodes.ready = nodes.ready.min(nodes.total);
         }
         Ok(health)
-    }
-}
-
-/// Cuts a text and replaces everything that a terminal or a log would act on.
-fn tame(text: &mut String, limit: usize) {
-    let harmless = |c: char| {
-        !c.is_control()
-            && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-    };
-    if text.len() > limit || !text.chars().all(harmless) {
-        *text = text.chars().take(limit).map(|c| if harmless(c) { c } else { '\u{fffd}' }).collect();
     }
 }
 

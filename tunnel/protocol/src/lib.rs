@@ -10,7 +10,9 @@
 
 mod agent;
 mod health;
+pub mod inventory;
 pub mod limits;
+mod plain;
 mod refusal;
 pub mod registration;
 mod target;

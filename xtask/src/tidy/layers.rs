@@ -59,6 +59,7 @@ const ORDER: &[&str] = &[
     "identity",
     "fleet-index",
     "tenancy",
+    "fleet-inventory",
     "fleet",
     "gateway",
     "agent",

@@ -4,7 +4,7 @@
 //!
 //! [`Config::build`] makes an [`Agent`]; [`Agent::run`] enrolls it (a registration token becomes a certificate, once),
 //! keeps the certificate fresh, holds the tunnel, and answers what comes through it: requests to the member's Kubernetes
-//! API, and questions about the agent itself.
+//! API, questions about the agent itself, and what objects there are.
 //!
 //! # Guarantees
 //!
@@ -18,6 +18,7 @@ mod forward;
 mod guard;
 mod health;
 mod hub_client;
+mod inventory;
 mod run;
 mod serve;
 mod store;

@@ -14,6 +14,7 @@ use tunnel_protocol::limits::Timing;
 use crate::enroll::Enroller;
 use crate::forward::Forward;
 use crate::hub_client::Hub;
+use crate::inventory::Inventory;
 use crate::serve::Door;
 use crate::{ClusterApi, CredentialStore, EnrollError, Token, health};
 
@@ -102,7 +103,8 @@ impl Agent {
         drain.spawn(enroller.keep_fresh(credentials, drain.clone()));
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
 
-        let door = Door { forward: Forward::new(member, drain.clone()), health };
+        let inventory = Inventory::new(member.clone(), drain.clone());
+        let door = Door { forward: Forward::new(member, drain.clone()), health, inventory };
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let tunnel = tunnel_agent::Agent::new(tunnel_config, tls_receiver, Arc::new(door));
         let mut tunnel_state = tunnel.state();

@@ -15,6 +15,7 @@ use tunnel_agent::{Handler, TunnelStream};
 use tunnel_protocol::{Health, Target};
 
 use crate::forward::{Forward, answer_json, answer_status};
+use crate::inventory::Inventory;
 use lib_kubernetes::Body;
 
 /// The largest head of a request.
@@ -25,6 +26,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Door {
     pub(crate) forward: Forward,
     pub(crate) health: watch::Receiver<Health>,
+    pub(crate) inventory: Inventory,
 }
 
 #[async_trait]
@@ -34,6 +36,7 @@ impl Handler for Door {
             Ok::<_, Infallible>(match target {
                 Target::KubernetesApi => self.forward.answer(request).await,
                 Target::AgentStatus => self.answer_for_itself(&request),
+                Target::Inventory => self.inventory.answer(&request).await,
             })
         });
         // One exchange: what follows it on the same stream, and belongs to nobody, is not looked at.

@@ -4,6 +4,7 @@
 
 mod enrolling;
 mod forwarding;
+mod inventory;
 mod member;
 mod status;
 mod support;

@@ -1,6 +1,6 @@
 //! Which objects a cluster has, told as they come and go.
 //!
-//! The answer to `GET` of [`PATH`] on the target `inventory` is one JSON object on each line, and
+//! The answer to `GET` of [`PATH`] on [`Target::Inventory`](crate::Target::Inventory) is one JSON object on each line, and
 //! has no end. For each kind there is a listing first, from [`Line::Begin`] to [`Line::End`], and then what changes. A
 //! listing that broke off begins again; nothing is gone by that. [`Line::Kinds`] says which kinds there are, and a
 //! [`Line::Beat`] that all is well, when there is nothing else to say.

@@ -11,6 +11,8 @@ pub enum Target {
     KubernetesApi,
     /// The agent itself: how it and its cluster are.
     AgentStatus,
+    /// The agent itself: which objects its cluster has.
+    Inventory,
 }
 
 /// A name that is no target.
@@ -20,13 +22,14 @@ pub struct UnknownTarget;
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 2] = [Self::KubernetesApi, Self::AgentStatus];
+    pub const ALL: [Self; 3] = [Self::KubernetesApi, Self::AgentStatus, Self::Inventory];
 
     /// The target's name: the authority of its `CONNECT`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::KubernetesApi => "kubernetes-api",
             Self::AgentStatus => "agent-status",
+            Self::Inventory => "inventory",
         }
     }
 }

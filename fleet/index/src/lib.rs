@@ -10,6 +10,7 @@
 //! - A query sees rows through a [`Sight`] and no other way: lists, counts and cursors alike.
 //! - Pages follow each other by the order's own key, so that what comes and goes between them moves no other row.
 //! - What is put and not removed is found; what [`Index::finish`] did not meet again is gone.
+//! - No cluster takes more than its room, and all together no more than there is.
 //!
 //! Not here: whole objects, annotations, and values of Secrets or ConfigMaps. Nothing of them can be found, or leak.
 
@@ -18,7 +19,7 @@ mod intern;
 mod query;
 mod segment;
 
-pub use index::{Entry, Index, Kind, TooLong};
+pub use index::{Entry, Index, Kind, Limits, Refused};
 pub use query::{Answer, Count, Cursor, Found, Order, Query, Reach, Sight};
 
 #[cfg(test)]

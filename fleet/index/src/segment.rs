@@ -22,14 +22,17 @@ pub(crate) struct Row {
     pub(crate) created: u32,
     pub(crate) labels: Id,
     pub(crate) images: Id,
+    weight: u32,
 }
 
-/// The numbers that a row uses, for whoever counts.
+/// What a row uses, for whoever counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Uses {
     pub(crate) namespace: Id,
     pub(crate) labels: Id,
     pub(crate) images: Id,
+    /// Bytes of all that it says, as if it shared nothing.
+    pub(crate) weight: u32,
 }
 
 #[derive(Default)]
@@ -53,12 +56,12 @@ impl Segment {
 
     /// Puts an object, and gives the uses of the one whose place it takes.
     pub(crate) fn put(&mut self, name: &str, len: u16, uses: Uses, created: u32) -> Option<Uses> {
-        let Uses { namespace, labels, images } = uses;
+        let Uses { namespace, labels, images, weight } = uses;
         let hash = self.hash(namespace, name.as_bytes());
         if let Some(place) = self.place(hash, namespace, name.as_bytes()) {
             let row = &mut self.rows[place as usize];
             let old = row.uses();
-            *row = Row { created, labels, images, is_met: true, ..*row };
+            *row = Row { created, labels, images, weight, is_met: true, ..*row };
             return Some(old);
         }
         let name_at = u32::try_from(self.names.len()).expect("names of one kind in one cluster fill less than 4 GiB");
@@ -76,6 +79,7 @@ impl Segment {
             created,
             labels,
             images,
+            weight,
         });
         let place = u32::try_from(self.rows.len() - 1).expect("there are fewer rows than bytes of names");
         let Self { rows, names, places, hasher, .. } = self;
@@ -164,7 +168,7 @@ impl Segment {
 
 impl Row {
     pub(crate) fn uses(&self) -> Uses {
-        Uses { namespace: self.namespace, labels: self.labels, images: self.images }
+        Uses { namespace: self.namespace, labels: self.labels, images: self.images, weight: self.weight }
     }
 }
 

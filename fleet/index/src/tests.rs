@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api_meta::LabelSelector;
 use proptest::prelude::*;
 
-use crate::{Answer, Cursor, Entry, Found, Index, Kind, Order, Query, Reach, Sight};
+use crate::{Answer, Cursor, Entry, Found, Index, Kind, Limits, Order, Query, Reach, Refused, Sight};
 
 fn kind(group: &str, resource: &str, kind: &str) -> Kind {
     Kind { group: group.into(), resource: resource.into(), version: "v1".into(), kind: kind.into() }
@@ -123,11 +123,11 @@ fn a_new_listing_ends_what_it_does_not_meet() {
     let mut index = Index::default();
     put(&mut index, "a", &pods(), "x", "old", &[("k", "v")]);
     put(&mut index, "a", &pods(), "x", "kept", &[("k", "v")]);
-    index.begin("a", &pods());
+    index.begin("a", &pods()).unwrap();
     put(&mut index, "a", &pods(), "x", "new", &[]);
     assert_eq!(index.len(), 3, "what was there stays until the listing is over");
     // It broke off, and begins again.
-    index.begin("a", &pods());
+    index.begin("a", &pods()).unwrap();
     put(&mut index, "a", &pods(), "x", "kept", &[("k", "w")]);
     index.finish("a", &pods());
     assert_eq!(names(&ask(&index, Query::default())), ["a/x/kept"]);
@@ -221,7 +221,7 @@ fn apply(index: &mut Index, objects: &mut BTreeMap<Key, Model>, step: &Step) {
             objects.remove(key);
         }
         Step::List(cluster, kind, listed) => {
-            index.begin(CLUSTERS[*cluster], &kinds()[*kind]);
+            index.begin(CLUSTERS[*cluster], &kinds()[*kind]).unwrap();
             objects.retain(|key, _| (key.0, key.1) != (*cluster, *kind));
             for (namespace, name, model) in listed {
                 let key = (*cluster, *kind, if *kind == 2 { 0 } else { *namespace }, name.clone());
@@ -248,6 +248,39 @@ fn compare(order: Order, a: &Found<'_>, b: &Found<'_>) -> Ordering {
     };
     let rest = |found: &Found<'_>| (found.name.to_owned(), found.namespace.to_owned(), found.cluster.to_owned());
     first.then_with(|| rest(a).cmp(&rest(b))).then_with(|| a.kind.kind.cmp(&b.kind.kind))
+}
+
+#[test]
+fn case_28_no_cluster_takes_more_than_its_room() {
+    let mut index = Index::with_limits(Limits { cluster: 1000, all: 1500 });
+    let fill = |index: &mut Index, cluster: &str| {
+        (0..100).find_map(|number| {
+            let name = number.to_string();
+            let labels = [("key", name.as_str())];
+            let entry = Entry { namespace: "n", name: &name, created: 7, labels: &labels, images: &[] };
+            index.put(cluster, &pods(), &entry).err().map(|why| (number, why))
+        })
+    };
+    assert_eq!(fill(&mut index, "a"), Some((9, Refused::Full)));
+    assert_eq!(fill(&mut index, "b"), Some((5, Refused::Full)), "there is no more room for all");
+    assert_eq!(fill(&mut index, "a"), Some((0, Refused::Full)));
+    index.forget("a");
+    assert_eq!(fill(&mut index, "b"), Some((9, Refused::Full)), "there is, and what is put again takes its place");
+    index.forget("b");
+    assert_eq!(index.weight, 0);
+}
+
+#[test]
+fn case_28_kinds_that_are_gone_leave_room_for_others() {
+    let mut index = Index::default();
+    for round in 0..3 {
+        for number in 0..30_000 {
+            index.begin("a", &kind("example.com", &format!("k{round}-{number}"), "K")).unwrap();
+        }
+        index.retain("a", |_| false);
+    }
+    let kinds = (0..70_000).map(|number| kind("example.com", &format!("k{number}"), "K"));
+    assert_eq!(kinds.map(|kind| index.begin("a", &kind)).find_map(Result::err), Some(Refused::Kinds));
 }
 
 proptest! {
@@ -338,5 +371,7 @@ proptest! {
         prop_assert_eq!(index.namespaces.iter().count(), 0);
         prop_assert_eq!(index.labels.texts.iter().count(), 0);
         prop_assert_eq!(index.images.texts.iter().count(), 0);
+        prop_assert_eq!(index.weight, 0);
+        prop_assert_eq!(index.numbers.len(), 0);
     }
 }

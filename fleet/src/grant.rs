@@ -17,7 +17,7 @@ use lib_telemetry::chain;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::manifest::member_objects;
+use crate::manifest::{inventory_objects, member_objects};
 use crate::{ADMINS_BINDING, Caller, FLEET_USER, Inner, MANAGER};
 use lib_kubernetes::ClusterApi;
 
@@ -45,7 +45,9 @@ impl Inner {
         match Connection::of(cluster) {
             Some(Connection::Direct) => {
                 lay_role(&api).await?;
-                bind_admins(Caller::fleet().client_of(&api)).await
+                bind_admins(Caller::fleet().client_of(&api)).await?;
+                // Last: where the credential may not give it, the cluster is administered all the same.
+                lay(&api.client(), &inventory_objects()).await
             }
             Some(Connection::Tunnel) => bind_admins(Caller::fleet().client_of(&api)).await,
             // The hub has its binding since it was installed.

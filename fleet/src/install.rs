@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::grant::{bind_admins, lay};
+use crate::manifest::inventory_objects;
 use crate::{CONTROLLERS, MANAGER, NAMESPACE};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -30,7 +31,7 @@ const SERVED: Duration = Duration::from_secs(30);
 pub async fn install(api: &ClusterApi) -> Result<(), Error> {
     let client = api.client();
     ensure_namespace(&client).await?;
-    let roles = controllers_objects();
+    let roles = [controllers_objects(), inventory_objects().into()].concat();
     let laid = async { lay(&client, &roles).await.map_err(Error::hub("lay the role of the hub's controllers")) };
     let bound = async { bind_admins(client.clone()).await.map_err(Error::hub("bind the platform's administrators")) };
     futures::try_join!(ensure_kinds(&client), laid, bound)?;

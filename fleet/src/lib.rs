@@ -54,6 +54,8 @@ pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;
 pub const CONTROLLERS: &str = "acp:hub:controllers";
 /// The user as whom the hub's own controllers act in members.
 pub const FLEET_USER: &str = "acp:hub:fleet";
+/// The user as whom it is read which objects clusters have.
+pub const INVENTORY_USER: &str = tunnel_protocol::inventory::USER;
 /// The binding that makes the platform's administrators the cluster's.
 pub const ADMINS_BINDING: &str = "cpaas:platform-admins";
 /// The name under which fields are owned.

@@ -5,7 +5,7 @@ use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use serde_json::{Value, json};
 
-use crate::{ADMINS_BINDING, FLEET_USER, NAMESPACE};
+use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE};
 
 /// What an agent needs to know. Holds a secret.
 pub(crate) struct Invitation<'a> {
@@ -89,16 +89,9 @@ impl Invitation<'_> {
 
 /// The rights that a member gives: to the agent, to say who asks; to the hub's controllers, their narrow role.
 pub fn member_objects() -> Vec<Value> {
-    let group = "rbac.authorization.k8s.io";
-    let role = |name: &str, rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules});
-    let binding = |name: &str, subject: Value| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": name}, "subjects": [subject],
-        })
-    };
+    let group = RBAC;
     let agent = json!({"kind": "ServiceAccount", "name": "acp-agent", "namespace": NAMESPACE});
-    vec![
+    let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "acp-agent", "namespace": NAMESPACE}}),
         role(
@@ -138,8 +131,35 @@ pub fn member_objects() -> Vec<Value> {
                  "verbs": ["list", "watch"]},
             ]),
         ),
-        binding(FLEET_USER, json!({"kind": "User", "apiGroup": group, "name": FLEET_USER})),
-    ]
+        binding(FLEET_USER, user(FLEET_USER)),
+    ];
+    objects.extend(inventory_objects());
+    objects
+}
+
+/// The right to read which objects there are: in members and on the hub. Of nearly all of them only the metadata is asked
+/// for, but no rule can say so.
+pub(crate) fn inventory_objects() -> [Value; 2] {
+    let rules = json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["list", "watch"]}]);
+    [role(INVENTORY_USER, rules), binding(INVENTORY_USER, user(INVENTORY_USER))]
+}
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+fn role(name: &str, rules: Value) -> Value {
+    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
+}
+
+/// Binds the role of that name.
+fn binding(name: &str, subject: Value) -> Value {
+    json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}, "subjects": [subject],
+    })
+}
+
+fn user(name: &str) -> Value {
+    json!({"kind": "User", "apiGroup": RBAC, "name": name})
 }
 
 #[cfg(test)]

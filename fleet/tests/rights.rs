@@ -271,3 +271,22 @@ async fn an_identity_without_rights_is_told_which_ones() {
     }
     assert_eq!(fleet::missing_rights(&as_user(&[MASTERS])).await.unwrap(), [""; 0]);
 }
+
+#[tokio::test]
+async fn whoever_reads_which_objects_there_are_reads_and_does_nothing_else() {
+    let hub = Hub::installed().await;
+    let member = TestCluster::start().await;
+    for object in fleet::member_objects() {
+        lay(&member.admin(), object).await;
+    }
+    for client in [hub.cluster.user(fleet::INVENTORY_USER), member.user(fleet::INVENTORY_USER)] {
+        all::<Pod>(&client).list_metadata(&ListParams::default()).await.unwrap();
+        all::<Cluster>(&hub.cluster.user(fleet::INVENTORY_USER)).list(&ListParams::default()).await.unwrap();
+        forbidden("one role", all::<ClusterRole>(&client).get("cluster-admin")).await;
+        let namespaces = all::<Namespace>(&client);
+        forbidden("an end", namespaces.delete("default", &DeleteParams::default())).await;
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "default");
+        let map = serde_json::from_value(json!({"metadata": {"name": "m"}})).unwrap();
+        forbidden("a beginning", maps.create(&PostParams::default(), &map)).await;
+    }
+}

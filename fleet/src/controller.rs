@@ -36,7 +36,7 @@ use tunnel_hub::Change;
 use crate::error::Error;
 use crate::plan::{Observed, is_due, is_ready, plan};
 use crate::version::version_gate;
-use crate::{Fleet, Inner, MANAGER};
+use crate::{Fleet, Inner, MANAGER, inventory};
 
 /// Between two looks at a cluster that is well.
 const CALM: Duration = Duration::from_secs(10);
@@ -48,7 +48,17 @@ pub(crate) const LOOKS: usize = 64;
 struct Worker {
     uid: String,
     wake: Arc<Notify>,
+    /// Tells whoever follows the cluster's objects.
+    linked: Arc<Notify>,
     drain: Drain,
+}
+
+impl Worker {
+    /// Its tunnel is another one, or there is none any more.
+    fn linked(&self) {
+        self.wake.notify_one();
+        self.linked.notify_one();
+    }
 }
 
 pub(crate) type Writer = reflector::store::Writer<Cluster>;
@@ -65,9 +75,9 @@ pub(crate) async fn run(fleet: Fleet, writer: Writer) {
             () = inner.drain.finishing() => return,
             () = inner.woken.notified() => wake_named(&inner, &workers),
             change = changes.recv() => match change {
-                Ok(Change { cluster, .. }) => wake(&workers, cluster.as_str()),
+                Ok(Change { cluster, .. }) => workers.get(cluster.as_str()).into_iter().for_each(Worker::linked),
                 // Some were missed: look at everything.
-                Err(broadcast::error::RecvError::Lagged(_)) => workers.values().for_each(|worker| worker.wake.notify_one()),
+                Err(broadcast::error::RecvError::Lagged(_)) => workers.values().for_each(Worker::linked),
                 Err(broadcast::error::RecvError::Closed) => return,
             },
             event = events.next() => match event {
@@ -96,11 +106,12 @@ fn upsert(fleet: &Fleet, workers: &mut HashMap<String, Worker>, cluster: &Cluste
         drop_worker(&fleet.inner, workers, &name);
     }
     let started = workers.entry(name.clone()).or_insert_with(|| {
-        let (wake, drain) = (Arc::new(Notify::new()), fleet.inner.drain.child());
+        let (wake, linked, drain) = (Arc::new(Notify::new()), Arc::new(Notify::new()), fleet.inner.drain.child());
+        drain.spawn(follow(fleet.inner.clone(), name.clone(), uid.clone(), linked.clone(), drain.clone()));
         let (inner, signal) = (fleet.inner.clone(), wake.clone());
         let (name, expected, owner) = (name.clone(), uid.clone(), drain.clone());
         drain.spawn(async move { work(&inner, &name, &expected, &signal, &owner).await });
-        Worker { uid, wake, drain }
+        Worker { uid, wake, linked, drain }
     });
     // A status that we wrote ourselves comes back here too; the look it causes is only needed for what others changed.
     let changed = cluster.metadata.deletion_timestamp.is_some()
@@ -131,9 +142,18 @@ fn drop_worker(inner: &Inner, workers: &mut HashMap<String, Worker>, name: &str)
         worker.drain.finish();
     }
     inner.directs.forget(name);
+    inner.inventory.forget(name);
     // The object is gone, by us or by somebody who removed the finalizer: either way it is no longer managed.
     if let Ok(name) = name.parse::<ClusterName>() {
         inner.sessions.forget(&name);
+    }
+}
+
+/// Follows the cluster's objects until it is removed.
+async fn follow(inner: Arc<Inner>, name: String, uid: String, linked: Arc<Notify>, drain: Drain) {
+    tokio::select! {
+        () = drain.finishing() => {}
+        () = inventory::follow(&inner, &name, &uid, &linked) => {}
     }
 }
 
@@ -195,7 +215,8 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
         *follows = observe::follows(inner, &name).await;
     }
     let old = cluster.status.clone().unwrap_or_default();
-    let next = plan(&old, cluster.metadata.generation, &observed, Timestamp::now());
+    let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
+    let next = plan(&old, cluster.metadata.generation, &observed, indexed, Timestamp::now());
     let ready = is_ready(&next);
     if is_due(&old, &next) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});

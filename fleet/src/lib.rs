@@ -1,4 +1,4 @@
-//! Clusters: import, registration, health, requests and removal.
+//! Clusters: import, registration, health, requests, what objects there are, and removal.
 //!
 //! A cluster is an object on the hub (`cluster.x-k8s.io/v1beta1 Cluster` in `cpaas-system`). Whoever adds or removes one
 //! does so in their own name, and the hub's own rules decide; credentials lie in Secrets beside it. Each request to a
@@ -13,6 +13,7 @@ mod error;
 mod grant;
 mod import;
 mod install;
+mod inventory;
 mod kubeconfig;
 mod manifest;
 mod plan;
@@ -42,6 +43,7 @@ pub use direct::{DialError, Dialler, Resolve, SystemResolver};
 pub use error::{AgentRefused, Cause, Error, ProbeError, SendError};
 pub use import::{Import, ImportRequest};
 pub use install::{allow_impersonation, install, missing_rights};
+pub use inventory::{FeedState, Freshness, Inventory};
 pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
 pub use manifest::member_objects;
 pub use probe::Probe;
@@ -100,6 +102,7 @@ struct Inner {
     store: reflector::Store<Cluster>,
     listed: watch::Sender<bool>,
     directs: router::Directs,
+    inventory: Inventory,
     looks: Semaphore,
     granted: Mutex<HashSet<String>>,
     woken: Notify,
@@ -125,6 +128,7 @@ impl Fleet {
             store,
             listed: watch::Sender::new(false),
             directs: router::Directs::default(),
+            inventory: Inventory::default(),
             looks: Semaphore::new(controller::LOOKS),
             granted: Mutex::default(),
             woken: Notify::new(),
@@ -155,6 +159,11 @@ impl Fleet {
     /// The hub's API, which may impersonate anybody.
     pub fn hub(&self) -> &ClusterApi {
         &self.inner.hub
+    }
+
+    /// Which objects all clusters have, as far as they are known.
+    pub fn index(&self) -> &Inventory {
+        &self.inner.inventory
     }
 
     /// The tunnels.

@@ -10,8 +10,8 @@ use crate::FLEET_USER;
 use crate::version::version_gate;
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 5] =
-    ["Ready", "Connected", "APIServerHealthy", "VersionSupported", "RightsFollowed"];
+pub(crate) const CONDITIONS: [&str; 6] =
+    ["Ready", "Connected", "APIServerHealthy", "VersionSupported", "RightsFollowed", "Indexed"];
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const RBAC_KINDS: [&str; 4] = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"];
@@ -80,8 +80,17 @@ impl Link {
     }
 }
 
+/// Status, reason and message of whether it is known which objects a cluster has.
+pub(crate) type Indexed = (&'static str, &'static str, String);
+
 /// The next status.
-pub(crate) fn plan(old: &ClusterStatus, generation: Option<i64>, observed: &Observed, now: Timestamp) -> ClusterStatus {
+pub(crate) fn plan(
+    old: &ClusterStatus,
+    generation: Option<i64>,
+    observed: &Observed,
+    indexed: Option<Indexed>,
+    now: Timestamp,
+) -> ClusterStatus {
     let mut next = ClusterStatus { observed_generation: generation, ..old.clone() };
     let mut set = Setter { old: &old.conditions, now, said: Vec::new() };
     match observed {
@@ -129,6 +138,13 @@ pub(crate) fn plan(old: &ClusterStatus, generation: Option<i64>, observed: &Obse
                 }
             }
         }
+    }
+    match indexed {
+        Some((status, reason, message)) if !matches!(observed, Observed::Waiting { .. }) => {
+            set.put("Indexed", status, reason, &message);
+        }
+        // Who was never there has nothing to tell.
+        _ => {}
     }
     next.conditions = set.finish();
     next

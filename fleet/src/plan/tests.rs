@@ -20,7 +20,7 @@ fn waiting() -> Observed {
 }
 
 fn next(old: &ClusterStatus, observed: &Observed, seconds: i64) -> ClusterStatus {
-    plan(old, Some(1), observed, at(seconds))
+    plan(old, Some(1), observed, None, at(seconds))
 }
 
 #[track_caller]
@@ -153,4 +153,22 @@ fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
     check(&next(&status, &gone(), 60), [("Ready", "Unknown"), ("", ""), ("", ""), ("RightsFollowed", "False")]);
     check(&with(&status, Some(true)), [("Ready", "True"), ("", ""), ("", ""), ("RightsFollowed", "True")]);
     check(&with(&ClusterStatus::default(), None), [("Ready", "True"), ("", ""), ("", ""), ("RightsFollowed", "")]);
+}
+
+#[test]
+fn whether_objects_are_known_is_said_beside_the_rest() {
+    let said = |status| Some((status, "Following", "The objects are known.".to_owned()));
+    let indexed = |status: &ClusterStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "Indexed");
+        found.map(|condition| (condition.status.clone(), condition.last_transition_time.0))
+    };
+    let first = plan(&ClusterStatus::default(), Some(1), &well("v1.34.2"), said("False"), at(0));
+    assert!(is_ready(&first), "it changes nothing else");
+    assert_eq!(indexed(&first), Some(("False".into(), at(0))));
+    let second = plan(&first, Some(1), &well("v1.34.2"), said("True"), at(5));
+    assert!(is_due(&first, &second));
+    assert_eq!(indexed(&second), Some(("True".into(), at(5))));
+    let third = plan(&second, Some(1), &gone(), said("True"), at(6));
+    assert_eq!(indexed(&third), Some(("True".into(), at(5))));
+    assert_eq!(indexed(&plan(&third, Some(1), &waiting(), said("True"), at(7))), None, "nobody was there");
 }

@@ -266,8 +266,8 @@ impl State {
     fn is_final(&self, stored: &Stored, held: bool, now: Timestamp) -> bool {
         let user = self.users.get(&stored.username).filter(|user| user.uid().unwrap_or_default() == stored.user_uid);
         let disabled = user.is_some_and(|user| self.standing(user, now) == Err(Barred::Disabled));
-        let old = now.duration_since(stored.created).unsigned_abs() >= ECHO;
-        disabled && (held || old)
+        let age = Duration::try_from(now.duration_since(stored.created)).unwrap_or_default();
+        disabled && (held || age >= ECHO)
     }
 
     fn insert_session(&mut self, stored: Stored, now: Timestamp) {

@@ -101,8 +101,19 @@ async fn a_cluster_is_imported_used_and_removed() {
     assert!(maps.get_opt("kept").await.unwrap().is_some());
 }
 
-/// A member that says whatever a test wants.
+/// A member that says whatever a test wants to a path.
 pub(crate) async fn liar(answers: fn(&str) -> String) -> (SocketAddr, String) {
+    liar_to_all(move |head| answers(path_of(head))).await
+}
+
+pub(crate) fn path_of(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}
+
+/// The same, to the head of a request.
+pub(crate) async fn liar_to_all(
+    answers: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
+) -> (SocketAddr, String) {
     let authority = Authority::generate("liar", SystemTime::now()).unwrap();
     let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into(), "member.test".into()])).unwrap();
     let config = server_config(&credential, &ClientVerification::None, &[b"http/1.1"]).unwrap();
@@ -111,14 +122,13 @@ pub(crate) async fn liar(answers: fn(&str) -> String) -> (SocketAddr, String) {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let acceptor = acceptor.clone();
+            let (acceptor, answers) = (acceptor.clone(), answers.clone());
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let mut head = Vec::new();
                 let is_whole = |head: &[u8]| head.windows(4).any(|end| end == b"\r\n\r\n");
                 while !is_whole(&head) && stream.read_buf(&mut head).await.is_ok_and(|n| n > 0) {}
-                let text = String::from_utf8_lossy(&head).into_owned();
-                let answer = answers(text.split(' ').nth(1).unwrap_or_default());
+                let answer = answers(&String::from_utf8_lossy(&head));
                 let _ = stream.write_all(answer.as_bytes()).await;
                 if answer.starts_with("HTTP/1.1 101") {
                     // A stream lasts until the other end closes it.

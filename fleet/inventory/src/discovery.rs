@@ -19,7 +19,7 @@ const DOCUMENT: usize = 16 * 1024 * 1024;
 const MOST_VERSIONS: usize = 2048;
 const AT_ONCE: usize = 4;
 /// Followed kinds. Each holds a watch open.
-const MOST_KINDS: usize = 4096;
+const MOST_KINDS: usize = 2048;
 
 /// What changes all the time and nobody looks for, or is another view of what is listed already.
 const LEFT_OUT: [(&str, &str); 6] = [

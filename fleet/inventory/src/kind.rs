@@ -1,6 +1,7 @@
 //! One kind: listed page by page, and then watched.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -30,6 +31,8 @@ const PAGE_BYTES: usize = 16 * 1024 * 1024;
 const PAGES: usize = 20_000;
 /// The largest event.
 const EVENT_BYTES: usize = 8 * 1024 * 1024;
+/// All events together that have begun and not ended. Most are whole as soon as they are there.
+const BEGUN_BYTES: usize = 32 * 1024 * 1024;
 /// How long a watch is asked to last, and how much chance adds to it. Connections that died in silence are noticed then.
 const LASTS: Duration = Duration::from_secs(240);
 const LASTS_LONGER: Duration = Duration::from_secs(60);
@@ -44,6 +47,8 @@ pub(crate) struct Follower {
     pub(crate) turns: Arc<Semaphore>,
     /// When kinds may have come or gone.
     pub(crate) kinds: Arc<Notify>,
+    /// Bytes of events that are not whole, of all kinds.
+    pub(crate) begun: Arc<AtomicUsize>,
     pub(crate) out: Out,
 }
 
@@ -135,6 +140,8 @@ impl Follower {
             body: self.reader.open(&path, if runs_images { WHOLE } else { METADATA }).await?.into_body(),
             begun: BytesMut::new(),
             searched: 0,
+            counted: 0,
+            of_all: self.begun.clone(),
         };
         let end = Instant::now() + lasts + GRACE;
         loop {
@@ -174,9 +181,25 @@ struct Events {
     begun: BytesMut,
     /// So much of what has begun holds no end.
     searched: usize,
+    /// So much of it is counted among that of all.
+    counted: usize,
+    of_all: Arc<AtomicUsize>,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.of_all.fetch_sub(self.counted, Ordering::Relaxed);
+    }
 }
 
 impl Events {
+    /// Counts what has begun, and says how much that is of all watches together.
+    fn count(&mut self) -> usize {
+        let before = std::mem::replace(&mut self.counted, self.begun.len());
+        self.of_all.fetch_sub(before, Ordering::Relaxed);
+        self.of_all.fetch_add(self.counted, Ordering::Relaxed) + self.counted
+    }
+
     async fn next(&mut self) -> Result<Option<BytesMut>, Error> {
         loop {
             if let Some(end) = self.begun[self.searched..].iter().position(|byte| *byte == b'\n') {
@@ -185,7 +208,7 @@ impl Events {
                 return Ok(Some(line));
             }
             self.searched = self.begun.len();
-            if self.searched > EVENT_BYTES {
+            if self.searched > EVENT_BYTES || self.count() > BEGUN_BYTES {
                 return Err(Error::Endless("the length of an event"));
             }
             match self.body.frame().await {

@@ -11,7 +11,7 @@
 //!
 //! - What is read is read in the name of [`USER`](tunnel_protocol::inventory::USER), and decided by the cluster's RBAC.
 //! - Nothing happens unless somebody reads: there is no task, and no more in memory than a page of each listing that has
-//!   its turn, an event of each watch, and a few pieces of lines.
+//!   its turn, the events that are just arriving, and a few pieces of lines.
 //! - Whatever the cluster answers has a bound, in bytes, in number and in time. Failures of one kind do not hold up
 //!   another, and are told as [`Line::Lost`].
 //!
@@ -27,6 +27,7 @@ mod pause;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -88,6 +89,7 @@ struct Writer {
     out: Out,
     turns: Arc<Semaphore>,
     woken: Arc<Notify>,
+    begun: Arc<AtomicUsize>,
     /// Those that are followed.
     kinds: BTreeMap<Served, (u16, AbortHandle)>,
     followers: FuturesUnordered<BoxFuture<'static, ()>>,
@@ -96,7 +98,8 @@ struct Writer {
 impl Writer {
     fn new(reader: Reader, out: Out) -> Self {
         let (turns, woken) = (Arc::new(Semaphore::new(LISTINGS)), Arc::new(Notify::new()));
-        Self { reader, out, turns, woken, kinds: BTreeMap::new(), followers: FuturesUnordered::new() }
+        let (kinds, followers) = (BTreeMap::new(), FuturesUnordered::new());
+        Self { reader, out, turns, woken, begun: Arc::default(), kinds, followers }
     }
 
     async fn run(mut self, found: Discovered) {
@@ -138,6 +141,7 @@ impl Writer {
                 number,
                 turns: self.turns.clone(),
                 kinds: self.woken.clone(),
+                begun: self.begun.clone(),
                 out: self.out.clone(),
             };
             let (follower, handle) = abortable(follower.run());

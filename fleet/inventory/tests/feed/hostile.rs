@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use fleet_inventory::{Error, Feed};
+use futures::StreamExt;
 
 use crate::support::{SOON, Told, count, endless, made_up, text};
 
@@ -63,6 +65,30 @@ async fn case_28_a_watch_that_never_ends_its_event_is_given_up() {
         assert!(count(&asked, "configmaps?watch") < 20);
         assert_eq!(told.listings["services"], 2);
     }
+}
+
+#[tokio::test]
+async fn case_28_many_events_without_end_share_one_bound() {
+    let kinds: Vec<String> =
+        (0..40).map(|n| format!(r#"{{"name":"k{n}","kind":"K","verbs":["list","watch"]}}"#)).collect();
+    let resources = format!(r#"{{"resources":[{}]}}"#, kinds.join(","));
+    let (api, _) = made_up(move |path| match path {
+        "/api/v1" => Some(text(200, &resources)),
+        path if path.contains("watch=true") => {
+            // Each is within what one event may have, and never ends.
+            let pieces = futures::stream::repeat_with(|| {
+                Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from_static(&[b'x'; 65536])))
+            });
+            let silence = futures::stream::pending();
+            let body = http_body_util::StreamBody::new(pieces.take(64).chain(silence));
+            Some(http::Response::new(lib_kubernetes::boxed(body)))
+        }
+        _ => None,
+    });
+    let mut told = Told::new(Feed::open(api).await.unwrap());
+    // Eight have room for what they began; whoever comes then is given up, and listed again.
+    told.until("some are given up", |told| told.listings.values().any(|&listings| listings > 2)).await;
+    assert!(told.listings.values().filter(|&&listings| listings == 2).count() >= 7, "{:?}", told.listings);
 }
 
 #[tokio::test]

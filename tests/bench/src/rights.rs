@@ -157,7 +157,10 @@ fn compiled(objects: &[(Kind, Object)], interner: &Interner) -> Policy {
 /// All of a cluster: what everybody has, the person's roles, and what other people have.
 fn objects(cluster: usize, spread: Spread) -> anyhow::Result<Vec<(Kind, Object)>> {
     let mut objects = Vec::new();
-    let mut add = |kind, object: Value| anyhow::Ok(objects.push((kind, Object::try_from(object)?)));
+    let mut add = |kind, object: Value| {
+        objects.push((kind, Object::try_from(object)?));
+        anyhow::Ok(())
+    };
     for role in 0..ROLES {
         let rules: Vec<Value> = (0..RULES_OF_EACH)
             .map(|rule| {

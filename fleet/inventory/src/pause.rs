@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use lib_backoff::Backoff;
+
 /// Grows while nothing lasts, and starts again after something has.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Pause {
-    failures: u32,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pause(Backoff);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(Backoff::new(Self::FIRST))
+    }
 }
 
 impl Pause {
@@ -18,11 +24,9 @@ impl Pause {
     /// cluster that restarts do not come back in step.
     pub(crate) fn after(&mut self, lasted: Duration, chance: f64) -> Duration {
         if lasted >= Self::CALM {
-            self.failures = 0;
+            self.0.reset();
         }
-        let whole = Self::FIRST.saturating_mul(1 << self.failures.min(10)).min(Self::LONGEST);
-        self.failures = self.failures.saturating_add(1);
-        whole.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+        self.0.after(Self::LONGEST, chance)
     }
 }
 

@@ -3,9 +3,13 @@
 use std::time::Duration;
 
 /// Grows while nothing lasts, and starts again after something has.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Backoff {
-    failures: u32,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Backoff(lib_backoff::Backoff);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(lib_backoff::Backoff::new(Self::FIRST))
+    }
 }
 
 impl Backoff {
@@ -20,12 +24,10 @@ impl Backoff {
     /// that restarts do not come back in step.
     pub(super) fn after(&mut self, lasted: Duration, is_patient: bool, chance: f64) -> Duration {
         if lasted >= Self::CALM {
-            self.failures = 0;
+            self.0.reset();
         }
         let longest = if is_patient { Self::PATIENT } else { Self::LONGEST };
-        let whole = Self::FIRST.saturating_mul(1 << self.failures.min(10)).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        whole.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+        self.0.after(longest, chance)
     }
 }
 

@@ -12,9 +12,13 @@ pub(crate) enum Failure {
 }
 
 /// Grows from fast to patient, and starts again after success.
-#[derive(Clone, Debug, Default)]
-pub struct Backoff {
-    attempts: u32,
+#[derive(Clone, Debug)]
+pub struct Backoff(lib_backoff::Backoff);
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self(lib_backoff::Backoff::new(Self::FIRST))
+    }
 }
 
 impl Backoff {
@@ -30,14 +34,12 @@ impl Backoff {
             Failure::Link => Self::LINK_CAP,
             Failure::Refusal => Self::REFUSAL_CAP,
         };
-        let whole = Self::FIRST.saturating_mul(1 << self.attempts.min(10)).min(cap);
-        self.attempts = self.attempts.saturating_add(1);
-        whole.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+        self.0.after(cap, chance)
     }
 
     /// The next failure is a first one.
     pub(crate) fn reset(&mut self) {
-        self.attempts = 0;
+        self.0.reset();
     }
 }
 
@@ -65,8 +67,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn always_within_bounds(attempts in 0u32.., chance: f64) {
-            let mut backoff = Backoff { attempts };
+        fn always_within_bounds(attempts in 0..100, chance: f64) {
+            let mut backoff = Backoff::default();
+            for _ in 0..attempts {
+                backoff.after(Failure::Link, chance);
+            }
             let wait = backoff.after(Failure::Link, chance);
             prop_assert!(wait >= Backoff::FIRST / 2 && wait <= Backoff::LINK_CAP);
         }

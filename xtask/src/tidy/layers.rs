@@ -17,6 +17,7 @@ use crate::workspace::{Package, Workspace};
 const ORDER: &[&str] = &[
     "lib-names",
     "lib-cron",
+    "lib-backoff",
     "lib-telemetry",
     "lib-jose",
     "lib-tls",
@@ -107,6 +108,7 @@ const PURE: &[&str] = &[
     "api-rbac",
     "api-types",
     "lib-cron",
+    "lib-backoff",
     "lib-names",
     "lib-jose",
     "apiserver-model",

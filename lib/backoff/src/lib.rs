@@ -1,0 +1,58 @@
+//! How long to wait before the next attempt: twice as long after each failure, up to a bound, and less by chance. Pure: the
+//! caller brings chance, and sleeps.
+//!
+//! How long the first wait and the longest are is the caller's affair, and stands where it is waited.
+
+use std::time::Duration;
+
+/// Grows with each failure, and starts again after success.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    first: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Begins with this wait.
+    pub const fn new(first: Duration) -> Self {
+        Self { first, failures: 0 }
+    }
+
+    /// The wait after a failure, `longest` at most. `chance` lies between 0 and 1 and takes away up to half, so that those
+    /// who failed together do not come back in step.
+    pub fn after(&mut self, longest: Duration, chance: f64) -> Duration {
+        let whole = self.first.saturating_mul(1 << self.failures.min(10)).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        whole.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// The next failure is a first one.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn it_doubles_up_to_the_longest_and_starts_again() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let waits: Vec<_> = (0..5).map(|_| backoff.after(Duration::from_secs(6), 0.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 6, 6]);
+        backoff.reset();
+        assert_eq!(backoff.after(Duration::from_secs(6), 1.0), Duration::from_millis(500));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_within_its_bounds(first in 1..10_000u64, longest in 1..1_000_000u64, failures: u32, chance: f64) {
+            let (first, longest) = (Duration::from_millis(first), Duration::from_millis(longest));
+            let wait = Backoff { first, failures }.after(longest, chance);
+            prop_assert!(wait >= longest.min(first) / 2 && wait <= longest);
+        }
+    }
+}

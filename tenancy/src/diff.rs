@@ -7,6 +7,7 @@
 //! quotas, which therefore say even what the API server would fill in. Of labels and annotations the platform's own are
 //! compared; others may add theirs. Status and managed fields are not looked at.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use api_types::tenancy::MANAGED;
@@ -60,19 +61,22 @@ impl Diff {
 }
 
 /// What has to be written so that a cluster has what is wanted of the kinds observed.
-pub fn diff<'a>(wanted: impl IntoIterator<Item = &'a Object>, observed: &BTreeMap<Key, Value>) -> Diff {
+pub fn diff<'a, V: Borrow<Value>>(wanted: impl IntoIterator<Item = &'a Object>, observed: &BTreeMap<Key, V>) -> Diff {
     let wanted: BTreeMap<&Key, &Object> = wanted.into_iter().map(|object| (object.key(), object)).collect();
     let mut diff = Diff::default();
     // From the end: bindings before the roles that they bind.
-    for (key, there) in observed.iter().rev() {
+    for (key, there) in observed.iter().rev().map(|(key, there)| (key, there.borrow())) {
         if !wanted.contains_key(key) && is_marked(there) && key.kind != Kind::Namespace {
             diff.operations.push(Operation::Delete(key.clone()));
         }
     }
     for (key, object) in wanted {
-        match observed.get(key) {
+        match observed.get(key).map(Borrow::borrow) {
             None => diff.operations.push(Operation::Apply(object.clone())),
-            Some(there) if !is_marked(there) && !was_applied(there) => diff.foreign.push(key.clone()),
+            // Whose a namespace is, another mark says, and whoever plans has looked at it.
+            Some(there) if key.kind != Kind::Namespace && !is_marked(there) && !was_applied(there) => {
+                diff.foreign.push(key.clone())
+            }
             Some(there) => diff.operations.extend(repair(object, there)),
         }
     }

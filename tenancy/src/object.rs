@@ -78,10 +78,16 @@ impl fmt::Display for Key {
 }
 
 /// An object as a cluster is to have it, complete for a server-side apply by [`FIELD_MANAGER`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
     key: Key,
     body: Value,
+}
+
+impl std::hash::Hash for Object {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
 }
 
 impl Object {

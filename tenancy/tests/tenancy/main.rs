@@ -7,4 +7,6 @@ mod definitions;
 mod guard;
 mod rights;
 mod support;
+mod sync;
 mod tenants;
+mod world;

@@ -13,6 +13,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("v1", "Namespace", "namespaces"),
     ("v1", "ConfigMap", "configmaps"),
     ("v1", "Secret", "secrets"),
+    ("cluster.x-k8s.io/v1beta1", "Cluster", "clusters"),
     ("auth.alauda.io/v1", "Project", "projects"),
     ("auth.alauda.io/v1", "ProjectQuota", "projectquotas"),
     ("auth.alauda.io/v1", "UserBinding", "userbindings"),

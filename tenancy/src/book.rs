@@ -1,0 +1,297 @@
+//! What people wrote on the hub. No IO.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use api_types::cluster::Cluster;
+use api_types::tenancy::{GROUP, GroupBinding, RoleTemplate, UserBinding};
+use kube::ResourceExt;
+use lib_names::ClusterName;
+use serde_json::Value;
+
+use crate::bindings::{Binding, BindingKind, Catalog, InvalidBinding};
+use crate::follow::Name;
+use crate::projects::{InvalidProject, Project};
+use crate::roles::{InvalidTemplate, Template};
+use crate::wire::Place;
+
+/// The kinds that are followed on the hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Written {
+    Project,
+    RoleTemplate,
+    UserBinding,
+    GroupBinding,
+    User,
+    Cluster,
+}
+
+impl Written {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Project, Self::RoleTemplate, Self::UserBinding, Self::GroupBinding, Self::User, Self::Cluster];
+
+    pub(crate) fn place(self) -> Place {
+        let v1 = format!("{GROUP}/v1");
+        match self {
+            Self::Project => Place::new(&v1, "projects"),
+            Self::RoleTemplate => Place::new(&format!("{GROUP}/v1beta1"), "roletemplates"),
+            Self::UserBinding => Place::new(&v1, "userbindings"),
+            Self::GroupBinding => Place::new(&v1, "groupbindings"),
+            Self::User => Place::new(&v1, "users"),
+            Self::Cluster => Place::new("cluster.x-k8s.io/v1beta1", "clusters"),
+        }
+    }
+}
+
+/// Which binding.
+pub(crate) type BindingId = (BindingKind, String);
+
+/// Something that has a status.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum About {
+    Binding(BindingId),
+    Template(String),
+    Project(String),
+}
+
+/// An object, and what it says. The latter is another one only when it says something else.
+#[derive(Debug)]
+pub(crate) struct Entry<K, T, E> {
+    pub(crate) object: K,
+    pub(crate) read: Arc<Result<T, E>>,
+}
+
+/// A binding of either kind.
+#[derive(Debug)]
+pub(crate) enum AnyBinding {
+    User(UserBinding),
+    Group(GroupBinding),
+}
+
+/// A cluster of the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) uid: String,
+    /// It is worth a look now.
+    pub(crate) ready: bool,
+    /// Somebody wants it left alone.
+    pub(crate) paused: bool,
+    /// It is leaving the platform.
+    pub(crate) leaving: bool,
+}
+
+pub(crate) type ProjectEntry = Entry<api_types::tenancy::Project, Project, InvalidProject>;
+pub(crate) type TemplateEntry = Entry<RoleTemplate, Template, InvalidTemplate>;
+pub(crate) type BindingEntry = Entry<AnyBinding, Binding, InvalidBinding>;
+
+/// What people wrote.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    /// What can be bound, and where.
+    pub(crate) catalog: Catalog,
+    pub(crate) projects: BTreeMap<String, ProjectEntry>,
+    pub(crate) templates: BTreeMap<String, TemplateEntry>,
+    pub(crate) bindings: BTreeMap<BindingId, BindingEntry>,
+    pub(crate) members: BTreeMap<String, Member>,
+    /// ClusterRoles that every cluster is to have, once it is known which they are.
+    pub(crate) shared_roles: Option<BTreeMap<String, Arc<Value>>>,
+    /// E-mails by their MD5.
+    people: BTreeMap<String, String>,
+    listed: BTreeSet<Written>,
+    lost: BTreeSet<Written>,
+}
+
+impl Book {
+    /// Whether all of it is known, as it is now. Nothing is taken from anybody unless.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.listed.len() == Written::ALL.len() && self.lost.is_empty() && self.shared_roles.is_some()
+    }
+
+    /// Whether there is such a cluster, and it stays.
+    pub(crate) fn has_cluster(&self, name: &str) -> bool {
+        name == ClusterName::GLOBAL || self.members.get(name).is_some_and(|member| !member.leaving)
+    }
+
+    /// The clusters that there are.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &str> {
+        let members = self.members.iter().filter(|(_, member)| !member.leaving).map(|(name, _)| &**name);
+        members.chain((!self.members.contains_key(ClusterName::GLOBAL)).then_some(ClusterName::GLOBAL))
+    }
+
+    /// Takes in an object, and says about what there may be something new to say.
+    pub(crate) fn put(&mut self, kind: Written, object: Value) -> Result<Vec<About>, serde_json::Error> {
+        Ok(match kind {
+            Written::Project => {
+                let object: api_types::tenancy::Project = serde_json::from_value(object)?;
+                let name = object.name_any();
+                let before = self.projects.remove(&name);
+                let read = same(before.map(|before| before.read), Project::read(&object));
+                match &*read {
+                    Ok(project) if !project.is_terminating() => {
+                        drop(self.catalog.projects.insert(name.clone(), project.clone()));
+                    }
+                    _ => drop(self.catalog.projects.remove(&name)),
+                }
+                self.projects.insert(name.clone(), Entry { object, read });
+                self.about_project(&name)
+            }
+            Written::RoleTemplate => {
+                let object: RoleTemplate = serde_json::from_value(object)?;
+                let name = object.name_any();
+                let before = self.templates.remove(&name);
+                let read = same(before.map(|before| before.read), Template::read(&object));
+                match &*read {
+                    Ok(template) => drop(self.catalog.templates.insert(name.clone(), template.clone())),
+                    Err(_) => drop(self.catalog.templates.remove(&name)),
+                }
+                self.templates.insert(name.clone(), Entry { object, read });
+                self.about_template(&name)
+            }
+            Written::UserBinding => {
+                let object: UserBinding = serde_json::from_value(object)?;
+                self.put_binding((BindingKind::User, object.name_any()), AnyBinding::User(object))
+            }
+            Written::GroupBinding => {
+                let object: GroupBinding = serde_json::from_value(object)?;
+                self.put_binding((BindingKind::Group, object.name_any()), AnyBinding::Group(object))
+            }
+            Written::User => {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let (name, email) = (text(&object["metadata"]["name"]), text(&object["spec"]["email"]));
+                if self.people.insert(name, email.clone()).as_ref() == Some(&email) {
+                    return Ok(Vec::new());
+                }
+                self.read_labelled()
+            }
+            Written::Cluster => {
+                // Only where the fleet looks for them.
+                if object["metadata"]["namespace"] != api_types::PLATFORM_NAMESPACE {
+                    return Ok(Vec::new());
+                }
+                let object: Cluster = serde_json::from_value(object)?;
+                let mut conditions = object.status.iter().flat_map(|status| &status.conditions);
+                let member = Member {
+                    uid: object.uid().unwrap_or_default(),
+                    ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
+                    paused: object.spec.paused == Some(true),
+                    leaving: object.metadata.deletion_timestamp.is_some(),
+                };
+                let name = object.name_any();
+                let before = self.members.insert(name.clone(), member.clone());
+                if before.as_ref() == Some(&member) { Vec::new() } else { self.about_all() }
+            }
+        })
+    }
+
+    fn put_binding(&mut self, id: BindingId, object: AnyBinding) -> Vec<About> {
+        let before = self.bindings.remove(&id);
+        let read = same(before.map(|before| before.read), self.read_binding(&object));
+        self.bindings.insert(id.clone(), Entry { object, read });
+        vec![About::Binding(id)]
+    }
+
+    fn read_binding(&self, object: &AnyBinding) -> Result<Binding, InvalidBinding> {
+        match object {
+            AnyBinding::User(binding) => Binding::of_user(binding, &|md5| self.people.get(md5).cloned()),
+            AnyBinding::Group(binding) => Binding::of_group(binding),
+        }
+    }
+
+    /// Reads the bindings again that say with labels whom they mean.
+    fn read_labelled(&mut self) -> Vec<About> {
+        let labelled = |object: &AnyBinding| matches!(object, AnyBinding::User(binding) if binding.spec.0.is_empty());
+        let ids: Vec<BindingId> =
+            self.bindings.iter().filter(|(_, entry)| labelled(&entry.object)).map(|(id, _)| id.clone()).collect();
+        let put = |id| {
+            let entry = self.bindings.remove(&id)?;
+            let read = same(Some(entry.read), self.read_binding(&entry.object));
+            self.bindings.insert(id.clone(), Entry { object: entry.object, read });
+            Some(About::Binding(id))
+        };
+        ids.into_iter().filter_map(put).collect()
+    }
+
+    /// Forgets an object.
+    pub(crate) fn remove(&mut self, kind: Written, name: &Name) -> Vec<About> {
+        let (namespace, name) = name;
+        if kind == Written::Cluster && namespace != api_types::PLATFORM_NAMESPACE {
+            return Vec::new();
+        }
+        match kind {
+            Written::Project => {
+                self.catalog.projects.remove(name);
+                self.projects.remove(name).map(|_| self.about_project(name)).unwrap_or_default()
+            }
+            Written::RoleTemplate => {
+                self.catalog.templates.remove(name);
+                self.templates.remove(name).map(|_| self.about_template(name)).unwrap_or_default()
+            }
+            Written::UserBinding => self.remove_binding((BindingKind::User, name.clone())),
+            Written::GroupBinding => self.remove_binding((BindingKind::Group, name.clone())),
+            Written::User => match self.people.remove(name) {
+                Some(_) => self.read_labelled(),
+                None => Vec::new(),
+            },
+            Written::Cluster => match self.members.remove(name) {
+                Some(_) => self.about_all(),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    fn remove_binding(&mut self, id: BindingId) -> Vec<About> {
+        self.bindings.remove(&id).map(|_| About::Binding(id)).into_iter().collect()
+    }
+
+    /// These are all there are of a kind.
+    pub(crate) fn whole(&mut self, kind: Written, names: &HashSet<Name>) -> Vec<About> {
+        let known: Vec<String> = match kind {
+            Written::Project => self.projects.keys().cloned().collect(),
+            Written::RoleTemplate => self.templates.keys().cloned().collect(),
+            Written::UserBinding => self.bindings_of(BindingKind::User),
+            Written::GroupBinding => self.bindings_of(BindingKind::Group),
+            Written::User => self.people.keys().cloned().collect(),
+            Written::Cluster => self.members.keys().cloned().collect(),
+        };
+        let namespace = if kind == Written::Cluster { api_types::PLATFORM_NAMESPACE } else { "" };
+        let known = known.into_iter().map(|name| (namespace.to_owned(), name));
+        let gone: Vec<Name> = known.filter(|name| !names.contains(name)).collect();
+        self.listed.insert(kind);
+        self.lost.remove(&kind);
+        gone.iter().flat_map(|name| self.remove(kind, name)).collect()
+    }
+
+    fn bindings_of(&self, kind: BindingKind) -> Vec<String> {
+        self.bindings.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// A kind is not known any more.
+    pub(crate) fn lost(&mut self, kind: Written) {
+        self.lost.insert(kind);
+    }
+
+    fn about_project(&self, name: &str) -> Vec<About> {
+        let names = |entry: &BindingEntry| matches!(&*entry.read, Ok(binding) if binding.projects().contains(name));
+        let bindings = self.bindings.iter().filter(|(_, entry)| names(entry));
+        let bindings = bindings.map(|(id, _)| About::Binding(id.clone()));
+        bindings.chain([About::Project(name.to_owned())]).collect()
+    }
+
+    fn about_template(&self, name: &str) -> Vec<About> {
+        let of = |entry: &BindingEntry| matches!(&*entry.read, Ok(binding) if binding.template() == name);
+        let bindings = self.bindings.iter().filter(|(_, entry)| of(entry));
+        let bindings = bindings.map(|(id, _)| About::Binding(id.clone()));
+        bindings.chain([About::Template(name.to_owned())]).collect()
+    }
+
+    pub(crate) fn about_all(&self) -> Vec<About> {
+        let bindings = self.bindings.keys().cloned().map(About::Binding);
+        let templates = self.templates.keys().cloned().map(About::Template);
+        bindings.chain(templates).chain(self.projects.keys().cloned().map(About::Project)).collect()
+    }
+}
+
+/// The same as before, if it says the same.
+fn same<T: PartialEq>(before: Option<Arc<T>>, now: T) -> Arc<T> {
+    before.filter(|before| **before == now).unwrap_or_else(|| Arc::new(now))
+}

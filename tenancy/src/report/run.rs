@@ -1,0 +1,183 @@
+//! Writes what there is to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use http::StatusCode;
+use jiff::Timestamp;
+use kube::api::ObjectMeta;
+use lib_telemetry::chain;
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::{FINALIZER, binding_status, template_status};
+use crate::backoff::{Backoff, chance};
+use crate::bindings::BindingKind;
+use crate::book::{About, AnyBinding, Book, ProjectEntry, Written};
+use crate::projects::{Outcome, Seen, status};
+use crate::run::Core;
+use crate::wire::{Failure, Place};
+
+/// What changes in many clusters is told once.
+const TOGETHER: Duration = Duration::from_millis(250);
+const AT_ONCE: usize = 8;
+/// Between attempts, at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A write to an object of the hub: the object itself, or its status.
+struct Patch {
+    place: Place,
+    name: String,
+    part: &'static str,
+    body: Value,
+}
+
+/// Tells, for ever.
+pub(crate) async fn run(core: Arc<Core>) {
+    let mut backoff = Backoff::up_to(PATIENCE);
+    loop {
+        core.progress.told.notified().await;
+        sleep(TOGETHER).await;
+        let about = core.progress.take();
+        let patches: Vec<(About, Patch)> = {
+            let book = core.book.read().unwrap_or_else(PoisonError::into_inner);
+            if !book.is_whole() {
+                // When it is again, this is told again.
+                core.progress.keep(about);
+                continue;
+            }
+            let now = Timestamp::now();
+            about.into_iter().filter_map(|one| Some((one.clone(), core.patch_of(&book, &one, now)?))).collect()
+        };
+        let written = stream::iter(patches).map(|(about, patch)| {
+            let core = core.clone();
+            async move { (about, core.hub.merge(&patch.place, &patch.name, patch.part, &patch.body).await) }
+        });
+        let mut owed = BTreeSet::new();
+        let mut written = written.buffer_unordered(AT_ONCE);
+        while let Some((about, result)) = written.next().await {
+            match result {
+                Ok(()) => {}
+                // It is another object by now, or none: that is told of when it is seen.
+                Err(Failure::Refused { code: StatusCode::NOT_FOUND | StatusCode::CONFLICT, .. }) => {
+                    owed.insert(about);
+                }
+                Err(failure) => {
+                    tracing::warn!(?about, error = %chain(&failure), "could not write a status");
+                    owed.insert(about);
+                }
+            }
+        }
+        if owed.is_empty() {
+            backoff.reset();
+        } else {
+            sleep(backoff.after(chance())).await;
+            core.progress.tell(owed);
+        }
+    }
+}
+
+impl Core {
+    /// What has to be written, if anything, so that an object says how it stands.
+    fn patch_of(&self, book: &Book, about: &About, now: Timestamp) -> Option<Patch> {
+        let clusters = self.progress.clusters.lock().unwrap_or_else(PoisonError::into_inner);
+        match about {
+            About::Binding(id) => {
+                let entry = book.bindings.get(id)?;
+                let next = binding_status(id, entry, book, &clusters, now);
+                let (metadata, old) = match &entry.object {
+                    AnyBinding::User(binding) => (&binding.metadata, binding.status.as_ref()),
+                    AnyBinding::Group(binding) => (&binding.metadata, binding.status.as_ref()),
+                };
+                let kind = if id.0 == BindingKind::User { Written::UserBinding } else { Written::GroupBinding };
+                changed(kind, metadata, old, &next)
+            }
+            About::Template(name) => {
+                let entry = book.templates.get(name)?;
+                let next = template_status(name, entry, book, &clusters, now);
+                changed(Written::RoleTemplate, &entry.object.metadata, entry.object.status.as_ref(), &next)
+            }
+            About::Project(name) => {
+                let entry = book.projects.get(name)?;
+                let parts: BTreeMap<&str, _> =
+                    clusters.iter().map(|(cluster, known)| (&**cluster, (known, known.projects.get(name)))).collect();
+                let gone = |cluster: &str| {
+                    let left = parts.get(cluster).and_then(|(_, part)| *part).is_some_and(|part| part.left);
+                    left || !book.has_cluster(cluster)
+                };
+                let seen = parts.iter().map(|(cluster, (known, part))| {
+                    let mut seen = part.map(|part| part.seen.clone()).unwrap_or_default();
+                    if let Some(why) = &known.away {
+                        seen.namespace = Outcome::Unreachable(why.clone());
+                        seen.quota = seen.namespace.clone();
+                    }
+                    ((*cluster).to_owned(), seen)
+                });
+                let mut seen: BTreeMap<String, Seen> = seen.collect();
+                for cluster in entry.object.spec.clusters.iter().filter(|cluster| !book.has_cluster(&cluster.name)) {
+                    let why = Outcome::Failed(format!("there is no cluster {:?}", cluster.name));
+                    let none = Seen { namespace: why.clone(), quota: why, unguarded: false };
+                    seen.insert(cluster.name.clone(), none);
+                }
+                project(entry, &seen, gone, now)
+            }
+        }
+    }
+}
+
+fn project(
+    entry: &ProjectEntry,
+    seen: &BTreeMap<String, Seen>,
+    gone: impl Fn(&str) -> bool,
+    now: Timestamp,
+) -> Option<Patch> {
+    let metadata = &entry.object.metadata;
+    let old = entry.object.status.clone().unwrap_or_default();
+    let Ok(project) = &*entry.read else {
+        let why = entry.read.as_ref().as_ref().err().map(ToString::to_string);
+        let phase = Some(api_types::tenancy::ProjectPhase::Degraded);
+        let next = api_types::tenancy::ProjectStatus { phase, reason: why, ..old.clone() };
+        return changed(Written::Project, metadata, Some(&old), &next);
+    };
+    let finalizers: Vec<&str> = metadata.finalizers.iter().flatten().map(String::as_str).collect();
+    let waits = finalizers.contains(&FINALIZER);
+    let with = |finalizers: Vec<&str>| {
+        let body = json!({"metadata": {
+            "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": finalizers,
+        }});
+        Some(Patch { place: Written::Project.place(), name: project.name().to_owned(), part: "", body })
+    };
+    if !waits && !project.is_terminating() {
+        return with(finalizers.iter().copied().chain([FINALIZER]).collect());
+    }
+    let next = status(project, metadata.generation, &old, seen, gone, now);
+    let patch = changed(Written::Project, metadata, Some(&old), &next);
+    if patch.is_none() && waits && project.is_terminating() && next.clusters.is_empty() {
+        return with(finalizers.into_iter().filter(|finalizer| *finalizer != FINALIZER).collect());
+    }
+    patch
+}
+
+/// A patch of a status, if it says something else.
+fn changed<S: Serialize + PartialEq>(kind: Written, metadata: &ObjectMeta, old: Option<&S>, next: &S) -> Option<Patch> {
+    if old == Some(next) {
+        return None;
+    }
+    let (mut body, before) = (serde_json::to_value(next).ok()?, serde_json::to_value(old).ok()?);
+    // What is not said any more.
+    if let (Some(fields), Some(before)) = (body.as_object_mut(), before.as_object()) {
+        for key in before.keys() {
+            fields.entry(key.clone()).or_insert(Value::Null);
+        }
+    }
+    Some(Patch {
+        place: kind.place(),
+        name: metadata.name.clone()?,
+        part: "/status",
+        body: json!({"metadata": {"uid": metadata.uid}, "status": body}),
+    })
+}

@@ -1,0 +1,271 @@
+//! What people write on the hub is so in every cluster.
+
+use apiserver_access::User;
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use kube::Client;
+use kube::api::{Api, Patch, PostParams};
+use serde_json::json;
+use tenancy::Standing;
+
+use crate::support::{api_of, create};
+use crate::world::{Reached, World, binding, eventually, project};
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+
+async fn may(client: &Client, verb: &str, resource: &str, namespace: &str) -> bool {
+    let attributes = ResourceAttributes {
+        verb: Some(verb.into()),
+        resource: Some(resource.into()),
+        namespace: Some(namespace.into()),
+        ..Default::default()
+    };
+    let spec = SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() };
+    let review = SelfSubjectAccessReview { spec, ..Default::default() };
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = reviews.create(&PostParams::default(), &review).await.unwrap();
+    answer.status.is_some_and(|status| status.allowed)
+}
+
+fn person(place: &Reached, name: &str) -> Client {
+    place.cluster.server.client(User::new(name, ["system:authenticated", api_types::tenancy::USERS]))
+}
+
+async fn namespace(place: &Reached, name: &str, project: &str) {
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"cpaas.io/project": project}},
+    });
+    create(&place.admin(), &namespace).await.unwrap();
+}
+
+/// Waits until nothing is written any more.
+async fn settled(world: &World) {
+    eventually("all templates are everywhere", async || {
+        let header = json!({"apiVersion": "auth.alauda.io/v1beta1", "kind": "RoleTemplate", "metadata": {}});
+        let all = api_of(&world.hub.admin(), &header).list(&Default::default()).await.unwrap().items;
+        all.len() == 6 && all.iter().all(|template| template.data["status"]["phase"] == "Synced")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_binding_is_in_every_cluster_it_says_and_goes_for_good() {
+    let world = World::start(&["eu", "us"]).await;
+    world.write(project("shop", &["eu", "us"])).await;
+    world
+        .write(binding("pam", "pam@example.org", "project-admin-system", "project", json!([{"project": "shop"}])))
+        .await;
+    world.write(binding("aud", "aud@example.org", "platform-auditor-system", "platform", json!([]))).await;
+    for binding in ["pam", "aud"] {
+        eventually("the binding is told to be everywhere", async || {
+            world.phase("UserBinding", binding).await == "Synced"
+        })
+        .await;
+    }
+    settled(&world).await;
+    for place in world.all() {
+        place.aggregate().await;
+        eventually("the auditor sees all", async || {
+            may(&person(place, "aud@example.org"), "list", "pods", "default").await
+        })
+        .await;
+    }
+    let eu = world.member("eu");
+    namespace(eu, "shop-a", "shop").await;
+    eventually("the project's administrator is in its namespaces", async || {
+        may(&person(eu, "pam@example.org"), "list", "pods", "shop-a").await
+    })
+    .await;
+    assert!(!may(&person(eu, "pam@example.org"), "list", "pods", "default").await);
+    let status = world.status("UserBinding", "aud").await;
+    assert_eq!(status["syncedClusters"], json!(["eu", "us", "global"]), "{status}");
+    assert_eq!(status["bindingsCreated"], json!({"clusterRoleBindings": 3, "roleBindings": 0}), "{status}");
+
+    // Out of the project, and in again.
+    let label = |project| json!({"metadata": {"labels": {"cpaas.io/project": project}}});
+    let header = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {}});
+    let namespaces = api_of(&eu.admin(), &header);
+    for (project, is_in) in [(None, false), (Some("shop"), true)] {
+        namespaces.patch("shop-a", &Default::default(), &Patch::Merge(label(project))).await.unwrap();
+        eventually("the rights follow the label", async || {
+            may(&person(eu, "pam@example.org"), "list", "pods", "shop-a").await == is_in
+        })
+        .await;
+    }
+
+    for name in ["pam", "aud"] {
+        world.remove("UserBinding", name).await;
+    }
+    for place in world.all() {
+        eventually("nothing is left", async || place.bindings().await.is_empty()).await;
+        assert!(!may(&person(place, "aud@example.org"), "list", "pods", "default").await);
+    }
+}
+
+#[tokio::test]
+async fn case_41_a_binding_that_was_removed_while_a_cluster_was_away_does_not_come_back() {
+    let mut world = World::start(&["eu", "us"]).await;
+    for name in ["a", "b"] {
+        world.write(binding(name, "ann@example.org", "platform-auditor-system", "platform", json!([]))).await;
+        eventually("it is everywhere", async || world.phase("UserBinding", name).await == "Synced").await;
+    }
+    settled(&world).await;
+    let eu = world.member("eu").clone();
+    eu.cut();
+    world.remove("UserBinding", "a").await;
+    world.write(binding("c", "cem@example.org", "platform-auditor-system", "platform", json!([]))).await;
+    // The others do not wait.
+    let us = world.member("us").clone();
+    eventually("the others are as wanted", async || us.bindings().await == ["/cpaas:b:cluster", "/cpaas:c:cluster"])
+        .await;
+    eventually("it is told who is away", async || {
+        world.status("UserBinding", "c").await["failedClusters"] == json!(["eu"])
+    })
+    .await;
+    assert_eq!(eu.bindings().await, ["/cpaas:a:cluster", "/cpaas:b:cluster"]);
+    eu.take_writes();
+    eu.mend();
+    world.tenancy.wake(&"eu".parse().unwrap());
+    eventually("it is caught up", async || eu.bindings().await == ["/cpaas:b:cluster", "/cpaas:c:cluster"]).await;
+    eventually("that is told", async || world.phase("UserBinding", "c").await == "Synced").await;
+    let mut writes = eu.take_writes();
+    writes.sort();
+    assert_eq!(writes.len(), 2, "{writes:?}");
+    assert!(writes[0].starts_with("DELETE ") && writes[0].contains("cpaas%3Aa%3Acluster"), "{writes:?}");
+
+    // Another hub finds all as wanted, and writes nothing.
+    for place in world.all() {
+        place.take_writes();
+    }
+    world.restart().await;
+    world.write(binding("d", "dan@example.org", "cluster-admin-system", "cluster", json!([{"cluster": "us"}]))).await;
+    eventually("the new hub works", async || world.phase("UserBinding", "d").await == "Synced").await;
+    assert_eq!(eu.take_writes(), [""; 0]);
+    let writes = us.take_writes();
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    let to_hub = world.hub.take_writes();
+    assert!(to_hub.iter().all(|write| write.contains("/userbindings/d/status")), "{to_hub:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_changed_is_put_right() {
+    let world = World::start(&["eu"]).await;
+    world.write(project("shop", &["eu"])).await;
+    world
+        .write(binding("pam", "pam@example.org", "project-admin-system", "project", json!([{"project": "shop"}])))
+        .await;
+    eventually("it is there", async || world.phase("UserBinding", "pam").await == "Synced").await;
+    let eu = world.member("eu");
+    let header = json!({"apiVersion": RBAC, "kind": "RoleBinding", "metadata": {"namespace": "shop"}});
+    let bindings = api_of(&eu.admin(), &header);
+    let name = "cpaas:pam:project-ns";
+    let eve =
+        json!({"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve@example.org"}]});
+    bindings.patch(name, &Default::default(), &Patch::Merge(eve)).await.unwrap();
+    eventually("the binding is put right", async || {
+        bindings.get(name).await.is_ok_and(|binding| binding.data["subjects"][0]["name"] == "pam@example.org")
+    })
+    .await;
+    bindings.delete(name, &Default::default()).await.unwrap();
+    eventually("the binding is there again", async || bindings.get_opt(name).await.unwrap().is_some()).await;
+    let header =
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {}});
+    let policies = api_of(&eu.admin(), &header);
+    policies.delete("cpaas-namespaces", &Default::default()).await.unwrap();
+    eventually("the policy is there again", async || policies.get_opt("cpaas-namespaces").await.unwrap().is_some())
+        .await;
+}
+
+#[tokio::test]
+async fn a_project_comes_and_leaves() {
+    let world = World::start(&["eu", "us"]).await;
+    world.write(project("shop", &["eu", "us"])).await;
+    eventually("it is everywhere", async || world.phase("Project", "shop").await == "Active").await;
+    let (eu, us) = (world.member("eu"), world.member("us"));
+    for place in [eu, us] {
+        assert!(place.get("v1", "Namespace", None, "shop").await.is_some());
+        let quota = place.get("auth.alauda.io/v1", "ProjectQuota", None, "shop").await.unwrap();
+        assert_eq!(quota.data["spec"]["hard"]["pods"], "10");
+    }
+    assert!(world.hub.get("v1", "Namespace", None, "shop").await.is_some());
+    namespace(us, "shop-a", "shop").await;
+    // Out of one cluster: what runs there stays, and is nobody's.
+    let only_eu = json!({"spec": {"clusters": [{"name": "eu", "quota": {"pods": "20"}}]}});
+    world.patch("Project", "shop", only_eu).await;
+    eventually("it has left", async || {
+        world.status("Project", "shop").await["clusters"] == json!(["eu"])
+            && world.phase("Project", "shop").await == "Active"
+    })
+    .await;
+    for name in ["shop", "shop-a"] {
+        let namespace = us.get("v1", "Namespace", None, name).await.unwrap();
+        assert!(!namespace.metadata.labels.unwrap_or_default().contains_key("cpaas.io/project"), "{name}");
+    }
+    assert!(us.get("auth.alauda.io/v1", "ProjectQuota", None, "shop").await.is_none());
+    eventually("the quota is the new one", async || {
+        let quota = eu.get("auth.alauda.io/v1", "ProjectQuota", None, "shop").await.unwrap();
+        quota.data["spec"]["hard"]["pods"] == "20"
+    })
+    .await;
+    // It waits for a cluster that is away.
+    eu.cut();
+    eventually("it is told who is away", async || world.phase("Project", "shop").await == "Degraded").await;
+    world.remove("Project", "shop").await;
+    eventually("it is leaving", async || world.status("Project", "shop").await["clusters"] == json!(["eu"])).await;
+    eu.mend();
+    world.tenancy.wake(&"eu".parse().unwrap());
+    eventually("it is gone", async || world.hub.get("auth.alauda.io/v1", "Project", None, "shop").await.is_none())
+        .await;
+    let left = eu.get("v1", "Namespace", None, "shop").await.unwrap();
+    assert!(!left.metadata.labels.unwrap_or_default().contains_key("cpaas.io/project"));
+}
+
+#[tokio::test]
+async fn a_hub_that_does_not_see_its_own_lists_takes_nothing_away() {
+    let mut world = World::start(&["eu"]).await;
+    world.write(binding("a", "ann@example.org", "platform-auditor-system", "platform", json!([]))).await;
+    eventually("it is everywhere", async || world.phase("UserBinding", "a").await == "Synced").await;
+    settled(&world).await;
+    let eu = world.member("eu").clone();
+    eu.take_writes();
+    world.hub.cut();
+    let (hub, cluster) = ("global".parse().unwrap(), "eu".parse().unwrap());
+    eventually("the hub is known to be away", async || {
+        world.tenancy.mirror().policy(&hub).is_some_and(|known| known.standing != Standing::Current)
+    })
+    .await;
+    let header = json!({"apiVersion": RBAC, "kind": "ClusterRoleBinding", "metadata": {}});
+    let bindings = api_of(&eu.admin(), &header);
+    bindings.patch("cpaas:a:cluster", &Default::default(), &Patch::Merge(json!({"subjects": []}))).await.unwrap();
+    eventually("the change is seen", async || {
+        let known = world.tenancy.mirror().policy(&cluster).unwrap();
+        known.policy.binding("", "cpaas:a:cluster").is_some_and(|one| one.subjects.is_empty())
+    })
+    .await;
+    // Even one that begins so.
+    world.restart().await;
+    assert_eq!(eu.take_writes(), [""; 0]);
+    world.hub.mend();
+    eventually("it is put right", async || {
+        bindings
+            .get("cpaas:a:cluster")
+            .await
+            .is_ok_and(|binding| binding.data["subjects"][0]["name"] == "ann@example.org")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_removed_keeps_what_it_has_and_is_forgotten() {
+    let world = World::start(&["eu", "us"]).await;
+    world.write(binding("a", "ann@example.org", "platform-auditor-system", "platform", json!([]))).await;
+    eventually("it is everywhere", async || world.phase("UserBinding", "a").await == "Synced").await;
+    let header =
+        json!({"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "metadata": {"namespace": "cpaas-system"}});
+    api_of(&world.hub.admin(), &header).delete("us", &Default::default()).await.unwrap();
+    eventually("it is not told of any more", async || {
+        world.status("UserBinding", "a").await["syncedClusters"] == json!(["eu", "global"])
+    })
+    .await;
+    assert!(world.tenancy.mirror().policy(&"us".parse().unwrap()).is_none());
+    assert_eq!(world.member("us").bindings().await, ["/cpaas:a:cluster"]);
+}

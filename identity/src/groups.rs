@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use api_types::PLATFORM_ADMINS;
 use api_types::auth::{Group, UserSpec};
+use api_types::tenancy::USERS;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use lib_names::GroupName;
@@ -51,12 +52,9 @@ impl Groups {
         groups
     }
 
-    /// The groups of a user, in order.
+    /// The groups of a user, in order. Everybody is in that of all users.
     pub(crate) fn of_user(&self, user: &UserSpec) -> Vec<GroupName> {
         let mut groups = BTreeSet::new();
-        if user.is_admin {
-            groups.extend(PLATFORM_ADMINS.parse());
-        }
         groups.extend(self.of_member.get(&user.email).into_iter().flatten().cloned());
         let told = user.groups.iter().filter_map(|name| name.parse::<GroupName>().ok());
         if is_local(user) {
@@ -67,7 +65,11 @@ impl Groups {
                 may_be_told(name.as_str()) && self.owners.get(name).is_some_and(|owner| owner.as_deref() == connector)
             }));
         }
-        groups.into_iter().take(MOST).collect()
+        // However many others there are.
+        let kept = [Some(USERS), user.is_admin.then_some(PLATFORM_ADMINS)];
+        let kept: BTreeSet<GroupName> = kept.into_iter().flatten().filter_map(|name| name.parse().ok()).collect();
+        let others: Vec<_> = groups.into_iter().filter(|name| !kept.contains(name)).take(MOST - kept.len()).collect();
+        kept.into_iter().chain(others).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// Whether the platform knows this group as that provider's.
@@ -142,22 +144,34 @@ mod tests {
     #[test]
     fn local_groups_list_their_members() {
         let objects = [group("dev", None, None, &["Ann@corp.io"]), group("ops", None, None, &["bob@corp.io"])];
-        check(&objects, &user(None, &[]), &["dev"]);
-        check(&objects, &user(None, &["qa"]), &["dev", "qa"]);
-        check(&objects, &UserSpec { is_admin: true, ..user(None, &[]) }, &["cpaas:platform-admins", "dev"]);
+        check(&objects, &user(None, &[]), &["cpaas:users", "dev"]);
+        check(&objects, &user(None, &["qa"]), &["cpaas:users", "dev", "qa"]);
+        let admin = UserSpec { is_admin: true, ..user(None, &[]) };
+        check(&objects, &admin, &["cpaas:platform-admins", "cpaas:users", "dev"]);
     }
 
     #[test]
     fn a_providers_groups_are_those_it_owns() {
         let objects = [group("x1", Some("Team A"), Some("corp"), &[]), group("x2", Some("b"), Some("other"), &[])];
-        check(&objects, &user(Some("corp"), &["Team A", "b", "unknown"]), &["Team A"]);
-        check(&objects, &user(Some("other"), &["Team A", "b"]), &["b"]);
+        check(&objects, &user(Some("corp"), &["Team A", "b", "unknown"]), &["Team A", "cpaas:users"]);
+        check(&objects, &user(Some("other"), &["Team A", "b"]), &["b", "cpaas:users"]);
+    }
+
+    #[test]
+    fn everybody_is_a_user_of_the_platform_however_many_groups_they_are_in() {
+        let many: Vec<String> = (0..MOST + 10).map(|n| format!("a{n:04}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let groups = Groups::of(&[]).of_user(&UserSpec { is_admin: true, ..user(None, &many) });
+        assert_eq!(groups.len(), MOST);
+        for kept in [USERS, PLATFORM_ADMINS] {
+            assert!(groups.iter().any(|group| group.as_str() == kept), "{kept}");
+        }
     }
 
     #[test]
     fn case_37_a_provider_cannot_lend_itself_a_local_groups_rights() {
         let objects = [group("dev", None, None, &[]), group("x1", Some("dev"), Some("corp"), &[])];
-        check(&objects, &user(Some("corp"), &["dev"]), &[]);
+        check(&objects, &user(Some("corp"), &["dev"]), &["cpaas:users"]);
     }
 
     #[test]
@@ -167,7 +181,7 @@ mod tests {
             group("x2", Some("system:masters"), Some("corp"), &[]),
             group("x3", Some("CPAAS:x"), Some("corp"), &[]),
         ];
-        check(&objects, &user(Some("corp"), &["cpaas:platform-admins", "system:masters", "CPAAS:x"]), &[]);
-        check(&objects, &user(None, &["system:masters"]), &[]);
+        check(&objects, &user(Some("corp"), &["cpaas:platform-admins", "system:masters", "CPAAS:x"]), &["cpaas:users"]);
+        check(&objects, &user(None, &["system:masters"]), &["cpaas:users"]);
     }
 }

@@ -44,7 +44,7 @@ impl Inner {
         let api = self.briefly(name);
         match Connection::of(cluster) {
             Some(Connection::Direct) => {
-                lay_role(&api).await?;
+                self.lay_roles(&api).await?;
                 bind_admins(Caller::fleet().client_of(&api)).await?;
                 // Last: where the credential may not give it, the cluster is administered all the same.
                 lay(&api.client(), &inventory_objects()).await
@@ -54,12 +54,13 @@ impl Inner {
             Some(Connection::InProcess) | None => Ok(()),
         }
     }
-}
 
-/// Our own role and its binding, and nothing else of what a registered member has.
-async fn lay_role(api: &ClusterApi) -> Result<(), kube::Error> {
-    let ours = member_objects().into_iter().filter(|object| object["metadata"]["name"] == FLEET_USER);
-    lay(&api.client(), &ours.collect::<Vec<_>>()).await
+    /// The roles of the hub's own parts and their bindings, and nothing else of what a registered member has.
+    async fn lay_roles(&self, api: &ClusterApi) -> Result<(), kube::Error> {
+        let ours = member_objects().into_iter().filter(|object| object["metadata"]["name"] == FLEET_USER);
+        let others = self.config.member_rights.iter().cloned();
+        lay(&api.client(), &ours.chain(others).collect::<Vec<_>>()).await
+    }
 }
 
 /// Applies roles and bindings as they are wanted, in their order.

@@ -48,6 +48,11 @@ pub async fn allow_impersonation(api: &ClusterApi, user: &str) -> Result<(), Err
     lay(&api.client(), &objects).await.map_err(Error::hub("lay the role of the hub's door"))
 }
 
+/// Lays the roles and bindings of other parts of the hub.
+pub async fn lay_rights(api: &ClusterApi, objects: &[Value]) -> Result<(), Error> {
+    lay(&api.client(), objects).await.map_err(Error::hub("lay the roles of the hub's parts"))
+}
+
 /// What an identity would have to be allowed to be the hub's on a cluster, and is not; as people say it.
 pub async fn missing_rights(api: &ClusterApi) -> Result<Vec<String>, Error> {
     let reviews: Api<SelfSubjectAccessReview> = Api::all(api.client());

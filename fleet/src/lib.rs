@@ -42,7 +42,7 @@ pub use caller::{Caller, Unspeakable, is_identity};
 pub use direct::{DialError, Dialler, Resolve, SystemResolver};
 pub use error::{AgentRefused, Cause, Error, ProbeError, SendError};
 pub use import::{Import, ImportRequest};
-pub use install::{allow_impersonation, install, missing_rights};
+pub use install::{allow_impersonation, install, lay_rights, missing_rights};
 pub use inventory::{FeedState, Freshness, Inventory};
 pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
 pub use manifest::member_objects;
@@ -72,6 +72,8 @@ pub struct Config {
     pub agent_image: String,
     /// Where imported clusters may be.
     pub addresses: AddressPolicy,
+    /// What members let other parts of the hub do: roles and bindings, laid with the fleet's own.
+    pub member_rights: Vec<serde_json::Value>,
 }
 
 /// What the fleet works with.

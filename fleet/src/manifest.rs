@@ -18,6 +18,8 @@ pub(crate) struct Invitation<'a> {
     pub(crate) authority_pem: &'a str,
     pub(crate) pin: SpkiPin,
     pub(crate) image: &'a str,
+    /// What other parts of the hub may do in a member.
+    pub(crate) rights: &'a [Value],
 }
 
 impl Invitation<'_> {
@@ -29,6 +31,7 @@ impl Invitation<'_> {
     /// One YAML stream. Its documents are JSON, which is YAML: nothing has to be quoted by hand.
     pub(crate) fn manifest(&self) -> String {
         let mut objects = member_objects();
+        objects.extend_from_slice(self.rights);
         objects.extend(self.agent_objects());
         objects.iter().map(|object| format!("---\n{object:#}\n")).collect()
     }
@@ -177,6 +180,9 @@ mod tests {
             authority_pem: authority.certificate_pem(),
             pin: authority.pin(),
             image: "acp/agent",
+            rights: &[
+                json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "other"}}),
+            ],
         };
         let manifest = invitation.manifest();
         let objects: Vec<Value> = manifest
@@ -188,6 +194,7 @@ mod tests {
         assert_eq!(kinds[0], "Namespace");
         assert_eq!(kinds[kinds.len() - 2..], ["Secret", "Deployment"]);
         assert!(objects.iter().all(|object| object["metadata"]["name"].is_string()));
+        assert!(objects.iter().any(|object| object["metadata"]["name"] == "other"));
         assert!(invitation.command().contains("--token tok --ca-pin sha256:"));
     }
 }

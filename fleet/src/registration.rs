@@ -82,6 +82,7 @@ impl Fleet {
             authority_pem: authority.certificate_pem(),
             pin: authority.pin(),
             image: &self.inner.config.agent_image,
+            rights: &self.inner.config.member_rights,
         };
         Ok(Registration {
             command: invitation.command(),

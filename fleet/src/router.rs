@@ -61,6 +61,15 @@ impl Fleet {
         let answer = self.inner.exchange(cluster, request);
         timeout(ANSWER, answer).await.map_err(|_| SendError::Deadline(cluster.clone()))?
     }
+
+    /// A cluster's API, in somebody's name.
+    pub fn api(&self, cluster: &ClusterName, caller: Caller) -> ClusterApi {
+        let (fleet, cluster) = (self.clone(), cluster.clone());
+        ClusterApi::from_fn(move |request| {
+            let (fleet, cluster, caller) = (fleet.clone(), cluster.clone(), caller.clone());
+            Box::pin(async move { Ok(fleet.send(&cluster, &caller, request).await?) })
+        })
+    }
 }
 
 impl Inner {

@@ -60,6 +60,7 @@ impl Hub {
             hub_address: "hub.example.org:8443".into(),
             agent_image: "acp/agent".into(),
             addresses: AddressPolicy::default(),
+            member_rights: Vec::new(),
         };
         Fleet::start(config, parts, drain).await.unwrap()
     }

@@ -14,10 +14,14 @@ use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
 use identity::Identity;
 use jiff::SignedDuration;
 use lib_drain::Drain;
+use lib_names::ClusterName;
 use lib_tls::{Authority, write_private};
+use tenancy::Tenancy;
+use tenancy::guard::{TENANCY_USER, identity as identity_of_tenancy};
 use tokio::net::TcpListener;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
-use tunnel_hub::Sessions;
+use tunnel_hub::{Connection, Sessions};
 
 use crate::audit::AuditLog;
 use crate::data_dir::DataDir;
@@ -157,6 +161,7 @@ impl Hub {
                 hub_address: address.clone(),
                 agent_image: programs::AGENT_IMAGE.into(),
                 addresses: AddressPolicy { allow_loopback: config.allow_loopback, denied: Vec::new() },
+                member_rights: identity_of_tenancy(false).into(),
             },
             fleet::Parts {
                 hub: ground.api,
@@ -168,6 +173,7 @@ impl Hub {
         )
         .await
         .context("could not start the fleet")?;
+        keep_tenancy(&fleet, &sessions, &drain)?;
         let url = format!("https://{address}/kubernetes/global");
         kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
         let fingerprint = authority.fingerprint();
@@ -251,8 +257,13 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
     })
     .await?;
     let installer = ClusterApi::in_process(embedded.server.service_as(User::new(INSTALLER, [MASTERS])));
-    tokio::try_join!(fleet::install(&installer), fleet::allow_impersonation(&installer, DOOR))
-        .context("could not prepare the hub's API server")?;
+    let rights = identity_of_tenancy(true);
+    tokio::try_join!(
+        fleet::install(&installer),
+        fleet::allow_impersonation(&installer, DOOR),
+        fleet::lay_rights(&installer, &rights),
+    )
+    .context("could not prepare the hub's API server")?;
     let nobody_else: [&str; 0] = [];
     let api = ClusterApi::in_process(embedded.server.service_as(User::new(DOOR, nobody_else)));
     Ok(Ground { api, embedded: Some(embedded) })
@@ -281,8 +292,39 @@ async fn foreign(path: &Path) -> anyhow::Result<Ground> {
             missing.join(", ")
         );
     }
-    fleet::install(&api).await.with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
+    let rights = identity_of_tenancy(true);
+    tokio::try_join!(fleet::install(&api), fleet::lay_rights(&api, &rights))
+        .with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
     Ok(Ground { api, embedded: None })
+}
+
+/// Has projects, roles and bindings looked after, in every cluster that the fleet reaches.
+fn keep_tenancy(fleet: &Fleet, sessions: &Sessions, drain: &Drain) -> anyhow::Result<()> {
+    let caller = Caller::certificate(TENANCY_USER, &[])?;
+    let hub = fleet.api(&ClusterName::global(), caller.clone());
+    let way = fleet.clone();
+    let members = Arc::new(move |cluster: &ClusterName| way.api(cluster, caller.clone()));
+    let tenancy = Tenancy::start(tenancy::Parts { hub, members }, drain);
+    let (mut changes, owner) = (sessions.changes(), drain.clone());
+    drain.spawn(async move {
+        loop {
+            let change = tokio::select! {
+                () = owner.finishing() => return,
+                change = changes.recv() => change,
+            };
+            match change {
+                Ok(change) => {
+                    if matches!(change.connection, Connection::Connected { .. }) {
+                        tenancy.wake(&change.cluster);
+                    }
+                }
+                // Whoever is not told that a cluster is back tries again anyway.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    });
+    Ok(())
 }
 
 /// Where a client on this machine reaches a listener.

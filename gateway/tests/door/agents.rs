@@ -1,6 +1,7 @@
 //! Clusters that dial the hub.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::Arc;
 
 use agent::{ClusterApi, Config, DirectoryStore, HubAddress, Token};
@@ -51,20 +52,27 @@ async fn is_admitted(door: &Door, credential: &Credential) -> bool {
 /// Makes a cluster a member through an agent, which runs until it is drained.
 pub(crate) async fn join(door: &Door, bearer: &str, name: &str, member: &TestCluster) -> (Drain, tempfile::TempDir) {
     let registration = register(door, bearer, name).await;
-    for object in fleet::member_objects() {
+    for object in fleet::member_objects().into_iter().chain(tenancy::guard::identity(false)) {
         apply(member, object).await;
     }
     let folder = tempfile::tempdir().unwrap();
+    let token = Token::new(registration["token"].as_str().unwrap());
+    let drain = run_agent(door, name, member, folder.path(), Some(token));
+    eventually("the member is ready", || is_ready(door, bearer, name)).await;
+    (drain, folder)
+}
+
+/// Runs the agent of a cluster until it is drained. What it has registered before lies in the folder.
+pub(crate) fn run_agent(door: &Door, name: &str, member: &TestCluster, folder: &Path, token: Option<Token>) -> Drain {
     let hub: HubAddress = door.address.to_string().parse().unwrap();
     let mut config = Config::new(name.parse().unwrap(), hub, Trust::Pin(door.authority.pin()));
-    config.token = Some(Token::new(registration["token"].as_str().unwrap()));
+    config.token = token;
     let api = ClusterApi::in_process(member.server.service_as(User::new("agent", [MASTERS])));
-    let agent = config.build(api, Arc::new(DirectoryStore::new(folder.path())));
+    let agent = config.build(api, Arc::new(DirectoryStore::new(folder)));
     let drain = Drain::new();
     let owner = drain.clone();
     drain.spawn(async move { agent.run(owner).await.unwrap() });
-    eventually("the member is ready", || is_ready(door, bearer, name)).await;
-    (drain, folder)
+    drain
 }
 
 #[tokio::test]

@@ -107,7 +107,12 @@ impl Door {
         let password = identity.propose_first_administrator().unwrap().unwrap();
         assert!(identity.create_first_administrator(&password).await.unwrap());
         let sessions = Sessions::new(tunnel_hub::Config::default());
-        let config = fleet::Config { hub_address: address.to_string(), agent_image: "acp/agent".into(), addresses };
+        let config = fleet::Config {
+            hub_address: address.to_string(),
+            agent_image: "acp/agent".into(),
+            addresses,
+            member_rights: tenancy::guard::identity(false).into(),
+        };
         let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
         let hub = Hub {

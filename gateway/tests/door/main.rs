@@ -25,6 +25,7 @@ mod rights;
 mod slapd;
 mod streams;
 mod support;
+mod tenants;
 mod trust;
 
 /// Of everybody in a directory of ours.

@@ -10,6 +10,7 @@ mod identity;
 mod index;
 mod measure;
 mod process;
+mod rbac;
 mod revoke;
 mod rights;
 mod sandbox;
@@ -29,10 +30,11 @@ async fn main() -> ExitCode {
         "sandbox" => sandbox::run().await,
         "identity" => identity::run().await,
         "revoke" => revoke::run().await,
+        "rbac" => rbac::run().await,
         "index" => index::run(),
         "rights" => rights::run(),
         other => Err(anyhow::anyhow!(
-            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, index, rights"
+            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, rbac, index, rights"
         )),
     };
     match done {

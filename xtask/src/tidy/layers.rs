@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "lib-tls",
     "lib-fetch",
     "lib-drain",
+    "lib-admission",
     "lib-yaml",
     "lib-kubernetes",
     "api-meta",

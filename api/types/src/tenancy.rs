@@ -17,7 +17,7 @@ pub use binding::{
 pub use project::{
     ClusterDeletePolicy, PROJECT_NAMES_REFUSED, Project, ProjectCluster, ProjectCondition, ProjectConditionType,
     ProjectNamespaceDetail, ProjectPhase, ProjectQuota, ProjectQuotaSpec, ProjectQuotaStatus, ProjectSpec,
-    ProjectStatus, is_project_name, is_quota_key,
+    ProjectStatus, QuotaReservation, is_project_name, is_quota_key,
 };
 pub use ratio::{NamespaceResourceRatio, NamespaceResourceRatioSpec, NamespaceResourceRatioStatus};
 pub use role_template::{AggregationRule, FunctionRule, RoleScope, RoleTemplate, RoleTemplateSpec, RoleTemplateStatus};

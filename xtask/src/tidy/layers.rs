@@ -60,6 +60,7 @@ const ORDER: &[&str] = &[
     "identity-saml",
     "identity",
     "fleet-index",
+    "tenancy-quota",
     "tenancy",
     "fleet-inventory",
     "fleet",
@@ -123,6 +124,7 @@ const PURE: &[&str] = &[
     "identity-config",
     "identity-saml",
     "fleet-index",
+    "tenancy-quota",
 ];
 const IMPURE: &[&str] = &[
     "tokio",

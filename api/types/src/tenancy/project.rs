@@ -236,10 +236,44 @@ pub struct ProjectQuotaStatus {
     #[serde(default, deserialize_with = "amounts")]
     #[schemars(schema_with = "amounts_schema")]
     pub used: Amounts,
-    /// Exceeded: more was given than is allowed now.
+    /// Room that was promised to writes of which it is not known yet what became of them. `used` has it in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub reservations: Vec<QuotaReservation>,
+    /// Exceeded: more was given than is allowed now. Unbounded: some namespace is not bounded in all that the project is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+}
+
+/// Room that a write was promised. It ends when the write is seen, or can no longer come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaReservation {
+    /// Where the write is.
+    #[schemars(length(max = 63))]
+    pub namespace: String,
+    /// The ResourceQuota that is written; none for the namespace itself, which is put into the project.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Whether the write puts the namespace into the project, and this ResourceQuota comes with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joining: bool,
+    /// The ResourceQuota's UID, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub uid: Option<String>,
+    /// The version of the ResourceQuota that is changed; none for one that is created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub resource_version: Option<String>,
+    /// How much it is to have, by what the project is bounded in.
+    #[serde(default, deserialize_with = "amounts")]
+    #[schemars(schema_with = "amounts_schema")]
+    pub hard: Amounts,
+    /// When the write can no longer come.
+    pub until: Time,
 }

@@ -240,15 +240,16 @@ impl Book {
             namespace: holding.namespace.clone(),
             name: holding.name.clone(),
             awaited,
-            hard: self.bounded(&holding.hard),
+            // All of it: what is bounded may change, and the namespace may go elsewhere, before the write is seen.
+            hard: holding.hard.clone(),
             until,
         };
         let mut next = self.reservations.clone();
         match change {
             Change::Remove(_) => None,
             Change::Write { new, old } => {
-                let stored = self.stored(&new.namespace, &new.name).map(|stored| self.bounded(&stored.hard));
-                let more = self.bounded(&new.hard).above(&stored.unwrap_or_default());
+                let stored = self.stored(&new.namespace, &new.name).map(|stored| stored.hard.clone());
+                let more = new.hard.above(&stored.unwrap_or_default());
                 if more.without_zeros().is_empty() {
                     return None;
                 }
@@ -275,8 +276,7 @@ impl Book {
                 });
                 next.extend(holdings.iter().map(|holding| reservation(holding, Awaited::Joining)));
                 for reservation in under_way.iter().filter(|reservation| reservation.namespace == *namespace) {
-                    let hard = self.bounded(&reservation.hard);
-                    add(&mut next, Reservation { hard, ..reservation.clone() });
+                    add(&mut next, reservation.clone());
                 }
                 Some(next)
             }

@@ -270,7 +270,7 @@ pub struct QuotaReservation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub resource_version: Option<String>,
-    /// How much it is to have, by what the project is bounded in.
+    /// How much it is to have.
     #[serde(default, deserialize_with = "amounts")]
     #[schemars(schema_with = "amounts_schema")]
     pub hard: Amounts,

@@ -46,6 +46,7 @@ pub(crate) fn unknown() -> Health {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         unix_time: unix_now(),
         api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
+        quota: None,
     }
 }
 

@@ -54,6 +54,11 @@ impl Caller {
         Self { user: HeaderValue::from_static(crate::CONTROLLERS), groups: Vec::new(), uid: None }
     }
 
+    /// Who enforces the quotas of projects on the hub, with the narrow role that [`install`](crate::install()) lays.
+    pub fn quota() -> Self {
+        Self { user: HeaderValue::from_static(crate::QUOTA_USER), groups: Vec::new(), uid: None }
+    }
+
     /// The hub's own parts in a cluster, with the narrow role that they have there.
     pub fn hub_in(cluster: &ClusterName) -> Self {
         if cluster.is_global() { Self::controllers() } else { Self::fleet() }

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::error::Error;
 use crate::grant::{bind_admins, lay};
-use crate::manifest::inventory_objects;
-use crate::{CONTROLLERS, MANAGER, NAMESPACE};
+use crate::manifest::{inventory_objects, quota_rules};
+use crate::{CONTROLLERS, MANAGER, NAMESPACE, QUOTA_USER};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const IMPERSONATOR: &str = "acp:hub:impersonator";
@@ -116,6 +116,8 @@ fn controllers_objects() -> Vec<Value> {
             ]),
         ),
         binding("ClusterRole", CONTROLLERS, CONTROLLERS),
+        role("ClusterRole", QUOTA_USER, quota_rules()),
+        binding("ClusterRole", QUOTA_USER, QUOTA_USER),
         role(
             "Role",
             CONTROLLERS,

@@ -23,7 +23,7 @@ mod router;
 mod version;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use api_types::cluster::{Cluster, ClusterSpec, Connection};
@@ -36,6 +36,7 @@ use lib_names::ClusterName;
 use lib_tls::Authority;
 use tokio::sync::{Notify, Semaphore, watch};
 use tunnel_hub::Sessions;
+use tunnel_protocol::QuotaHealth;
 
 pub use address::{AddressPolicy, AddressRefused};
 pub use caller::{Caller, Unspeakable, is_identity};
@@ -58,6 +59,8 @@ pub const CONTROLLERS: &str = "acp:hub:controllers";
 pub const FLEET_USER: &str = "acp:hub:fleet";
 /// The user as whom it is read which objects clusters have.
 pub const INVENTORY_USER: &str = tunnel_protocol::inventory::USER;
+/// The user as whom the hub enforces the quotas of projects in its own cluster.
+pub const QUOTA_USER: &str = "acp:hub:quota";
 /// The binding that makes the platform's administrators the cluster's.
 pub const ADMINS_BINDING: &str = "cpaas:platform-admins";
 /// The name under which fields are owned.
@@ -110,6 +113,7 @@ struct Inner {
     woken: Notify,
     names_woken: Mutex<HashSet<String>>,
     drain: Drain,
+    quota: OnceLock<watch::Receiver<QuotaHealth>>,
     this: Weak<Inner>,
 }
 
@@ -136,6 +140,7 @@ impl Fleet {
             woken: Notify::new(),
             names_woken: Mutex::default(),
             drain: drain.child(),
+            quota: OnceLock::new(),
             this: this.clone(),
         });
         inner.ensure_global().await?;
@@ -146,6 +151,11 @@ impl Fleet {
             Ok(Ok(_)) => Ok(fleet),
             _ => Err(Error::NotServed),
         }
+    }
+
+    /// Lets the hub's own cluster say how the quotas of projects are enforced there. The first one counts.
+    pub fn follow_quota(&self, health: watch::Receiver<QuotaHealth>) {
+        let _ = self.inner.quota.set(health);
     }
 
     /// The clusters, as they are known now.

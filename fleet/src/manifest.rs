@@ -49,6 +49,14 @@ impl Invitation<'_> {
                     "hub": text(self.hub), "cluster": text(self.cluster.as_str()),
                 },
             }),
+            // The cluster asks the agent about quotas.
+            json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE},
+                "spec": {
+                    "selector": {"app.kubernetes.io/name": name},
+                    "ports": [{"name": "admission", "port": 443, "targetPort": "admission"}],
+                },
+            }),
             json!({
                 "apiVersion": "apps/v1", "kind": "Deployment",
                 "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": name}},
@@ -74,6 +82,7 @@ impl Invitation<'_> {
                                     format!("--hub={}", self.hub), format!("--cluster={}", self.cluster),
                                     format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),
                                 ],
+                                "ports": [{"name": "admission", "containerPort": 9443}],
                                 "securityContext": {
                                     "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
                                     "capabilities": {"drop": ["ALL"]},
@@ -97,6 +106,8 @@ pub fn member_objects() -> Vec<Value> {
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "acp-agent", "namespace": NAMESPACE}}),
+        role("acp:agent:quota", quota_rules()),
+        binding("acp:agent:quota", agent.clone()),
         role(
             "acp:agent",
             json!([
@@ -113,7 +124,7 @@ pub fn member_objects() -> Vec<Value> {
             "metadata": {"name": "acp:agent", "namespace": NAMESPACE},
             "rules": [
                 {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["acp-agent-credential"],
+                {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["acp-agent-credential", "acp-agent-admission"],
                  "verbs": ["get", "update", "patch"]},
             ],
         }),
@@ -165,6 +176,19 @@ fn user(name: &str) -> Value {
     json!({"kind": "User", "apiGroup": RBAC, "name": name})
 }
 
+/// What it takes to keep what projects give to their namespaces within their quotas: to see it, to note what is under way,
+/// and to have the cluster ask.
+pub(crate) fn quota_rules() -> Value {
+    json!([
+        {"apiGroups": [""], "resources": ["namespaces", "resourcequotas"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["auth.alauda.io"], "resources": ["projectquotas"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["auth.alauda.io"], "resources": ["projectquotas/status"], "verbs": ["update"]},
+        // Applied by name, it needs no right to create any other: whoever may do that sees all that is written.
+        {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingwebhookconfigurations"],
+         "resourceNames": ["cpaas-project-quota"], "verbs": ["get", "create", "patch"]},
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,7 +216,7 @@ mod tests {
             .collect();
         let kinds: Vec<_> = objects.iter().map(|object| object["kind"].as_str().unwrap()).collect();
         assert_eq!(kinds[0], "Namespace");
-        assert_eq!(kinds[kinds.len() - 2..], ["Secret", "Deployment"]);
+        assert_eq!(kinds[kinds.len() - 2..], ["Service", "Deployment"]);
         assert!(objects.iter().all(|object| object["metadata"]["name"].is_string()));
         assert!(objects.iter().any(|object| object["metadata"]["name"] == "other"));
         assert!(invitation.command().contains("--token tok --ca-pin sha256:"));

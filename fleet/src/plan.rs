@@ -4,14 +4,14 @@ use api_types::cluster::{ClusterStatus, Nodes};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use tunnel_protocol::NodeCount;
+use tunnel_protocol::{NodeCount, QuotaHealth};
 
 use crate::FLEET_USER;
 use crate::version::version_gate;
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 6] =
-    ["Ready", "Connected", "APIServerHealthy", "VersionSupported", "RightsFollowed", "Indexed"];
+pub(crate) const CONDITIONS: [&str; 7] =
+    ["Ready", "Connected", "APIServerHealthy", "VersionSupported", "RightsFollowed", "Indexed", "QuotaEnforced"];
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const RBAC_KINDS: [&str; 4] = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"];
@@ -56,6 +56,8 @@ pub(crate) enum Observed {
         nodes: Option<NodeCount>,
         /// Whether the hub may see when rights change there, if that is known.
         follows: Option<bool>,
+        /// Whether the quotas of projects are enforced there, if it says so.
+        quota: Option<QuotaHealth>,
     },
 }
 
@@ -110,9 +112,10 @@ pub(crate) fn plan(
             set.put("APIServerHealthy", "False", "ReadyzFailed", message);
             set.keep("VersionSupported");
             set.keep("RightsFollowed");
+            set.keep("QuotaEnforced");
             set.put("Ready", "False", "APIServerUnhealthy", message);
         }
-        Observed::Well { link, version, nodes, follows } => {
+        Observed::Well { link, version, nodes, follows, quota } => {
             let (reason, text) = link.condition();
             next.phase = Some("Provisioned".into());
             next.last_heartbeat_time = Some(Time(now));
@@ -121,6 +124,7 @@ pub(crate) fn plan(
             set.put("Connected", "True", reason, text);
             set.put("APIServerHealthy", "True", "ReadyzOK", "/readyz answered ok.");
             follow(&mut set, *follows);
+            enforce(&mut set, quota.as_ref());
             match version_gate(version) {
                 Ok(()) => {
                     set.put(
@@ -162,6 +166,28 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, now: Timestamp) {
     }
     set.keep("VersionSupported");
     set.keep("RightsFollowed");
+    match silent && old.conditions.iter().any(|condition| condition.type_ == "QuotaEnforced") {
+        true => set.put("QuotaEnforced", "Unknown", "HeartbeatLost", message),
+        false => set.keep("QuotaEnforced"),
+    }
+}
+
+/// Where quotas are not enforced, they cannot be written in the namespaces of projects. The cluster is well without that.
+fn enforce(set: &mut Setter<'_>, quota: Option<&QuotaHealth>) {
+    match quota {
+        Some(QuotaHealth { enforced: true, .. }) => {
+            set.put("QuotaEnforced", "True", "WebhookServed", "The cluster asks about the quotas of projects.");
+        }
+        Some(QuotaHealth { message, .. }) => {
+            let why = message.as_deref().unwrap_or("the webhook is not served yet");
+            let message = format!(
+                "Quotas of projects are not enforced ({why}). While the cluster has the webhook and nobody serves it, \
+                 ResourceQuotas in namespaces of projects cannot be written."
+            );
+            set.put("QuotaEnforced", "False", "WebhookNotServed", &message);
+        }
+        None => {}
+    }
 }
 
 /// Streams outlive the right to them where the hub cannot see when rights change. The cluster is well without that.

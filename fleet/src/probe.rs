@@ -10,7 +10,7 @@ use lib_names::ClusterName;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
-use tunnel_protocol::{ApiHealth, Health, NodeCount, Target};
+use tunnel_protocol::{Health, NodeCount, Target};
 
 use crate::Inner;
 use crate::error::ProbeError;
@@ -58,11 +58,7 @@ pub(crate) async fn check(api: &ClusterApi, deadline: Duration) -> Result<Probe,
 }
 
 /// Asks a cluster's agent.
-pub(crate) async fn ask_agent(
-    inner: &Inner,
-    cluster: &ClusterName,
-    deadline: Duration,
-) -> Result<ApiHealth, ProbeError> {
+pub(crate) async fn ask_agent(inner: &Inner, cluster: &ClusterName, deadline: Duration) -> Result<Health, ProbeError> {
     timeout(deadline, async {
         let request = get_request(Health::PATH).ok_or(ProbeError::Answer { path: Health::PATH })?;
         let response = inner
@@ -70,7 +66,7 @@ pub(crate) async fn ask_agent(
             .await
             .map_err(|error| ProbeError::Unreachable(error.into()))?;
         let bytes = collect(response.into_body(), Health::MAX_BYTES).await?;
-        Health::decode(&bytes).map(|health| health.api).map_err(|_| ProbeError::Answer { path: Health::PATH })
+        Health::decode(&bytes).map_err(|_| ProbeError::Answer { path: Health::PATH })
     })
     .await
     .map_err(|_| ProbeError::Deadline)?

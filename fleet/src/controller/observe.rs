@@ -10,7 +10,7 @@ use kube::api::{Api, PostParams};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use tokio::time::timeout;
-use tunnel_protocol::ApiHealth;
+use tunnel_protocol::{ApiHealth, Health};
 
 use crate::error::ProbeError;
 use crate::plan::{Link, Observed, follows_rights};
@@ -26,7 +26,11 @@ pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
         return waiting("InvalidName", "The name is not one of a cluster.");
     };
     if name.is_global() {
-        return by_address(Link::InProcess, probe::ask(&inner.hub_itself(), LOOK).await);
+        let mut seen = by_address(Link::InProcess, probe::ask(&inner.hub_itself(), LOOK).await);
+        if let Observed::Well { quota, .. } = &mut seen {
+            *quota = inner.quota.get().map(|health| health.borrow().clone());
+        }
+        return seen;
     }
     match Connection::of(cluster) {
         Some(Connection::Tunnel) => through_tunnel(inner, cluster, &name).await,
@@ -48,11 +52,11 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         };
     }
     match probe::ask_agent(inner, name, LOOK).await {
-        Ok(ApiHealth { ready: true, version: Some(version), nodes, .. }) => {
-            Observed::Well { link: Link::Tunnel, version, nodes, follows: None }
+        Ok(Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, .. }) => {
+            Observed::Well { link: Link::Tunnel, version, nodes, follows: None, quota }
         }
         Ok(health) => {
-            let message = health.message.unwrap_or_else(|| "The API server is not ready.".to_owned());
+            let message = health.api.message.unwrap_or_else(|| "The API server is not ready.".to_owned());
             Observed::Sick { link: Link::Tunnel, message }
         }
         // The tunnel may have closed meanwhile, or the agent does not answer: nothing is known.
@@ -93,7 +97,9 @@ async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
 
 fn by_address(link: Link, asked: Result<Probe, ProbeError>) -> Observed {
     match asked {
-        Ok(Probe { ready: Ok(()), version, nodes }) => Observed::Well { link, version, nodes, follows: None },
+        Ok(Probe { ready: Ok(()), version, nodes }) => {
+            Observed::Well { link, version, nodes, follows: None, quota: None }
+        }
         Ok(Probe { ready: Err(message), .. }) => Observed::Sick { link, message },
         Err(error @ (ProbeError::Unreachable(_) | ProbeError::Deadline)) => {
             lost("Unreachable", &chain(&error).to_string())

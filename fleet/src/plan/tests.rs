@@ -8,7 +8,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn well(version: &str) -> Observed {
     let nodes = Some(NodeCount { total: 3, ready: 2 });
-    Observed::Well { link: Link::Tunnel, version: version.into(), nodes, follows: Some(true) }
+    Observed::Well { link: Link::Tunnel, version: version.into(), nodes, follows: Some(true), quota: None }
 }
 
 fn gone() -> Observed {
@@ -139,7 +139,7 @@ fn rules_that_let_the_hub_see_when_rights_change() {
 fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
     let with = |old: &ClusterStatus, follows: Option<bool>| {
         let Observed::Well { link, version, nodes, .. } = well("v1.34.2") else { unreachable!() };
-        next(old, &Observed::Well { link, version, nodes, follows }, 0)
+        next(old, &Observed::Well { link, version, nodes, follows, quota: None }, 0)
     };
     let status = with(&ClusterStatus::default(), Some(false));
     check(
@@ -171,4 +171,26 @@ fn whether_objects_are_known_is_said_beside_the_rest() {
     let third = plan(&second, Some(1), &gone(), said("True"), at(6));
     assert_eq!(indexed(&third), Some(("True".into(), at(5))));
     assert_eq!(indexed(&plan(&third, Some(1), &waiting(), said("True"), at(7))), None, "nobody was there");
+}
+
+#[test]
+fn case_55_a_webhook_of_quotas_that_is_not_served_is_seen() {
+    let says = |quota: Option<QuotaHealth>| {
+        let Observed::Well { link, version, nodes, follows, .. } = well("v1.34.2") else { unreachable!() };
+        Observed::Well { link, version, nodes, follows, quota }
+    };
+    let of = |status: &ClusterStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "QuotaEnforced").cloned();
+        found.map(|condition| (condition.status, condition.reason, condition.message))
+    };
+    let plain = next(&ClusterStatus::default(), &says(None), 0);
+    assert_eq!(of(&plain), None);
+    let on = next(&plain, &says(Some(QuotaHealth { enforced: true, message: None })), 1);
+    assert_eq!(of(&on).unwrap().0, "True");
+    let off = next(&on, &says(Some(QuotaHealth { enforced: false, message: Some("no port".into()) })), 2);
+    let (status, reason, message) = of(&off).unwrap();
+    assert_eq!((&*status, &*reason), ("False", "WebhookNotServed"));
+    assert!(message.contains("(no port)"), "{message}");
+    assert_eq!(of(&next(&off, &gone(), 3)).unwrap().0, "False");
+    assert_eq!(of(&next(&off, &gone(), 40)).unwrap().0, "Unknown");
 }

@@ -17,6 +17,20 @@ pub struct Health {
     pub unix_time: i64,
     /// What the agent sees of its cluster's API.
     pub api: ApiHealth,
+    /// Whether the quotas of projects are enforced; `None` from agents that do not see to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<QuotaHealth>,
+}
+
+/// Whether an agent enforces the quotas of projects. While it does not, its cluster refuses what it would be asked about.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QuotaHealth {
+    /// Whether the cluster asks the agent, and the agent can answer.
+    pub enforced: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// What an agent sees of its cluster's API.
@@ -77,7 +91,10 @@ impl Health {
         let mut health: Self = serde_json::from_slice(bytes).map_err(BadHealth::Decode)?;
         tame(&mut health.agent_version, Self::VERSION_CHARS);
         let api = &mut health.api;
+        let mut none = None;
+        let quota = health.quota.as_mut().map_or(&mut none, |quota| &mut quota.message);
         for (text, limit) in [
+            (quota, Self::MESSAGE_CHARS),
             (&mut api.message, Self::MESSAGE_CHARS),
             (&mut api.version, Self::VERSION_CHARS),
             (&mut api.uid, Self::VERSION_CHARS),
@@ -110,6 +127,7 @@ mod tests {
                 nodes: Some(NodeCount { total: 3, ready: 2 }),
                 message: None,
             },
+            quota: Some(QuotaHealth { enforced: true, message: None }),
         }
     }
 
@@ -123,11 +141,13 @@ mod tests {
     fn case_28_hostile_texts_are_made_harmless() {
         let mut hostile = health();
         hostile.api.message = Some(format!("\u{1b}[2J\r\n\u{202e}{}", "x".repeat(1000)));
+        hostile.quota = Some(QuotaHealth { enforced: false, message: Some("\u{1b}[2J".into()) });
         hostile.api.nodes = Some(NodeCount { total: 1, ready: u32::MAX });
         let read = Health::decode(&serde_json::to_vec(&hostile).unwrap()).unwrap();
         let message = read.api.message.unwrap();
         assert!(message.starts_with("\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}xxx"), "{message}");
         assert_eq!(message.chars().count(), 512);
+        assert_eq!(read.quota.unwrap().message.as_deref(), Some("\u{fffd}[2J"));
         assert_eq!(read.api.nodes, Some(NodeCount { total: 1, ready: 1 }));
     }
 

@@ -8,9 +8,9 @@
 //!
 //! # Guarantees
 //!
-//! - Every request that goes to the member's API names the user in whose name it is made. The agent's own rights are
-//!   those of impersonating, and they are never lent to a request that does not say who asks.
-//! - Losing the hub changes nothing in the member.
+//! - Every request of the hub that goes to the member's API names the user in whose name it is made. The agent's own
+//!   rights are never lent to a request that does not say who asks.
+//! - Losing the hub changes nothing in the member: the quotas of projects are enforced without it ([`quota`]).
 //! - The private key is made here and never leaves.
 
 mod enroll;
@@ -19,13 +19,16 @@ mod guard;
 mod health;
 mod hub_client;
 mod inventory;
+pub mod quota;
 mod run;
 mod serve;
 mod store;
 
 pub use enroll::{EnrollError, Token};
 pub use hub_client::HubError;
+pub use lib_admission::{AdmissionUrl, BadUrl};
 pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
 pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
 pub use tunnel_agent::{HubAddress, Network, State};
+pub use tunnel_protocol::QuotaHealth;

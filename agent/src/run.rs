@@ -8,15 +8,15 @@ use lib_names::ClusterName;
 use lib_tls::{Credential, Trust, client_config};
 use tokio::sync::watch;
 use tunnel_agent::{HubAddress, Network, State};
-use tunnel_protocol::ALPN;
 use tunnel_protocol::limits::Timing;
+use tunnel_protocol::{ALPN, QuotaHealth};
 
 use crate::enroll::Enroller;
 use crate::forward::Forward;
 use crate::hub_client::Hub;
 use crate::inventory::Inventory;
 use crate::serve::Door;
-use crate::{ClusterApi, CredentialStore, EnrollError, Token, health};
+use crate::{ClusterApi, CredentialStore, EnrollError, Token, health, quota};
 
 /// What an agent has to know.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Config {
 
     /// An agent that does nothing yet.
     pub fn build(self, member: ClusterApi, store: Arc<dyn CredentialStore>) -> Agent {
-        Agent { config: self, member, store, state: watch::Sender::new(State::Dialling) }
+        Agent { config: self, member, store, quota: None, state: watch::Sender::new(State::Dialling) }
     }
 }
 
@@ -74,6 +74,7 @@ pub struct Agent {
     config: Config,
     member: ClusterApi,
     store: Arc<dyn CredentialStore>,
+    quota: Option<quota::Config>,
     state: watch::Sender<State>,
 }
 
@@ -83,9 +84,19 @@ impl Agent {
         self.state.subscribe()
     }
 
+    /// Enforces the quotas of projects besides.
+    pub fn enforcing(self, quota: quota::Config) -> Self {
+        Self { quota: Some(quota), ..self }
+    }
+
     /// Enrolls and serves until `drain` finishes. Ends early only when the agent cannot enroll.
     pub async fn run(self, drain: Drain) -> Result<(), Error> {
-        let Self { config, member, store, state } = self;
+        let Self { config, member, store, quota, state } = self;
+        // First of all, for it needs no hub.
+        let (enforced, quotas) = watch::channel(unenforced());
+        if let Some(quota) = quota {
+            drain.spawn(quota::enforce(member.client(), quota, enforced, drain.clone()));
+        }
         let (address, network, trust) = (config.hub.clone(), config.network.clone(), config.trust.clone());
         let hub = Hub { address, network, trust };
         let enroller = Enroller { cluster: config.cluster, hub, store };
@@ -104,7 +115,7 @@ impl Agent {
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
-        let door = Door { forward: Forward::new(member, drain.clone()), health, inventory };
+        let door = Door { forward: Forward::new(member, drain.clone()), health, inventory, quotas };
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let tunnel = tunnel_agent::Agent::new(tunnel_config, tls_receiver, Arc::new(door));
         let mut tunnel_state = tunnel.state();
@@ -129,4 +140,10 @@ impl Agent {
             never = upkeep => never,
         }
     }
+}
+
+/// What is so until it is known better.
+fn unenforced() -> QuotaHealth {
+    let message = "the agent does not enforce quotas: one that runs outside of its cluster needs --admission-url";
+    QuotaHealth { enforced: false, message: Some(message.into()) }
 }

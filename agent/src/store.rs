@@ -18,6 +18,14 @@ pub trait CredentialStore: Send + Sync + 'static {
 
     /// Replaces it.
     async fn save(&self, credential: &Credential) -> Result<(), StoreError>;
+
+    /// Saves this one if there is none, and returns what is kept then.
+    async fn load_or_save(&self, credential: Credential) -> Result<Credential, StoreError> {
+        match self.load().await? {
+            Some(kept) => Ok(kept),
+            None => self.save(&credential).await.map(|()| credential),
+        }
+    }
 }
 
 /// Why a credential could not be loaded or saved.
@@ -113,9 +121,22 @@ impl SecretStore {
     /// The namespace and name that the agent's manifest gives it rights to.
     pub const DEFAULT: (&str, &str) = ("cpaas-system", "acp-agent-credential");
 
+    /// As [`SecretStore::DEFAULT`], for the authority of the agent's admission webhook.
+    pub const ADMISSION: (&str, &str) = ("cpaas-system", "acp-agent-admission");
+
     /// In this secret.
     pub fn new(client: Client, namespace: &str, name: &str) -> Self {
         Self { api: Api::namespaced(client, namespace), namespace: namespace.into(), name: name.into() }
+    }
+
+    fn secret(&self, credential: &Credential) -> Secret {
+        let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
+        Secret {
+            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+            type_: Some("kubernetes.io/tls".into()),
+            data: Some([entry(CERTIFICATE, credential.chain_pem()), entry(KEY, credential.key_pem())].into()),
+            ..Secret::default()
+        }
     }
 
     fn failed(&self, doing: &'static str) -> impl FnOnce(kube::Error) -> StoreError {
@@ -139,13 +160,7 @@ impl CredentialStore for SecretStore {
     }
 
     async fn save(&self, credential: &Credential) -> Result<(), StoreError> {
-        let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
-        let mut secret = Secret {
-            metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
-            type_: Some("kubernetes.io/tls".into()),
-            data: Some([entry(CERTIFICATE, credential.chain_pem()), entry(KEY, credential.key_pem())].into()),
-            ..Secret::default()
-        };
+        let mut secret = self.secret(credential);
         let params = PostParams::default();
         match self.api.get_opt(&self.name).await.map_err(self.failed("read"))? {
             None => self.api.create(&params, &secret).await.map_err(self.failed("create"))?,
@@ -155,6 +170,18 @@ impl CredentialStore for SecretStore {
             }
         };
         Ok(())
+    }
+
+    /// Of several that start at once, all get the same.
+    async fn load_or_save(&self, credential: Credential) -> Result<Credential, StoreError> {
+        if let Some(kept) = self.load().await? {
+            return Ok(kept);
+        }
+        match self.api.create(&PostParams::default(), &self.secret(&credential)).await {
+            Ok(_) => Ok(credential),
+            Err(kube::Error::Api(status)) if status.code == 409 => self.load().await?.ok_or(StoreError::Damaged(None)),
+            Err(error) => Err(self.failed("create")(error)),
+        }
     }
 }
 

@@ -120,6 +120,11 @@ impl Authority {
         &self.pem
     }
 
+    /// Its certificate with its key, for whoever keeps it. Not for a handshake.
+    pub fn credential(&self) -> Result<Credential, Error> {
+        Credential::from_pem(self.pem.clone(), self.key.serialize_pem())
+    }
+
     /// The certificate, encoded.
     pub fn certificate(&self) -> &CertificateDer<'static> {
         &self.certificate

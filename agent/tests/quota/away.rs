@@ -1,0 +1,143 @@
+//! An agent that is killed, an authority that is not the one, a hub that is away.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent::quota::{CONFIGURATION, Reach, Timing};
+use agent::{ClusterApi, Config, DirectoryStore};
+use http::Method;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use lib_drain::Drain;
+use lib_tls::{Authority, Trust};
+use serde_json::json;
+use tokio::sync::watch;
+
+use crate::support::*;
+
+/// A cluster of which an agent hears nothing any more once it has noted what a write will have.
+fn deaf_after_noting(api: ClusterApi, noted: watch::Sender<bool>) -> ClusterApi {
+    ClusterApi::from_fn(move |request| {
+        let notes = request.method() == Method::PUT && request.uri().path().ends_with("/status");
+        let (answer, noted) = (api.send(request), noted.clone());
+        Box::pin(async move {
+            let response = answer.await?;
+            if notes && noted.borrow().eq(&false) && response.status().is_success() {
+                noted.send_replace(true);
+                std::future::pending::<()>().await;
+            }
+            Ok(response)
+        })
+    })
+}
+
+#[tokio::test]
+async fn room_of_an_agent_that_was_killed_comes_back() {
+    let (member, first) = Member::start().await;
+    member.bound("shop", json!({"pods": "10"})).await;
+    first.kill().await;
+    let store = Arc::new(DirectoryStore::new(member.dir.path()));
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (noted, mut seen) = watch::channel(false);
+    let hold = Duration::from_secs(3);
+    let timing = Timing { hold, ..timing() };
+    let mut doomed =
+        member.agent_with(deaf_after_noting(member.api(), noted), store.clone(), listen, Reach::Listener, timing);
+    doomed.ready().await;
+    let creation = member.create("a", "q", json!({"pods": "8"}));
+    let killed = async {
+        seen.wait_for(|noted| *noted).await.unwrap();
+        doomed.kill().await;
+    };
+    let (created, ()) = tokio::join!(creation, killed);
+    refused(created, 500, "failed calling webhook");
+    let status = member.project_quotas().get("shop").await.unwrap().status.unwrap();
+    assert_eq!((status.used["pods"].0.as_str(), status.reservations.len()), ("8", 1));
+    // The next one still keeps the room, and gives it back when the write can no longer come.
+    let mut next = member.agent_with(member.api(), store, listen, Reach::Listener, timing);
+    next.ready().await;
+    refused(member.create("b", "q", json!({"pods": "3"})).await, 403, "2 left (8 of 10");
+    member.uses("shop", json!({"pods": "0"})).await;
+    member.create("b", "q", json!({"pods": "10"})).await.unwrap();
+}
+
+#[tokio::test]
+async fn case_55_nobody_and_somebody_else_refuse() {
+    let (member, mut agent) = Member::start().await;
+    member.bound("shop", json!({"pods": "10"})).await;
+    let before = member.configuration().await.unwrap();
+    // Another authority than that of the server; it is put right by the next look.
+    agent.drain.finish();
+    agent.health.wait_for(|health| !health.enforced).await.unwrap();
+    let other = Authority::generate("acp admission authority", std::time::SystemTime::now()).unwrap();
+    let mut wrong = before.clone();
+    for webhook in wrong.webhooks.iter_mut().flatten() {
+        webhook.client_config.ca_bundle = Some(k8s_openapi::ByteString(other.certificate_pem().as_bytes().to_vec()));
+    }
+    let store = Arc::new(DirectoryStore::new(member.dir.path()));
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let slow = Timing { look: Duration::from_secs(3600), ..timing() };
+    let mut unlooking = member.agent_with(member.api(), store, listen, Reach::Listener, slow);
+    unlooking.ready().await;
+    let url = member.configuration().await.unwrap().webhooks.unwrap()[0].client_config.url.clone();
+    for webhook in wrong.webhooks.iter_mut().flatten() {
+        webhook.client_config.url.clone_from(&url);
+    }
+    wrong.metadata = member.configuration().await.unwrap().metadata;
+    said(member.webhooks().replace(CONFIGURATION, &Default::default(), &wrong).await).unwrap();
+    refused(member.create("a", "q", json!({"pods": "1"})).await, 500, "signed by unknown authority");
+    unlooking.kill().await;
+    refused(member.create("a", "q", json!({"pods": "1"})).await, 500, "connection refused");
+    // One that looks puts it right, whatever it was.
+    let mut agent = member.agent();
+    agent.ready().await;
+    member.create("a", "q", json!({"pods": "1"})).await.unwrap();
+    said(member.webhooks().delete(CONFIGURATION, &DeleteParams::default()).await).unwrap();
+    tokio::time::timeout(SOON, async {
+        while member.configuration().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    refused(member.patch("a", "q", json!({"pods": "11"})).await, 403, "10 more asked for, 9 left");
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_right_is_not_written_again() {
+    let (member, _agent) = Member::start().await;
+    let first = member.configuration().await.unwrap();
+    tokio::time::sleep(timing().look * 5).await;
+    assert_eq!(member.configuration().await.unwrap().metadata.resource_version, first.metadata.resource_version);
+    let text = serde_json::to_string(&first).unwrap();
+    assert!(!text.contains("Ignore"), "{text}");
+}
+
+#[tokio::test]
+async fn the_hub_is_not_needed() {
+    let member = Member::bare().await;
+    // Nobody is there, and never was: the agent waits for its first certificate.
+    let hub = "127.0.0.1:1".parse().unwrap();
+    let authority = Authority::generate("hub", std::time::SystemTime::now()).unwrap();
+    let mut config = Config::new("one".parse().unwrap(), hub, Trust::bundle(authority.certificate_pem()).unwrap());
+    config.token = Some(agent::Token::new("token"));
+    let store = Arc::new(DirectoryStore::new(member.dir.path().join("hub")));
+    let kept = Arc::new(DirectoryStore::new(member.dir.path().join("admission")));
+    let quota = agent::quota::Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), Reach::Listener, kept);
+    let (agent, drain) = (config.build(member.api(), store).enforcing(quota), Drain::new());
+    let inner = drain.clone();
+    drain.spawn(async move { agent.run(inner).await.unwrap() });
+    tokio::time::timeout(SOON, async {
+        while member.configuration().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    member.namespace("a", Some("shop")).await;
+    member.bound("shop", json!({"pods": "10"})).await;
+    refused(member.create("a", "q", json!({"pods": "11"})).await, 403, "11 more asked for, 10 left");
+    member.create("a", "q", json!({"pods": "10"})).await.unwrap();
+    let patch = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
+    said(member.quotas("a").patch("q", &PatchParams::default(), &patch).await).unwrap();
+}

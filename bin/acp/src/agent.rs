@@ -1,11 +1,13 @@
 //! `acp agent`: what runs in a member cluster.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::{ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, SecretStore, Token};
+use agent::quota::{self, Reach};
+use agent::{AdmissionUrl, ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, SecretStore, Token};
 use anyhow::{Context, bail};
 use clap::Args;
 use lib_drain::Drain;
@@ -44,6 +46,12 @@ pub(crate) struct Agent {
     /// Where the agent keeps its certificate; by default a Secret in the cluster.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Where the cluster's API server asks the agent about quotas of projects.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443")]
+    admission_listen: SocketAddr,
+    /// How the API server reaches that, for an agent outside of its cluster; inside, the Service acp-agent.
+    #[arg(long, value_name = "URL")]
+    admission_url: Option<AdmissionUrl>,
 }
 
 /// Runs an agent until it ends by itself, or until `stop` is over and its streams have had `patience` to finish.
@@ -70,18 +78,32 @@ impl Agent {
         let config = self.config(|path| std::fs::read(path))?;
         let access = self.access().await?;
         let member = ClusterApi::https(&access).context("could not use the cluster's address and credentials")?;
-        let store: Arc<dyn CredentialStore> = match &self.data_dir {
-            Some(dir) => Arc::new(DirectoryStore::new(dir)),
+        let (store, kept): (Arc<dyn CredentialStore>, Arc<dyn CredentialStore>) = match &self.data_dir {
+            Some(dir) => (Arc::new(DirectoryStore::new(dir)), Arc::new(DirectoryStore::new(dir.join("admission")))),
             None => {
-                let (namespace, name) = SecretStore::DEFAULT;
-                Arc::new(SecretStore::new(kube::Client::try_from(access)?, namespace, name))
+                let client = kube::Client::try_from(access)?;
+                let secret = |(namespace, name)| Arc::new(SecretStore::new(client.clone(), namespace, name));
+                (secret(SecretStore::DEFAULT), secret(SecretStore::ADMISSION))
             }
         };
         let agent = config.build(member, store);
+        let agent = match self.reach() {
+            Some(reach) => agent.enforcing(quota::Config::new(self.admission_listen, reach, kept)),
+            None => agent,
+        };
         println!("agent of {} for {}", self.cluster, self.hub);
         let mut stopped = Ok(());
         serve(agent, async { stopped = asked_to_stop().await }, DRAIN).await.context("the agent stopped")?;
         stopped
+    }
+
+    /// How the cluster's API server reaches the agent. From elsewhere, nobody knows unless it is said.
+    fn reach(&self) -> Option<Reach> {
+        match (&self.admission_url, &self.kubeconfig) {
+            (Some(url), _) => Some(Reach::Url(url.clone())),
+            (None, None) => Some(Reach::Service),
+            (None, Some(_)) => None,
+        }
     }
 
     async fn access(&self) -> anyhow::Result<kube::Config> {

@@ -1,11 +1,12 @@
 //! `acp hub`, and the hub part of `acp up`: the door, identity, fleet and console over one Kubernetes API.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agent::HubAddress;
+use agent::quota::{self, Reach};
+use agent::{AdmissionUrl, DirectoryStore, HubAddress, QuotaHealth};
 use anyhow::{Context, bail};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
@@ -19,7 +20,7 @@ use lib_tls::{Authority, write_private};
 use tenancy::Tenancy;
 use tenancy::guard::{TENANCY_USER, identity as identity_of_tenancy};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
 use tunnel_hub::{Connection, Sessions};
 
@@ -63,6 +64,12 @@ pub(crate) struct HubCommand {
     /// Allow importing clusters at loopback addresses, as on a developer's machine.
     #[arg(long)]
     allow_loopback: bool,
+    /// Where the API server of the hub's own cluster asks the hub about quotas of projects, with --admission-url.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443", requires = "admission_url")]
+    admission_listen: SocketAddr,
+    /// How that API server reaches the hub; not needed for the embedded one.
+    #[arg(long, value_name = "URL", requires = "kubeconfig")]
+    admission_url: Option<AdmissionUrl>,
     #[command(flatten)]
     etcd: EtcdFlags,
 }
@@ -81,6 +88,7 @@ impl HubCommand {
             kubeconfig: self.kubeconfig,
             etcd: self.etcd,
             allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
+            admission: self.admission_url.map(|url| (self.admission_listen, url)),
         })
         .await?;
         hub.announce();
@@ -101,6 +109,8 @@ pub(crate) struct HubConfig {
     pub(crate) kubeconfig: Option<PathBuf>,
     pub(crate) etcd: EtcdFlags,
     pub(crate) allow_loopback: bool,
+    /// Where a foreign API server asks about quotas, and where it finds that.
+    pub(crate) admission: Option<(SocketAddr, AdmissionUrl)>,
 }
 
 pub(crate) struct Hub {
@@ -155,6 +165,7 @@ impl Hub {
         let identity =
             Identity::start(controllers, people, &drain).await.context("could not load people and sessions")?;
         let password = first_administrator(&identity, &dir).await?;
+        let quotas = enforce_quotas(&config, &ground, &drain);
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let fleet = Fleet::start(
             fleet::Config {
@@ -173,6 +184,7 @@ impl Hub {
         )
         .await
         .context("could not start the fleet")?;
+        fleet.follow_quota(quotas);
         keep_tenancy(&fleet, &sessions, &drain)?;
         let url = format!("https://{address}/kubernetes/global");
         kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
@@ -240,6 +252,23 @@ async fn first_administrator(identity: &Identity, data_dir: &Path) -> anyhow::Re
     }
     std::fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
     Ok(None)
+}
+
+/// Does in the hub's own cluster what agents do in members.
+fn enforce_quotas(config: &HubConfig, ground: &Ground, drain: &Drain) -> watch::Receiver<QuotaHealth> {
+    let unsaid = "the hub's cluster needs --admission-url to ask the hub".to_owned();
+    let (found, health) = watch::channel(QuotaHealth { enforced: false, message: Some(unsaid) });
+    let place = match (&config.admission, &ground.embedded) {
+        (Some((listen, url)), _) => Some((*listen, Reach::Url(url.clone()))),
+        (None, Some(_)) => Some((SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Reach::Listener)),
+        (None, None) => None,
+    };
+    if let Some((listen, reach)) = place {
+        let store = Arc::new(DirectoryStore::new(config.data_dir.join("admission")));
+        let client = Caller::quota().client_of(&ground.api);
+        drain.spawn(quota::enforce(client, quota::Config::new(listen, reach, store), found, drain.clone()));
+    }
+    health
 }
 
 /// The embedded API server, whose administrator is this process.

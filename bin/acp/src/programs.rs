@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use agent::quota::{self, Reach};
 use agent::{ClusterApi, Network, SecretStore};
 use apiserver_access::User;
 use apiserver_server::Running;
@@ -71,9 +73,12 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
         format!("system:serviceaccount:{namespace}:{account}"),
         ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")],
     );
-    let (secret_namespace, secret) = SecretStore::DEFAULT;
-    let store = SecretStore::new(server.client(user.clone()), secret_namespace, secret);
-    let agent = config.build(ClusterApi::in_process(server.service_as(user)), Arc::new(store));
+    let store = |(namespace, name)| Arc::new(SecretStore::new(server.client(user.clone()), namespace, name));
+    // A simulated pod has no address of its own, and the API server is in this process.
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let quotas = quota::Config::new(listen, Reach::Listener, store(SecretStore::ADMISSION));
+    let member = ClusterApi::in_process(server.service_as(user.clone()));
+    let agent = config.build(member, store(SecretStore::DEFAULT)).enforcing(quotas);
     context.log("the agent runs in this process, for a simulated kubelet");
     tokio::select! {
         served = serve(agent, context.token.cancelled(), DRAIN) => Ok(served?),

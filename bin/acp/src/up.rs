@@ -72,6 +72,7 @@ impl Up {
             kubeconfig: None,
             etcd: EtcdFlags::default(),
             allow_loopback: true,
+            admission: None,
         });
         let starting = (1..=self.members).map(|n| self.member(format!("member-{n}")));
         let (hub, members) = tokio::try_join!(hub, futures::future::try_join_all(starting))?;

@@ -27,6 +27,23 @@ export interface ProjectQuotaStatus {
   hard?: Record<string, unknown>;
   /** The generation that this status is about. */
   observedGeneration?: number;
+  /** Room that was promised to writes of which it is not known yet what became of them. */
+  reservations?: Array<{
+    /** How much it is to have. */
+    hard?: Record<string, unknown>;
+    /** Whether the write puts the namespace into the project, and this ResourceQuota comes with it. */
+    joining?: boolean;
+    /** The ResourceQuota that is written; none for the namespace itself, which is put into the project. */
+    name?: string;
+    /** Where the write is. */
+    namespace: string;
+    /** The version of the ResourceQuota that is changed; none for one that is created. */
+    resourceVersion?: string;
+    /** The ResourceQuota's UID, if it is known. */
+    uid?: string;
+    /** When the write can no longer come. */
+    until: string;
+  }>;
   /** The sum over the quotas of the project's namespaces. */
   used?: Record<string, unknown>;
 }

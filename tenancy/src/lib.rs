@@ -8,6 +8,8 @@
 //! - [`bindings`]: what becomes of a UserBinding or a GroupBinding in one cluster.
 //! - [`projects`]: what becomes of a Project in one cluster, how it leaves one, and its status.
 //! - [`guard`]: the admission policies that see to what RBAC cannot say.
+//! - [`view`]: what is known at a moment, of the hub and of each cluster.
+//! - [`rights`]: what somebody may do in a cluster.
 //! - [`diff`]: from what is wanted and what is there to what has to be written.
 //!
 //! [`Tenancy::start`] does it: it follows the hub's objects, and each cluster by a [`Mirror`], writes what has to be
@@ -23,9 +25,13 @@ mod mirror;
 mod object;
 pub mod projects;
 mod report;
+pub mod rights;
 pub mod roles;
 mod run;
 mod sync;
+#[cfg(test)]
+mod testing;
+pub mod view;
 mod wire;
 
 pub use mirror::{Mirror, Namespace, Snapshot, Standing};

@@ -10,6 +10,7 @@
 //! - [`guard`]: the admission policies that see to what RBAC cannot say.
 //! - [`view`]: what is known at a moment, of the hub and of each cluster.
 //! - [`rights`]: what somebody may do in a cluster.
+//! - [`explain`]: why somebody may do something, who else may, and what a change of bindings would change.
 //! - [`diff`]: from what is wanted and what is there to what has to be written.
 //!
 //! [`Tenancy::start`] does it: it follows the hub's objects, and each cluster by a [`Mirror`], writes what has to be
@@ -20,6 +21,8 @@ pub mod bindings;
 mod book;
 pub mod diff;
 mod follow;
+pub mod explain;
+mod given;
 pub mod guard;
 mod mirror;
 mod object;

@@ -135,6 +135,16 @@ impl Template {
         self.selectors.contains_key(&scope)
     }
 
+    /// Whether a ClusterRole with these labels lends its rules to it in a scope.
+    pub fn selects(&self, scope: RoleScope, labels: &BTreeMap<String, String>) -> bool {
+        self.selectors.get(&scope).into_iter().flatten().any(|selector| selects(selector, labels))
+    }
+
+    /// Its own rules, which hold in its level's main scope.
+    pub fn custom_rules(&self) -> &[PolicyRule] {
+        &self.custom_rules
+    }
+
     /// What a cluster is to have of it: a ClusterRole for each scope, which aggregates; and one with its own rules.
     pub fn cluster_roles(&self) -> Vec<Object> {
         let mut roles: Vec<_> =

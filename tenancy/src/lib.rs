@@ -11,6 +11,7 @@
 //! - [`view`]: what is known at a moment, of the hub and of each cluster.
 //! - [`rights`]: what somebody may do in a cluster.
 //! - [`explain`]: why somebody may do something, who else may, and what a change of bindings would change.
+//! - [`escalation`]: who may write bindings, templates, projects and quotas.
 //! - [`diff`]: from what is wanted and what is there to what has to be written.
 //!
 //! [`Tenancy::start`] does it: it follows the hub's objects, and each cluster by a [`Mirror`], writes what has to be
@@ -21,6 +22,7 @@ pub mod bindings;
 mod book;
 pub mod diff;
 mod follow;
+pub mod escalation;
 pub mod explain;
 mod given;
 pub mod guard;

@@ -15,6 +15,7 @@ use api_types::tenancy::{BINDING, Level, ROLE_RELATIVE, RoleScope, Subject};
 use lib_names::ClusterName;
 use serde_json::{Value, json};
 
+pub(crate) use read::md5_hex;
 pub use read::{InvalidBinding, People};
 
 use crate::object::{Kind, Object};

@@ -12,12 +12,14 @@
 //! - [`rights`]: what somebody may do in a cluster.
 //! - [`explain`]: why somebody may do something, who else may, and what a change of bindings would change.
 //! - [`escalation`]: who may write bindings, templates, projects and quotas.
+//! - [`api`]: all of this over HTTP.
 //! - [`diff`]: from what is wanted and what is there to what has to be written.
 //!
 //! [`Tenancy::start`] does it: it follows the hub's objects, and each cluster by a [`Mirror`], writes what has to be
 //! written, and tells in the status of the hub's objects what became of them.
 
 mod backoff;
+pub mod api;
 pub mod bindings;
 mod book;
 pub mod diff;

@@ -231,6 +231,6 @@ fn places(scope: Level, constraint: &[Constraint]) -> Result<Places, InvalidBind
     }
 }
 
-fn md5_hex(text: &str) -> String {
+pub(crate) fn md5_hex(text: &str) -> String {
     Md5::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

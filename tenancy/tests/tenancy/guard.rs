@@ -353,6 +353,19 @@ async fn the_hubs_identity_writes_what_its_work_is() {
             }
         }
     }
+    // For somebody who may.
+    let user_binding = |name: &str, annotations: Value, scope: &str| {
+        let spec = json!({"subjects": [{"kind": "User", "name": "x@example.org"}], "roleRef": "r", "scope": scope, "constraint": if scope == "project" { json!([{"project": "shop"}]) } else { json!([]) }});
+        json!({"apiVersion": "auth.alauda.io/v1", "kind": "UserBinding", "metadata": {"name": name, "annotations": annotations}, "spec": spec})
+    };
+    let by_pam = || json!({"cpaas.io/creator": "pam@example.org"});
+    let made = user_binding("made", by_pam(), "project");
+    create(&hub, &made).await.unwrap();
+    for refused in [user_binding("x", json!({}), "project"), user_binding("x", by_pam(), "platform")] {
+        let (code, message) = refusal(create(&hub, &refused).await);
+        assert!(code == 403 && message.contains("creates bindings for somebody"), "{refused}: {code} {message}");
+    }
+    api_of(&hub, &made).delete("made", &Default::default()).await.unwrap();
     for object in crate::tenants::plan() {
         apply(&hub, object.body()).await.unwrap_or_else(|error| panic!("{}: {error}", object.key()));
     }

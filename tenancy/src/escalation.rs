@@ -13,10 +13,12 @@
 //!
 //! Of a place that the caller may not write to nothing is said, not even whether it is there.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use api_rbac::{PolicyRule, TooMany, User, lacking};
-use api_types::tenancy::{Level, RoleTemplate, TEMPLATE_OFFICIAL};
+use api_types::tenancy::{RoleTemplate, TEMPLATE_OFFICIAL};
 use kube::ResourceExt;
 use lib_names::ClusterName;
 
@@ -24,7 +26,7 @@ use crate::bindings::{Binding, BindingKind, Catalog, Finding, Places};
 use crate::given::{native_rules, template_rules};
 use crate::rights::holds;
 use crate::roles::{InvalidTemplate, Template};
-use crate::view::{Known, View};
+use crate::view::{HubObjects, Known, View};
 
 /// What is to be done. A binding is never changed, so nobody updates one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,22 +158,40 @@ pub fn binding(view: &dyn View, who: User<'_>, verb: Verb, binding: &Binding) ->
     }
 }
 
-/// Whether somebody may write bindings, without regard to what they give, in all that a binding names.
-pub fn reaches(view: &dyn View, who: User<'_>, verb: &str, binding: &Binding) -> bool {
-    let objects = view.hub();
-    let Some(hub) = view.cluster(ClusterName::GLOBAL) else { return false };
-    let resource = plural(binding.kind());
-    if holds(&hub, who, verb, resource, "", "") {
-        return true;
+/// What somebody may do with bindings, without regard to what they give: for lists, in which many are in one place.
+pub struct Reach<'a> {
+    view: &'a dyn View,
+    objects: Arc<HubObjects>,
+    who: User<'a>,
+    verb: &'a str,
+    /// By cluster, namespace and resource.
+    met: RefCell<HashMap<(String, String, &'static str), bool>>,
+}
+
+impl<'a> Reach<'a> {
+    /// Of somebody, for a verb.
+    pub fn new(view: &'a dyn View, who: User<'a>, verb: &'a str) -> Self {
+        Self { view, objects: view.hub(), who, verb, met: RefCell::default() }
     }
-    let mut anchors = anchors(binding, &objects.catalog, view).into_iter().filter(|anchor| anchor.writes).peekable();
-    anchors.peek().is_some()
-        && anchors.all(|anchor| {
-            let known = view.cluster(&anchor.cluster);
-            known.is_some_and(|known| {
-                anchor.namespaces.iter().any(|namespace| holds(&known, who, verb, resource, namespace, ""))
-            })
-        })
+
+    /// Whether they may, in every place that a binding names.
+    pub fn contains(&self, binding: &Binding) -> bool {
+        let resource = plural(binding.kind());
+        if self.may(ClusterName::GLOBAL, "", resource) {
+            return true;
+        }
+        let anchors = anchors(binding, &self.objects.catalog, self.view);
+        let mut anchors = anchors.into_iter().filter(|anchor| anchor.writes).peekable();
+        let may = |anchor: Anchor| anchor.namespaces.iter().any(|space| self.may(&anchor.cluster, space, resource));
+        anchors.peek().is_some() && anchors.all(may)
+    }
+
+    fn may(&self, cluster: &str, namespace: &str, resource: &'static str) -> bool {
+        let ask = || {
+            self.view.cluster(cluster).is_some_and(|known| holds(&known, self.who, self.verb, resource, namespace, ""))
+        };
+        *self.met.borrow_mut().entry((cluster.to_owned(), namespace.to_owned(), resource)).or_insert_with(ask)
+    }
 }
 
 fn in_project_on_hub(hub: &Known, who: User<'_>, verb: Verb, resource: &str, binding: &Binding) -> bool {
@@ -403,11 +423,6 @@ pub fn project_quota(view: &dyn View, who: User<'_>, cluster: &str, name: &str) 
     let may = view.cluster(cluster).is_some_and(|known| holds(&known, who, "update", "managedobjects", "", ""));
     let place = format!("for project {name:?} {}", in_cluster(cluster));
     may.then_some(()).ok_or(Denied::Place { verb: "update", resource: "projectquotas", place })
-}
-
-/// The level at which only whoever administers the platform or a cluster writes.
-pub fn is_of_clusters(binding: &Binding) -> bool {
-    matches!(binding.places().level(), Level::Platform | Level::Cluster)
 }
 
 #[cfg(test)]

@@ -200,7 +200,7 @@ pub fn explain(
 }
 
 fn missing(view: &dyn View, hub: &HubObjects, known: &Known, attributes: &Attributes<'_>, sees: bool) -> Missing {
-    let scopes = scopes_at(known, attributes.namespace());
+    let scopes = scopes_at(known, attributes.namespace(), sees);
     let mut templates: Vec<Giving> = hub
         .catalog
         .templates
@@ -219,18 +219,20 @@ fn missing(view: &dyn View, hub: &HubObjects, known: &Known, attributes: &Attrib
     Missing { rule: rule_of(attributes), templates, grantors }
 }
 
-/// What of a template holds in a namespace of a cluster, or, without one, in the whole cluster.
-fn scopes_at(known: &Known, namespace: &str) -> Vec<RoleScope> {
-    let mut scopes = vec![RoleScope::Cluster];
-    match (namespace, known.project_of(namespace)) {
-        ("", _) => {}
-        (PLATFORM_NAMESPACE, _) => scopes.push(RoleScope::SystemNs),
-        ("kube-public", _) => scopes.push(RoleScope::KubePublic),
-        (_, Some(project)) if project == namespace => scopes.push(RoleScope::ProjectNs),
-        (_, Some(_)) => scopes.push(RoleScope::BusinessNs),
-        (_, None) => {}
-    }
-    scopes
+/// What of a template holds in a namespace of a cluster, or, without one, in the whole cluster. Whoever may not see who is
+/// in it does not learn here whether it is there, nor whose it is.
+fn scopes_at(known: &Known, namespace: &str, sees: bool) -> Vec<RoleScope> {
+    let more = match namespace {
+        "" => None,
+        PLATFORM_NAMESPACE => Some(RoleScope::SystemNs),
+        "kube-public" => Some(RoleScope::KubePublic),
+        _ if !sees => Some(RoleScope::BusinessNs),
+        _ => known.project_of(namespace).map(|project| match project == namespace {
+            true => RoleScope::ProjectNs,
+            false => RoleScope::BusinessNs,
+        }),
+    };
+    std::iter::once(RoleScope::Cluster).chain(more).collect()
 }
 
 /// The one rule that would allow it.

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use super::page::{PARAMETERS, Wanted};
 use super::{Ask, Bytes, Refused, Service, json_answer, no_content, ok, shown};
 use crate::bindings::{Binding, BindingKind, Places, md5_hex};
-use crate::escalation::{self, Verb};
+use crate::escalation::{self, Reach, Verb};
 use crate::rights::holds;
-use crate::view::Bound;
+use crate::view::{Bound, Known};
 
 /// Annotation: who made an object that the platform has written for somebody.
 const CREATOR: &str = "cpaas.io/creator";
@@ -38,22 +38,23 @@ pub(super) async fn answer(service: &Service, ask: &Ask<'_>, rest: &[&str]) -> R
 }
 
 /// Whoever may see bindings in all places that one names, sees it. One that says nothing is for those who see all.
-pub(super) fn sees(service: &Service, ask: &Ask<'_>, bound: &Bound) -> bool {
-    let who = ask.caller.person.user();
-    match &bound.says {
-        Ok(binding) => escalation::reaches(service.view(), who, "get", binding),
-        Err(_) => service.hub().is_ok_and(|hub| holds(&hub, who, "get", "userbindings", "", "")),
-    }
+fn sees(reach: &Reach<'_>, bound: &Bound) -> bool {
+    bound.says.as_ref().is_ok_and(|binding| reach.contains(binding))
+}
+
+fn sees_all(hub: &Known, ask: &Ask<'_>) -> bool {
+    holds(hub, ask.caller.person.user(), "get", "userbindings", "", "")
 }
 
 fn list(service: &Service, ask: &Ask<'_>) -> Result<Response<Bytes>, Refused> {
     let wanted = Wanted::read(&ask.params(&PARAMETERS)?, &FIELDS)?;
     let hub = service.hub()?;
     let objects = service.view().hub();
-    let all = holds(&hub, ask.caller.person.user(), "list", "userbindings", "", "");
+    let all = sees_all(&hub, ask);
+    let reach = Reach::new(service.view(), ask.caller.person.user(), "get");
     let users = objects.bindings.iter().filter(|((kind, _), _)| *kind == BindingKind::User);
     let seen: Vec<Value> =
-        users.filter(|(_, bound)| all || sees(service, ask, bound)).map(|(_, bound)| labelled(bound)).collect();
+        users.filter(|(_, bound)| all || sees(&reach, bound)).map(|(_, bound)| labelled(bound)).collect();
     let field = |object: &Value, name: &str| {
         let value = match name {
             "metadata.name" => &object["metadata"]["name"],
@@ -121,9 +122,10 @@ fn labels(binding: &Binding) -> Vec<(&'static str, String)> {
 }
 
 pub(super) fn visible(service: &Service, ask: &Ask<'_>, name: &str) -> Result<std::sync::Arc<Bound>, Refused> {
-    service.hub()?;
+    let all = sees_all(&*service.hub()?, ask);
+    let reach = Reach::new(service.view(), ask.caller.person.user(), "get");
     let found = service.view().hub().bindings.get(&(BindingKind::User, name.to_owned())).cloned();
-    found.filter(|bound| sees(service, ask, bound)).ok_or_else(|| Refused::no("UserBinding", name))
+    found.filter(|bound| all || sees(&reach, bound)).ok_or_else(|| Refused::no("UserBinding", name))
 }
 
 /// A binding as somebody sent it, and what it says.
@@ -217,13 +219,16 @@ fn bindings(client: Client) -> Api<UserBinding> {
 fn written(sent: UserBinding, binding: &Binding, creator: &str) -> Result<UserBinding, Refused> {
     let mut kept = sent.labels().clone();
     kept.retain(|key, _| !key.starts_with("auth.cpaas.io/managed") && key != "app.kubernetes.io/managed-by");
-    for (key, value) in labels(binding) {
-        if kept.get(key).is_some_and(|said| *said != value) {
-            let message = format!("says {:?}, and the spec {value:?}: leave the label out", kept[key]);
+    let follows = labels(binding);
+    for key in [ROLE_NAME, ROLE_LEVEL, USER_EMAIL, PROJECT, CLUSTER, NAMESPACE] {
+        let value = follows.iter().find(|(follows, _)| *follows == key).map(|(_, value)| value);
+        if kept.get(key).is_some_and(|said| Some(said) != value) {
+            let message =
+                format!("says {:?}, and the spec does not: leave the label out, it is written for you", kept[key]);
             return Err(Refused::field(format!("metadata.labels[{key}]"), message));
         }
-        kept.insert(key.to_owned(), value);
     }
+    kept.extend(follows.into_iter().map(|(key, value)| (key.to_owned(), value)));
     let notes = sent.annotations().iter().filter(|(key, _)| [DISPLAY_NAME, DESCRIPTION, USER_EMAIL].contains(&&***key));
     let mut annotations: std::collections::BTreeMap<_, _> =
         notes.map(|(key, value)| (key.clone(), value.clone())).collect();

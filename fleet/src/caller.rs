@@ -59,6 +59,11 @@ impl Caller {
         Self { user: HeaderValue::from_static(crate::QUOTA_USER), groups: Vec::new(), uid: None }
     }
 
+    /// A part of the hub, on the hub, by the name of its user.
+    pub fn part(user: &'static str) -> Self {
+        Self { user: HeaderValue::from_static(user), groups: Vec::new(), uid: None }
+    }
+
     /// The hub's own parts in a cluster, with the narrow role that they have there.
     pub fn hub_in(cluster: &ClusterName) -> Self {
         if cluster.is_global() { Self::controllers() } else { Self::fleet() }
@@ -79,6 +84,11 @@ impl Caller {
     /// A typed client of an API whose every request is made in this name.
     pub fn client_of(self, api: &ClusterApi) -> kube::Client {
         api.client_with(move |headers| self.impersonate(headers))
+    }
+
+    /// The groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().filter_map(|group| group.to_str().ok())
     }
 
     /// The name.

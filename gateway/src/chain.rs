@@ -15,13 +15,17 @@ use lib_names::ClusterName;
 use lib_tls::PeerIdentity;
 use serde_json::json;
 
+use ::tenancy::rights::Person;
+
 use crate::framing::Framing;
 use crate::headers::Kind;
 use crate::metrics::{Metrics, Route};
 use crate::path::CanonicalPath;
 use crate::respond::{Refusal, answer, text};
 use crate::rights::Rights;
-use crate::{Hub, agents, assets, clusters, fleet_api, headers, origin, people, proxy, review, scope};
+use crate::{
+    Hub, agents, assets, clusters, fleet_api, headers, origin, people, proxy, review, routes, scope, search, tenancy,
+};
 
 /// The largest body that the platform's own routes read.
 pub(crate) const BODY_LIMIT: usize = 8 * 1024 * 1024;
@@ -70,6 +74,21 @@ impl Who {
                 Caller::person(&user.name, &user.groups, &user.uid).map_err(|_| Refusal::unauthorized())
             }
             Self::Certificate(caller) => Ok(caller.clone()),
+        }
+    }
+
+    /// Who it is, for questions about rights.
+    pub(crate) fn person(&self) -> Result<Arc<Person>, Refusal> {
+        let caller = self.caller()?;
+        let groups = caller.groups().map(str::to_owned);
+        Ok(Arc::new(Person::authenticated(caller.name(), groups)))
+    }
+
+    /// The clusters that a token is good for, when those are not all.
+    pub(crate) fn clusters(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Session(session, _) => session.scope().and_then(|scope| scope.clusters.clone()),
+            Self::Certificate(_) => None,
         }
     }
 }
@@ -141,18 +160,30 @@ impl Chain {
         if kind == Kind::Upgrade && route != Route::Kubernetes {
             return Err(Refusal::bad_request("nothing is streamed here"));
         }
+        let listed = |method: &Method| routes::check(method, path, route == Route::Console);
+        let is_public = match route {
+            Route::Console | Route::Agents => true,
+            Route::Health => path != "/metrics",
+            Route::People => identity::api::is_public(request.method(), path),
+            _ => false,
+        };
+        if is_public {
+            listed(request.method())?;
+        }
         match route {
             // Who asks does not matter to these, or is what they are to find out.
             Route::Console => return self.console(&request, path),
             Route::Agents => return agents::answer(self, &connection, request, path).await,
-            Route::Health if path != "/metrics" => return self.health(&request, path),
-            Route::People if identity::api::is_public(request.method(), path) => {
+            Route::Health if is_public => return self.health(&request, path),
+            Route::People if is_public => {
                 return Box::pin(people::answer(self, &connection, None, request, path)).await;
             }
             _ => {}
         }
         let (parts, body) = request.into_parts();
         let who = self.authenticate(&connection, &parts, kind)?;
+        // To nobody it is not even said what there is.
+        listed(&parts.method)?;
         let method = parts.method.clone();
         let request = Request::from_parts(parts, body);
         if let Who::Session(session, _) = &who {
@@ -165,6 +196,8 @@ impl Chain {
                 get_only(&method)?;
                 clusters::list(self, &who.caller()?).await
             }
+            Route::Tenancy => Box::pin(tenancy::answer(self, &who, request, path)).await,
+            Route::Search => Box::pin(search::answer(self, &who, request, path)).await,
             // What people do is long, and would make every request's way as wide.
             Route::People => Box::pin(people::answer(self, &connection, Some(who), request, path)).await,
             Route::Health => self.figures(&who.caller()?, &method).await,
@@ -240,10 +273,14 @@ impl Chain {
 }
 
 /// By the first segments, which have one reading.
-fn route(path: &str) -> Route {
+pub(crate) fn route(path: &str) -> Route {
     let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if under("/kubernetes") {
         Route::Kubernetes
+    } else if ::tenancy::api::is_route(path) {
+        Route::Tenancy
+    } else if under("/acp") {
+        Route::Search
     } else if under("/auth") || under("/dex") || under("/console-platform/api/v1/token") {
         Route::People
     } else if under("/platform") {

@@ -20,15 +20,21 @@ mod proxy;
 mod respond;
 mod review;
 mod rights;
+mod routes;
 mod scope;
+mod search;
+mod tenancy;
 mod until;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use ::fleet::Fleet;
 use ::identity::Identity;
+use ::tenancy::api::Service;
+use fleet_index::Index;
+use jiff::Timestamp;
 use lib_drain::Drain;
 use lib_tls::{Authority, ClientVerification, renewing_server_config};
 use tokio::net::TcpListener;
@@ -37,6 +43,7 @@ use tunnel_hub::Sessions;
 use tunnel_protocol::ALPN;
 
 pub use assets::{Asset, Assets};
+pub use routes::ROUTES;
 
 /// Everything behind the door.
 pub struct Hub {
@@ -44,6 +51,10 @@ pub struct Hub {
     pub identity: Identity,
     /// The clusters.
     pub fleet: Fleet,
+    /// Projects, roles, and what everybody may do.
+    pub tenancy: Arc<Service>,
+    /// What there is in all clusters.
+    pub inventory: Inventory,
     /// The tunnels.
     pub sessions: Sessions,
     /// Who signs the door's certificate, agents' and administrators'.
@@ -54,6 +65,22 @@ pub struct Hub {
     pub assets: Arc<dyn Assets>,
     /// How often a cluster that does not let the hub see when rights change is asked about the streams in it.
     pub ask_rights: Duration,
+}
+
+/// What there is in all clusters, to be searched.
+#[derive(Clone)]
+pub struct Inventory {
+    /// The metadata of all objects.
+    pub index: Arc<RwLock<Index>>,
+    /// The clusters whose objects are not followed now, and since when.
+    pub stale: Arc<dyn Fn() -> Vec<(String, Timestamp)> + Send + Sync>,
+}
+
+impl Inventory {
+    /// With nothing in it.
+    pub fn empty() -> Self {
+        Self { index: Arc::default(), stale: Arc::new(Vec::new) }
+    }
 }
 
 /// Why the door does not open.

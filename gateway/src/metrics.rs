@@ -21,6 +21,8 @@ pub(crate) enum Route {
     Kubernetes,
     People,
     Refused,
+    Search,
+    Tenancy,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

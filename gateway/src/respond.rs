@@ -150,6 +150,14 @@ impl From<identity::api::Refused> for Refusal {
     }
 }
 
+impl From<tenancy::api::Refused> for Refusal {
+    fn from(refused: tenancy::api::Refused) -> Self {
+        let code = StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let causes = refused.causes.into_iter().map(|(field, message)| Cause { field, message }).collect();
+        Self { causes, ..Self::new(code, refused.reason, refused.message) }
+    }
+}
+
 impl From<fleet::Error> for Refusal {
     fn from(error: fleet::Error) -> Self {
         match error {

@@ -189,9 +189,14 @@ impl Hub {
         let url = format!("https://{address}/kubernetes/global");
         kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
         let fingerprint = authority.fingerprint();
+        // Nobody follows clusters' roles yet: what needs them is answered with 503.
+        let view: Arc<dyn tenancy::view::View> = Arc::new(tenancy::view::Fixed::default());
+        let platform = Caller::part(tenancy::guard::TENANCY_USER).client_of(fleet.hub());
         gateway::Hub {
             identity,
             fleet: fleet.clone(),
+            tenancy: Arc::new(tenancy::api::Service::new(view, platform)),
+            inventory: gateway::Inventory::empty(),
             sessions,
             authority,
             names: names(local.ip(), &address),

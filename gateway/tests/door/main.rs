@@ -20,6 +20,7 @@ mod providers;
 mod published;
 mod refusals;
 mod rights;
+mod routes;
 #[path = "../../../identity/ldap/tests/directory/slapd.rs"]
 #[expect(dead_code, reason = "what only the directory's own tests need is there too")]
 mod slapd;

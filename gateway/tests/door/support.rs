@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use apiserver_access::{MASTERS, User};
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Resolve, SystemResolver};
-use gateway::{Asset, Assets, Hub};
+use gateway::{Asset, Assets, Hub, Inventory};
 use harness::TestCluster;
 use identity::{FIRST_ADMINISTRATOR, Identity};
 use jiff::SignedDuration;
@@ -32,6 +32,9 @@ pub(crate) struct Door {
     pub(crate) password: String,
     pub(crate) record: Arc<Record>,
     pub(crate) drain: Drain,
+    /// What is known of the clusters' roles and of the platform's objects.
+    pub(crate) view: Arc<tenancy::view::Fixed>,
+    pub(crate) inventory: Inventory,
 }
 
 /// The audit record, kept in memory.
@@ -115,9 +118,14 @@ impl Door {
         };
         let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
+        let view = Arc::new(tenancy::view::Fixed::default());
+        let inventory = Inventory::empty();
+        let platform = Caller::part(tenancy::guard::TENANCY_USER).client_of(fleet.hub());
         let hub = Hub {
             identity,
             fleet: fleet.clone(),
+            tenancy: Arc::new(tenancy::api::Service::new(view.clone(), platform)),
+            inventory: inventory.clone(),
             sessions,
             authority: authority.clone(),
             names: vec!["127.0.0.1".into(), "localhost".into()],
@@ -125,7 +133,7 @@ impl Door {
             ask_rights: Duration::from_secs(1),
         };
         hub.serve(listener, &drain).unwrap();
-        Self { cluster, address, authority, fleet, password, record, drain }
+        Self { cluster, address, authority, fleet, password, record, drain, view, inventory }
     }
 
     /// A connection from an address of this machine.

@@ -14,6 +14,7 @@ pub mod listing;
 pub mod login;
 pub mod logs;
 pub mod merge;
+pub mod projects;
 pub mod second_factor;
 pub mod session;
 pub mod sign_in;

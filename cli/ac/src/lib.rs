@@ -15,6 +15,7 @@ pub mod error;
 pub mod http;
 pub mod kubeconfig;
 pub mod loopback;
+pub mod names;
 pub mod oauth;
 pub mod output;
 pub mod platform;

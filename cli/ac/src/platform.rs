@@ -300,6 +300,13 @@ pub fn is_label(text: &str) -> bool {
         && text.ends_with(inner)
 }
 
+/// Whether the text is a name or an e-mail address, and nothing that a shell would take for more than a word.
+pub fn is_plain_word(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+        && !text.starts_with('-')
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@' | ':' | '+'))
+}
+
 /// Reads an answer.
 pub fn decode<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T> {
     T::deserialize(value).map_err(|error| Error::told(Text::AnswerNotUnderstood {}).because(error))

@@ -56,6 +56,10 @@ struct Global {
 const GLOBALS: &[Global] = &[
     Global { names: &["users", "user"], group: "auth.alauda.io", namespace: None },
     Global { names: &["projects", "project"], group: "auth.alauda.io", namespace: None },
+    // A project's quotas are not here: each cluster has its own.
+    Global { names: &["userbindings", "userbinding"], group: "auth.alauda.io", namespace: None },
+    Global { names: &["groupbindings", "groupbinding"], group: "auth.alauda.io", namespace: None },
+    Global { names: &["roletemplates", "roletemplate"], group: "auth.alauda.io", namespace: None },
     Global { names: &["clusters", "cluster"], group: "cluster.x-k8s.io", namespace: Some("cpaas-system") },
 ];
 
@@ -135,6 +139,9 @@ mod tests {
         assert_eq!(routed("clusters.cluster.x-k8s.io").map(|r| r.plural), Some("clusters"));
         assert_eq!(routed("cluster.v1beta1.cluster.x-k8s.io").and_then(|r| r.namespace), Some("cpaas-system"));
         assert_eq!(routed("clusters.example.com"), None);
+        assert_eq!(routed("RoleTemplate").map(|r| r.plural), Some("roletemplates"));
+        assert_eq!(routed("userbindings.auth.alauda.io").map(|r| r.plural), Some("userbindings"));
+        assert_eq!(routed("projectquotas"), None, "each cluster has its own");
         assert_eq!(routed("pods"), None);
         assert_eq!(all_routed(["users", "pods"]), None);
         assert_eq!(all_routed([]), None);

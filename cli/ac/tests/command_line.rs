@@ -4,6 +4,7 @@
 
 mod sign_in;
 mod simulated;
+mod tenancy;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -879,10 +880,14 @@ fn versions_and_resources() {
     );
     assert_eq!(
         machine.ok(&["api-resources"]),
-        "NAME         SHORTNAMES   APIVERSION                 NAMESPACED   KIND\n\
-         configmaps   cm           v1                         true         ConfigMap\n\
-         pods         po           v1                         true         Pod\n\
-         clusters     cl           cluster.x-k8s.io/v1beta1   true         Cluster\n"
+        "NAME            SHORTNAMES   APIVERSION                 NAMESPACED   KIND\n\
+         configmaps      cm           v1                         true         ConfigMap\n\
+         pods            po           v1                         true         Pod\n\
+         deployments     deploy       apps/v1                    true         Deployment\n\
+         projects                     auth.alauda.io/v1          false        Project\n\
+         roletemplates                auth.alauda.io/v1beta1     false        RoleTemplate\n\
+         userbindings                 auth.alauda.io/v1          false        UserBinding\n\
+         clusters        cl           cluster.x-k8s.io/v1beta1   true         Cluster\n"
     );
 }
 

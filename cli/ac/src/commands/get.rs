@@ -9,11 +9,13 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::projects::shown;
 use super::{Cx, Opened, kubectl, meant, printed_name, sort, watch};
 use crate::args::Get;
 use crate::discovery::Resource;
 use crate::error::{Error, Exit, Result};
-use crate::http::{Ask, JSON, TABLE, with_query};
+use crate::http::{Ask, Endpoint, JSON, TABLE, segment, with_query};
+use crate::names::{self, Of};
 use crate::output::Format;
 use crate::output::columns::Columns;
 use crate::output::table::{Part, TableOptions, TablePrinter, table_of_objects};
@@ -145,15 +147,19 @@ pub async fn queries(cx: &Cx, opened: &Opened, args: &Get, format: &Format, want
 
 /// Asks for everything a query means, piece by piece.
 pub async fn fetch(opened: &Opened, query: Query, chunk_size: u32) -> Result<Found> {
-    let namespace = query.namespace.as_deref();
+    let path = query.resource.path(query.namespace.as_deref());
+    ask(&opened.endpoint, &path, query, chunk_size).await
+}
+
+/// The same under a path of somebody's choice.
+pub async fn ask(endpoint: &Endpoint, path: &str, query: Query, chunk_size: u32) -> Result<Found> {
     if let Some(name) = &query.name {
         // A name goes with no selector, so what is left is how tables are made.
         let pairs: Vec<(&str, &str)> = query.parameters.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let path = with_query(&query.resource.object_path(namespace, name), &pairs);
-        let answer = opened.endpoint.send(&Ask::get(path).accept(query.accept)).await?.json()?;
-        return Ok(Found { answer: tabled(&query, answer), query });
+        let path = with_query(&format!("{path}/{}", segment(name)), &pairs);
+        let answer = endpoint.send(&Ask::get(path).accept(query.accept)).await?.json()?;
+        return Ok(Found { answer: tabled(&query.resource, query.accept, answer), query });
     }
-    let path = query.resource.path(namespace);
     let mut whole: Option<Value> = None;
     let mut next = String::new();
     loop {
@@ -165,8 +171,8 @@ pub async fn fetch(opened: &Opened, query: Query, chunk_size: u32) -> Result<Fou
         if !next.is_empty() {
             pairs.push(("continue", &next));
         }
-        let ask = Ask::get(with_query(&path, &pairs)).accept(query.accept);
-        let mut piece = opened.endpoint.send(&ask).await?.json()?;
+        let ask = Ask::get(with_query(path, &pairs)).accept(query.accept);
+        let mut piece = endpoint.send(&ask).await?.json()?;
         next = piece["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
         match &mut whole {
             None => whole = Some(piece),
@@ -182,16 +188,23 @@ pub async fn fetch(opened: &Opened, query: Query, chunk_size: u32) -> Result<Fou
         }
         if next.is_empty() {
             let answer = whole.unwrap_or(Value::Null);
-            return Ok(Found { answer: tabled(&query, answer), query });
+            return Ok(Found { answer: tabled(&query.resource, query.accept, answer), query });
         }
     }
 }
 
 /// Servers are free to answer a wish for a table with objects.
-fn tabled(query: &Query, answer: Value) -> Value {
-    match query.accept == TABLE && answer["kind"] != "Table" {
-        true => table_of_objects(&answer, Timestamp::now()),
-        false => answer,
+pub fn tabled(resource: &Resource, accept: &str, answer: Value) -> Value {
+    let is_projects = shown::is_projects(resource);
+    match (accept == TABLE, answer["kind"] == "Table") {
+        (true, true) if is_projects => {
+            let mut table = answer;
+            shown::as_published(&mut table);
+            table
+        }
+        (true, false) if is_projects => shown::table(&answer, Timestamp::now()),
+        (true, false) => table_of_objects(&answer, Timestamp::now()),
+        _ => answer,
     }
 }
 
@@ -215,12 +228,22 @@ async fn one(cx: &Cx, args: &Get, format: &Format, wanted: &[Wanted]) -> Result<
     let opened = cx.open_routed(routed).await?;
     let queries = queries(cx, &opened, args, format, wanted).await?;
     let all_namespaced = queries.iter().all(|query| query.resource.namespaced);
-    let asked = futures::stream::iter(queries.into_iter().map(|query| fetch(&opened, query, args.chunk_size)));
+    let asked = futures::stream::iter(queries.into_iter().map(async |query| {
+        match fetch(&opened, query.clone(), args.chunk_size).await {
+            Err(error) if shown::is_for_tenants(&query, &error) && opened.target.session.is_some() => {
+                shown::of_tenant(cx, query, args.chunk_size).await
+            }
+            answer => answer,
+        }
+    }));
     let answers: Vec<Result<Found>> = asked.buffered(SIDE_BY_SIDE).collect().await;
     let (mut found, mut code) = (Vec::new(), 0);
     for answer in answers {
         match answer {
-            Ok(answer) => found.push((String::new(), answer)),
+            Ok(answer) => {
+                keep_names(cx, &opened, &answer);
+                found.push((String::new(), answer));
+            }
             Err(error) if error.is_not_found() && args.ignore_not_found => {}
             Err(error) if error.exit_code() == Exit::NeedsLogin as i32 => return Err(error),
             Err(error) => {
@@ -238,6 +261,20 @@ async fn one(cx: &Cx, args: &Get, format: &Format, wanted: &[Wanted]) -> Result<
         });
     }
     Ok(code)
+}
+
+/// What completion may offer from now on.
+fn keep_names(cx: &Cx, opened: &Opened, found: &Found) {
+    let of = match (found.query.resource.group.as_str(), found.query.resource.plural.as_str()) {
+        ("auth.alauda.io", "projects") => Of::Projects,
+        ("auth.alauda.io", "roletemplates") => Of::Roles,
+        _ => return,
+    };
+    let Some(session) = &opened.target.session else { return };
+    let rows = found.answer["rows"].as_array().into_iter().flatten().map(|row| &row["object"]);
+    let items = found.answer["items"].as_array().into_iter().flatten();
+    let seen = rows.chain(items).filter_map(|object| Some(object["metadata"]["name"].as_str()?.to_owned()));
+    names::keep(&cx.env, &session.platform_url, of, seen);
 }
 
 /// The answers as text. With `fleet`, the first of each pair names the cluster.

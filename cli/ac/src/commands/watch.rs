@@ -5,16 +5,18 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::{Stream, StreamExt};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::get::{Found, Query, SIDE_BY_SIDE, fetch, objects, open_by_name, queries, table_options};
+use super::get::{Found, Query, SIDE_BY_SIDE, fetch, objects, open_by_name, queries, table_options, tabled};
 use super::{Cx, Opened, printed_name};
 use crate::args::Get;
+use crate::discovery::Resource;
 use crate::error::{Error, Exit, Result};
-use crate::http::{Ask, TABLE, with_query};
+use crate::http::{Ask, with_query};
 use crate::output::Format;
 use crate::output::table::{Part, TablePrinter};
 use crate::resource::{self, Wanted};
@@ -304,29 +306,32 @@ async fn changes(opened: &Opened, query: &Query, version: &str) -> Result<impl S
     pairs.extend([("watch", "true"), ("allowWatchBookmarks", "true"), ("resourceVersion", version)]);
     let path = with_query(&query.resource.path(query.namespace.as_deref()), &pairs);
     let lines = opened.endpoint.lines(&Ask::get(path).accept(query.accept)).await?;
-    let wants_table = query.accept == TABLE;
-    Ok(lines.filter_map(move |line| async move {
-        let line = match line {
-            Ok(line) if line.iter().all(u8::is_ascii_whitespace) => return None,
-            Ok(line) => line,
-            Err(error) => return Some(Err(error)),
-        };
-        let event: Value = match serde_json::from_slice(&line) {
-            Ok(event) => event,
-            Err(error) => return Some(Err(Error::told(Text::AnswerNotJson {}).because(error))),
-        };
-        let mut object = event["object"].clone();
-        if wants_table && object["kind"] != "Table" && event["type"] != "ERROR" {
-            object = crate::output::table::table_of_objects(&object, jiff::Timestamp::now());
-        }
-        Some(Ok(match event["type"].as_str() {
-            Some("ADDED") => Event::Change("ADDED", object),
-            Some("MODIFIED") => Event::Change("MODIFIED", object),
-            Some("DELETED") => Event::Change("DELETED", object),
-            Some("BOOKMARK") => Event::Bookmark(object),
-            // Whatever ended the watch, a new list puts us right.
-            _ => Event::Gone,
-        }))
+    let (resource, accept) = (query.resource.clone(), query.accept);
+    Ok(lines.filter_map(move |line| std::future::ready(event_of(line, &resource, accept))))
+}
+
+/// What a line says; nothing for an empty one.
+fn event_of(line: Result<Bytes>, resource: &Resource, accept: &str) -> Option<Result<Event>> {
+    let line = match line {
+        Ok(line) if line.iter().all(u8::is_ascii_whitespace) => return None,
+        Ok(line) => line,
+        Err(error) => return Some(Err(error)),
+    };
+    let event: Value = match serde_json::from_slice(&line) {
+        Ok(event) => event,
+        Err(error) => return Some(Err(Error::told(Text::AnswerNotJson {}).because(error))),
+    };
+    let mut object = event["object"].clone();
+    if event["type"] != "ERROR" {
+        object = tabled(resource, accept, object);
+    }
+    Some(Ok(match event["type"].as_str() {
+        Some("ADDED") => Event::Change("ADDED", object),
+        Some("MODIFIED") => Event::Change("MODIFIED", object),
+        Some("DELETED") => Event::Change("DELETED", object),
+        Some("BOOKMARK") => Event::Bookmark(object),
+        // Whatever ended the watch, a new list puts us right.
+        _ => Event::Gone,
     }))
 }
 

@@ -3,6 +3,7 @@
 //! It stands in for the gateway in tests of the command line alone. It knows no access control and no controllers.
 
 pub(crate) mod identity;
+pub(crate) mod tenancy;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -41,6 +42,8 @@ pub(crate) struct State {
     pub(crate) agents: Vec<String>,
     /// The issuer; older platforms have none.
     pub(crate) identity: Option<identity::Identity>,
+    /// What it knows of projects and rights.
+    pub(crate) tenancy: tenancy::Tenancy,
     version: u64,
 }
 
@@ -280,6 +283,10 @@ async fn answer(
         }
         return Ok(kubernetes(&state, &parts.method, &path, &query, &accept, &body));
     }
+    let tenancy = tenancy::answer(&mut state.lock().unwrap(), &parts.method, &path, &query, &body);
+    if let Some(answer) = tenancy {
+        return Ok(answer);
+    }
     let guarded = identity::guarded(&mut state.lock().unwrap(), &parts.method, &path, &query, &body);
     Ok(guarded.unwrap_or_else(|| platform(&state, &parts.method, &path, &query, &token, &body)))
 }
@@ -341,9 +348,20 @@ fn kubernetes(
             return reply(200, &groups(&[("", "v1", &[("pods", "Pod", "po"), ("configmaps", "ConfigMap", "cm")])]));
         }
         "apis" => {
-            return reply(200, &groups(&[("cluster.x-k8s.io", "v1beta1", &[("clusters", "Cluster", "cl")])]));
+            return reply(
+                200,
+                &groups(&[
+                    ("cluster.x-k8s.io", "v1beta1", &[("clusters", "Cluster", "cl")]),
+                    ("apps", "v1", &[("deployments", "Deployment", "deploy")]),
+                    ("auth.alauda.io", "v1", &[("projects", "Project", ""), ("userbindings", "UserBinding", "")]),
+                    ("auth.alauda.io", "v1beta1", &[("roletemplates", "RoleTemplate", "")]),
+                ]),
+            );
         }
         _ => {}
+    }
+    if let Some(answer) = tenancy::in_cluster(&mut state, method, path, body) {
+        return answer;
     }
     if let Some(pod) = path.strip_suffix("/log") {
         assert!(state.objects.contains_key(pod), "{pod}");
@@ -355,7 +373,8 @@ fn kubernetes(
         return Response::new(Full::new(Bytes::from(text)).boxed());
     }
     let name = path.rsplit('/').next().unwrap().to_owned();
-    let is_collection = ["pods", "configmaps", "clusters"].contains(&name.as_str());
+    let is_collection = ["pods", "configmaps", "clusters"].contains(&name.as_str()) || tenancy::is_collection(&name);
+    let is_trial = query.get("dryRun").is_some_and(|dry_run| dry_run == "All");
     let missing = || refuse(404, "NotFound", &format!("objects {name:?} not found"));
     state.version += 1;
     let version = state.version.to_string();
@@ -387,13 +406,21 @@ fn kubernetes(
         "POST" => {
             let mut object: Value = serde_json::from_str(body).unwrap();
             object["metadata"]["resourceVersion"] = version.into();
-            let key = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
-            state.objects.insert(key, object.clone());
+            let name = object["metadata"]["name"].as_str().unwrap();
+            let key = format!("{path}/{name}");
+            if state.objects.contains_key(&key) {
+                return refuse(409, "AlreadyExists", &format!("objects {name:?} already exists"));
+            }
+            if !is_trial {
+                state.objects.insert(key, object.clone());
+            }
             reply(201, &object)
         }
         "PATCH" => {
             let patch: Value = serde_json::from_str(body).unwrap();
-            let Some(object) = state.objects.get_mut(path) else { return missing() };
+            let Some(stored) = state.objects.get_mut(path) else { return missing() };
+            let mut tried = stored.clone();
+            let object = if is_trial { &mut tried } else { stored };
             if patch["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
                 return refuse(409, "Conflict", "the object has been modified");
             }
@@ -401,6 +428,10 @@ fn kubernetes(
             object["metadata"]["resourceVersion"] = version.into();
             reply(200, object)
         }
+        "DELETE" if is_trial => match state.objects.get(path) {
+            Some(_) => reply(200, &json!({"kind": "Status", "status": "Success"})),
+            None => missing(),
+        },
         "DELETE" => match state.objects.remove(path) {
             Some(object) => {
                 let uid = object["metadata"]["uid"].clone();
@@ -440,7 +471,7 @@ fn groups(groups: &[Group<'_>]) -> Value {
                 .iter()
                 .map(|(plural, kind, short)| {
                     json!({"resource": plural, "responseKind": {"group": group, "version": version, "kind": kind},
-                        "scope": "Namespaced", "singularResource": kind.to_lowercase(), "shortNames": [short],
+                        "scope": if tenancy::is_wide(plural) { "Cluster" } else { "Namespaced" }, "singularResource": kind.to_lowercase(), "shortNames": [short],
                         "verbs": ["create", "delete", "get", "list", "patch", "watch"], "categories": ["all"]})
                 })
                 .collect();
@@ -456,6 +487,9 @@ fn table(objects: &[Value]) -> Value {
 }
 
 fn table_with(objects: &[Value], include: Option<&str>) -> Value {
+    if objects.iter().any(|object| object["kind"] == "Project") {
+        return tenancy::table(objects);
+    }
     let rows: Vec<Value> = objects
         .iter()
         .map(|object| {

@@ -8,8 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::ui::ColorChoice;
 
 mod identity;
+mod tenancy;
 
 pub use identity::*;
+pub use tenancy::*;
 
 /// kubectl for a whole fleet: sign in to a platform once, then work on any of its clusters
 #[derive(Clone, Debug, Parser)]
@@ -75,6 +77,10 @@ pub enum Command {
     /// Commands for administrators of the platform
     #[command(subcommand)]
     Adm(Adm),
+    /// Say who may do what, and why
+    #[command(subcommand)]
+    #[command(after_help = "can-i, whoami and reconcile are kubectl's.")]
+    Auth(Auth),
     /// Show or change the current namespace
     Namespace {
         /// Namespace to switch to

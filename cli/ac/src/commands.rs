@@ -15,6 +15,7 @@ pub mod login;
 pub mod logs;
 pub mod merge;
 pub mod projects;
+pub mod rights;
 pub mod second_factor;
 pub mod session;
 pub mod sign_in;

@@ -65,7 +65,7 @@ pub fn run(env: Environment, arguments: Vec<OsString>) -> i32 {
 
 /// Help and versions are answers. A flag of kubectl's that we do not have makes the command kubectl's.
 fn unparsed(env: &Environment, arguments: &[OsString], error: &clap::Error) -> i32 {
-    let shared = kubectl::verb(arguments).is_some_and(|verb| kubectl::is_shared(&verb));
+    let shared = kubectl::is_shared(arguments);
     let flag = matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidValue)
         || (shared && matches!(error.kind(), ErrorKind::MissingRequiredArgument));
     if flag && shared && env.find_program("kubectl").is_some() {
@@ -99,7 +99,9 @@ fn dispatch(cx: &Cx, command: Command) -> Result<i32> {
         Command::Config(args::Config::GetSessions) => commands::session::get_sessions(cx),
         Command::Config(args::Config::UseSession { name }) => commands::session::use_session(cx, &name),
         Command::Config(args::Config::UseCluster { name }) => commands::session::use_cluster(cx, &name),
-        Command::Config(args::Config::Other(_)) | Command::Other(_) => kubectl::other(cx),
+        Command::Config(args::Config::Other(_)) | Command::Auth(args::Auth::Other(_)) | Command::Other(_) => {
+            kubectl::other(cx)
+        }
         Command::Version(version) if version.client => commands::version::client_only(cx, &version),
         command => wait(cx, command),
     }
@@ -121,6 +123,8 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             Command::SecondFactor(factor) => commands::second_factor::second_factor(cx, &factor).await,
             Command::Tokens(tokens) => commands::identity::tokens(cx, &tokens, jiff::Timestamp::now()).await,
             Command::Adm(args::Adm::Users(users)) => commands::identity::users(cx, &users).await,
+            Command::Auth(args::Auth::Explain(explain)) => commands::rights::explain(cx, &explain).await,
+            Command::Auth(args::Auth::WhoCan(who)) => commands::rights::who_can(cx, &who, jiff::Timestamp::now()).await,
             Command::Config(args::Config::Sync { all }) => commands::login::sync(cx, all).await,
             Command::Version(version) => commands::version::version(cx, &version).await,
             Command::Get(get) => commands::get::get(cx, &get).await,
@@ -135,6 +139,7 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             | Command::Plugin(_)
             | Command::Namespace { .. }
             | Command::Config(_)
+            | Command::Auth(args::Auth::Other(_))
             | Command::Other(_) => unreachable!("answered without a server"),
         }
     });

@@ -95,6 +95,15 @@ catalogue! {
     BadSelector { why } "the label selector is not valid: {why}" "标签选择器无效：{why}";
     BadSessionName { name } "\"{name}\" cannot be a session's name" "\"{name}\" 不能作为会话名称";
     BadToken {} "the token contains blanks" "令牌中含有空白字符";
+    ExplainAllowed { who, what, place } "yes: {who} can {what} {place}" "yes：{who} 可以在{place} {what}";
+    ExplainRefused { who, what, place } "no: {who} cannot {what} {place}" "no：{who} 不可以在{place} {what}";
+    Grantors {} "These can grant it:" "以下用户或用户组可以授予：";
+    InCluster { cluster } "in cluster {cluster}" "集群 {cluster} 中";
+    InNamespace { namespace, cluster } "in namespace {namespace} of cluster {cluster}" "集群 {cluster} 的命名空间 {namespace} 中";
+    MissingRule { rule } "What is missing: {rule}" "缺少的权限：{rule}";
+    NoGrantors {} "Nobody whom you may know of can grant it; ask an administrator of the platform." "没有您可见的用户或用户组可以授予；请联系平台管理员。";
+    RolesThatGive {} "Roles that give it:" "以下角色包含该权限：";
+    You {} "you" "您";
     BadTypeName { argument } "arguments in resource/name form must have a single resource and name, not \"{argument}\""
         "TYPE/NAME 形式的参数只能包含一个类型和一个名称，而不是 \"{argument}\"";
     BadUrl { url } "\"{url}\" is not a platform address: it must be https://HOST[:PORT] without user, query or fragment"

@@ -15,12 +15,13 @@ use crate::text::Text;
 
 /// Verbs that both of us have; a flag that only kubectl knows makes the command kubectl's.
 const SHARED: &[&str] = &["get", "apply", "delete", "logs", "log", "exec", "api-resources", "version"];
+/// What `auth` does here and not there.
+const OURS_OF_AUTH: &[&str] = &["explain", "who-can", "help"];
 /// kubectl's words.
 const KUBECTLS: &[&str] = &[
     "annotate",
     "api-versions",
     "attach",
-    "auth",
     "autoscale",
     "certificate",
     "cluster-info",
@@ -88,11 +89,6 @@ fn is_ours(word: &str) -> bool {
         || commands.get_subcommands().any(|one| one.get_name() == word || one.get_all_aliases().any(|it| it == word))
 }
 
-/// Whether kubectl has the verb too.
-pub fn is_shared(verb: &str) -> bool {
-    SHARED.contains(&verb)
-}
-
 /// The positions of arguments that are not global flags or their values.
 fn positionals(arguments: &[OsString]) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
@@ -113,6 +109,16 @@ fn positionals(arguments: &[OsString]) -> Vec<(usize, &str)> {
 /// The first word of a command line whose first argument is the program.
 pub fn verb(arguments: &[OsString]) -> Option<String> {
     positionals(arguments.get(1..)?).first().map(|(_, word)| (*word).to_owned())
+}
+
+/// Whether kubectl has the command too. Of `auth` it has all forms but ours.
+pub fn is_shared(arguments: &[OsString]) -> bool {
+    let words = positionals(arguments.get(1..).unwrap_or_default());
+    match words.as_slice() {
+        [(_, "auth"), (_, form), ..] => !OURS_OF_AUTH.contains(form),
+        [(_, verb), ..] => SHARED.contains(verb),
+        [] => false,
+    }
 }
 
 /// The flags of ours in a command line that clap could not read, and whether it asked for quiet.
@@ -425,6 +431,21 @@ mod tests {
         assert_eq!(verb(&words("ac -n team get pods")).as_deref(), Some("get"));
         assert_eq!(verb(&words("ac --namespace=team -v 6 logs x")).as_deref(), Some("logs"));
         assert_eq!(verb(&words("ac --help")), None);
+    }
+
+    #[test]
+    fn a_flag_that_we_do_not_have_may_be_kubectls() {
+        for (line, shared) in [
+            ("ac get pods --raw /x", true),
+            ("ac auth --as bob can-i get pods", true),
+            ("ac auth explain get pods --list", false),
+            ("ac auth -n team who-can get pods --list", false),
+            ("ac auth", false),
+            ("ac search --list", false),
+            ("ac", false),
+        ] {
+            assert_eq!(is_shared(&words(line)), shared, "{line}");
+        }
     }
 
     #[track_caller]

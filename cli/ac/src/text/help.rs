@@ -253,6 +253,25 @@ const HELP: &[(&str, &str)] = &[
     ("Output format: yaml prints the manifest instead of the command", "输出格式：yaml 输出清单而不是命令"),
     ("Wait until the cluster has joined", "等待直到集群加入"),
     ("How long to wait", "等待的时间"),
+    ("Say who may do what, and why", "说明谁可以做什么，以及原因"),
+    ("can-i, whoami and reconcile are kubectl's.", "can-i、whoami 和 reconcile 由 kubectl 提供。"),
+    ("List who can do something", "列出谁可以执行某操作"),
+    ("Verb, such as get, list, create or delete", "动词，例如 get、list、create 或 delete"),
+    (
+        "RESOURCE[.GROUP], RESOURCE[.GROUP]/NAME, or a path such as /healthz",
+        "RESOURCE[.GROUP]、RESOURCE[.GROUP]/NAME，或路径，例如 /healthz",
+    ),
+    ("Name of the object", "对象名称"),
+    ("Part of the object, such as log or exec", "对象的子资源，例如 log 或 exec"),
+    (
+        "Say why somebody may do something, or what is missing and who can grant it",
+        "说明某人为何可以执行某操作，或者缺少什么、谁可以授予",
+    ),
+    ("User to ask about instead of yourself", "要查询的用户，默认为您自己"),
+    (
+        "Group to ask about; with --as, one that the user is taken to be in",
+        "要查询的用户组；与 --as 同用时，视为该用户所属的用户组",
+    ),
     ("List plugins", "列出插件"),
     ("Names without folders", "只显示名称，不含目录"),
 ];

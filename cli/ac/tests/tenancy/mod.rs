@@ -1,6 +1,7 @@
 //! Projects, roles, rights and the search, against a simulated platform.
 
 mod projects;
+mod rights;
 
 use serde_json::Value;
 
@@ -25,4 +26,12 @@ fn sent(platform: &Platform, line: &str) -> Vec<Value> {
     let state = platform.state.lock().unwrap();
     let found = state.requests.iter().filter(|(request, _)| request == line);
     found.map(|(_, body)| serde_json::from_str(body).unwrap_or_default()).collect()
+}
+
+/// The parameters of the last question to a path.
+fn asked(platform: &Platform, path: &str) -> Vec<(String, String)> {
+    let state = platform.state.lock().unwrap();
+    let line = state.requests.iter().rev().map(|(line, _)| line).find(|line| line.starts_with(&format!("GET {path}?")));
+    let query = line.unwrap().split_once('?').unwrap().1;
+    url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }

@@ -81,6 +81,8 @@ pub enum Command {
     #[command(subcommand)]
     #[command(after_help = "can-i, whoami and reconcile are kubectl's.")]
     Auth(Auth),
+    /// Find objects in all clusters
+    Search(Search),
     /// Show or change the current namespace
     Namespace {
         /// Namespace to switch to

@@ -16,6 +16,7 @@ pub mod logs;
 pub mod merge;
 pub mod projects;
 pub mod rights;
+pub mod search;
 pub mod second_factor;
 pub mod session;
 pub mod sign_in;

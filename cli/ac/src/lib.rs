@@ -125,6 +125,7 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             Command::Adm(args::Adm::Users(users)) => commands::identity::users(cx, &users).await,
             Command::Auth(args::Auth::Explain(explain)) => commands::rights::explain(cx, &explain).await,
             Command::Auth(args::Auth::WhoCan(who)) => commands::rights::who_can(cx, &who, jiff::Timestamp::now()).await,
+            Command::Search(search) => commands::search::search(cx, &search, jiff::Timestamp::now()).await,
             Command::Config(args::Config::Sync { all }) => commands::login::sync(cx, all).await,
             Command::Version(version) => commands::version::version(cx, &version).await,
             Command::Get(get) => commands::get::get(cx, &get).await,

@@ -95,14 +95,20 @@ catalogue! {
     BadSelector { why } "the label selector is not valid: {why}" "标签选择器无效：{why}";
     BadSessionName { name } "\"{name}\" cannot be a session's name" "\"{name}\" 不能作为会话名称";
     BadToken {} "the token contains blanks" "令牌中含有空白字符";
+    BadOrder { order } "\"{order}\" is no order: use name, namespace, cluster, kind or age, with a dash before it for the other way round"
+        "不支持的排序 \"{order}\"：可使用 name、namespace、cluster、kind 或 age，前面加连字符表示倒序";
+    ClusterStale { cluster, time } "cluster \"{cluster}\" has not been heard of since {time}; what is shown of it is as it was then" "自 {time} 起没有集群 \"{cluster}\" 的消息，所显示的是当时的状态";
     ExplainAllowed { who, what, place } "yes: {who} can {what} {place}" "yes：{who} 可以在{place} {what}";
     ExplainRefused { who, what, place } "no: {who} cannot {what} {place}" "no：{who} 不可以在{place} {what}";
     Grantors {} "These can grant it:" "以下用户或用户组可以授予：";
     InCluster { cluster } "in cluster {cluster}" "集群 {cluster} 中";
     InNamespace { namespace, cluster } "in namespace {namespace} of cluster {cluster}" "集群 {cluster} 的命名空间 {namespace} 中";
     MissingRule { rule } "What is missing: {rule}" "缺少的权限：{rule}";
+    MoreFound { shown, total } "{shown} of {total} are shown; --all shows the others too" "共 {total} 项，已显示 {shown} 项；使用 --all 显示全部";
     NoGrantors {} "Nobody whom you may know of can grant it; ask an administrator of the platform." "没有您可见的用户或用户组可以授予；请联系平台管理员。";
     RolesThatGive {} "Roles that give it:" "以下角色包含该权限：";
+    SearchForWhat {} "say what to search for: words, --kind, --cluster, --project, --namespace, --selector or --image"
+        "请指定查找内容：关键词、--kind、--cluster、--project、--namespace、--selector 或 --image";
     You {} "you" "您";
     BadTypeName { argument } "arguments in resource/name form must have a single resource and name, not \"{argument}\""
         "TYPE/NAME 形式的参数只能包含一个类型和一个名称，而不是 \"{argument}\"";

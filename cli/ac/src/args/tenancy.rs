@@ -56,3 +56,32 @@ pub struct WhoCan {
     #[command(flatten)]
     pub list: ListOutput,
 }
+
+#[derive(Clone, Debug, Args)]
+pub struct Search {
+    /// Words, each of which is in the name, the namespace, a label or an image
+    pub text: Vec<String>,
+    /// Only these kinds, such as Deployment or deployments.apps,jobs
+    #[arg(long, value_name = "KIND,...")]
+    pub kind: Option<String>,
+    /// Only in namespaces of this project
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// Label selector
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Only what runs an image with this in its name
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Order: name, namespace, cluster, kind or age; a dash before it turns it round
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    pub sort_by: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// All of them
+    #[arg(long, conflicts_with = "limit")]
+    pub all: bool,
+    #[command(flatten)]
+    pub list: ListOutput,
+}

@@ -255,6 +255,7 @@ const HELP: &[(&str, &str)] = &[
     ("How long to wait", "等待的时间"),
     ("Say who may do what, and why", "说明谁可以做什么，以及原因"),
     ("can-i, whoami and reconcile are kubectl's.", "can-i、whoami 和 reconcile 由 kubectl 提供。"),
+    ("Find objects in all clusters", "在所有集群中查找对象"),
     ("List who can do something", "列出谁可以执行某操作"),
     ("Verb, such as get, list, create or delete", "动词，例如 get、list、create 或 delete"),
     (
@@ -272,6 +273,22 @@ const HELP: &[(&str, &str)] = &[
         "Group to ask about; with --as, one that the user is taken to be in",
         "要查询的用户组；与 --as 同用时，视为该用户所属的用户组",
     ),
+    (
+        "Words, each of which is in the name, the namespace, a label or an image",
+        "关键词；每个词都应出现在名称、命名空间、标签或镜像中",
+    ),
+    (
+        "Only these kinds, such as Deployment or deployments.apps,jobs",
+        "只查找这些类型，例如 Deployment 或 deployments.apps,jobs",
+    ),
+    ("Only in namespaces of this project", "只查找该项目的命名空间"),
+    ("Only what runs an image with this in its name", "只查找使用了名称中含有该内容的镜像的对象"),
+    (
+        "Order: name, namespace, cluster, kind or age; a dash before it turns it round",
+        "排序：name、namespace、cluster、kind 或 age；前面加连字符表示倒序",
+    ),
+    ("How many at most", "最多返回的数量"),
+    ("All of them", "全部返回"),
     ("List plugins", "列出插件"),
     ("Names without folders", "只显示名称，不含目录"),
 ];

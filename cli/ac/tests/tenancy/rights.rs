@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{asked, at_work, check};
+use crate::Machine;
 use crate::simulated::Platform;
 
 const ANN: &str = "ann@example.com";
@@ -187,4 +188,92 @@ fn the_rest_of_auth_is_kubectls() {
     );
     let usage = machine.run(&["auth", "explain", "get", "pods", "--list"]);
     assert_eq!(usage.code, 3, "{}{}", usage.out, usage.err);
+}
+
+fn with_index() -> (Platform, Machine) {
+    let (platform, machine) = at_work();
+    let item = |cluster: &str, resource: (&str, &str, &str), metadata: Value| {
+        json!({"cluster": cluster, "apiVersion": resource.0, "resource": resource.1, "kind": resource.2,
+            "metadata": metadata, "images": ["registry/web:1"]})
+    };
+    let made = "2020-01-01T00:00:00Z";
+    let items = [
+        item(
+            "east",
+            ("apps/v1", "deployments", "Deployment"),
+            json!({"name": "web", "namespace": "shop-web", "creationTimestamp": made, "labels": {"app": "web"}}),
+        ),
+        item(
+            "west",
+            ("v1", "namespaces", "Namespace"),
+            json!({"name": "web\u{1b}]0;x\u{7}", "creationTimestamp": made}),
+        ),
+    ];
+    let stale = json!([{"name": "we\u{9b}st", "since": "2026-01-01T00:00:00Z"}]);
+    let answer = json!({"items": items, "total": 7, "staleClusters": stale});
+    says(&platform, "/acp/v1/resources/search", answer);
+    (platform, machine)
+}
+
+#[test]
+fn objects_of_all_clusters_are_found() {
+    let (platform, machine) = with_index();
+    let outcome = machine.run(&["search", "web", "SHOP", "--image", "web:1"]);
+    let lines: Vec<Vec<&str>> = outcome.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["CLUSTER", "NAMESPACE", "KIND", "NAME", "AGE"]);
+    assert_eq!(lines[1][..4], ["east", "shop-web", "deployments.apps", "web"]);
+    assert!(outcome.out.contains("web^[]0;x\\u{7}"), "{}", outcome.out);
+    assert_eq!(
+        outcome.err,
+        "warning: cluster \"we\\u{9b}st\" has not been heard of since 2026-01-01T00:00:00Z; what is shown of it is as it was then\n\
+         2 of 7 are shown; --all shows the others too\n"
+    );
+    assert_eq!(pairs(&platform, "/acp/v1/resources/search"), ["q=web SHOP", "image=web:1", "limit=100"]);
+    let args = [
+        "search",
+        "--kind",
+        "deployments.apps",
+        "--cluster",
+        "east",
+        "--project",
+        "shop",
+        "-n",
+        "shop-web",
+        "-l",
+        "app=web",
+        "--sort-by",
+        "-age",
+        "--limit",
+        "5",
+        "-o",
+        "name",
+    ];
+    assert_eq!(machine.ok(&args), "east/shop-web/deployments.apps/web\nwest/namespaces/web^[]0;x\\u{7}\n");
+    assert_eq!(
+        pairs(&platform, "/acp/v1/resources/search"),
+        [
+            "kind=deployments",
+            "group=apps",
+            "cluster=east",
+            "namespace=shop-web",
+            "project=shop",
+            "label=app=web",
+            "sortBy=a,creationTimestamp",
+            "limit=5"
+        ]
+    );
+    machine.ok(&["search", "--kind", "jobs,deployments.apps", "--cluster", "east,west"]);
+    assert_eq!(
+        pairs(&platform, "/acp/v1/resources/search"),
+        ["kind=jobs", "kind=deployments", "cluster=east", "cluster=west", "limit=100"]
+    );
+    let json: Value = serde_json::from_str(&machine.ok(&["search", "web", "-o", "json", "-q"])).unwrap();
+    assert_eq!(json["total"], 7);
+    let tsv = machine.ok(&["search", "web", "-o", "tsv", "--no-headers"]);
+    assert!(tsv.starts_with("east\tshop-web\tdeployments.apps\tweb\t2020-01-01T00:00:00Z\n"), "{tsv}");
+    for nonsense in
+        [&["search"][..], &["search", " "], &["search", "x", "--sort-by", "size"], &["search", "x", "--limit", "0"]]
+    {
+        assert_eq!(machine.run(nonsense).code, 3, "{nonsense:?}");
+    }
 }

@@ -122,7 +122,7 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
             Command::Sessions(sessions) => commands::identity::sessions(cx, &sessions, jiff::Timestamp::now()).await,
             Command::SecondFactor(factor) => commands::second_factor::second_factor(cx, &factor).await,
             Command::Tokens(tokens) => commands::identity::tokens(cx, &tokens, jiff::Timestamp::now()).await,
-            Command::Adm(args::Adm::Users(users)) => commands::identity::users(cx, &users).await,
+            Command::Adm(adm) => administer(cx, &adm).await,
             Command::Auth(args::Auth::Explain(explain)) => commands::rights::explain(cx, &explain).await,
             Command::Auth(args::Auth::WhoCan(who)) => commands::rights::who_can(cx, &who, jiff::Timestamp::now()).await,
             Command::Search(search) => commands::search::search(cx, &search, jiff::Timestamp::now()).await,
@@ -147,4 +147,19 @@ fn wait(cx: &Cx, command: Command) -> Result<i32> {
     // A read of standard input may hang in its thread for ever; the process is about to end.
     runtime.shutdown_background();
     result
+}
+
+async fn administer(cx: &Cx, command: &args::Adm) -> Result<i32> {
+    use args::Adm;
+    use commands::projects;
+    match command {
+        Adm::Users(users) => commands::identity::users(cx, users).await,
+        Adm::NewProject(args) => projects::new_project(cx, args).await,
+        Adm::NewProjectNamespace(args) => projects::new_namespace(cx, args).await,
+        Adm::DeleteProject(args) => projects::delete(cx, args).await,
+        Adm::AddProjectCluster(args) => projects::add_clusters(cx, args).await,
+        Adm::RemoveProjectCluster(args) => projects::remove_clusters(cx, args).await,
+        Adm::SetProjectQuota(args) => projects::set_quota(cx, args).await,
+        Adm::Policy(policy) => commands::policy::policy(cx, policy, jiff::Timestamp::now()).await,
+    }
 }

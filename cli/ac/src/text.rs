@@ -95,17 +95,46 @@ catalogue! {
     BadSelector { why } "the label selector is not valid: {why}" "标签选择器无效：{why}";
     BadSessionName { name } "\"{name}\" cannot be a session's name" "\"{name}\" 不能作为会话名称";
     BadToken {} "the token contains blanks" "令牌中含有空白字符";
+    BadName { name } "\"{name}\" cannot be a name here: use lower-case letters, digits and dashes, at most 63"
+        "\"{name}\" 不能作为此处的名称：只能使用小写字母、数字和连字符，最多 63 个字符";
     BadOrder { order } "\"{order}\" is no order: use name, namespace, cluster, kind or age, with a dash before it for the other way round"
         "不支持的排序 \"{order}\"：可使用 name、namespace、cluster、kind 或 age，前面加连字符表示倒序";
+    BadQuota { word } "\"{word}\" is not a bound such as limits.cpu=10 or east:pods=50" "\"{word}\" 不是有效的配额，例如 limits.cpu=10 或 east:pods=50";
+    BoundByPlatform { binding, origin } "binding \"{binding}\" follows from user binding \"{origin}\" of the platform and would come back: take the platform's role away instead"
+        "绑定 \"{binding}\" 来自平台的 UserBinding \"{origin}\"，删除后会恢复：请改为收回平台角色";
     ClusterStale { cluster, time } "cluster \"{cluster}\" has not been heard of since {time}; what is shown of it is as it was then" "自 {time} 起没有集群 \"{cluster}\" 的消息，所显示的是当时的状态";
+    DeleteProjectNeedsYes { name } "deleting project \"{name}\" needs --yes: nobody is there to ask" "删除项目 \"{name}\" 需要 --yes：当前无法交互询问";
     ExplainAllowed { who, what, place } "yes: {who} can {what} {place}" "yes：{who} 可以在{place} {what}";
     ExplainRefused { who, what, place } "no: {who} cannot {what} {place}" "no：{who} 不可以在{place} {what}";
+    FlagNeeded { flag } "{flag} is needed" "缺少 {flag}";
+    Gains { who, place } "{who} gains {place}:" "{who} 在{place}获得：";
+    GainsRole { who, role, place } "{who} gets what {role} holds, {place}:" "{who} 在{place}获得 {role} 的以下权限：";
     Grantors {} "These can grant it:" "以下用户或用户组可以授予：";
     InCluster { cluster } "in cluster {cluster}" "集群 {cluster} 中";
     InNamespace { namespace, cluster } "in namespace {namespace} of cluster {cluster}" "集群 {cluster} 的命名空间 {namespace} 中";
+    Loses { who, place } "{who} loses {place}:" "{who} 在{place}失去：";
+    LosesRole { who, role, place } "{who} no longer gets what {role} holds, {place}:" "{who} 在{place}不再获得 {role} 的以下权限：";
     MissingRule { rule } "What is missing: {rule}" "缺少的权限：{rule}";
     MoreFound { shown, total } "{shown} of {total} are shown; --all shows the others too" "共 {total} 项，已显示 {shown} 项；使用 --all 显示全部";
+    NamespaceWithoutQuota { namespace, project } "namespace \"{namespace}\" of project \"{project}\" was created, and has no quota" "项目 \"{project}\" 的命名空间 \"{namespace}\" 已创建，但没有配额";
+    NamespacesGo { cluster, names } "Deleted in cluster {cluster}, with all that is in them: {names}" "集群 {cluster} 中以下命名空间及其全部内容将被删除：{names}";
+    NamespacesStay { cluster, names } "In cluster {cluster} these namespaces stay and belong to no project: {names}" "集群 {cluster} 中以下命名空间将保留，但不再属于任何项目：{names}";
     NoGrantors {} "Nobody whom you may know of can grant it; ask an administrator of the platform." "没有您可见的用户或用户组可以授予；请联系平台管理员。";
+    NoTarget { target } "unable to find target [{target}]" "找不到目标 [{target}]";
+    NothingChanges {} "Nobody gains or loses anything." "没有任何权限变化。";
+    OneClusterOnly {} "--cluster names one cluster here" "此处 --cluster 只能指定一个集群";
+    PreviewBlind { clusters } "nothing is known of these clusters, where it would count too: {clusters}" "以下集群的情况未知，变更同样会在其中生效：{clusters}";
+    PreviewTooLong {} "there are more changes than are shown" "变更过多，未全部显示";
+    ProjectClusterAway { cluster } "cluster \"{cluster}\" did not say which namespaces of the project it has" "集群 \"{cluster}\" 没有返回项目的命名空间";
+    ProjectHasNoCluster { project, cluster } "project \"{project}\" has no cluster \"{cluster}\"" "项目 \"{project}\" 没有集群 \"{cluster}\"";
+    PromptDeleteProject { name } "Project \"{name}\" is deleted in all its clusters, and with it all rights in it. Type its name to confirm:"
+        "项目 \"{name}\" 将从其所有集群中删除，其中的所有权限也随之失效。请输入项目名称以确认：";
+    PromptRemoveProjectCluster { project, clusters } "Take {clusters} from project \"{project}\"? [y/N]" "从项目 \"{project}\" 移除集群 {clusters}？[y/N]";
+    QuotaForOtherCluster { cluster } "--quota names cluster \"{cluster}\", which --cluster does not" "--quota 指定了 --cluster 中没有的集群 \"{cluster}\"";
+    QuotaTwice { key } "\"{key}\" is bounded twice" "重复指定了 \"{key}\" 的上限";
+    RemoveProjectClusterNeedsYes { project } "taking clusters from project \"{project}\" needs --yes: nobody is there to ask" "从项目 \"{project}\" 移除集群需要 --yes：当前无法交互询问";
+    RoleMissing { role } "{role} not found" "找不到 {role}";
+    RolesGo { count } "Roles given in it that end: {count}" "其中已授予的角色将被收回：{count}";
     RolesThatGive {} "Roles that give it:" "以下角色包含该权限：";
     SearchForWhat {} "say what to search for: words, --kind, --cluster, --project, --namespace, --selector or --image"
         "请指定查找内容：关键词、--kind、--cluster、--project、--namespace、--selector 或 --image";

@@ -916,6 +916,16 @@ fn completion_knows_sessions_clusters_and_kinds() {
     assert_eq!(complete(&["ac", "--session", "p"]), "prod");
     assert_eq!(complete(&["ac", "get", "po"]), "pods");
     assert_eq!(complete(&["ac", "rollou"]), "rollout");
+    // What commands have seen, and what comes with the platform.
+    machine.ok(&["adm", "new-project", "shop", "--cluster", "east"]);
+    machine.ok(&["adm", "policy", "add-platform-role-to-user", "platform-auditor-system", "ann@example.com"]);
+    assert_eq!(complete(&["ac", "adm", "delete-project", ""]).lines().next(), Some("shop"));
+    assert_eq!(complete(&["ac", "search", "x", "--project", "s"]), "shop");
+    let policy = ["ac", "adm", "policy", "add-project-role-to-user"];
+    assert_eq!(complete(&[&policy[..], &["project-"]].concat()), "project-admin-system");
+    assert_eq!(complete(&[&policy[..], &["project-admin-system", "an"]].concat()), "ann@example.com");
+    assert_eq!(complete(&["ac", "auth", "explain", "get", "po"]), "pods");
+    assert_eq!(complete(&["ac", "auth", "explain", "--as", "an"]), "ann@example.com");
 }
 
 #[test]

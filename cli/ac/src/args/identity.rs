@@ -2,6 +2,10 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{
+    DeleteProject, NewProject, NewProjectNamespace, Policy, ProjectClusters, RemoveProjectCluster, SetProjectQuota,
+};
+
 /// How a list of the platform's own is printed.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ListOutput {
@@ -158,6 +162,21 @@ pub enum Adm {
     /// People of the platform
     #[command(subcommand)]
     Users(Users),
+    /// Create a project in clusters
+    NewProject(NewProject),
+    /// Create a namespace of a project
+    NewProjectNamespace(NewProjectNamespace),
+    /// Delete a project; its name has to be typed
+    DeleteProject(DeleteProject),
+    /// Let a project use more clusters
+    AddProjectCluster(ProjectClusters),
+    /// Take clusters from a project
+    RemoveProjectCluster(RemoveProjectCluster),
+    /// Change what a project's namespaces may be given in clusters
+    SetProjectQuota(SetProjectQuota),
+    /// Give and take roles, and see who has what
+    #[command(subcommand)]
+    Policy(Policy),
 }
 
 #[derive(Clone, Debug, Subcommand)]

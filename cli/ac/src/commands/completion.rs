@@ -15,10 +15,20 @@ use crate::discovery;
 use crate::env::Environment;
 use crate::error::Result;
 use crate::kubeconfig::{self, Kubeconfig, Section};
+use crate::names::{self, Of};
 use crate::session;
 
 /// The variable by which a shell's script asks.
 const VARIABLE: &str = "AC_COMPLETE";
+/// The roles that come with the platform.
+const SHIPPED_ROLES: &[&str] = &[
+    "platform-admin-system",
+    "platform-auditor-system",
+    "cluster-admin-system",
+    "project-admin-system",
+    "namespace-admin-system",
+    "namespace-developer-system",
+];
 
 fn completer(shell: &str) -> Option<&'static dyn EnvCompleter> {
     Some(match shell {
@@ -65,7 +75,7 @@ pub fn answer(env: &Environment, arguments: &[OsString]) -> Option<i32> {
 /// The command line with what this machine knows about values.
 fn definition(env: &Environment) -> clap::Command {
     type Words = fn(&Environment) -> Vec<String>;
-    let dynamic = |words: Words| {
+    let dynamic = |words: Words| -> ArgValueCompleter {
         let env = env.clone();
         ArgValueCompleter::new(move |typed: &OsStr| {
             let typed = typed.to_str().unwrap_or_default();
@@ -90,11 +100,34 @@ fn definition(env: &Environment) -> clap::Command {
             get.mut_arg("resources", |arg| arg.add(dynamic(kinds)))
                 .mut_arg("clusters", |arg| arg.add(dynamic(clusters)))
         })
-        .mut_subcommand("delete", |delete| delete.mut_arg("resources", |arg| arg.add(dynamic(kinds))));
+        .mut_subcommand("delete", |delete| delete.mut_arg("resources", |arg| arg.add(dynamic(kinds))))
+        .mut_subcommand("auth", |auth| named(auth, &dynamic))
+        .mut_subcommand("search", |search| named(search, &dynamic))
+        .mut_subcommand("adm", |adm| named(adm, &dynamic));
     for verb in kubectl::passed_through_verbs() {
         command = command.subcommand(clap::Command::new(*verb).hide(false));
     }
     command
+}
+
+/// The command and those below it, with values for what is called the same everywhere.
+fn named(
+    mut command: clap::Command,
+    dynamic: &impl Fn(fn(&Environment) -> Vec<String>) -> ArgValueCompleter,
+) -> clap::Command {
+    // All at once: changed one by one, positional arguments would change places.
+    command = command.mut_args(|arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        match (arg.get_id().as_str(), names.first().map(|name| name.as_str())) {
+            (_, Some("PROJECT")) => arg.add(dynamic(projects)),
+            ("role", _) => arg.add(dynamic(roles)),
+            ("subjects" | "user" | "users" | "groups", _) => arg.add(dynamic(subjects)),
+            ("resource" | "kind", _) => arg.add(dynamic(kinds)),
+            _ => arg,
+        }
+    });
+    let below: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    below.into_iter().fold(command, |command, name| command.mut_subcommand(name, |sub| named(sub, dynamic)))
 }
 
 fn config(env: &Environment) -> Option<Kubeconfig> {
@@ -112,6 +145,28 @@ fn clusters(env: &Environment) -> Vec<String> {
     session.map(|session| session.clusters.into_iter().map(|cluster| cluster.cluster).collect()).unwrap_or_default()
 }
 
+/// What commands have seen on the platform of the session.
+fn seen(env: &Environment, of: Of) -> Vec<String> {
+    let session = config(env).and_then(|config| session::find(&config, None).ok());
+    session.map(|session| names::known(env, &session.platform_url, of)).unwrap_or_default()
+}
+
+fn projects(env: &Environment) -> Vec<String> {
+    seen(env, Of::Projects)
+}
+
+fn subjects(env: &Environment) -> Vec<String> {
+    seen(env, Of::Subjects)
+}
+
+fn roles(env: &Environment) -> Vec<String> {
+    let mut roles = seen(env, Of::Roles);
+    roles.extend(SHIPPED_ROLES.iter().map(|role| (*role).to_owned()));
+    roles.sort();
+    roles.dedup();
+    roles
+}
+
 fn contexts(env: &Environment) -> Vec<String> {
     let entries = config(env).map(|config| config.entries(Section::Contexts)).unwrap_or_default();
     entries.into_iter().map(|(name, _)| name).collect()
@@ -126,7 +181,7 @@ fn kinds(env: &Environment) -> Vec<String> {
     let cached = server.and_then(|server| discovery::read_cached(&discovery::cache_path(env, &server)?));
     let mut kinds: Vec<String> =
         cached.map(|known| known.preferred().into_iter().map(|r| r.qualified()).collect()).unwrap_or_default();
-    kinds.push("clusters".to_owned());
+    kinds.extend(["clusters", "projects", "roletemplates", "userbindings"].map(str::to_owned));
     kinds.sort();
     kinds.dedup();
     kinds

@@ -66,20 +66,20 @@ fn id<'a>(kind: &str, word: &'a str) -> &'a str {
     word.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).unwrap_or(word)
 }
 
-/// Asks before many things go at once; off a terminal `--yes` must have said so.
-fn agreed(cx: &Cx, yes: bool, question: &Text) -> Result<()> {
+/// Asks before much goes at once; off a terminal `--yes` must have said so.
+pub fn agreed(cx: &Cx, yes: bool, question: &Text, needs_yes: impl FnOnce() -> Text) -> Result<()> {
     if yes {
         return Ok(());
     }
     match cx.ui.ask(question)? {
         Some(answer) if matches!(answer.to_lowercase().as_str(), "y" | "yes" | "是") => Ok(()),
         Some(_) => Err(cancelled()),
-        None => Err(Error::told(Text::NeedsYes {}).exit(Exit::Cancelled)),
+        None => Err(Error::told(needs_yes()).exit(Exit::Cancelled)),
     }
 }
 
 /// Does something to each, and goes on after a refusal; the last refusal decides the exit code.
-async fn each<'a, F>(cx: &Cx, words: &'a [String], mut act: impl FnMut(&'a str) -> F) -> Result<i32>
+pub async fn each<'a, F>(cx: &Cx, words: &'a [String], mut act: impl FnMut(&'a str) -> F) -> Result<i32>
 where
     F: Future<Output = Result<()>>,
 {
@@ -151,6 +151,7 @@ async fn end_sessions(cx: &Cx, endpoint: &Endpoint, args: &EndSessions) -> Resul
                 Some(username) => Text::PromptEndSessionsOf { count, username: username.clone() },
                 None => Text::PromptEndSessions { count },
             },
+            || Text::NeedsYes {},
         )?;
         // One request: what was opened while somebody was asked goes too.
         endpoint.send(&Ask::new(Method::DELETE, with_query(SESSIONS, &pairs))).await?;
@@ -327,7 +328,7 @@ fn shown(user: &Value) -> String {
 }
 
 /// A user by the object's name, the e-mail address or the name they sign in with.
-async fn find_user(endpoint: &Endpoint, word: &str) -> Result<Value> {
+pub async fn find_user(endpoint: &Endpoint, word: &str) -> Result<Value> {
     let word = id(USER_KIND, word);
     match endpoint.get(format!("{USERS}/{}", segment(word))).await {
         Err(error) if error.is_not_found() => {}

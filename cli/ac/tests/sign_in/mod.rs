@@ -350,7 +350,7 @@ fn an_older_platform_has_no_page_to_sign_in_on() {
 
 /// `ac` in a terminal, with what a person types line by line once it is asked for.
 #[cfg(unix)]
-fn typed(machine: &Machine, line: &str, browser: &str, dialogue: &[(&str, &str)]) -> Outcome {
+pub(crate) fn typed(machine: &Machine, line: &str, browser: &str, dialogue: &[(&str, &str)]) -> Outcome {
     let mut command = std::process::Command::new("script");
     command.args(["--quiet", "--return", "--flush", "--command", line, "/dev/null"]).env_clear().envs([
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),

@@ -1,5 +1,6 @@
 //! Projects, roles, rights and the search, against a simulated platform.
 
+mod giving;
 mod projects;
 mod rights;
 
@@ -26,6 +27,13 @@ fn sent(platform: &Platform, line: &str) -> Vec<Value> {
     let state = platform.state.lock().unwrap();
     let found = state.requests.iter().filter(|(request, _)| request == line);
     found.map(|(_, body)| serde_json::from_str(body).unwrap_or_default()).collect()
+}
+
+/// Requests that write, since the sign-in.
+fn writes(platform: &Platform) -> Vec<String> {
+    let state = platform.state.lock().unwrap();
+    let lines = state.requests.iter().map(|(line, _)| line.clone());
+    lines.filter(|line| !line.starts_with("GET ") && line != "POST /auth/v1/sessions").collect()
 }
 
 /// The parameters of the last question to a path.

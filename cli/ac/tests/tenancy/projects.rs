@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{at_work, check, sent};
+#[cfg(unix)]
+use super::super::sign_in::typed;
+use super::{at_work, check, sent, writes};
 use crate::Machine;
 use crate::simulated::Platform;
 use crate::simulated::tenancy::{BINDINGS, PROJECTS, project};
@@ -20,6 +22,10 @@ fn with_project() -> (Platform, Machine) {
     state.objects.insert(format!("{BINDINGS}/b"), json!({"metadata": {"name": "b"}, "spec": {"roleRef": "r", "constraint": [{"project": "shop"}, {"project": "bank"}]}}));
     drop(state);
     (platform, machine)
+}
+
+fn stored(platform: &Platform) -> Value {
+    platform.state.lock().unwrap().objects[&format!("{PROJECTS}/shop")]["spec"]["clusters"].clone()
 }
 
 #[test]
@@ -67,4 +73,154 @@ fn whoever_may_not_list_all_projects_sees_their_own_in_the_same_way() {
     assert!(wide.contains("east,west") && !wide.contains('\u{1b}'), "{wide}");
     let none = machine.run(&["get", "project", "nope"]);
     assert!(none.code == 1 && none.err.contains("(NotFound)"), "{}", none.err);
+}
+
+#[test]
+fn a_project_is_created_with_its_quotas() {
+    let (platform, machine) = at_work();
+    let args = ["adm", "new-project", "shop", "--cluster", "east,west", "--quota", "east:limits.cpu=10,pods=50"];
+    let more = ["--quota", "requests.storage=1Ti", "--display-name", "The shop", "--description", "Sells"];
+    let all = [&args[..], &more[..]].concat();
+    check(&machine.run(&[&all[..], &["--dry-run"]].concat()), 0, "project.auth.alauda.io/shop created (dry run)\n", "");
+    assert_eq!(writes(&platform), Vec::<String>::new());
+    let trial = machine.run(&[&all[..], &["--dry-run=server"]].concat());
+    check(&trial, 0, "project.auth.alauda.io/shop created (server dry run)\n", "");
+    check(&machine.run(&all), 0, "project.auth.alauda.io/shop created\n", "");
+    let made = sent(&platform, &format!("POST {PROJECTS}")).remove(0);
+    assert_eq!(
+        made,
+        json!({"apiVersion": "auth.alauda.io/v1", "kind": "Project",
+            "metadata": {"name": "shop", "annotations": {"cpaas.io/display-name": "The shop", "cpaas.io/description": "Sells"}},
+            "spec": {"clusters": [
+                {"name": "east", "quota": {"limits.cpu": "10", "pods": "50", "requests.storage": "1Ti"}},
+                {"name": "west", "quota": {"requests.storage": "1Ti"}}]}})
+    );
+    let again = machine.run(&args);
+    assert!(again.code == 1 && again.err.starts_with("Error from server (AlreadyExists)"), "{}", again.err);
+    let yaml = machine.ok(&["adm", "new-project", "bank", "--cluster", "east", "--dry-run=client", "-o", "yaml"]);
+    assert!(yaml.contains("kind: Project\n"), "{yaml}");
+}
+
+#[test]
+fn what_makes_no_sense_about_a_project_is_not_sent() {
+    let (platform, machine) = at_work();
+    for args in [
+        &["adm", "new-project", "shop"][..],
+        &["adm", "new-project", "Shop", "--cluster", "east"],
+        &["adm", "new-project", "..", "--cluster", "east"],
+        &["adm", "new-project", "shop", "--cluster", "east/../x"],
+        &["adm", "new-project", "shop", "--cluster", "east", "--quota", "west:pods=5"],
+        &["adm", "new-project", "shop", "--cluster", "east", "--quota", "pods=many"],
+        &["adm", "new-project-namespace", "shop-web", "--project", "shop"],
+        &["adm", "new-project-namespace", "shop-web", "--project", "shop", "--cluster", "east,west"],
+        &["adm", "new-project-namespace", "shop-web", "--cluster", "east"],
+        &["adm", "set-project-quota", "shop", "--cluster", "east", "pods"],
+        &["adm", "delete-project", ""],
+    ] {
+        let outcome = machine.run(args);
+        assert_eq!(outcome.code, 3, "{args:?}: {}{}", outcome.out, outcome.err);
+    }
+    assert_eq!(writes(&platform), Vec::<String>::new());
+    let chinese = machine.run_with(&["adm", "new-project", "shop"], "", &[("AC_LANG", "zh")]);
+    assert_eq!(chinese.err, "error: 缺少 --cluster\n");
+}
+
+#[test]
+fn a_namespace_has_its_quota_as_soon_as_its_maker_may() {
+    let (platform, machine) = at_work();
+    platform.state.lock().unwrap().tenancy.rights_after = 2;
+    let args = ["adm", "new-project-namespace", "shop-web", "--project", "shop", "--cluster", "west"];
+    let with_quota = [&args[..], &["--quota", "limits.cpu=2,pods=10"]].concat();
+    let dry = machine.run(&[&with_quota[..], &["--dry-run=server"]].concat());
+    check(&dry, 0, "namespace/shop-web created (server dry run)\nresourcequota/default created (server dry run)\n", "");
+    check(&machine.run(&with_quota), 0, "namespace/shop-web created\nresourcequota/default created\n", "");
+    let made = sent(&platform, "POST /kubernetes/west/api/v1/namespaces").remove(0);
+    assert_eq!(made["metadata"]["labels"], json!({"cpaas.io/project": "shop"}));
+    let quotas = "POST /kubernetes/west/api/v1/namespaces/shop-web/resourcequotas";
+    assert_eq!(sent(&platform, quotas)[0]["spec"]["hard"], json!({"limits.cpu": "2", "pods": "10"}));
+    assert_eq!(sent(&platform, "POST /kubernetes/west/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").len(), 3);
+
+    let large =
+        ["adm", "new-project-namespace", "shop-db", "--project", "shop", "--cluster", "west", "--quota", "pods=999"];
+    let refused = machine.run(&large);
+    check(
+        &refused,
+        1,
+        "namespace/shop-db created\n",
+        "Error from server (Forbidden): admission webhook denied the request: exceeds the project's quota\n\
+         error: namespace \"shop-db\" of project \"shop\" was created, and has no quota\n",
+    );
+}
+
+#[test]
+fn a_project_goes_only_when_that_was_meant() {
+    let (platform, machine) = with_project();
+    platform.state.lock().unwrap().lost.push("west".to_owned());
+    let delete = ["adm", "delete-project", "shop"];
+    let along = "In cluster east these namespaces stay and belong to no project: shop-web\n\
+                 warning: cluster \"west\" did not say which namespaces of the project it has\n\
+                 Roles given in it that end: 1\n";
+    let unsure = format!("{along}error: deleting project \"shop\" needs --yes: nobody is there to ask\n");
+    check(&machine.run(&delete), 2, "", &unsure);
+    let dry = machine.run(&[&delete[..], &["--dry-run"]].concat());
+    check(&dry, 0, "project.auth.alauda.io \"shop\" deleted (dry run)\n", along);
+    assert_eq!(writes(&platform), Vec::<String>::new());
+    platform.state.lock().unwrap().lost.clear();
+    let kept = machine.run(&[&delete[..], &["--reclaim=false", "--dry-run"]].concat());
+    assert!(kept.err.contains("In cluster west these namespaces stay"), "{}", kept.err);
+    let reclaimed = machine.run(&[&delete[..], &["--reclaim", "--yes"]].concat());
+    assert_eq!((reclaimed.code, reclaimed.out.as_str()), (0, "project.auth.alauda.io \"shop\" deleted\n"));
+    assert!(
+        reclaimed.err.contains("Deleted in cluster west, with all that is in them: shop-db^[[2J\n"),
+        "{}",
+        reclaimed.err
+    );
+    assert_eq!(writes(&platform), ["DELETE /auth/v1/projects/shop?reclaim=true"]);
+    let gone = machine.run(&delete);
+    assert!(gone.code == 1 && gone.err.starts_with("Error from server (NotFound)"), "{}", gone.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_person_types_the_projects_name() {
+    let (platform, machine) = with_project();
+    let line = format!("{} adm delete-project shop", env!("CARGO_BIN_EXE_ac"));
+    let question = "Type its name to confirm: ";
+    assert_eq!(typed(&machine, &line, "", &[(question, "yes")]).code, 2);
+    assert_eq!(writes(&platform), Vec::<String>::new());
+    let outcome = typed(&machine, &line, "", &[(question, "shop")]);
+    assert_eq!(outcome.code, 0, "{}", outcome.out);
+    assert_eq!(writes(&platform), ["DELETE /auth/v1/projects/shop"]);
+}
+
+#[test]
+fn clusters_come_and_go_and_quotas_change() {
+    let (platform, machine) = with_project();
+    let patched = "project.auth.alauda.io/shop patched\n";
+    let add = ["adm", "add-project-cluster", "shop", "--cluster", "north,east", "--quota", "pods=5"];
+    check(
+        &machine.run(&[&add[..], &["--dry-run=server"]].concat()),
+        0,
+        "project.auth.alauda.io/shop patched (server dry run)\n",
+        "",
+    );
+    check(&machine.run(&add), 0, patched, "");
+    let all = json!([{"name": "east", "quota": {}}, {"name": "west", "quota": {}}, {"name": "north", "quota": {"pods": "5"}}]);
+    assert_eq!(stored(&platform), all, "one that is there keeps its quota");
+    check(&machine.run(&add), 0, "project.auth.alauda.io/shop patched (no change)\n", "");
+
+    let set = ["adm", "set-project-quota", "shop", "--cluster", "north", "limits.cpu=4", "pods-"];
+    check(&machine.run(&set), 0, patched, "");
+    assert_eq!(stored(&platform)[2], json!({"name": "north", "quota": {"limits.cpu": "4"}}));
+    let unknown = machine.run(&["adm", "set-project-quota", "shop", "--cluster", "south", "pods=1"]);
+    check(&unknown, 1, "", "error: project \"shop\" has no cluster \"south\"\n");
+
+    let remove = ["adm", "remove-project-cluster", "shop", "--cluster", "north,east"];
+    let stay = "In cluster east these namespaces stay and belong to no project: shop-web\n";
+    let unsure = format!("{stay}error: taking clusters from project \"shop\" needs --yes: nobody is there to ask\n");
+    check(&machine.run(&remove), 2, "", &unsure);
+    check(&machine.run(&[&remove[..], &["--yes"]].concat()), 0, patched, stay);
+    assert_eq!(stored(&platform), json!([{"name": "west", "quota": {}}]));
+    let again = machine.run(&[&remove[..], &["--yes"]].concat());
+    check(&again, 1, "", "error: project \"shop\" has no cluster \"north\"\n");
 }

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
 import { createConnector, patchConnector, validateConnector, type ConnectorType } from "../api/directory";
 import { ApiError, fieldErrors } from "../api/status";
+import { reveal } from "../lib/reveal";
 import { safePath } from "../lib/safe-path";
 import { useShell, useStore } from "../shell/context";
 import { Button } from "../ui/button";
@@ -36,9 +37,6 @@ import {
   type ExtraType,
 } from "./connector-fields";
 import { CONNECTOR_TYPES, type ProviderView } from "./model";
-
-/** The form is longer than the window: what comes of it shows at its end. */
-const reveal = (result: HTMLElement | null) => result?.scrollIntoView({ block: "nearest" });
 
 const callback = () => `${location.origin}/dex/callback`;
 

@@ -2,6 +2,7 @@
 //
 // Identity providers report parts of these objects, so values of a wrong type count as absent.
 import type { Condition, Connector, Group, User } from "../api/directory";
+import { memoized, text, texts, time } from "../lib/reading";
 import { order, selectRows, type Query } from "../lib/select";
 
 export const USER_STATES = ["Locked", "Disabled", "Invalid", "Normal"] as const;
@@ -30,31 +31,6 @@ export interface UserView {
   created: number | undefined;
   begin: string | undefined;
   end: string | undefined;
-}
-
-/** No real value comes near this. */
-const LONGEST = 160;
-
-function text(value: unknown): string | undefined {
-  if (typeof value !== "string" || value === "") return undefined;
-  return value.length > LONGEST ? `${value.slice(0, LONGEST)}…` : value;
-}
-
-function time(value: unknown): number | undefined {
-  const parsed = typeof value === "string" ? Date.parse(value) : Number.NaN;
-  return Number.isNaN(parsed) ? undefined : parsed;
-}
-
-const texts = (values: unknown): string[] => (Array.isArray(values) ? values.flatMap((value) => text(value) ?? []) : []);
-
-/** The view of an object, made once: an unchanged object gives the same view. */
-function memoized<T extends object, V>(make: (object: T) => V): (object: T) => V {
-  const views = new WeakMap<T, V>();
-  return (object) => {
-    let view = views.get(object);
-    if (view === undefined) views.set(object, (view = make(object)));
-    return view;
-  };
 }
 
 export const userView = memoized(({ metadata, spec = {}, status = {} }: User): UserView => {

@@ -1,14 +1,8 @@
 // The state of a user or a provider as mark, shape and word: colour is never the only sign.
-import { clsx } from "clsx";
-import { Ban, CircleCheck, CircleX, Clock3, Lock, UserX, type LucideIcon } from "lucide-react";
+import { Ban, CircleCheck, CircleX, Clock3, Lock, UserX } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { Badge, type Look } from "../ui/badge";
 import type { ProviderState, UserState, UserView } from "./model";
-
-interface Look {
-  icon: LucideIcon;
-  mark: string;
-  badge: string;
-}
 
 export const userStateLooks: Record<UserState, Look> = {
   Normal: { icon: CircleCheck, mark: "text-good", badge: "" },
@@ -23,20 +17,6 @@ const providerStateLooks: Record<ProviderState, Look> = {
   failing: { icon: CircleX, mark: "text-bad", badge: "bg-bad-soft text-bad-text" },
   disabled: { icon: Ban, mark: "text-mute", badge: "bg-mute-soft text-mute-text" },
 };
-
-function Badge({ look: { icon: Icon, mark, badge }, words }: { look: Look; words: string }) {
-  return (
-    <span
-      className={clsx(
-        "inline-flex h-6 items-center gap-1.5 rounded-full text-table whitespace-nowrap",
-        badge ? `${badge} -ml-1.5 pr-2.5 pl-1.5 font-medium` : "text-ink",
-      )}
-    >
-      <Icon className={clsx("size-4 shrink-0", mark)} strokeWidth={1.75} aria-hidden />
-      {words}
-    </span>
-  );
-}
 
 export function UserStateBadge({ state }: { state: UserState }) {
   const { t } = useTranslation();

@@ -37,7 +37,7 @@ export default defineConfig({
   server: {
     // `npm run simulate` listens there; point it at a real hub with ACP_URL.
     proxy: Object.fromEntries(
-      ["/auth", "/kubernetes", "/platform"].map((prefix) => [
+      ["/acp", "/auth", "/kubernetes", "/platform"].map((prefix) => [
         prefix,
         { target: process.env.ACP_URL ?? "http://127.0.0.1:4480", secure: false, changeOrigin: true },
       ]),

@@ -13,6 +13,7 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { identity, PASSWORD, USER } from "./simulated-identity.mjs";
+import { tenancy } from "./simulated-tenancy.mjs";
 
 const PORT = Number(process.env.SIMULATED_PORT ?? 4480);
 const COUNT = Number(process.env.SIMULATED_CLUSTERS ?? 9);
@@ -232,16 +233,18 @@ async function asset(path, response) {
 }
 
 const people = identity({ json, status, read });
+const rights = tenancy({ json, status, read, clusters });
 
 createServer((request, response) => {
   const url = new URL(request.url, "http://simulated");
   const path = url.pathname;
   const cookie = /__Host-acp-session=([\w-]+)/.exec(request.headers.cookie ?? "")?.[1];
   const session = cookie && people.current(cookie);
-  const api = /^\/(auth|kubernetes|platform)\//.test(path);
+  const api = /^\/(acp|auth|kubernetes|platform)\//.test(path);
   const answer = async () => {
     if (!api) return asset(path, response);
     if (request.method !== "GET" && request.headers["x-acp-request"] !== "console") return status(response, 403, "Forbidden", "the request lacks X-ACP-Request");
+    if (session && (await rights.answer(request, response, url, { ...session, admin: people.isAdmin(session) }))) return;
     if (path.startsWith("/auth/")) return people.auth(request, response, url, session);
     if (!session) return status(response, 401, "Unauthorized", "Unauthorized");
     if (await people.objects(request, response, url)) return;

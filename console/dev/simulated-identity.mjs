@@ -5,6 +5,7 @@
 // enrol@cpaas.io (must set up a second factor), disabled@cpaas.io, locked@cpaas.io. The code of the one waiting device
 // is WDJB-MJHT.
 import { createHash, randomBytes } from "node:crypto";
+import { tables } from "./simulated-objects.mjs";
 
 export const USER = "admin@cpaas.io";
 export const PASSWORD = "simulated";
@@ -22,39 +23,15 @@ const PROVIDERS = [
 
 export function identity({ json, status, read, now = Date.now }) {
   // ---- the hub's objects -----------------------------------------------------------------------------------
-  let revision = 1;
-  const kinds = {
-    users: { kind: "User", apiVersion: "auth.alauda.io/v1", objects: new Map(), watchers: new Set() },
-    groups: { kind: "Group", apiVersion: "auth.alauda.io/v1", objects: new Map(), watchers: new Set() },
-    securitypolicies: { kind: "SecurityPolicy", apiVersion: "auth.alauda.io/v1", objects: new Map(), watchers: new Set() },
-    connectors: { kind: "Connector", apiVersion: "dex.coreos.com/v1", objects: new Map(), watchers: new Set() },
-  };
-  const send = ({ watchers }, type, object) => {
-    for (const watcher of watchers) watcher.write(`${JSON.stringify({ type, object })}\n`);
-  };
-  function put(plural, name, body, created = 0) {
-    const table = kinds[plural];
-    const old = table.objects.get(name);
-    const object = {
-      apiVersion: table.apiVersion,
-      kind: table.kind,
-      ...body,
-      metadata: { uid: randomBytes(8).toString("hex"), creationTimestamp: ago(created), ...(plural === "connectors" ? { namespace: "cpaas-system" } : {}), ...old?.metadata, name, resourceVersion: String(++revision) },
-    };
-    table.objects.set(name, object);
-    send(table, old ? "MODIFIED" : "ADDED", object);
-    return object;
-  }
-  function drop(plural, name) {
-    const table = kinds[plural];
-    const object = table.objects.get(name);
-    if (!table.objects.delete(name)) return false;
-    send(table, "DELETED", { ...object, metadata: { ...object.metadata, resourceVersion: String(++revision) } });
-    return true;
-  }
-  setInterval(() => {
-    for (const table of Object.values(kinds)) send(table, "BOOKMARK", { kind: table.kind, metadata: { resourceVersion: String(revision) } });
-  }, 20_000).unref();
+  const { kinds, put, drop, objects } = tables(
+    {
+      users: { kind: "User", apiVersion: "auth.alauda.io/v1" },
+      groups: { kind: "Group", apiVersion: "auth.alauda.io/v1" },
+      securitypolicies: { kind: "SecurityPolicy", apiVersion: "auth.alauda.io/v1" },
+      connectors: { kind: "Connector", apiVersion: "dex.coreos.com/v1", namespace: "cpaas-system" },
+    },
+    { json, status, read },
+  );
 
   function person(email, { username = email, name, provider = PROVIDERS[0], groups = [], admin = false, created = 90 * DAY, seen = 3 * HOUR, state = "Normal", reason, message, secondFactor = false, mustChangePassword = false, lockedUntil } = {}) {
     put("users", nameOf(email), {
@@ -295,41 +272,5 @@ export function identity({ json, status, read, now = Date.now }) {
     json(response, 200, { ok: good, steps, ...(good ? { person: { login: username, email: `${username}@corp.example`, name: "Wang Fang", groups: ["dev", "gz-operators"] } } : {}) });
   }
 
-  /** The same objects through the API of Kubernetes. */
-  async function objects(request, response, url) {
-    const match = /^\/kubernetes\/global\/apis\/(?:auth\.alauda\.io\/v1|dex\.coreos\.com\/v1\/namespaces\/cpaas-system)\/(\w+)(?:\/([^/]+))?$/.exec(url.pathname);
-    const table = match && kinds[match[1]];
-    if (!table) return false;
-    const [, plural, escaped] = match;
-    const name = escaped && decodeURIComponent(escaped);
-    if (!name && request.method === "POST") {
-      const body = await read(request);
-      if (table.objects.has(body.metadata.name)) status(response, 409, "AlreadyExists", `${plural} "${body.metadata.name}" already exists`);
-      else json(response, 201, put(plural, body.metadata.name, body));
-    } else if (!name && url.searchParams.get("watch")) {
-      response.writeHead(200, { "Content-Type": "application/json", "Cache-Control": "no-store" });
-      response.flushHeaders();
-      table.watchers.add(response);
-      response.on("close", () => table.watchers.delete(response));
-    } else if (!name) json(response, 200, { kind: `${table.kind}List`, apiVersion: table.apiVersion, metadata: { resourceVersion: String(revision) }, items: [...table.objects.values()] });
-    else if (!table.objects.has(name) && request.method !== "PATCH") status(response, 404, "NotFound", `${plural} "${name}" not found`);
-    else if (request.method === "GET") json(response, 200, table.objects.get(name));
-    else if (request.method === "DELETE") json(response, drop(plural, name) ? 200 : 404, { kind: "Status", status: "Success" });
-    else if (request.method === "PATCH") json(response, 200, put(plural, name, merged(table.objects.get(name) ?? {}, await read(request))));
-    else status(response, 405, "MethodNotAllowed", "method not allowed");
-    return true;
-  }
-
-  return { auth, objects, current: (id) => sessions.get(id) };
-}
-
-/** RFC 7386. */
-function merged(target, patch) {
-  if (typeof patch !== "object" || patch === null || Array.isArray(patch)) return patch;
-  const result = { ...(typeof target === "object" && target !== null && !Array.isArray(target) ? target : {}) };
-  for (const [key, value] of Object.entries(patch)) {
-    if (value === null) delete result[key];
-    else result[key] = merged(result[key], value);
-  }
-  return result;
+  return { auth, objects, isAdmin: (session) => userOf(session)?.spec.is_admin === true, current: (id) => sessions.get(id) };
 }

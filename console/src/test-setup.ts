@@ -9,7 +9,7 @@ configure({ asyncUtilTimeout: 5_000 });
 beforeAll(async () => {
   document.documentElement.lang = "en";
   await startLanguage();
-  await withWords(Promise.resolve(), "asks", "pages", "people");
+  await withWords(Promise.resolve(), "asks", "pages", "people", "tenancy");
 });
 
 afterEach(async () => {

@@ -55,7 +55,7 @@ export interface User {
 
 export interface Group {
   metadata: Metadata;
-  spec?: { displayName?: string; users?: string[]; refConnector?: string };
+  spec?: { displayName?: string; name?: string; users?: string[]; refConnector?: string };
 }
 
 export type ConnectorConfig = Record<string, unknown>;

@@ -309,6 +309,28 @@ describe("losing and finding the server", () => {
     expect(store.getSnapshot().connection).toMatchObject({ verb: "watch", lastLive: before + 67_500 });
   });
 
+  test("who may not list all is shown what may be seen, and it is read again", async () => {
+    const paths: string[] = [];
+    const own = new WatchStore<Thing>({
+      path: "/all",
+      ownPath: "/own",
+      random: () => 0,
+      fetch: (input) => {
+        const path = String(input).split("?")[0] ?? "";
+        paths.push(path);
+        return Promise.resolve(path === "/own" ? Response.json({ items: [thing("mine", "1")] }) 
+          : status(403, "Forbidden"));
+      },
+    });
+    stop = own.subscribe(() => notified++);
+    await pass(500);
+    expect(own.getSnapshot()).toMatchObject({ items: [thing("mine", "1")], connection: { state: "forbidden", verb: "watch", own: true } });
+    expect(paths).toEqual(["/all", "/own", "/all"]);
+    own.retry();
+    await pass(500);
+    expect(paths.slice(3)).toEqual(["/all", "/own", "/all"]);
+  });
+
   test("retry asks at once for what was forbidden", async () => {
     server.refusals.push(status(403, "Forbidden"));
     await start();

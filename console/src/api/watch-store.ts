@@ -5,6 +5,7 @@
 // - Readers are told at most four times a second, whatever the rate of events.
 // - Data once read stays readable while the connection is down; `connection` says how old it is.
 // - A page hidden for 30 seconds lets go of its watch and resumes when shown; one that is left does so at once.
+// - Where the whole may not be listed and there is a list of what may be seen, that one is shown, and read again now and then.
 // - A reader without the right is told which one it is, keeps nothing it may not list, and is asked for only once a minute.
 //
 // There is no limit on the number of retries: the page is a display, and heals by itself.
@@ -21,8 +22,8 @@ export type Connection =
   | { state: "live" }
   /** `since` is when the connection was lost, `lastLive` when the data was last known to be current. */
   | { state: "reconnecting"; since: number; lastLive: number | undefined }
-  /** The reader lacks this right. Without `watch` the list is read again now and then. */
-  | { state: "forbidden"; verb: "list" | "watch"; lastLive: number | undefined }
+  /** The reader lacks this right. Without `watch` the list is read again now and then; `own` is one of what may be seen. */
+  | { state: "forbidden"; verb: "list" | "watch"; own?: true; lastLive: number | undefined }
   | { state: "paused"; lastLive: number | undefined };
 
 export interface Snapshot<T> {
@@ -35,6 +36,8 @@ export interface Snapshot<T> {
 
 export interface WatchStoreOptions {
   path: string;
+  /** Lists what the reader may see, for readers who may not list all. Nothing watches it. */
+  ownPath?: string;
   fetch?: typeof fetch;
   random?: () => number;
   /** Called when the session has ended; the store is stopped then. */
@@ -72,6 +75,7 @@ interface WatchEvent {
 
 export class WatchStore<T extends WatchedObject> {
   private readonly path: string;
+  private readonly ownPath: string | undefined;
   private readonly fetch: typeof fetch;
   private readonly random: () => number;
   private readonly onUnauthenticated: () => void;
@@ -81,6 +85,7 @@ export class WatchStore<T extends WatchedObject> {
   private snapshot: Snapshot<T> = { items: undefined, connection: { state: "connecting" }, error: undefined };
 
   private resourceVersion: string | undefined;
+  private own = false;
   private listed = false;
   private dirty = false;
   private connection: Connection = { state: "connecting" };
@@ -97,6 +102,7 @@ export class WatchStore<T extends WatchedObject> {
 
   constructor(options: WatchStoreOptions) {
     this.path = options.path;
+    this.ownPath = options.ownPath;
     this.fetch = options.fetch ?? ((input, init) => fetch(input, init));
     this.random = options.random ?? Math.random;
     this.onUnauthenticated = options.onUnauthenticated ?? announceUnauthenticated;
@@ -216,11 +222,16 @@ export class WatchStore<T extends WatchedObject> {
     let next: string | undefined;
     let resourceVersion: string | undefined;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(LIST_TIMEOUT_MS)]);
+    let path = this.path;
     do {
       const query = new URLSearchParams({ limit: String(LIST_PAGE) });
       if (next) query.set("continue", next);
       // oxlint-disable-next-line no-await-in-loop -- each page names the next
-      const response = await this.open(query, deadline);
+      const response = await this.open(path, query, deadline).catch((error: unknown) => {
+        if (path === this.ownPath || !this.ownPath || !(error instanceof ApiError && error.code === 403)) throw error;
+        path = this.ownPath;
+        return this.open(path, query, deadline);
+      });
       // oxlint-disable-next-line no-await-in-loop
       const page = (await response.json()) as ListResponse<T>;
       for (const object of page.items ?? []) found.set(key(object), object);
@@ -228,6 +239,7 @@ export class WatchStore<T extends WatchedObject> {
       next = page.metadata?.continue;
     } while (next);
 
+    this.own = path !== this.path;
     this.objects.clear();
     for (const [name, object] of found) this.objects.set(name, object);
     this.resourceVersion = resourceVersion ?? "0";
@@ -251,7 +263,7 @@ export class WatchStore<T extends WatchedObject> {
         timeoutSeconds: String(WATCH_SECONDS),
         resourceVersion: this.resourceVersion ?? "",
       });
-      const response = await this.open(query, AbortSignal.any([signal, silence.signal]));
+      const response = await this.open(this.path, query, AbortSignal.any([signal, silence.signal]));
       if (!response.body) throw ApiError.unreachable();
       this.error = undefined;
       this.setConnection({ state: "live" });
@@ -261,8 +273,8 @@ export class WatchStore<T extends WatchedObject> {
     }
   }
 
-  private async open(query: URLSearchParams, signal: AbortSignal): Promise<Response> {
-    const response = await this.fetch(`${this.path}?${query}`, {
+  private async open(path: string, query: URLSearchParams, signal: AbortSignal): Promise<Response> {
+    const response = await this.fetch(`${path}?${query}`, {
       headers: { Accept: "application/json" },
       credentials: "same-origin",
       cache: "no-store",
@@ -309,7 +321,7 @@ export class WatchStore<T extends WatchedObject> {
     }
     this.resourceVersion = undefined;
     this.error = error;
-    this.setConnection({ state: "forbidden", verb, lastLive: this.lastLive() });
+    this.setConnection({ state: "forbidden", verb, ...(verb === "watch" && this.own ? { own: true } : {}), lastLive: this.lastLive() });
   }
 
   private setConnection(connection: Connection): void {

@@ -5,10 +5,12 @@ import enAsks from "./en.asks.json";
 import en from "./en.json";
 import enPages from "./en.pages.json";
 import enPeople from "./en.people.json";
+import enTenancy from "./en.tenancy.json";
 import zhAsks from "./zh.asks.json";
 import zh from "./zh.json";
 import zhPages from "./zh.pages.json";
 import zhPeople from "./zh.people.json";
+import zhTenancy from "./zh.tenancy.json";
 
 type Words = { [key: string]: string | Words };
 
@@ -25,14 +27,14 @@ function flat(words: Words, prefix = ""): Map<string, string> {
 const base = (key: string) => key.replace(/_(one|other)$/, "");
 const variables = (text: string) => [...text.matchAll(/{{(\w+)}}/g)].map((match) => match[1]).toSorted();
 
-const english = flat({ ...en, ...enAsks, ...enPages, ...enPeople });
-const chinese = flat({ ...zh, ...zhAsks, ...zhPages, ...zhPeople });
+const english = flat({ ...en, ...enAsks, ...enPages, ...enPeople, ...enTenancy });
+const chinese = flat({ ...zh, ...zhAsks, ...zhPages, ...zhPeople, ...zhTenancy });
 
 test("no word is in two parts, where one would hide the other", () => {
   const names = (parts: object[]) => parts.map((part) => Object.keys(part));
-  const ours = names([en, enAsks, enPages, enPeople]).flat();
+  const ours = names([en, enAsks, enPages, enPeople, enTenancy]).flat();
   expect(ours.filter((name, at) => ours.indexOf(name) !== at)).toEqual([]);
-  expect(names([zh, zhAsks, zhPages, zhPeople])).toEqual(names([en, enAsks, enPages, enPeople]));
+  expect(names([zh, zhAsks, zhPages, zhPeople, zhTenancy])).toEqual(names([en, enAsks, enPages, enPeople, enTenancy]));
 });
 
 describe("both languages", () => {
@@ -51,7 +53,7 @@ describe("both languages", () => {
   });
 
   test("are translated: Chinese is Chinese, apart from names", () => {
-    const names = /^(product\.name|language\.en|conditionStatus\.|list\.countFiltered|.*\.version$|import\.(byKubeconfig|kubeconfig|reachableVersion)$)/;
+    const names = /^(rules\.(colon|separator)|place\.separator|product\.name|language\.en|conditionStatus\.|list\.countFiltered|.*\.version$|import\.(byKubeconfig|kubeconfig|reachableVersion)$)/;
     const left = [...chinese].filter(([key, text]) => !names.test(key) && !/\p{Script=Han}/u.test(text));
     expect(left).toEqual([]);
   });

@@ -2,7 +2,7 @@
 //
 // They come in parts, so that sign-in does not wait for what it does not say: `entry` is its own, `asks` comes with
 // what seldom follows it: another password, a question for somebody else, the last word, `pages` with the shell, `people` with accounts, users and
-// what decides about them.
+// what decides about them, `tenancy` with projects, roles and rights.
 import { createInstance } from "i18next";
 import { initReactI18next } from "react-i18next";
 import { currentLanguage, rememberLanguage, type Language } from "../lib/preferences";
@@ -10,22 +10,24 @@ import type asks from "./en.asks.json";
 import type entry from "./en.json";
 import type pages from "./en.pages.json";
 import type people from "./en.people.json";
+import type tenancy from "./en.tenancy.json";
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof entry & typeof asks & typeof pages & typeof people };
+    resources: { translation: typeof entry & typeof asks & typeof pages & typeof people & typeof tenancy };
   }
 }
 
 export const i18n = createInstance();
 
-type Part = "entry" | "asks" | "pages" | "people";
+type Part = "entry" | "asks" | "pages" | "people" | "tenancy";
 
 const words: Record<Part, Record<Language, () => Promise<{ default: object }>>> = {
   entry: { en: () => import("./en.json"), zh: () => import("./zh.json") },
   asks: { en: () => import("./en.asks.json"), zh: () => import("./zh.asks.json") },
   pages: { en: () => import("./en.pages.json"), zh: () => import("./zh.pages.json") },
   people: { en: () => import("./en.people.json"), zh: () => import("./zh.people.json") },
+  tenancy: { en: () => import("./en.tenancy.json"), zh: () => import("./zh.tenancy.json") },
 };
 
 /** The parts in use: a switch of language has to bring all of them. */

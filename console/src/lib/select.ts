@@ -23,3 +23,10 @@ export function selectRows<View, Key extends string>(all: readonly View[], { q, 
   const direction = descending ? -1 : 1;
   return rows.toSorted((a, b) => direction * orders[sort](a, b) || tie(a, b));
 }
+
+/** How many rows there are of each. */
+export function counted<View, Value>(views: readonly View[], of: (view: View) => Value): ReadonlyMap<Value, number> {
+  const counts = new Map<Value, number>();
+  for (const view of views) counts.set(of(view), (counts.get(of(view)) ?? 0) + 1);
+  return counts;
+}

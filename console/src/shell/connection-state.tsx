@@ -35,7 +35,7 @@ const dots: Record<ConnectionWord, string> = {
   paused: "bg-mute",
 };
 
-const ofPage: Record<string, keyof Stores> = { clusters: "clusters", users: "users", groups: "groups", providers: "connectors" };
+const ofPage: Record<string, keyof Stores> = { clusters: "clusters", users: "users", groups: "groups", providers: "connectors", projects: "projects", bindings: "bindings", roles: "roles" };
 
 /** Of what the page shows. Pages that watch nothing have no such state. */
 export function ConnectionState() {

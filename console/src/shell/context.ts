@@ -3,6 +3,7 @@ import { createContext, use, useSyncExternalStore } from "react";
 import type { Cluster } from "../api/cluster";
 import type { Connector, Group, User } from "../api/directory";
 import type { Session } from "../api/identity";
+import type { Binding, Project, RoleTemplate } from "../api/tenancy";
 import type { Snapshot, WatchedObject, WatchStore } from "../api/watch-store";
 
 /** Each lists and watches only while somebody looks at it. */
@@ -11,6 +12,9 @@ export interface Stores {
   users: WatchStore<User>;
   groups: WatchStore<Group>;
   connectors: WatchStore<Connector>;
+  projects: WatchStore<Project>;
+  bindings: WatchStore<Binding>;
+  roles: WatchStore<RoleTemplate>;
 }
 
 interface ShellValue extends Stores {

@@ -2,8 +2,10 @@
 import { Link, Outlet } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import {
+  BadgeCheck,
   Boxes,
   CircleUser,
+  FolderKanban,
   IdCard,
   Keyboard,
   Languages,
@@ -12,8 +14,11 @@ import {
   Monitor,
   Moon,
   PanelLeft,
+  Scale,
+  Search,
   ShieldCheck,
   Sun,
+  UserCheck,
   UserCog,
   UserRound,
   UsersRound,
@@ -90,14 +95,23 @@ export function Frame() {
 }
 
 interface Entry {
-  to: "/clusters" | "/users" | "/groups" | "/providers" | "/security-policy";
-  words: "nav.clusters" | "nav.users" | "nav.groups" | "nav.providers" | "nav.policy";
+  to: "/clusters" | "/search" | "/projects" | "/roles" | "/bindings" | "/explain" | "/users" | "/groups" | "/providers" | "/security-policy";
+  words: "nav.clusters" | "nav.search" | "nav.projects" | "nav.roles" | "nav.bindings" | "nav.explain" | "nav.users" | "nav.groups" | "nav.providers" | "nav.policy";
   icon: LucideIcon;
 }
 
 /** Everybody sees all of them: a page that may not be seen says which right is missing. */
-const sections: readonly { words: "nav.fleet" | "nav.administration"; entries: readonly Entry[] }[] = [
-  { words: "nav.fleet", entries: [{ to: "/clusters", words: "nav.clusters", icon: Boxes }] },
+const sections: readonly { words: "nav.fleet" | "nav.tenancy" | "nav.administration"; entries: readonly Entry[] }[] = [
+  { words: "nav.fleet", entries: [{ to: "/clusters", words: "nav.clusters", icon: Boxes }, { to: "/search", words: "nav.search", icon: Search }] },
+  {
+    words: "nav.tenancy",
+    entries: [
+      { to: "/projects", words: "nav.projects", icon: FolderKanban },
+      { to: "/bindings", words: "nav.bindings", icon: UserCheck },
+      { to: "/roles", words: "nav.roles", icon: BadgeCheck },
+      { to: "/explain", words: "nav.explain", icon: Scale },
+    ],
+  },
   {
     words: "nav.administration",
     entries: [

@@ -18,7 +18,7 @@ export interface Right {
 export type ListWord = "title" | "count" | "filter" | "failed" | "filtered" | "forbidden" | "none" | "noneDetail" | "missing" | "unread";
 
 /** The part of an address that names a kind. */
-export type KindPath = "clusters" | "users" | "groups" | "providers";
+export type KindPath = "clusters" | "users" | "groups" | "providers" | "projects" | "bindings" | "roles";
 
 export interface Kind<Item extends WatchedObject, View extends Row, Key extends string, Filters extends object = object> {
   path: KindPath;
@@ -32,6 +32,8 @@ export interface Kind<Item extends WatchedObject, View extends Row, Key extends 
   commands: { list: string; create: string };
   listing: Listing<View, Key>;
   view: (item: Item) => View;
+  /** Items of another store that are listed with these. */
+  also?: readonly Item[];
   select: (views: readonly View[], query: Query<Key> & Filters) => View[];
 }
 
@@ -73,7 +75,7 @@ export function useList<Item extends WatchedObject, View extends Row, Key extend
     return { ...search, q, sort: sort.replace("-", "") as Key, descending: sort.startsWith("-") };
   }, [search, first]);
   const wanted = useDeferredValue(query);
-  const views = useMemo(() => items?.map(kind.view), [items, kind]);
+  const views = useMemo(() => items && [...items, ...(kind.also ?? [])].map(kind.view), [items, kind]);
   const rows = useMemo(() => views && kind.select(views, wanted), [views, wanted, kind]);
   const change: List<View, Key, Filters>["change"] = (next) => {
     const changed = (old: object) => Object.fromEntries(Object.entries({ ...old, ...next }).filter(([, value]) => value));
@@ -95,9 +97,9 @@ export function useList<Item extends WatchedObject, View extends Row, Key extend
 }
 
 /** The object that the drawer's address names. */
-export function useSelected<Item extends WatchedObject, View extends Row>(kind: Pick<Kind<Item, View, string>, "store" | "view">) {
+export function useSelected<Item extends WatchedObject, View extends Row>(kind: Pick<Kind<Item, View, string>, "store" | "view" | "also">) {
   const { name = "" } = useParams({ strict: false });
   const { items, error } = useItems<Item>(kind.store).snapshot;
-  const item = items?.find(({ metadata }) => metadata.name === name);
-  return { name, view: item && kind.view(item), listed: items !== undefined, error };
+  const view = items && [...items, ...(kind.also ?? [])].map(kind.view).find((each) => each.name === name);
+  return { name, view, listed: items !== undefined, error };
 }

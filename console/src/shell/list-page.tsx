@@ -115,6 +115,7 @@ export function ListPage<View extends Row, Key extends string>({ kind, list, chi
 function OldNotice({ lastLive, connection, error, onRetry }: { lastLive: number; connection: Connection; error: ApiError | undefined; onRetry: () => void }) {
   const { t } = useTranslation();
   const time = useMoment(lastLive);
+  const own = connection.state === "forbidden" && connection.own === true;
   return (
     <Notice
       tone="stale"
@@ -125,8 +126,8 @@ function OldNotice({ lastLive, connection, error, onRetry }: { lastLive: number;
         </Button>
       }
     >
-      {connection.state === "forbidden" ? t("list.watchForbidden", { time }) : t("list.stale", { time })}
-      {error?.message && <span className="block text-caption">{error.message}</span>}
+      {connection.state !== "forbidden" ? t("list.stale", { time }) : own ? t("list.own", { time }) : t("list.watchForbidden", { time })}
+      {error?.message && !own && <span className="block text-caption">{error.message}</span>}
     </Notice>
   );
 }

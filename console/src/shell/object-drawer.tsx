@@ -11,7 +11,7 @@ import { focusRow, labelOf, type Row } from "../ui/object-table";
 import { useSelected, type Kind } from "./kind";
 
 interface Props<Item extends WatchedObject, View extends Row> {
-  kind: Pick<Kind<Item, View, string>, "path" | "store" | "view" | "words">;
+  kind: Pick<Kind<Item, View, string>, "path" | "store" | "view" | "also" | "words">;
   /** Beside the title, and below it. */
   Mark?: (props: { view: View }) => ReactNode;
   Subtitle?: (props: { view: View }) => ReactNode;

@@ -4,7 +4,7 @@ import { ClusterListPage } from "../clusters/cluster-list-page";
 import { withWords } from "../i18n/i18n";
 import { Frame } from "./frame";
 import { NotFound, PageFailed } from "./page-states";
-import { clusterSearch, groupSearch, providerSearch, userSearch } from "./search";
+import { bindingSearch, clusterSearch, fleetSearch, groupSearch, projectSearch, providerSearch, questionSearch, roleSearch, userSearch } from "./search";
 
 const root = createRootRoute({ component: Frame, notFoundComponent: NotFound, errorComponent: PageFailed });
 
@@ -24,6 +24,47 @@ const clusters = createRoute({
 });
 
 const cluster = createRoute({ getParentRoute: () => clusters, path: "$name", component: lazyRouteComponent(() => import("../clusters/cluster-drawer"), "ClusterDrawer") });
+
+const projects = createRoute({
+  getParentRoute: () => root,
+  path: "/projects",
+  validateSearch: projectSearch,
+  component: lazyRouteComponent(() => withWords(import("../tenancy/projects-page"), "tenancy"), "ProjectsPage"),
+});
+
+const project = createRoute({ getParentRoute: () => projects, path: "$name", component: lazyRouteComponent(() => withWords(import("../tenancy/project-drawer"), "tenancy"), "ProjectDrawer") });
+
+const bindings = createRoute({
+  getParentRoute: () => root,
+  path: "/bindings",
+  validateSearch: bindingSearch,
+  component: lazyRouteComponent(() => withWords(import("../tenancy/bindings-page"), "tenancy"), "BindingsPage"),
+});
+
+const binding = createRoute({ getParentRoute: () => bindings, path: "$name", component: lazyRouteComponent(() => withWords(import("../tenancy/binding-drawer"), "tenancy"), "BindingDrawer") });
+
+const roles = createRoute({
+  getParentRoute: () => root,
+  path: "/roles",
+  validateSearch: roleSearch,
+  component: lazyRouteComponent(() => withWords(import("../tenancy/roles-page"), "tenancy"), "RolesPage"),
+});
+
+const role = createRoute({ getParentRoute: () => roles, path: "$name", component: lazyRouteComponent(() => withWords(import("../tenancy/role-drawer"), "tenancy"), "RoleDrawer") });
+
+const explain = createRoute({
+  getParentRoute: () => root,
+  path: "/explain",
+  validateSearch: questionSearch,
+  component: lazyRouteComponent(() => withWords(import("../tenancy/explain-page"), "tenancy"), "ExplainPage"),
+});
+
+const search = createRoute({
+  getParentRoute: () => root,
+  path: "/search",
+  validateSearch: fleetSearch,
+  component: lazyRouteComponent(() => withWords(import("../tenancy/search-page"), "tenancy"), "SearchPage"),
+});
 
 const users = createRoute({
   getParentRoute: () => root,
@@ -76,7 +117,7 @@ const account = createRoute({
   component: lazyRouteComponent(() => withWords(import("../account/account-page"), "people", "asks"), "AccountPage"),
 });
 
-const tree = root.addChildren([home, clusters.addChildren([cluster]), users.addChildren([user]), groups.addChildren([group]), providers.addChildren([provider]), securityPolicy, account]);
+const tree = root.addChildren([home, clusters.addChildren([cluster]), search, explain, projects.addChildren([project]), bindings.addChildren([binding]), roles.addChildren([role]), users.addChildren([user]), groups.addChildren([group]), providers.addChildren([provider]), securityPolicy, account]);
 
 export function makeRouter() {
   return createRouter({ routeTree: tree, history: createBrowserHistory(), defaultErrorComponent: PageFailed });

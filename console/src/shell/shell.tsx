@@ -5,6 +5,7 @@ import { lazy, Suspense, useEffect, useState } from "react";
 import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
 import { CONNECTORS_PATH, GROUPS_PATH, USERS_PATH, type Connector, type Group, type User } from "../api/directory";
 import type { Session } from "../api/identity";
+import { BINDINGS_PATH, OWN_BINDINGS_PATH, OWN_PROJECTS_PATH, PROJECTS_PATH, ROLES_PATH, type Binding, type Project, type RoleTemplate } from "../api/tenancy";
 import { WatchStore } from "../api/watch-store";
 import { makeRouter } from "./router";
 import { ShellContext, type Stores } from "./context";
@@ -33,6 +34,9 @@ export default function Shell({ session, onSignOut }: Props) {
     users: new WatchStore<User>({ path: USERS_PATH }),
     groups: new WatchStore<Group>({ path: GROUPS_PATH }),
     connectors: new WatchStore<Connector>({ path: CONNECTORS_PATH }),
+    projects: new WatchStore<Project>({ path: PROJECTS_PATH, ownPath: OWN_PROJECTS_PATH }),
+    bindings: new WatchStore<Binding>({ path: BINDINGS_PATH, ownPath: OWN_BINDINGS_PATH }),
+    roles: new WatchStore<RoleTemplate>({ path: ROLES_PATH }),
   }));
   const [router] = useState(makeRouter);
   useEffect(() => () => queries.clear(), [queries]);

@@ -1,0 +1,244 @@
+// Who owns what, and who may do what: objects of the hub, and what the hub says of rights in all clusters.
+import type { ClusterStatus } from "./generated/cluster";
+import type { ProjectSpec, ProjectStatus } from "./generated/project";
+import type { ProjectQuotaSpec, ProjectQuotaStatus } from "./generated/projectquota";
+import type { RoleTemplateSpec, RoleTemplateStatus } from "./generated/roletemplate";
+import type { UserBindingSpec, UserBindingStatus } from "./generated/userbinding";
+import { request } from "./http";
+
+const AUTH = "/kubernetes/global/apis/auth.alauda.io";
+export const PROJECTS_PATH = `${AUTH}/v1/projects`;
+export const BINDINGS_PATH = `${AUTH}/v1/userbindings`;
+export const GROUP_BINDINGS_PATH = `${AUTH}/v1/groupbindings`;
+export const ROLES_PATH = `${AUTH}/v1beta1/roletemplates`;
+/** What the caller may see of them. */
+export const OWN_PROJECTS_PATH = "/auth/v1/projects";
+export const OWN_BINDINGS_PATH = "/auth/v2/userbindings";
+
+interface Metadata {
+  name: string;
+  namespace?: string;
+  uid?: string;
+  resourceVersion?: string;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+}
+
+/** Only these two are relied on. */
+export type TenancyCondition = { type: string; status: string } & Partial<NonNullable<ClusterStatus["conditions"]>[number]>;
+
+export interface Project {
+  metadata: Metadata;
+  spec?: ProjectSpec;
+  status?: ProjectStatus;
+}
+
+export interface ProjectQuota {
+  metadata: Metadata;
+  spec?: ProjectQuotaSpec;
+  status?: ProjectQuotaStatus;
+}
+
+export interface Binding {
+  apiVersion?: string;
+  kind?: string;
+  metadata: Metadata;
+  spec?: UserBindingSpec;
+  status?: UserBindingStatus;
+}
+
+export interface RoleTemplate {
+  metadata: Metadata;
+  spec?: RoleTemplateSpec;
+  status?: RoleTemplateStatus;
+}
+
+/** RBAC's. */
+export interface PolicyRule {
+  verbs?: string[];
+  apiGroups?: string[];
+  resources?: string[];
+  resourceNames?: string[];
+  nonResourceURLs?: string[];
+}
+
+export interface ClusterRole {
+  metadata: Metadata;
+  rules?: PolicyRule[] | null;
+}
+
+export interface Namespace {
+  metadata: Metadata;
+  status?: { phase?: string };
+}
+
+// ---- projects ------------------------------------------------------------------------------
+
+export type Amounts = Record<string, string>;
+export type ReclaimPolicy = "Retain" | "Delete";
+
+export interface ProjectDraft {
+  name: string;
+  displayName: string;
+  description: string;
+  clusters: readonly { name: string; quota: Amounts }[];
+}
+
+const MERGE_PATCH = "application/merge-patch+json";
+const projectPath = (name: string) => `${PROJECTS_PATH}/${encodeURIComponent(name)}`;
+
+export function createProject({ name, displayName, description, clusters }: ProjectDraft): Promise<Project> {
+  const annotations = { ...(displayName ? { "cpaas.io/display-name": displayName } : {}), ...(description ? { "cpaas.io/description": description } : {}) };
+  return request("POST", PROJECTS_PATH, {
+    body: { apiVersion: "auth.alauda.io/v1", kind: "Project", metadata: { name, labels: { "cpaas.io/project-name": name }, annotations }, spec: { clusters } },
+  });
+}
+
+/** With the version that was read: the list of clusters is written as a whole, and two must not undo each other. */
+export function patchProjectClusters({ metadata: { name, resourceVersion } }: Project, clusters: NonNullable<ProjectSpec["clusters"]>): Promise<Project> {
+  return request("PATCH", projectPath(name), { body: { metadata: { resourceVersion }, spec: { clusters } }, contentType: MERGE_PATCH });
+}
+
+export const deleteProject = (name: string, reclaim: ReclaimPolicy): Promise<unknown> => request("DELETE", `${OWN_PROJECTS_PATH}/${encodeURIComponent(name)}?${new URLSearchParams({ reclaim })}`);
+
+export const readProjectQuota = (cluster: string, project: string): Promise<ProjectQuota> =>
+  request("GET", `/kubernetes/${encodeURIComponent(cluster)}/apis/auth.alauda.io/v1/projectquotas/${encodeURIComponent(project)}`);
+
+export async function readProjectNamespaces(project: string, cluster: string): Promise<Namespace[]> {
+  const { items } = await request<{ items?: Namespace[] }>("GET", `${OWN_PROJECTS_PATH}/${encodeURIComponent(project)}/clusters/${encodeURIComponent(cluster)}/namespaces`);
+  return items ?? [];
+}
+
+// ---- bindings ------------------------------------------------------------------------------
+
+export type BindingDraft = { metadata: { name: string }; spec: UserBindingSpec };
+
+const userBinding = (draft: BindingDraft) => ({ apiVersion: "auth.alauda.io/v1", kind: "UserBinding", ...draft });
+
+export const createBinding = (draft: BindingDraft): Promise<Binding> => request("POST", OWN_BINDINGS_PATH, { body: userBinding(draft) });
+
+export const deleteBinding = ({ kind, metadata: { name } }: Binding): Promise<unknown> =>
+  request("DELETE", `${kind === "GroupBinding" ? GROUP_BINDINGS_PATH : OWN_BINDINGS_PATH}/${encodeURIComponent(name)}`);
+
+export interface Subject {
+  kind: string;
+  name: string;
+  namespace?: string;
+}
+
+/** What a subject gains or loses in one place; without a namespace in the whole cluster. */
+export interface RightsChange {
+  subject: Subject;
+  cluster: string;
+  namespace?: string;
+  rules: PolicyRule[];
+}
+
+export interface Preview {
+  gains: RightsChange[];
+  losses: RightsChange[];
+}
+
+export async function previewBindings(change: { create?: BindingDraft[]; delete?: string[] }): Promise<Preview> {
+  const body = { create: (change.create ?? []).map(userBinding), delete: change.delete ?? [] };
+  const { gains, losses } = await request<Partial<Preview>>("POST", "/auth/v1/bindings/preview", { body });
+  return { gains: gains ?? [], losses: losses ?? [] };
+}
+
+// ---- roles ---------------------------------------------------------------------------------
+
+export async function readClusterRoles(cluster: string, template: string): Promise<ClusterRole[]> {
+  const query = new URLSearchParams({ labelSelector: `auth.cpaas.io/role.relative=${template}` });
+  const { items } = await request<{ items?: ClusterRole[] }>("GET", `/kubernetes/${encodeURIComponent(cluster)}/apis/rbac.authorization.k8s.io/v1/clusterroles?${query}`);
+  return items ?? [];
+}
+
+// ---- rights --------------------------------------------------------------------------------
+
+export interface Access {
+  verb: string;
+  group: string;
+  resource: string;
+  subresource?: string;
+  namespace?: string;
+  name?: string;
+}
+
+export async function checkRights(cluster: string, items: readonly Access[]): Promise<boolean[]> {
+  const answer = await request<{ items?: { allowed?: boolean }[] }>("POST", "/auth/v1/rights", { body: { cluster, items } });
+  return items.map((_, at) => answer.items?.[at]?.allowed === true);
+}
+
+export interface Question extends Access {
+  cluster: string;
+}
+
+/** Why somebody may do something: the binding that people made, and the native one that it became. */
+export interface Grant {
+  userBinding?: string;
+  roleTemplate?: string;
+  subject: Subject;
+  native?: { kind: string; namespace?: string; name: string };
+  role: { kind: string; name: string };
+  rule: PolicyRule;
+}
+
+export interface Explanation {
+  allowed: boolean;
+  grants?: Grant[];
+  missing?: { rule: PolicyRule; grantors?: { user?: string; group?: string; because?: string }[] };
+}
+
+export interface Holder {
+  name: string;
+  grants?: Grant[];
+}
+
+export interface Holders {
+  users?: Holder[];
+  groups?: Holder[];
+  serviceAccounts?: Holder[];
+}
+
+function asked({ cluster, verb, group, resource, subresource, namespace, name }: Question): URLSearchParams {
+  const parts = { cluster, verb, apiGroup: group, resource, subresource, namespace, name };
+  return new URLSearchParams(Object.entries(parts).flatMap(([key, value]) => (value ? [[key, value]] : [])));
+}
+
+export function explain(user: string | undefined, question: Question): Promise<Explanation> {
+  const query = asked(question);
+  if (user) query.set("user", user);
+  return request("GET", `/auth/v1/explain?${query}`);
+}
+
+export const whoCan = (question: Question): Promise<Holders> => request("GET", `/auth/v1/who-can?${asked(question)}`);
+
+// ---- the fleet's index ---------------------------------------------------------------------
+
+export interface FoundObject {
+  cluster: string;
+  group?: string;
+  version?: string;
+  kind: string;
+  resource?: string;
+  namespace?: string;
+  name: string;
+  creationTimestamp?: string;
+  labels?: Record<string, string>;
+  images?: string[];
+}
+
+export interface SearchAnswer {
+  items?: FoundObject[];
+  total?: number;
+  continue?: string;
+  /** Clusters that are not heard of now, whose objects are as of then. */
+  stale?: { cluster: string; asOf?: string }[];
+}
+
+export function searchResources(parts: Record<string, string | undefined>): Promise<SearchAnswer> {
+  const query = new URLSearchParams(Object.entries(parts).flatMap(([key, value]) => (value ? [[key, value]] : [])));
+  return request("GET", `/acp/v1/resources/search?${query}`);
+}

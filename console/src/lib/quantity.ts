@@ -1,0 +1,21 @@
+// Kubernetes' quantities (`1500m`, `8Gi`), as far as two of them are compared.
+const SUFFIXES: Record<string, number> = {
+  "": 1, n: 1e-9, u: 1e-6, m: 1e-3, k: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15, E: 1e18,
+  Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40, Pi: 2 ** 50, Ei: 2 ** 60,
+};
+const QUANTITY = /^\+?(\d+\.?\d*|\.\d+)(?:([numkMGTPE]|[KMGTPE]i)|[eE]([+-]?\d+))?$/;
+
+/** Undefined when it is none. */
+export function quantity(text: unknown): number | undefined {
+  const match = QUANTITY.exec(String(text));
+  if (!match) return undefined;
+  const [, digits = "", suffix = "", exponent] = match;
+  return Number(digits) * (exponent === undefined ? (SUFFIXES[suffix] ?? 1) : 10 ** Number(exponent));
+}
+
+/** How much of the bound is used; 1 is all of it. */
+export function share(used: unknown, hard: unknown): number | undefined {
+  const [part, whole] = [quantity(used), quantity(hard)];
+  if (part === undefined || whole === undefined) return undefined;
+  return whole === 0 ? (part > 0 ? Number.POSITIVE_INFINITY : 0) : part / whole;
+}

@@ -1,0 +1,14 @@
+// What can be done to a project, and which right each takes.
+import { createContext } from "react";
+import type { Access } from "../api/tenancy";
+import type { ProjectView } from "./model";
+
+export type ProjectAction = { action: "quota"; cluster: string } | { action: "removeCluster"; cluster: string } | { action: "addCluster" } | { action: "addMember" } | { action: "remove" };
+
+/** The page of the list owns the dialogs. */
+export const ProjectActionContext = createContext<(action: ProjectAction, view: ProjectView) => void>(() => undefined);
+
+const project = { group: "auth.alauda.io", resource: "projects" };
+export const CREATE_PROJECT: Access = { verb: "create", ...project };
+export const changeProject = (name: string): Access => ({ verb: "patch", ...project, name });
+export const removeProject = (name: string): Access => ({ verb: "delete", ...project, name });

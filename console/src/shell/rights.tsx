@@ -1,20 +1,43 @@
 // Who may not do a thing sees that it exists, and which right is missing.
-import { useQuery } from "@tanstack/react-query";
-import { useId, type ReactNode } from "react";
+import { useQueries } from "@tanstack/react-query";
+import { useId, type ComponentProps, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import { checkRights, type Access } from "../api/tenancy";
 import { HUB_NAME } from "../api/cluster";
+import { checkRights, type Access } from "../api/tenancy";
 import { Button } from "../ui/button";
-import type { ComponentProps } from "react";
 
 /** `undefined`: nobody knows yet. */
 export type Verdict = boolean | undefined;
 
-/** For a whole page at once. Where it cannot be known the answer is yes: the request itself is refused, and says why. */
-export function useRights(accesses: readonly Access[], cluster: string = HUB_NAME): readonly Verdict[] {
-  const query = useQuery({ queryKey: ["rights", cluster, accesses], queryFn: () => checkRights(cluster, accesses), staleTime: 30_000, retry: false, enabled: accesses.length > 0 });
-  return accesses.map((_, at) => (query.isError ? true : query.data?.[at]));
+/** A right, and where it is to be held. */
+export interface PlacedAccess {
+  access: Access;
+  /** Without one: on the hub. */
+  cluster?: string;
 }
+
+/** For a whole page at once. Where it cannot be known the answer is yes: the request itself is refused, and says why. */
+export function useRightsIn(placed: readonly PlacedAccess[]): readonly Verdict[] {
+  const byCluster = new Map<string, Access[]>();
+  const places = placed.map(({ access, cluster = HUB_NAME }) => {
+    const accesses = byCluster.get(cluster) ?? [];
+    byCluster.set(cluster, accesses);
+    return { cluster, at: accesses.push(access) - 1 };
+  });
+  const clusters = [...byCluster.keys()];
+  const queries = useQueries({
+    queries: [...byCluster].map(([cluster, accesses]) => ({ queryKey: ["rights", cluster, accesses], queryFn: () => checkRights(cluster, accesses), staleTime: 30_000, retry: false })),
+  });
+  return places.map(({ cluster, at }) => {
+    const query = queries[clusters.indexOf(cluster)];
+    return query?.isError ? true : query?.data?.[at];
+  });
+}
+
+export const useRights = (accesses: readonly Access[], cluster: string = HUB_NAME): readonly Verdict[] => useRightsIn(accesses.map((access) => ({ access, cluster })));
+
+/** Whether any of them is held; not known while none is known to be. */
+export const anyOf = (verdicts: readonly Verdict[]): Verdict => verdicts.includes(true) || (verdicts.includes(undefined) ? undefined : false);
 
 /** A right as people write it: `delete projects.auth.alauda.io shop in namespace x`. */
 export function useRightWords(): (access: Access, cluster?: string) => string {

@@ -6,17 +6,17 @@ import { counted } from "../lib/select";
 import { useList } from "../shell/kind";
 import { ListPage } from "../shell/list-page";
 import { useListed } from "../shell/listed";
-import { GuardedButton, useRights } from "../shell/rights";
+import { anyOf, GuardedButton, useRightsIn } from "../shell/rights";
 import { Select } from "../ui/field";
 import { FilterChips } from "../ui/filter-chips";
-import { bindingAccess, BindingRemovalContext } from "./binding-actions";
+import { bindingAccess, BindingRemovalContext, givenIn } from "./binding-actions";
 import { BindingDialog } from "./binding-dialog";
 import { useBindingKind } from "./binding-listing";
 import { BindingRemoval } from "./binding-removal";
 import { LEVELS, type BindingFilters } from "./keys";
 import type { BindingView } from "./model";
 
-const EVERYWHERE = bindingAccess("create", undefined, []).access;
+const EVERYWHERE = bindingAccess("create", undefined, []);
 /** A page asks for so many projects, no more. */
 const MOST_PROJECTS = 200;
 
@@ -29,7 +29,8 @@ export function BindingsPage() {
   const [open, setOpen] = useState<"create" | BindingView>();
   const close = () => setOpen(undefined);
   const projects = useListed<Project>(PROJECTS_PATH, OWN_PROJECTS_PATH);
-  const may = useRights([EVERYWHERE, ...(projects ?? []).slice(0, MOST_PROJECTS).map(({ metadata }) => bindingAccess("create", "project", [{ project: metadata.name }]).access)]);
+  const within = (projects ?? []).slice(0, MOST_PROJECTS).map(({ metadata }) => bindingAccess("create", "project", [{ project: metadata.name }]));
+  const may = anyOf(useRightsIn([EVERYWHERE, ...within, ...givenIn(list.views ?? [])]));
   return (
     <BindingRemovalContext value={setOpen}>
       <ListPage
@@ -37,7 +38,7 @@ export function BindingsPage() {
         list={list}
         chips={list.views && <Filters views={list.views} query={list.query} onChange={list.change} />}
         actions={
-          <GuardedButton look="solid" may={may.includes(true) || (may.includes(undefined) ? undefined : false)} access={EVERYWHERE} onClick={() => setOpen("create")}>
+          <GuardedButton look="solid" may={may} access={EVERYWHERE.access} onClick={() => setOpen("create")}>
             {t("bindings.create")}
           </GuardedButton>
         }

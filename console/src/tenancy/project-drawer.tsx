@@ -11,14 +11,14 @@ import { share } from "../lib/quantity";
 import { dateAndTime } from "../lib/time";
 import { useShell, useStore } from "../shell/context";
 import { ObjectDrawer } from "../shell/object-drawer";
-import { GuardedButton, useRights, type Verdict } from "../shell/rights";
+import { anyOf, GuardedButton, useRights, useRightsIn, type Verdict } from "../shell/rights";
 import { Button } from "../ui/button";
 import { Conditions, Fact, Section } from "../ui/detail";
 import { Failure } from "../ui/failure";
 import { Notice } from "../ui/message";
 import { Queried, Terminal } from "../ui/panel";
 import { Absent, Since } from "../ui/values";
-import { bindingAccess, BindingRemovalContext, removalAccess } from "./binding-actions";
+import { bindingAccess, BindingRemovalContext, givenIn, removalAccess } from "./binding-actions";
 import { useBindingKind, useRoleName } from "./binding-listing";
 import { BindingRemoval } from "./binding-removal";
 import { readAmounts, type BindingView, type ClusterWork, type ProjectClusterView, type ProjectView } from "./model";
@@ -267,15 +267,16 @@ function Members({ view }: { view: ProjectView }) {
   const { items, error } = useStore(shell.bindings);
   const [removing, setRemoving] = useState<BindingView>();
   const members = useMemo(() => items && [...items, ...(kind.also ?? [])].map(kind.view).filter(({ places }) => places.some(({ project }) => project === view.name)), [items, kind, view.name]);
-  const { access: addition } = bindingAccess("create", "project", [{ project: view.name }]);
-  const [mayAdd, mayRemove] = useRights([addition, bindingAccess("delete", "project", [{ project: view.name }]).access]);
+  const addition = bindingAccess("create", "project", [{ project: view.name }]);
+  const mayAdd = anyOf(useRightsIn([addition, ...givenIn(members ?? [])]));
+  const mayRemove = useRightsIn((members ?? []).map(removalAccess));
   return (
     <BindingRemovalContext value={setRemoving}>
       <Section
         title={t("projects.members", { count: members?.length ?? 0 })}
         action={
           view.state !== "Terminating" && (
-            <GuardedButton size="small" may={mayAdd} access={addition} onClick={() => act({ action: "addMember" }, view)}>
+            <GuardedButton size="small" may={mayAdd} access={addition.access} onClick={() => act({ action: "addMember" }, view)}>
               <Plus className="size-4" aria-hidden />
               {t("projects.addMember")}
             </GuardedButton>
@@ -288,8 +289,8 @@ function Members({ view }: { view: ProjectView }) {
           <p className="text-table text-ink-faint">{t("projects.noMembers")}</p>
         ) : (
           <ul className="rounded-lg border border-line" aria-label={t("projects.members", { count: members.length })}>
-            {members.map((member) => (
-              <Member key={member.name} view={member} mayRemove={mayRemove} />
+            {members.map((member, at) => (
+              <Member key={member.name} view={member} mayRemove={mayRemove[at]} />
             ))}
           </ul>
         )}
@@ -327,7 +328,7 @@ function Member({ view, mayRemove }: { view: BindingView; mayRemove: Verdict }) 
           </div>
         )}
       </div>
-      <GuardedButton look="ghost" size="icon" may={mayRemove} access={removalAccess(view).access} aria-label={t("projects.takeOut", { name: view.title, role })} onClick={() => remove(view)}>
+      <GuardedButton look="ghost" size="icon" may={mayRemove} {...removalAccess(view)} aria-label={t("projects.takeOut", { name: view.title, role })} onClick={() => remove(view)}>
         <Trash2 className="size-4" aria-hidden />
       </GuardedButton>
     </li>

@@ -1,6 +1,7 @@
 // All objects of the fleet that the reader may see, from the hub's index: found, filtered, sorted and paged there.
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
+import { clsx } from "clsx";
 import { FilterX, Search } from "lucide-react";
 import { createContext, use, useEffect, useMemo, useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
@@ -130,68 +131,70 @@ export function SearchPage() {
   }, [t]);
   return (
     <OpenContext value={setSelected}>
-      <div className="@container mx-auto flex min-h-full max-w-[1680px] flex-col px-4 pt-5 pb-6 sm:px-6">
-        <header className="flex flex-wrap items-center gap-x-3 gap-y-2 pb-4">
-          <h1 className="text-title">{t("search.title")}</h1>
-          {query.data && (
-            <p className="tabular text-table text-ink-faint" role="status">
-              {t("search.count", { count: total })}
-            </p>
-          )}
-        </header>
-        <Filters text={text} onChange={change} />
-        {(query.data?.stale ?? []).length > 0 && <Stale stale={query.data?.stale ?? []} />}
-        <div className="flex-1" aria-busy={query.isFetching}>
-          {query.error ? (
-            <ListFailed
-              error={query.error instanceof ApiError ? query.error : ApiError.unreachable()}
-              words={{ failed: t("search.failed"), forbidden: t("search.forbidden") }}
-              icon={Search}
-              right={{ verbs: "list", resource: "*" }}
-              command={searchCommand(text)}
-              onRetry={() => void query.refetch()}
-            />
-          ) : rows === undefined ? null : rows.length === 0 ? (
-            <Empty
-              icon={FilterX}
-              title={t("search.none")}
-              actions={
-                <Button onClick={() => void navigate({ to: "/search", search: {} })}>{t("action.clear")}</Button>
-              }
-            >
-              {t("search.noneDetail")}
-            </Empty>
-          ) : (
-            <>
-              {compact ? (
-                <div className="-mx-4">
-                  <ObjectCards listing={listing} caption={t("search.title")} rows={rows} selected={selected} onOpen={setSelected} />
+      <div className={clsx("mx-auto min-h-full max-w-[1680px]", found && "xl:pr-[min(40vw,640px)]")}>
+        <div className="@container flex min-h-full flex-col px-4 pt-5 pb-6 sm:px-6">
+          <header className="flex flex-wrap items-center gap-x-3 gap-y-2 pb-4">
+            <h1 className="text-title">{t("search.title")}</h1>
+            {query.data && (
+              <p className="tabular text-table text-ink-faint" role="status">
+                {t("search.count", { count: total })}
+              </p>
+            )}
+          </header>
+          <Filters text={text} onChange={change} />
+          {(query.data?.stale ?? []).length > 0 && <Stale stale={query.data?.stale ?? []} />}
+          <div className="flex-1" aria-busy={query.isFetching}>
+            {query.error ? (
+              <ListFailed
+                error={query.error instanceof ApiError ? query.error : ApiError.unreachable()}
+                words={{ failed: t("search.failed"), forbidden: t("search.forbidden") }}
+                icon={Search}
+                right={{ verbs: "list", resource: "*" }}
+                command={searchCommand(text)}
+                onRetry={() => void query.refetch()}
+              />
+            ) : rows === undefined ? null : rows.length === 0 ? (
+              <Empty
+                icon={FilterX}
+                title={t("search.none")}
+                actions={
+                  <Button onClick={() => void navigate({ to: "/search", search: {} })}>{t("action.clear")}</Button>
+                }
+              >
+                {t("search.noneDetail")}
+              </Empty>
+            ) : (
+              <>
+                {compact ? (
+                  <div className="-mx-4">
+                    <ObjectCards listing={listing} caption={t("search.title")} rows={rows} selected={selected} onOpen={setSelected} />
+                  </div>
+                ) : (
+                  <div className="rounded-lg border border-line bg-surface [clip-path:inset(0_round_8px)]">
+                    <ObjectTable
+                      listing={listing}
+                      caption={t("search.title")}
+                      heading={(column) => t(`search.column.${column}`)}
+                      rows={rows}
+                      sorting={{ sort: key, descending }}
+                      selected={selected}
+                      onSort={(next) => change({ sort: next === key && !descending ? `-${next}` : next })}
+                      onOpen={setSelected}
+                    />
+                  </div>
+                )}
+                <div className="mt-3 flex flex-wrap items-center justify-end gap-2">
+                  <p className="tabular text-table text-ink-faint">{t("search.range", { from: from + 1, to: from + rows.length, total })}</p>
+                  <Button disabled={tokens.length === 0} onClick={() => turn(tokens.slice(0, -1))}>
+                    {t("search.previous")}
+                  </Button>
+                  <Button disabled={query.data?.continue === undefined || query.isPlaceholderData} onClick={() => query.data?.continue && turn([...tokens, query.data.continue])}>
+                    {t("search.next")}
+                  </Button>
                 </div>
-              ) : (
-                <div className="rounded-lg border border-line bg-surface [clip-path:inset(0_round_8px)]">
-                  <ObjectTable
-                    listing={listing}
-                    caption={t("search.title")}
-                    heading={(column) => t(`search.column.${column}`)}
-                    rows={rows}
-                    sorting={{ sort: key, descending }}
-                    selected={selected}
-                    onSort={(next) => change({ sort: next === key && !descending ? `-${next}` : next })}
-                    onOpen={setSelected}
-                  />
-                </div>
-              )}
-              <div className="mt-3 flex flex-wrap items-center justify-end gap-2">
-                <p className="tabular text-table text-ink-faint">{t("search.range", { from: from + 1, to: from + rows.length, total })}</p>
-                <Button disabled={tokens.length === 0} onClick={() => turn(tokens.slice(0, -1))}>
-                  {t("search.previous")}
-                </Button>
-                <Button disabled={query.data?.continue === undefined || query.isPlaceholderData} onClick={() => query.data?.continue && turn([...tokens, query.data.continue])}>
-                  {t("search.next")}
-                </Button>
-              </div>
-            </>
-          )}
+              </>
+            )}
+          </div>
         </div>
       </div>
       {found && <FoundDrawer view={found} onClose={() => setSelected(undefined)} />}
@@ -230,7 +233,7 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
   return (
     <form
       role="search"
-      className="mb-4 grid items-start gap-3 sm:grid-cols-2 lg:grid-cols-4"
+      className="mb-4 grid items-start gap-3 @lg:grid-cols-2 @4xl:grid-cols-4"
       onSubmit={(event: FormEvent) => {
         event.preventDefault();
         send(typed);

@@ -269,6 +269,18 @@ test("the right to take a role away is held where the role is", () => {
   expect(dev).toEqual({ access: { ...access, namespace: "payments-api" }, cluster: "east" });
 });
 
+test("who looks after one namespace may give roles there, and take those away, and no others", async () => {
+  may = ({ resource, namespace }, on) => resource === "userbindings" && namespace === "payments-api" && on === "east";
+  await open("/projects/payments");
+  const detail = await drawer("Payments");
+  const add = await detail.findByRole("button", { name: "Add member" });
+  await waitFor(() => expect(add.getAttribute("aria-disabled")).toBeNull());
+  await waitFor(() => expect(detail.getByRole("button", { name: /Namespace Developer from ann/ }).getAttribute("aria-disabled")).toBeNull());
+  const other = detail.getByRole("button", { name: /Project Administrator from payers/ });
+  expect(other.getAttribute("aria-disabled")).toBe("true");
+  expect(document.getElementById(other.getAttribute("aria-describedby") ?? "")?.textContent).toContain("delete userbindings.auth.alauda.io in namespace payments");
+});
+
 test("giving a role: what it gives is shown first, and an edit makes that worthless", async () => {
   answers["POST /auth/v1/bindings/preview"] = ({ create }) => Response.json({ gains: [{ subject: (create as { spec: Binding["spec"] }[])[0]?.spec?.subjects?.[0], cluster: "east", namespace: "payments-api", rules: [rule] }] });
   answers[`POST ${OWN_BINDINGS_PATH}`] = json({}, 201);

@@ -290,6 +290,95 @@ const sourceStates = {
   "idle": { path: "/account", answers: { ...account(), session: ok({ ...me, idleSeconds: 8 }) }, act: whenShown("[role=timer]") },
 };
 
+const AUTH = "/kubernetes/global/apis/auth.alauda.io";
+const [PROJECTS, BINDINGS, GROUP_BINDINGS, ROLES] = [`${AUTH}/v1/projects`, `${AUTH}/v1/userbindings`, `${AUTH}/v1/groupbindings`, `${AUTH}/v1beta1/roletemplates`];
+const projectWork = (done, failed = {}) => ["ProjectNameSpace", "Quota"].map((type) => ({ ...condition(type, Object.keys(failed).length > 0 ? "Unknown" : "True", Object.keys(failed).length > 0 ? "Unreachable" : "Done", Object.keys(failed).length > 0 ? `Not reached: ${Object.keys(failed).join(", ")}.` : ""), projectNameSpaceDetail: { successClusters: Object.fromEntries(done.map((name) => [name, true])), failedClusters: failed } }));
+const projectObject = (name, displayName, clusters, status, more = {}) => ({ metadata: { name, resourceVersion: "5", creationTimestamp: ago(30 * DAY), annotations: { ...(displayName ? { "cpaas.io/display-name": displayName } : {}), "cpaas.io/description": "Cards, transfers and settlement." }, ...more }, spec: { clusters: Object.entries(clusters).map(([cluster_, quota]) => ({ name: cluster_, quota })) }, status });
+const projectObjects = [
+  projectObject("payments", "Payments", { "gz-prod-01": { "requests.cpu": "64", "limits.cpu": "128", "requests.memory": "256Gi", pods: "800", "requests.nvidia.com/gpu": "8" }, "gz-edge-03": {} }, { phase: "Degraded", reason: "Not as wanted in gz-edge-03", clusters: ["gz-edge-03", "gz-prod-01", "gz-prod-02"], conditions: projectWork(["gz-prod-01"], { "gz-edge-03": "the cluster is not reached since 10:14" }) }),
+  projectObject("logistics", "物流平台", { "gz-prod-02": {} }, { phase: "Active", clusters: ["gz-prod-02"], conditions: projectWork(["gz-prod-02"]) }),
+  projectObject("leaving", undefined, {}, { phase: "Terminating", reason: "Leaving gz-prod-02", clusters: ["gz-prod-02"], conditions: [] }, { deletionTimestamp: ago(MINUTE) }),
+  projectObject("a-project-with-a-name-of-the-greatest-length-that-is-allowed-001", "The project of the longest name that anybody has ever given to one", Object.fromEntries(Array.from({ length: 12 }, (_, at) => [`a-cluster-with-a-rather-long-name-${at}`, {}])), { phase: "Pending" }),
+];
+const bindingObject = (name, kind, subject, roleRef, scope, constraint, status = {}) => ({ metadata: { name, resourceVersion: "5", creationTimestamp: ago(20 * DAY) }, spec: { subjects: [{ kind, name: subject }], roleRef, scope, ...(constraint ? { constraint } : {}) }, status: { phase: "Synced", syncedClusters: ["gz-prod-01"], bindingsCreated: { clusterRoleBindings: 1, roleBindings: 4 }, conditions: [condition("Synced", "True", "Synced", "It is given wherever it says so.")], ...status } });
+const bindingObjects = [
+  bindingObject("root", "User", "ada@example.com", "platform-admin-system", "platform"),
+  bindingObject("payments-admins", "Group", "dev", "project-admin-system", "project", [{ project: "payments" }]),
+  bindingObject("wang-dev", "User", "a.person.with.a.long.name@a-department-of-a-large.example.com", "namespace-developer-system", "namespace", [{ project: "payments", cluster: "gz-prod-01", namespace: "payments-api" }]),
+  bindingObject("li-logistics", "User", "li.wei@example.com", "project-admin-system", "project", [{ project: "logistics" }], { phase: "Failed", failedClusters: ["gz-edge-03"], failureDetails: { failureReason: "Unreachable", failureMessage: "gz-edge-03 is not reached; it is tried again." }, conditions: [condition("Synced", "False", "Unreachable", "gz-edge-03 is not reached; it is tried again.", 6 * MINUTE)] }),
+];
+const roleObject = (name, level, en, zh, about) => ({ metadata: { name, resourceVersion: "5", creationTimestamp: ago(200 * DAY), labels: { "auth.cpaas.io/roletemplate.level": level, "auth.cpaas.io/roletemplate.official": "true" }, annotations: { "cpaas.io/display-name": zh, "cpaas.io/display-name.en": en, "cpaas.io/description": about, "cpaas.io/description.en": about } }, status: { phase: "Synced", syncedClusters: ["global", "gz-prod-01"], conditions: [condition("Valid", "True", "Valid", "Its rights can be given.")] } });
+const roleObjects = [roleObject("platform-admin-system", "platform", "Platform Administrator", "平台管理员", "Everything, on every cluster."), roleObject("project-admin-system", "project", "Project Administrator", "项目管理员", "The namespaces of a project, their quotas, and who is in them."), roleObject("namespace-developer-system", "namespace", "Namespace Developer", "命名空间开发人员", "Builds, deploys and looks after applications in a namespace.")];
+const rules = [{ apiGroups: [""], resources: ["configmaps", "pods", "pods/log", "services"], verbs: ["get", "list", "watch"] }, { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"] }, { apiGroups: [""], resources: ["pods/exec"], verbs: ["create"], resourceNames: ["only-this-one"] }];
+const change = (at) => ({ subject: { kind: "User", name: "ann@example.com" }, cluster: "gz-prod-01", namespace: `payments-${at}`, rules });
+const RIGHTS = "POST /auth/v1/rights";
+const PREVIEW = "POST /auth/v1/bindings/preview";
+const holds = (allowed) => ok({ items: Array.from({ length: 300 }, () => ({ allowed })) });
+const NAMESPACES = (name) => `GET /auth/v1/projects/payments/clusters/${name}/namespaces`;
+const SEARCH = "GET /acp/v1/resources/search";
+const EXPLAIN = "GET /auth/v1/explain";
+const namespaces = ok({ items: ["payments", "payments-api", "payments-jobs"].map((name) => ({ metadata: { name, creationTimestamp: ago(9 * DAY) }, status: { phase: "Active" } })) });
+const away = refusal(503, "ServiceUnavailable", "gz-edge-03 is not reached");
+const tenancy = (routes = {}, lists = {}) =>
+  directory(
+    {
+      [RIGHTS]: holds(true),
+      [NAMESPACES("gz-prod-01")]: namespaces,
+      [NAMESPACES("gz-edge-03")]: away,
+      [NAMESPACES("gz-prod-02")]: ok({ items: [] }),
+      "GET /kubernetes/gz-prod-01/apis/auth.alauda.io/v1/projectquotas/payments": ok({ status: { used: { "requests.cpu": "70", "limits.cpu": "120", "requests.memory": "48Gi", pods: "12" }, conditions: [condition("Exceeded", "True", "Exceeded", "requests.cpu: 70 is given, 64 is allowed")] } }),
+      "GET /kubernetes/gz-edge-03/apis/auth.alauda.io/v1/projectquotas/payments": away,
+      [PREVIEW]: ok({ gains: Array.from({ length: 30 }, (_, at) => change(at)), losses: [change(0)] }),
+      "GET /kubernetes/global/apis/rbac.authorization.k8s.io/v1/clusterroles": ok({ items: ["cluster", "business-ns", "project-ns"].map((scope) => ({ metadata: { name: `cpaas:project-admin-system:${scope}` }, rules: scope === "cluster" ? [] : rules })) }),
+      ...routes,
+    },
+    { [PROJECTS]: projectObjects, [BINDINGS]: bindingObjects, [GROUP_BINDINGS]: [bindingObject("auditors", "Group", "audit", "platform-admin-system", "platform")], [ROLES]: roleObjects, ...lists },
+  );
+const rowsShown = async (page) => { await names(page).first().waitFor(); await page.locator("[data-connection=live]").waitFor(); };
+const emptyShown = async (page) => page.getByRole("heading", { level: 2 }).waitFor();
+const inProject = async (page) => { await page.getByRole("dialog").locator("h4").first().waitFor(); };
+const pressed = (en, zh) => async (page) => { await inProject(page); await page.locator("button:not([aria-disabled])").filter({ hasText: new RegExp(`^(${en}|${zh})`) }).first().click(); await page.locator("[data-modal]").waitFor(); };
+const giveRole = async (page) => { await pressed("Add member", "添加成员")(page); await page.locator("[name=subject]").fill("ann@example.com"); await page.locator("[name=role]").selectOption("project-admin-system"); await submitModal(page); };
+const foundObject = (name, more = {}) => ({ cluster: "gz-prod-01", group: "apps", version: "v1", kind: "Deployment", resource: "deployments", namespace: "payments-api", name, creationTimestamp: ago(3 * DAY), labels: { app: name, "app.kubernetes.io/part-of": "payments" }, images: [`registry.example/payments/${name}:1.4.0`, "registry.example/base/proxy:2.4.1"], ...more });
+const searched = ok({ items: [foundObject("ledger"), foundObject("a-deployment-whose-name-is-about-as-long-as-names-of-deployments-get"), foundObject("node-1", { kind: "Node", namespace: undefined, images: [] })], total: 20_341, continue: "next", stale: [{ cluster: "gz-edge-03", asOf: ago(6 * MINUTE) }] });
+const question = (more) => `/explain?${new URLSearchParams({ user: "ann@example.com", verb: "delete", resource: "deployments.apps", namespace: "payments-api", cluster: "gz-prod-01", ...more })}`;
+
+/** Projects, and who may do what in them. */
+const tenancyStates = {
+  "projects": { path: "/projects", answers: tenancy(), act: rowsShown },
+  "projects-none": { path: "/projects", answers: tenancy({}, { [PROJECTS]: [] }), act: emptyShown },
+  "projects-forbidden": { path: "/projects", answers: tenancy({ [RIGHTS]: holds(false), "GET /auth/v1/projects": cannot("projects") }, { [PROJECTS]: cannot("projects") }), act: emptyShown },
+  "projects-own": { path: "/projects", answers: tenancy({ [RIGHTS]: holds(false), "GET /auth/v1/projects": ok({ items: [projectObjects[0]] }) }, { [PROJECTS]: cannot("projects") }), act: async (page) => { await names(page).first().waitFor(); await page.locator("main header button[aria-describedby]").focus(); } },
+  "project": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await inProject(page); await page.getByText("70 ", { exact: false }).first().waitFor(); } },
+  "project-members": { path: "/projects/payments", answers: tenancy({ [RIGHTS]: holds(false) }), act: async (page) => { await inProject(page); await page.getByText("payments-api").first().waitFor(); await page.getByText("payments-api").first().scrollIntoViewIfNeeded(); } },
+  "project-long": { path: "/projects/a-project-with-a-name-of-the-greatest-length-that-is-allowed-001", answers: tenancy(), act: inProject },
+  "project-create": { path: "/projects", answers: tenancy(), act: async (page) => { await names(page).first().waitFor(); await page.locator("main header button:not([aria-disabled])").first().click(); await page.locator("[data-modal] input[type=checkbox]:enabled").first().click(); await page.locator("[name='requests.cpu']").fill("lots"); await submitModal(page); await page.locator("[aria-invalid=true]").nth(1).waitFor(); } },
+  "project-quota": { path: "/projects/payments", answers: tenancy(), act: pressed("Edit quota", "修改配额") },
+  "project-add-cluster": { path: "/projects/payments", answers: tenancy(), act: pressed("Add cluster", "添加集群") },
+  "project-take-out": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await pressed("Take out", "移出")(page); await page.locator("[data-modal]").getByText("payments-jobs").waitFor(); } },
+  "project-delete": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await pressed("Delete…", "删除…")(page); await page.locator("[data-modal]").getByText("payments-jobs").waitFor(); } },
+  "project-add-member": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await giveRole(page); await page.locator("[data-changes]").waitFor(); } },
+  "project-add-member-refused": { path: "/projects/payments", answers: tenancy({ [PREVIEW]: refusal(403, "Forbidden", 'userbindings.auth.alauda.io is forbidden: User "ada@example.com" may give only what is held: create pods/exec in namespace payments-api') }), act: async (page) => { await giveRole(page); await page.getByRole("alert").waitFor(); } },
+  "bindings": { path: "/bindings", answers: tenancy(), act: rowsShown },
+  "bindings-filtered-out": { path: "/bindings?project=logistics&level=namespace", answers: tenancy(), act: emptyShown },
+  "bindings-menu": { path: "/bindings", answers: tenancy({ [RIGHTS]: holds(false) }), act: async (page) => { await rowsShown(page); await page.getByRole("button", { name: /li.wei/ }).click(); await page.getByRole("menu").waitFor(); } },
+  "binding": { path: "/bindings/li-logistics", answers: tenancy(), act: drawerShown },
+  "binding-create": { path: "/bindings", answers: tenancy(), act: async (page) => { await rowsShown(page); await page.locator("main header button:not([aria-disabled])").first().click(); await submitModal(page); await page.locator("[aria-invalid=true]").first().waitFor(); } },
+  "binding-delete": { path: "/bindings/wang-dev", answers: tenancy(), act: async (page) => { await drawerShown(page); await page.locator("button:not([aria-disabled])").filter({ hasText: /^(Take away…|收回…)$/ }).click(); await page.locator("[data-changes]").waitFor(); } },
+  "roles": { path: "/roles", answers: tenancy(), act: rowsShown },
+  "role": { path: "/roles/project-admin-system", answers: tenancy(), act: inProject },
+  "role-rules": { path: "/roles/project-admin-system", answers: tenancy(), act: async (page) => { await inProject(page); await page.getByRole("dialog").getByRole("radio").last().click(); await page.locator("table").last().scrollIntoViewIfNeeded(); } },
+  "explain": { path: "/explain", answers: tenancy(), act: whenShown("form") },
+  "explain-yes": { path: question(), answers: tenancy({ [EXPLAIN]: ok({ allowed: true, grants: [{ userBinding: "payments-admins", roleTemplate: "project-admin-system", subject: { kind: "Group", name: "dev" }, native: { kind: "RoleBinding", namespace: "payments-api", name: "cpaas:payments-admins:business-ns" }, role: { kind: "ClusterRole", name: "cpaas:project-admin-system:business-ns" }, rule: rules[1] }] }) }), act: whenShown("[data-verdict]") },
+  "explain-no": { path: question(), answers: tenancy({ [EXPLAIN]: ok({ allowed: false, missing: { rule: { apiGroups: ["apps"], resources: ["deployments"], verbs: ["delete"] }, grantors: [{ user: "ada@example.com", because: "platform-admin-system" }, { group: "dev", because: "project-admin-system" }] } }) }), act: whenShown("[data-verdict]") },
+  "explain-refused": { path: question(), answers: tenancy({ [EXPLAIN]: refusal(404, "NotFound", "there is no such user, or you may not see what they hold there") }), act: whenShown("[role=alert]") },
+  "explain-who": { path: question({ who: "true" }), answers: tenancy({ "GET /auth/v1/who-can": ok({ users: [{ name: "ada@example.com" }], groups: [{ name: "dev" }, { name: "cpaas:platform-admins" }], serviceAccounts: [] }) }), act: whenShown("[data-holders]") },
+  "search": { path: "/search", answers: tenancy({ [SEARCH]: searched }), act: async (page) => names(page).first().waitFor() },
+  "search-none": { path: "/search?q=nothing-like-it", answers: tenancy({ [SEARCH]: ok({ items: [], total: 0 }) }), act: emptyShown },
+  "search-failed": { path: "/search", answers: tenancy({ [SEARCH]: refusal(503, "ServiceUnavailable", "the index is being built") }), act: emptyShown },
+  "search-object": { path: "/search", answers: tenancy({ [SEARCH]: searched }), act: async (page) => { await names(page).first().click(); await page.getByRole("dialog").waitFor(); } },
+};
+
 /**
  * `answers` by method and path (see `stub`); `path` is what is opened; `act` leads from there to the state,
  * and ends when it shows.
@@ -299,6 +388,7 @@ export const states = {
   ...accountStates,
   ...directoryStates,
   ...sourceStates,
+  ...tenancyStates,
   "sign-in": { answers: { session: ended } },
   "sign-in-missing": { answers: { session: ended }, act: async (page) => page.locator("form button[type=submit]").click() },
   "sign-in-wrong": { answers: { session: ended, signIn: refusal(401, "Unauthorized", "wrong user name or password") }, act: async (page) => { await fill(page); await page.getByRole("alert").waitFor(); } },

@@ -5,6 +5,7 @@ import type { ProjectQuotaSpec, ProjectQuotaStatus } from "./generated/projectqu
 import type { RoleTemplateSpec, RoleTemplateStatus } from "./generated/roletemplate";
 import type { UserBindingSpec, UserBindingStatus } from "./generated/userbinding";
 import { request } from "./http";
+import { ApiError } from "./status";
 
 const AUTH = "/kubernetes/global/apis/auth.alauda.io";
 export const PROJECTS_PATH = `${AUTH}/v1/projects`;
@@ -103,8 +104,15 @@ export function patchProjectClusters({ metadata: { name, resourceVersion } }: Pr
 
 export const deleteProject = (name: string, reclaim: ReclaimPolicy): Promise<unknown> => request("DELETE", `${OWN_PROJECTS_PATH}/${encodeURIComponent(name)}?${new URLSearchParams({ reclaim })}`);
 
-export const readProjectQuota = (cluster: string, project: string): Promise<ProjectQuota> =>
-  request("GET", `/kubernetes/${encodeURIComponent(cluster)}/apis/auth.alauda.io/v1/projectquotas/${encodeURIComponent(project)}`);
+/** A cluster that was added just now has none yet. */
+export async function readProjectQuota(cluster: string, project: string): Promise<ProjectQuota | null> {
+  try {
+    return await request("GET", `/kubernetes/${encodeURIComponent(cluster)}/apis/auth.alauda.io/v1/projectquotas/${encodeURIComponent(project)}`);
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 404) return null;
+    throw error;
+  }
+}
 
 export async function readProjectNamespaces(project: string, cluster: string): Promise<Namespace[]> {
   const { items } = await request<{ items?: Namespace[] }>("GET", `${OWN_PROJECTS_PATH}/${encodeURIComponent(project)}/clusters/${encodeURIComponent(cluster)}/namespaces`);

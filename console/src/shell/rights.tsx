@@ -70,7 +70,7 @@ export function GuardedButton({ may, access, cluster, children, onClick, classNa
         {...props}
         {...(may ? { onClick } : { "aria-disabled": true })}
         {...(may === false ? { "aria-describedby": id } : {})}
-        className={[className, may ? "" : "cursor-not-allowed! text-ink-faint!"].filter(Boolean).join(" ")}
+        className={[className, may ? "" : "cursor-not-allowed! text-ink-faint! opacity-60"].filter(Boolean).join(" ")}
       >
         {children}
       </Button>

@@ -96,7 +96,7 @@ export function RulesTable({ rules, label }: { rules: readonly PolicyRule[]; lab
         <thead>
           <tr>
             {(["verbs", "groups", "resources", "names"] as const).map((column) => (
-              <th key={column} scope="col" className={clsx(cell, "sticky top-0 bg-surface font-sans font-medium text-ink-soft")}>
+              <th key={column} scope="col" className={clsx(cell, "sticky top-0 bg-surface font-sans font-medium whitespace-nowrap text-ink-soft")}>
                 {t(`rules.column.${column}`)}
               </th>
             ))}

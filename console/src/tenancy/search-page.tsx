@@ -203,6 +203,7 @@ export function SearchPage() {
 }
 
 const TEXTS = ["q", "image", "label", "namespace"] as const;
+const CHOICES = ["kind", "cluster", "project"] as const;
 
 /** What is typed is asked for when the fingers rest. */
 function Filters({ text, onChange }: { text: SearchText; onChange: (change: SearchText) => void }) {
@@ -210,6 +211,10 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
   const clusters = useListed<Cluster>(CLUSTERS_PATH);
   const projects = useListed<Project>(PROJECTS_PATH, OWN_PROJECTS_PATH);
   const [typed, setTyped] = useState<SearchText>({});
+  // On a phone the filters would hide what is found.
+  const compact = useCompact();
+  const [more, setMore] = useState(false);
+  const others = [...TEXTS.slice(1), ...CHOICES].filter((part) => text[part]).length;
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const first = useRef<HTMLInputElement>(null);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -225,6 +230,7 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
     clearTimeout(timer.current);
     timer.current = setTimeout(() => send(next), PAUSE_MS);
   };
+  const shown = !compact || more;
   const choices = [
     { part: "kind", any: t("search.anyKind"), options: KINDS },
     { part: "cluster", any: t("bindings.anyCluster"), options: (clusters ?? []).map(({ metadata }) => metadata.name) },
@@ -239,7 +245,7 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
         send(typed);
       }}
     >
-      {TEXTS.map((part) => (
+      {(shown ? TEXTS : TEXTS.slice(0, 1)).map((part) => (
         <Field key={part} label={t(`search.filter.${part}`)}>
           {(props) => (
             <Input
@@ -255,7 +261,7 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
           )}
         </Field>
       ))}
-      {choices.map(({ part, any, options }) => (
+      {shown && choices.map(({ part, any, options }) => (
         <Field key={part} label={t(`search.filter.${part}`)}>
           {(props) => (
             <Select {...props} name={part} value={text[part] ?? ""} onChange={(event) => send({ ...typed, [part]: event.target.value })}>
@@ -269,6 +275,11 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
           )}
         </Field>
       ))}
+      {compact && (
+        <Button aria-expanded={more} onClick={() => setMore(!more)}>
+          {more ? t("search.fewer") : t("search.more", { count: others })}
+        </Button>
+      )}
     </form>
   );
 }

@@ -143,6 +143,16 @@ test("a project: each cluster by itself, also one that nobody reaches and one th
   expect(detail.queryByText("root@example.com")).toBeNull();
 });
 
+test("a project: a cluster that was added just now has no quota of its own yet, which is no fault", async () => {
+  answers["GET /kubernetes/east/apis/auth.alauda.io/v1/projectquotas/payments"] = refuse(404, "NotFound");
+  await open("/projects/payments");
+  const detail = await drawer("Payments");
+  expect(await detail.findByText("– of 8")).toBeTruthy();
+  // That of the cluster which does not answer.
+  await detail.findByText("because of ServiceUnavailable");
+  expect(detail.getAllByRole("alert").length).toBe(1);
+});
+
 test("creating a project: names and amounts are looked at first; clusters that are not well cannot be chosen", async () => {
   answers[`POST ${PROJECTS_PATH}`] = json({}, 201);
   await open("/projects");

@@ -124,7 +124,7 @@ export function tenancy({ json, status, read, clusters }) {
     const said = (binding, kind, subject, rule) => ({ userBinding: binding, roleTemplate: kinds.userbindings.objects.get(binding).spec.roleRef, subject: { kind, name: subject }, native: { kind: get("namespace") ? "RoleBinding" : "ClusterRoleBinding", ...(get("namespace") ? { namespace: get("namespace") } : {}), name: `cpaas:${binding}:business-ns` }, role: { kind: "ClusterRole", name: `cpaas:${kinds.userbindings.objects.get(binding).spec.roleRef}:business-ns` }, rule });
     if (user === "admin@cpaas.io") return { allowed: true, grants: [said("root", "User", user, ALL[0])] };
     if (get("namespace").startsWith("payments") && READ.includes(get("verb"))) return { allowed: true, grants: [said("payments-admins", "Group", "dev", view), said("wang-payments-dev", "User", "wang.fang@corp.example", develop[2])] };
-    return { allowed: false, missing: { rule: wanted, grantors: [{ user: "admin@cpaas.io", because: "platform-admin-system" }, { group: "dev", because: "project-admin-system in payments" }] } };
+    return { allowed: false, missing: { rule: wanted, templates: [{ roleTemplate: "namespace-developer-system", scope: "namespace" }, { roleTemplate: "namespace-admin-system", scope: "namespace" }], grantors: [{ subject: { kind: "User", name: "admin@cpaas.io" }, roleTemplates: ["namespace-developer-system", "namespace-admin-system"], because: { userBinding: "root", roleTemplate: "platform-admin-system" } }, { subject: { kind: "Group", name: "dev" }, roleTemplates: ["namespace-developer-system"], because: { userBinding: "payments-admins", roleTemplate: "project-admin-system" } }] } };
   }
 
   // ---- an index --------------------------------------------------------------------------------------------
@@ -134,19 +134,19 @@ export function tenancy({ json, status, read, clusters }) {
     for (const [at, app] of ["api", "web", "worker", "ledger", "gateway", "scheduler", "mailer", "search"].entries())
       for (const [group, version, kind, resource] of kindsOf)
         for (const owner of ["payments", "logistics", "shop"])
-          found.push({ cluster, group, version, kind, resource, namespace: `${owner}-api`, name: kind === "Pod" ? `${app}-7d9f8c6b5d-${String(at)}x2kq` : app, creationTimestamp: ago((at + 1) * DAY), labels: { app, team: owner, "cpaas.io/project": owner }, ...(["Deployment", "Pod", "CronJob"].includes(kind) ? { images: [`registry.example/${owner}/${app}:1.${at}.0`, "registry.example/base/proxy:2.4.1"] } : {}) });
+          found.push({ cluster, apiVersion: [group, version].filter(Boolean).join("/"), kind, resource, metadata: { namespace: `${owner}-api`, name: kind === "Pod" ? `${app}-7d9f8c6b5d-${String(at)}x2kq` : app, creationTimestamp: ago((at + 1) * DAY), labels: { app, team: owner, "cpaas.io/project": owner } }, ...(["Deployment", "Pod", "CronJob"].includes(kind) ? { images: [`registry.example/${owner}/${app}:1.${at}.0`, "registry.example/base/proxy:2.4.1"] } : {}) });
   function search(query) {
     const get = (name) => query.get(name) ?? "";
     const words = get("q").toLowerCase().split(/\s+/).filter(Boolean);
-    const text = (row) => [row.name, row.namespace, ...Object.entries(row.labels).map((pair) => pair.join("=")), ...(row.images ?? [])].join(" ").toLowerCase();
+    const text = (row) => [row.metadata.name, row.metadata.namespace, ...Object.entries(row.metadata.labels).map((pair) => pair.join("=")), ...(row.images ?? [])].join(" ").toLowerCase();
     const labels = get("label").split(",").filter(Boolean).map((one) => one.split("="));
-    const rows = found.filter((row) => words.every((word) => text(row).includes(word)) && (!get("kind") || row.kind.toLowerCase() === get("kind").toLowerCase() || row.resource === get("kind")) && (!get("cluster") || row.cluster === get("cluster")) && (!get("namespace") || row.namespace === get("namespace")) && (!get("project") || row.labels["cpaas.io/project"] === get("project")) && (!get("image") || row.images?.some((image) => image.includes(get("image")))) && labels.every(([key, value]) => (value === undefined ? key in row.labels : row.labels[key] === value)));
-    const [, descending, key] = /^(-?)(\w*)$/.exec(get("sortBy")) ?? [];
-    const by = { created: "creationTimestamp" }[key] ?? (key || "name");
-    rows.sort((a, b) => (descending ? -1 : 1) * (by === "creationTimestamp" ? b[by].localeCompare(a[by]) : a[by].localeCompare(b[by])));
+    const rows = found.filter((row) => words.every((word) => text(row).includes(word)) && (!get("kind") || row.kind.toLowerCase() === get("kind").toLowerCase() || row.resource === get("kind")) && (!get("cluster") || row.cluster === get("cluster")) && (!get("namespace") || row.metadata.namespace === get("namespace")) && (!get("project") || row.metadata.labels["cpaas.io/project"] === get("project")) && (!get("image") || row.images?.some((image) => image.includes(get("image")))) && labels.every(([key, value]) => (value === undefined ? key in row.metadata.labels : row.metadata.labels[key] === value)));
+    const [way, by = "name"] = get("sortBy").split(",");
+    const value = (row) => row[by] ?? row.metadata[by];
+    rows.sort((a, b) => (way === "d" ? -1 : 1) * value(a).localeCompare(value(b)));
     const from = Number(get("continue") || 0);
     const limit = Number(get("limit") || 100);
-    return { items: rows.slice(from, from + limit), total: rows.length, ...(from + limit < rows.length ? { continue: String(from + limit) } : {}), stale: [{ cluster: "gz-edge-03", asOf: ago(352) }] };
+    return { items: rows.slice(from, from + limit), total: rows.length, ...(from + limit < rows.length ? { continue: String(from + limit) } : {}), staleClusters: [{ name: "gz-edge-03", since: ago(352) }] };
   }
 
   // ---- answers ---------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ export function tenancy({ json, status, read, clusters }) {
       case "GET /auth/v1/explain": return said(explain(session, url.searchParams));
       case "GET /auth/v1/who-can": {
         const grant = explain(session, new URLSearchParams([...url.searchParams, ["user", "admin@cpaas.io"]])).grants;
-        return said({ users: [{ name: "admin@cpaas.io", grants: grant }, { name: "wang.fang@corp.example" }], groups: [{ name: "dev" }, { name: "cpaas:platform-admins" }], serviceAccounts: [{ name: "cpaas-system/deployer" }] });
+        return said({ users: [{ name: "admin@cpaas.io", grants: grant }, { name: "wang.fang@corp.example" }], groups: [{ name: "dev" }, { name: "cpaas:platform-admins" }], serviceAccounts: [{ namespace: "cpaas-system", name: "deployer" }] });
       }
       case "GET /acp/v1/resources/search": return said(search(url.searchParams));
     }

@@ -102,7 +102,11 @@ export function patchProjectClusters({ metadata: { name, resourceVersion } }: Pr
   return request("PATCH", projectPath(name), { body: { metadata: { resourceVersion }, spec: { clusters } }, contentType: MERGE_PATCH });
 }
 
-export const deleteProject = (name: string, reclaim: ReclaimPolicy): Promise<unknown> => request("DELETE", `${OWN_PROJECTS_PATH}/${encodeURIComponent(name)}?${new URLSearchParams({ reclaim })}`);
+/** Without `reclaim` the project's own policy decides what becomes of its namespaces; another takes a right of its own. */
+export function deleteProject(name: string, reclaim?: ReclaimPolicy): Promise<unknown> {
+  const query = reclaim === undefined ? "" : `?${new URLSearchParams({ reclaim: String(reclaim === "Delete") })}`;
+  return request("DELETE", `${OWN_PROJECTS_PATH}/${encodeURIComponent(name)}${query}`);
+}
 
 /** A cluster that was added just now has none yet. */
 export async function readProjectQuota(cluster: string, project: string): Promise<ProjectQuota | null> {
@@ -147,12 +151,16 @@ export interface RightsChange {
 export interface Preview {
   gains: RightsChange[];
   losses: RightsChange[];
+  /** Concerned, and nothing is known of them. */
+  unknownClusters: string[];
+  /** There is more than is told. */
+  truncated: boolean;
 }
 
 export async function previewBindings(change: { create?: BindingDraft[]; delete?: string[] }): Promise<Preview> {
   const body = { create: (change.create ?? []).map(userBinding), delete: change.delete ?? [] };
-  const { gains, losses } = await request<Partial<Preview>>("POST", "/auth/v1/bindings/preview", { body });
-  return { gains: gains ?? [], losses: losses ?? [] };
+  const { gains = [], losses = [], unknownClusters = [], truncated = false } = await request<Partial<Preview>>("POST", "/auth/v1/bindings/preview", { body });
+  return { gains, losses, unknownClusters, truncated };
 }
 
 // ---- roles ---------------------------------------------------------------------------------
@@ -186,6 +194,7 @@ export interface Question extends Access {
 /** Why somebody may do something: the binding that people made, and the native one that it became. */
 export interface Grant {
   userBinding?: string;
+  groupBinding?: string;
   roleTemplate?: string;
   subject: Subject;
   native?: { kind: string; namespace?: string; name: string };
@@ -196,10 +205,18 @@ export interface Grant {
 export interface Explanation {
   allowed: boolean;
   grants?: Grant[];
-  missing?: { rule: PolicyRule; grantors?: { user?: string; group?: string; because?: string }[] };
+  missing?: {
+    rule: PolicyRule;
+    /** Which roles would give it. */
+    templates?: { roleTemplate: string; scope?: string }[];
+    /** Who could give which of them, and why they can. */
+    grantors?: { subject: Subject; roleTemplates?: string[]; because?: Partial<Grant> }[];
+  };
 }
 
 export interface Holder {
+  /** Of a service account. */
+  namespace?: string;
   name: string;
   grants?: Grant[];
 }
@@ -215,9 +232,11 @@ function asked({ cluster, verb, group, resource, subresource, namespace, name }:
   return new URLSearchParams(Object.entries(parts).flatMap(([key, value]) => (value ? [[key, value]] : [])));
 }
 
-export function explain(user: string | undefined, question: Question): Promise<Explanation> {
+/** About somebody else, what they have through groups is found in those that are named. */
+export function explain(user: string | undefined, groups: readonly string[], question: Question): Promise<Explanation> {
   const query = asked(question);
   if (user) query.set("user", user);
+  for (const group of groups) query.append("group", group);
   return request("GET", `/auth/v1/explain?${query}`);
 }
 
@@ -225,16 +244,13 @@ export const whoCan = (question: Question): Promise<Holders> => request("GET", `
 
 // ---- the fleet's index ---------------------------------------------------------------------
 
+/** What is kept of an object: no more than can be found. */
 export interface FoundObject {
   cluster: string;
-  group?: string;
-  version?: string;
+  apiVersion?: string;
   kind: string;
   resource?: string;
-  namespace?: string;
-  name: string;
-  creationTimestamp?: string;
-  labels?: Record<string, string>;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string>; creationTimestamp?: string };
   images?: string[];
 }
 
@@ -242,8 +258,8 @@ export interface SearchAnswer {
   items?: FoundObject[];
   total?: number;
   continue?: string;
-  /** Clusters that are not heard of now, whose objects are as of then. */
-  stale?: { cluster: string; asOf?: string }[];
+  /** Clusters of which nothing is heard now, and since when. */
+  staleClusters?: { name: string; since?: string }[];
 }
 
 export function searchResources(parts: Record<string, string | undefined>): Promise<SearchAnswer> {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { createTokenCommand, explainCommand, quoted, userCommand, whoCanCommand } from "./commands";
+import { createTokenCommand, explainCommand, quoted, searchCommand, userCommand, whoCanCommand } from "./commands";
 
 test("what goes into a command is one word of a shell, whatever is in it", () => {
   expect(quoted("ada@example.com")).toBe("ada@example.com");
@@ -8,6 +8,7 @@ test("what goes into a command is one word of a shell, whatever is in it", () =>
   expect(quoted("")).toBe("''");
   expect(createTokenCommand("CI pipeline", "30d")).toBe("ac tokens create 'CI pipeline' --expires 30d");
   expect(userCommand("disable", "ada")).toBe("ac adm users disable ada");
-  expect(explainCommand({ user: "ada@example.com", verb: "get", resource: "pods/log", namespace: "a b", cluster: "east" })).toBe("ac auth explain --as ada@example.com get pods/log -n 'a b' --cluster east");
-  expect(whoCanCommand({ verb: "delete", resource: "pods" })).toBe("ac auth who-can delete pods");
+  expect(explainCommand({ user: "ada@example.com", groups: "x, y z", verb: "get", resource: "pods/log", namespace: "a b", cluster: "east" })).toBe("ac auth explain --as ada@example.com --as-group x --as-group 'y z' get pods --subresource log -n 'a b' --cluster east");
+  expect(whoCanCommand({ verb: "delete", resource: "pods" })).toBe("ac auth who-can delete pods -A");
+  expect(searchCommand({ q: "two words", image: "r/web" })).toBe("ac search 'two words' --image r/web");
 });

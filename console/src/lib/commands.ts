@@ -25,25 +25,29 @@ export const bindingCommand = (name: string): string => `ac get userbindings ${q
 export const PROJECTS_COMMAND = "ac get projects --cluster global";
 export const projectCommand = (name: string): string => `ac get projects ${quoted(name)} -o yaml --cluster global`;
 
-interface Asked {
-  user?: string;
-  verb?: string;
-  resource?: string;
-  name?: string;
-  namespace?: string;
-  cluster?: string;
-}
+type Words<Name extends string> = Partial<Record<Name, string>>;
+const flag = (name: string, value: string | undefined): string[] => (value ? [`${name} ${quoted(value)}`] : []);
+
+type Asked = Words<"user" | "groups" | "verb" | "resource" | "name" | "namespace" | "cluster">;
 
 function asked({ verb = "VERB", resource = "RESOURCE", name, namespace, cluster }: Asked): string {
-  const words = [verb, resource, name].flatMap((word) => (word ? [quoted(word)] : []));
-  return [...words, ...(namespace ? [`-n ${quoted(namespace)}`] : []), ...(cluster ? [`--cluster ${quoted(cluster)}`] : [])].join(" ");
+  // After a slash `ac` takes a name.
+  const [kind = "", subresource] = resource.split("/", 2);
+  const words = [verb, kind, name].flatMap((word) => (word ? [quoted(word)] : []));
+  return [...words, ...flag("--subresource", subresource), ...(namespace ? flag("-n", namespace) : ["-A"]), ...flag("--cluster", cluster)].join(" ");
 }
 
-export const explainCommand = (question: Asked): string => `ac auth explain ${question.user ? `--as ${quoted(question.user)} ` : ""}${asked(question)}`;
+export function explainCommand(question: Asked): string {
+  const groups = (question.groups ?? "").split(",").flatMap((group) => flag("--as-group", group.trim()));
+  return ["ac auth explain", ...flag("--as", question.user), ...groups, asked(question)].join(" ");
+}
 export const whoCanCommand = (question: Asked): string => `ac auth who-can ${asked(question)}`;
 
-/** In one cluster: over all of them only the console searches. */
-export const searchCommand = ({ kind = "pods", cluster, namespace, label }: { kind?: string; cluster?: string; namespace?: string; label?: string }): string =>
-  [`ac get ${quoted(kind.toLowerCase())}`, namespace ? `-n ${quoted(namespace)}` : "-A", ...(label ? [`-l ${quoted(label)}`] : []), `--cluster ${quoted(cluster ?? "global")}`].join(" ");
-export const getCommand = ({ kind, resource, group, name, namespace, cluster }: { kind: string; resource?: string; group?: string; name: string; namespace?: string; cluster: string }): string =>
-  [`ac get ${quoted(`${resource ?? kind.toLowerCase()}${group ? `.${group}` : ""}`)} ${quoted(name)} -o yaml`, ...(namespace ? [`-n ${quoted(namespace)}`] : []), `--cluster ${quoted(cluster)}`].join(" ");
+export const searchCommand = ({ q, kind, cluster, project, namespace, label, image }: Words<"q" | "kind" | "cluster" | "project" | "namespace" | "label" | "image">): string =>
+  ["ac search", quoted(q ?? "WORDS"), ...flag("--kind", kind), ...flag("--project", project), ...flag("-l", label), ...flag("--image", image), ...flag("-n", namespace), ...flag("--cluster", cluster)].join(" ");
+
+/** Shows an object as it is in its cluster. */
+export function getCommand({ kind, resource, apiVersion = "", name, namespace, cluster }: { kind: string; resource?: string; apiVersion?: string; name: string; namespace?: string; cluster: string }): string {
+  const [group] = apiVersion.includes("/") ? apiVersion.split("/") : [];
+  return [`ac get ${quoted([resource ?? kind.toLowerCase(), group].filter(Boolean).join("."))} ${quoted(name)} -o yaml`, ...flag("-n", namespace), ...flag("--cluster", cluster)].join(" ");
+}

@@ -64,7 +64,7 @@ export const bindingSearch = (raw: Raw): Search<BindingKey, BindingFilters> =>
   });
 
 export const questionSearch = (raw: Raw): QuestionText =>
-  present<QuestionText>({ user: text(raw.user), verb: text(raw.verb), resource: text(raw.resource), name: text(raw.name), namespace: text(raw.namespace), cluster: text(raw.cluster), who: raw.who === true ? true : undefined });
+  present<QuestionText>({ user: text(raw.user), groups: text(raw.groups), verb: text(raw.verb), resource: text(raw.resource), name: text(raw.name), namespace: text(raw.namespace), cluster: text(raw.cluster), who: raw.who === true ? true : undefined });
 
 export const fleetSearch = (raw: Raw): SearchText =>
   present<SearchText>({

@@ -15,7 +15,7 @@ import { Failure } from "../ui/failure";
 import { Field, Input, Select } from "../ui/field";
 import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
-import { Changes } from "./changes";
+import { Changes, Unknown } from "./changes";
 import { LEVELS, type Level } from "./keys";
 import { projectView, roleView } from "./model";
 
@@ -83,7 +83,7 @@ export function BindingDialog({ project: within, onClose }: Props) {
   const [tried, setTried] = useState(false);
   const form = useRef<HTMLFormElement>(null);
   const level = roles.find(({ name }) => name === values.role)?.level;
-  const preview = useMutation({ mutationFn: async (draft: BindingDraft) => ({ draft, gains: (await previewBindings({ create: [draft] })).gains }) });
+  const preview = useMutation({ mutationFn: async (draft: BindingDraft) => ({ draft, found: await previewBindings({ create: [draft] }) }) });
   const creation = useMutation({
     mutationFn: createBinding,
     onSuccess: () => {
@@ -163,7 +163,8 @@ export function BindingDialog({ project: within, onClose }: Props) {
           {preview.data && (
             <section ref={reveal} className="rounded-lg border border-line bg-well p-4">
               <h3 className="mb-2 text-table">{t("bindings.gains")}</h3>
-              <Changes changes={preview.data.gains} label={t("bindings.gains")} none={t("bindings.gainsNothing")} />
+              <Changes changes={preview.data.found.gains} label={t("bindings.gains")} none={t("bindings.gainsNothing")} />
+              <Unknown preview={preview.data.found} />
             </section>
           )}
         </div>

@@ -7,7 +7,7 @@ import { ConfirmDialog } from "../ui/confirm-dialog";
 import { Queried } from "../ui/panel";
 import { toast } from "../ui/toast";
 import { useRoleName } from "./binding-listing";
-import { Changes } from "./changes";
+import { Changes, Unknown } from "./changes";
 import type { BindingView } from "./model";
 
 export function BindingRemoval({ view, onDone, onClose }: { view: BindingView; onDone?: () => void; onClose: () => void }) {
@@ -43,7 +43,14 @@ function Losses({ name }: { name: string }) {
   return (
     <section>
       <h3 className="mb-2 text-table">{t("bindings.losses")}</h3>
-      <Queried query={query}>{({ losses }) => <Changes changes={losses} label={t("bindings.losses")} none={t("bindings.losesNothing")} />}</Queried>
+      <Queried query={query}>
+        {(preview) => (
+          <>
+            <Changes changes={preview.losses} label={t("bindings.losses")} none={t("bindings.losesNothing")} />
+            <Unknown preview={preview} />
+          </>
+        )}
+      </Queried>
     </section>
   );
 }

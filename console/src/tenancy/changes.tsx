@@ -1,8 +1,9 @@
 // Who gains or loses what, before it happens.
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { RightsChange } from "../api/tenancy";
+import type { Preview, RightsChange } from "../api/tenancy";
 import { Button } from "../ui/button";
+import { Notice } from "../ui/message";
 import { usePlaceWords, SubjectName } from "./states";
 import { RulesInWords } from "./rules";
 
@@ -45,5 +46,20 @@ export function Changes({ changes, label, none }: Props) {
         )}
       </ul>
     </div>
+  );
+}
+
+/** What a preview could not look at. */
+export function Unknown({ preview: { unknownClusters, truncated } }: { preview: Preview }) {
+  const { t } = useTranslation();
+  return (
+    <>
+      {unknownClusters.length > 0 && (
+        <Notice tone="stale" live={false} className="mt-2">
+          {t("bindings.unknownClusters", { clusters: unknownClusters.join(t("place.separator")) })}
+        </Notice>
+      )}
+      {truncated && <p className="mt-2 text-caption text-ink-faint">{t("bindings.truncated")}</p>}
+    </>
   );
 }

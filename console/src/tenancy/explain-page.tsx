@@ -5,8 +5,9 @@ import { CircleCheck, CircleX } from "lucide-react";
 import { useEffect, useId, useRef, useState, type FormEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { CLUSTERS_PATH, HUB_NAME, type Cluster } from "../api/cluster";
-import { USERS_PATH, type User } from "../api/directory";
+import { GROUPS_PATH, USERS_PATH, type Group, type User } from "../api/directory";
 import { explain, whoCan, type Explanation, type Grant, type Holders, type Question } from "../api/tenancy";
+import { lines } from "../directory/lines";
 import { explainCommand, whoCanCommand } from "../lib/commands";
 import { useShell } from "../shell/context";
 import { useListed } from "../shell/listed";
@@ -17,6 +18,7 @@ import { Field, Input, Select } from "../ui/field";
 import { Queried, Terminal } from "../ui/panel";
 import { Segmented } from "../ui/segmented";
 import { useRoleName } from "./binding-listing";
+import { groupBindingName } from "./model";
 import { readQuestion, RESOURCES, VERBS, type QuestionText } from "./question";
 import { RulesInWords } from "./rules";
 import { SubjectName } from "./states";
@@ -35,7 +37,7 @@ export function ExplainPage() {
         <p className="text-ink-soft">{t("explain.detail")}</p>
       </div>
       <Form key={JSON.stringify(asked)} asked={asked} />
-      <div aria-live="polite">{question && (asked.who ? <Who question={question} text={asked} /> : <Verdict user={asked.user} question={question} text={asked} />)}</div>
+      <div aria-live="polite">{question && (asked.who ? <Who question={question} text={asked} /> : <Verdict question={question} text={asked} />)}</div>
     </div>
   );
 }
@@ -51,8 +53,16 @@ function Form({ asked }: { asked: QuestionText }) {
   const form = useRef<HTMLFormElement>(null);
   const clusters = useListed<Cluster>(CLUSTERS_PATH);
   const users = useListed<User>(USERS_PATH);
+  const groups = useListed<Group>(GROUPS_PATH);
   const id = useId();
   const set = (change: QuestionText) => setText((old) => ({ ...old, ...change }));
+  /** Of a user whom the platform knows the groups are known. */
+  const setUser = (user: string) => {
+    const known = users?.find(({ spec }) => spec?.email === user);
+    if (!known) return set({ user });
+    const given = groups?.filter(({ spec }) => spec?.users?.includes(user)).map(({ metadata, spec }) => spec?.name ?? metadata.name) ?? [];
+    set({ user, groups: [...new Set([...(known.spec?.groups ?? []), ...given])].join(", ") });
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setTried(true);
@@ -71,7 +81,7 @@ function Form({ asked }: { asked: QuestionText }) {
     return (
       <Field label={label} {...about}>
         {(props) => (
-          <Input {...props} name={part} autoComplete="off" autoCapitalize="none" placeholder={placeholder} list={list} value={text[part] ?? ""} onChange={(event) => set({ [part]: event.target.value })} />
+          <Input {...props} name={part} autoComplete="off" autoCapitalize="none" placeholder={placeholder} list={list} value={text[part] ?? ""} onChange={(event) => (part === "user" ? setUser(event.target.value) : set({ [part]: event.target.value }))} />
         )}
       </Field>
     );
@@ -91,6 +101,7 @@ function Form({ asked }: { asked: QuestionText }) {
       </div>
       <div className="grid items-start gap-4 sm:grid-cols-2">
         {!text.who && field("user", t("subject.User"), { optional: true, hint: t("explain.userHint", { name: session.username }), list: `${id}-users` })}
+        {!text.who && field("groups", t("explain.groups"), { optional: true, hint: t("explain.groupsHint") })}
         {field("verb", t("explain.verb"), { error: needed("verb"), placeholder: "get", list: `${id}-verbs` })}
         {field("resource", t("explain.resource"), { error: needed("resource"), hint: t("explain.resourceHint"), placeholder: "deployments.apps", list: `${id}-resources` })}
         {field("name", t("explain.name"), { optional: true, hint: t("explain.nameHint") })}
@@ -134,13 +145,15 @@ interface AnswerProps {
   text: QuestionText;
 }
 
-function Verdict({ user, question, text }: AnswerProps & { user: string | undefined }) {
+function Verdict({ question, text }: AnswerProps) {
   const { session } = useShell();
-  const query = useQuery({ queryKey: ["explain", user, question], queryFn: () => explain(user, question), retry: false });
+  const { user } = text;
+  const groups = lines(text.groups ?? "");
+  const query = useQuery({ queryKey: ["explain", user, groups, question], queryFn: () => explain(user, groups, question), retry: false });
   return (
     <div className="flex flex-col gap-4">
       <div className={box}>
-        <Queried query={query}>{(answer) => <Answer who={user ?? session.username} question={question} answer={answer} />}</Queried>
+        <Queried query={query}>{(answer) => <Answer who={user ?? (groups.join(", ") || session.username)} question={question} answer={answer} />}</Queried>
       </div>
       <Terminal command={explainCommand(text)} />
     </div>
@@ -150,6 +163,7 @@ function Verdict({ user, question, text }: AnswerProps & { user: string | undefi
 function Answer({ who, question, answer: { allowed, grants = [], missing } }: { who: string; question: Question; answer: Explanation }) {
   const { t } = useTranslation();
   const words = useRightWords()(question, question.cluster);
+  const roleName = useRoleName();
   const Icon = allowed ? CircleCheck : CircleX;
   return (
     <div className="flex flex-col gap-5 p-4 sm:p-5" data-verdict={allowed ? "allowed" : "refused"}>
@@ -170,15 +184,29 @@ function Answer({ who, question, answer: { allowed, grants = [], missing } }: { 
           <Section title={t("explain.missing")}>
             <RulesInWords rules={[missing.rule]} />
           </Section>
+          {(missing.templates ?? []).length > 0 && (
+            <Section title={t("explain.templates")}>
+              <ul className="flex flex-wrap gap-x-3 gap-y-1 text-table">
+                {missing.templates?.map(({ roleTemplate }) => (
+                  <li key={roleTemplate}>
+                    <RoleLink name={roleTemplate} />
+                  </li>
+                ))}
+              </ul>
+            </Section>
+          )}
           <Section title={t("explain.grantors")}>
             {(missing.grantors ?? []).length === 0 ? (
               <p className="text-table text-ink-faint">{t("explain.noGrantors")}</p>
             ) : (
               <ul className="flex flex-col gap-1.5 text-table">
-                {missing.grantors?.map(({ user, group, because }) => (
-                  <li key={JSON.stringify([user, group, because])} className="flex flex-wrap items-center gap-x-2">
-                    <SubjectName subject={group === undefined ? { kind: "User", name: user ?? "" } : { kind: "Group", name: group }} />
-                    {because && <span className="min-w-0 text-caption break-words text-ink-faint">{because}</span>}
+                {missing.grantors?.map(({ subject, roleTemplates = [], because }) => (
+                  <li key={JSON.stringify(subject)} className="flex flex-wrap items-center gap-x-2">
+                    <SubjectName subject={{ kind: subject.kind === "Group" ? "Group" : "User", name: subject.name }} />
+                    <span className="min-w-0 text-caption break-words text-ink-faint">
+                      {t("explain.canGive", { roles: roleTemplates.map(roleName).join(t("rules.separator")) })}
+                      {because?.roleTemplate && t("explain.by", { role: roleName(because.roleTemplate) })}
+                    </span>
                   </li>
                 ))}
               </ul>
@@ -205,27 +233,29 @@ function Grants({ grants }: { grants: readonly Grant[] }) {
 
 const link = "rounded-sm text-accent-text underline-offset-4 hover:underline";
 
-function GrantPart({ grant: { userBinding, roleTemplate, subject, native, role, rule } }: { grant: Grant }) {
-  const { t } = useTranslation();
+function RoleLink({ name }: { name: string }) {
   const roleName = useRoleName();
+  return (
+    <Link to="/roles/$name" params={{ name }} className={link}>
+      {roleName(name)}
+    </Link>
+  );
+}
+
+function GrantPart({ grant: { userBinding, groupBinding, roleTemplate, subject, native, role, rule } }: { grant: Grant }) {
+  const { t } = useTranslation();
+  const binding = userBinding ?? (groupBinding && groupBindingName(groupBinding));
   const facts = [
     [t("explain.subject"), subject.kind === "ServiceAccount" ? [subject.namespace, subject.name].filter(Boolean).join("/") : <SubjectName key="s" subject={{ kind: subject.kind === "Group" ? "Group" : "User", name: subject.name }} />],
     [
       t("explain.binding"),
-      userBinding && (
-        <Link key="b" to="/bindings/$name" params={{ name: userBinding }} className={link}>
-          {userBinding}
+      binding && (
+        <Link key="b" to="/bindings/$name" params={{ name: binding }} className={link}>
+          {userBinding ?? groupBinding}
         </Link>
       ),
     ],
-    [
-      t("bindings.column.role"),
-      roleTemplate && (
-        <Link key="r" to="/roles/$name" params={{ name: roleTemplate }} className={link}>
-          {roleName(roleTemplate)}
-        </Link>
-      ),
-    ],
+    [t("bindings.column.role"), roleTemplate && <RoleLink key="r" name={roleTemplate} />],
     [t("explain.native"), native && <span key="n" className="font-mono text-caption">{[native.kind, native.namespace, native.name].filter(Boolean).join(" ")}</span>],
     [t("explain.role"), <span key="o" className="font-mono text-caption">{`${role.kind} ${role.name}`}</span>],
     [t("explain.rule"), <RulesInWords key="u" rules={[rule]} />],
@@ -278,13 +308,13 @@ function HoldersPart({ question, holders }: { question: Question; holders: Holde
               <p className="text-table text-ink-faint">{t("explain.nobody")}</p>
             ) : (
               <ul className="flex flex-col gap-1 text-table">
-                {found.map(({ name, grants = [] }) => (
-                  <li key={name}>
+                {found.map(({ namespace, name, grants = [] }) => (
+                  <li key={`${namespace}/${name}`}>
                     {grants.length === 0 ? (
-                      <span className="break-all">{name}</span>
+                      <span className="break-all">{[namespace, name].filter(Boolean).join("/")}</span>
                     ) : (
                       <details>
-                        <summary className="w-fit cursor-pointer rounded-sm break-all">{name}</summary>
+                        <summary className="w-fit cursor-pointer rounded-sm break-all">{[namespace, name].filter(Boolean).join("/")}</summary>
                         <div className="mt-2 mb-1">
                           <Grants grants={grants} />
                         </div>

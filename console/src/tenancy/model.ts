@@ -205,7 +205,7 @@ export interface BindingView {
 }
 
 /** Two kinds of objects bind, and may have the same name. */
-const GROUP_BINDING = "groupbinding:";
+export const groupBindingName = (name: string): string => `groupbinding:${name}`;
 
 function placeOf(value: Record<string, unknown>): Place {
   const [project, cluster, namespace] = [text(value.project), text(value.cluster), text(value.namespace)];
@@ -231,7 +231,7 @@ export const bindingView = memoized((object: Binding): BindingView => {
   const failure = record(status.failureDetails);
   const deleted = metadata.deletionTimestamp !== undefined;
   return {
-    name: object.kind === "GroupBinding" ? `${GROUP_BINDING}${metadata.name}` : metadata.name,
+    name: object.kind === "GroupBinding" ? groupBindingName(metadata.name) : metadata.name,
     title: subjects.map(({ name }) => name).join(", ") || metadata.name,
     subjects,
     role: text(labelled ? labels["auth.cpaas.io/role.name"] : spec.roleRef) ?? "",

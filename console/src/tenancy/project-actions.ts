@@ -10,5 +10,6 @@ export const ProjectActionContext = createContext<(action: ProjectAction, view: 
 
 const project = { group: "auth.alauda.io", resource: "projects" };
 export const CREATE_PROJECT: Access = { verb: "create", ...project };
-export const changeProject = (name: string): Access => ({ verb: "patch", ...project, name });
+/** Its clusters and quotas are what the platform gives it. */
+export const changeProject = (name: string): Access => ({ verb: "update", group: "auth.alauda.io", resource: "projectclusters", name });
 export const removeProject = (name: string): Access => ({ verb: "delete", ...project, name });

@@ -292,7 +292,8 @@ export function RemoveProjectDialog({ view, onDone, onClose }: { view: ProjectVi
   const { t } = useTranslation();
   const { projects, bindings } = useShell();
   const { items } = useStore(bindings);
-  const [reclaim, setReclaim] = useState<ReclaimPolicy>(view.object.spec?.clusterDeletePolicy === "Delete" ? "Delete" : "Retain");
+  const own: ReclaimPolicy = view.object.spec?.clusterDeletePolicy === "Delete" ? "Delete" : "Retain";
+  const [reclaim, setReclaim] = useState(own);
   const count = items?.map(bindingView).filter(({ places }) => places.some(({ project }) => project === view.name)).length;
   return (
     <ConfirmDialog
@@ -300,7 +301,7 @@ export function RemoveProjectDialog({ view, onDone, onClose }: { view: ProjectVi
       effects={[reclaim === "Delete" ? t("projects.namespacesGo") : t("projects.namespacesStay"), t("projects.rightsEnd"), ...(count ? [t("projects.bindingsEnd", { count })] : [])]}
       submit={t("projects.removeSubmit")}
       typed={{ label: t("projects.typeName"), name: view.name }}
-      run={() => deleteProject(view.name, reclaim)}
+      run={() => deleteProject(view.name, reclaim === own ? undefined : reclaim)}
       onDone={() => {
         toast(t("projects.removed", { name: view.title }));
         projects.retry();

@@ -5,6 +5,8 @@ import type { Question } from "../api/tenancy";
 export interface QuestionText {
   /** Nobody: oneself. */
   user?: string;
+  /** Theirs, with commas between. */
+  groups?: string;
   verb?: string;
   /** As kubectl takes it: `pods`, `deployments.apps`, `pods/log`. */
   resource?: string;

@@ -39,8 +39,16 @@ interface FoundView {
 }
 
 function viewOf(object: FoundObject): FoundView {
-  const created = Date.parse(object.creationTimestamp ?? "");
-  return { name: [object.cluster, object.group, object.kind, object.namespace, object.name].join("/"), title: object.name, object, created: Number.isNaN(created) ? undefined : created };
+  const { name, namespace, creationTimestamp } = object.metadata;
+  const created = Date.parse(creationTimestamp ?? "");
+  return { name: [object.cluster, object.apiVersion, object.kind, namespace, name].join("/"), title: name, object, created: Number.isNaN(created) ? undefined : created };
+}
+
+/** As the hub is asked: the oldest first is upwards there, and the youngest here. */
+function orderOf(sort: NonNullable<SearchText["sort"]>): string {
+  const key = sort.replace("-", "") as SearchKey;
+  const down = sort.startsWith("-") !== (key === "created");
+  return `${down ? "d" : "a"},${key === "created" ? "creationTimestamp" : key}`;
 }
 
 const OpenContext = createContext<(name: string) => void>(() => undefined);
@@ -50,7 +58,7 @@ const listing: Listing<FoundView, SearchKey> = {
   columns: [
     { key: "name", className: "", Cell: Name },
     { key: "kind", className: "w-44 @max-2xl:w-32", Cell: ({ view }) => <span className="block truncate text-ink-soft">{view.object.kind}</span> },
-    { key: "namespace", className: "@max-xl:hidden", Cell: ({ view }) => (view.object.namespace ? <span className="block truncate text-ink-soft">{view.object.namespace}</span> : <Absent />) },
+    { key: "namespace", className: "@max-xl:hidden", Cell: ({ view }) => (view.object.metadata.namespace ? <span className="block truncate text-ink-soft">{view.object.metadata.namespace}</span> : <Absent />) },
     { key: "cluster", className: "@max-xl:hidden", Cell: ({ view }) => <span className="block truncate text-ink-soft">{view.object.cluster}</span> },
     { key: "created", className: "w-32 @max-3xl:hidden", Cell: Created },
   ],
@@ -91,11 +99,11 @@ function MenuItems({ view }: Props) {
 }
 
 function Card({ view }: Props) {
-  const { kind, namespace, cluster } = view.object;
+  const { kind, cluster, metadata } = view.object;
   return (
     <div className="pr-8">
       <Name view={view} />
-      <p className="mt-2 border-t border-line pt-2 break-words text-ink-soft">{[kind, namespace, cluster].filter(Boolean).join(" · ")}</p>
+      <p className="mt-2 border-t border-line pt-2 break-words text-ink-soft">{[kind, metadata.namespace, cluster].filter(Boolean).join(" · ")}</p>
     </div>
   );
 }
@@ -110,7 +118,7 @@ export function SearchPage() {
   const [pages, setPages] = useState<{ of: SearchText; tokens: readonly string[] }>({ of: text, tokens: [] });
   const tokens = pages.of === text ? pages.tokens : [];
   const { q, kind, cluster, project, namespace, label, image, sort = "name" } = text;
-  const parts = { q, kind, cluster, project, namespace, label, image, sortBy: sort, limit: PAGE, continue: tokens.at(-1) };
+  const parts = { q, kind, cluster, project, namespace, label, image, sortBy: orderOf(sort), limit: PAGE, continue: tokens.at(-1) };
   const query = useQuery({ queryKey: ["search", parts], queryFn: () => searchResources(parts), placeholderData: keepPreviousData, staleTime: 5_000, retry: false });
   const rows = useMemo(() => query.data?.items?.map(viewOf), [query.data]);
   const total = query.data?.total ?? rows?.length ?? 0;
@@ -142,7 +150,7 @@ export function SearchPage() {
             )}
           </header>
           <Filters text={text} onChange={change} />
-          {(query.data?.stale ?? []).length > 0 && <Stale stale={query.data?.stale ?? []} />}
+          {(query.data?.staleClusters ?? []).length > 0 && <Stale stale={query.data?.staleClusters ?? []} />}
           <div className="flex-1" aria-busy={query.isFetching}>
             {query.error ? (
               <ListFailed
@@ -285,11 +293,11 @@ function Filters({ text, onChange }: { text: SearchText; onChange: (change: Sear
 }
 
 /** What is known of a cluster that is not heard of stays, and is dated. */
-function Stale({ stale }: { stale: readonly { cluster: string; asOf?: string }[] }) {
+function Stale({ stale }: { stale: readonly { name: string; since?: string }[] }) {
   const { t, i18n } = useTranslation();
-  const words = stale.map(({ cluster, asOf }) => {
-    const time = Date.parse(asOf ?? "");
-    return Number.isNaN(time) ? cluster : t("search.asOf", { cluster, time: dateAndTime(time, i18n.language) });
+  const words = stale.map(({ name, since }) => {
+    const time = Date.parse(since ?? "");
+    return Number.isNaN(time) ? name : t("search.asOf", { cluster: name, time: dateAndTime(time, i18n.language) });
   });
   return (
     <Notice tone="stale" className="mb-3">
@@ -301,7 +309,7 @@ function Stale({ stale }: { stale: readonly { cluster: string; asOf?: string }[]
 function FoundDrawer({ view, onClose }: { view: FoundView; onClose: () => void }) {
   const { t, i18n } = useTranslation();
   const { object, created } = view;
-  const labels = Object.entries(object.labels ?? {});
+  const labels = Object.entries(object.metadata.labels ?? {});
   const images = object.images ?? [];
   return (
     <Drawer
@@ -312,7 +320,7 @@ function FoundDrawer({ view, onClose }: { view: FoundView; onClose: () => void }
       }}
       header={
         <>
-          <DrawerTitle className="min-w-0 text-heading break-words">{object.name}</DrawerTitle>
+          <DrawerTitle className="min-w-0 text-heading break-words">{view.title}</DrawerTitle>
           <p className="text-table text-ink-soft">{object.kind}</p>
         </>
       }
@@ -320,8 +328,8 @@ function FoundDrawer({ view, onClose }: { view: FoundView; onClose: () => void }
       <div className="flex flex-col gap-6 px-5 py-5">
         <dl className="grid grid-cols-2 gap-x-4 gap-y-4 text-table">
           <Fact name={t("search.column.cluster")}>{object.cluster}</Fact>
-          <Fact name={t("search.column.namespace")}>{object.namespace || <Absent />}</Fact>
-          <Fact name={t("search.api")}>{[object.group, object.version].filter(Boolean).join("/") || <Absent />}</Fact>
+          <Fact name={t("search.column.namespace")}>{object.metadata.namespace || <Absent />}</Fact>
+          <Fact name={t("search.api")}>{object.apiVersion || <Absent />}</Fact>
           <Fact name={t("search.column.created")}>{created === undefined ? <Absent /> : dateAndTime(created, i18n.language)}</Fact>
         </dl>
         {images.length > 0 && (
@@ -349,7 +357,7 @@ function FoundDrawer({ view, onClose }: { view: FoundView; onClose: () => void }
             </ul>
           )}
         </Section>
-        <Terminal command={getCommand(object)} />
+        <Terminal command={getCommand({ ...object, ...object.metadata })} />
       </div>
     </Drawer>
   );

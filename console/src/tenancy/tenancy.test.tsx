@@ -222,7 +222,7 @@ test("deleting a project takes its exact name, and says what goes along", async 
   await userEvent.clear(form.getByLabelText(/Type the project's name/));
   await userEvent.type(form.getByLabelText(/Type the project's name/), "payments");
   await userEvent.click(submit);
-  await waitFor(() => expect(sent[0]?.call).toBe(`DELETE ${OWN_PROJECTS_PATH}/payments?reclaim=Delete`));
+  await waitFor(() => expect(sent[0]?.call).toBe(`DELETE ${OWN_PROJECTS_PATH}/payments?reclaim=true`));
 });
 
 test("what objects say is read with doubt", () => {
@@ -340,12 +340,13 @@ test("a role that the caller may not give: the refusal stands at its field", asy
 });
 
 test("taking a role away shows what is lost by it", async () => {
-  answers["POST /auth/v1/bindings/preview"] = json({ losses: [{ subject: { kind: "User", name: "ann@example.com" }, cluster: "east", namespace: "payments-api", rules: [rule, rule] }] });
+  answers["POST /auth/v1/bindings/preview"] = json({ unknownClusters: ["lost"], losses: [{ subject: { kind: "User", name: "ann@example.com" }, cluster: "east", namespace: "payments-api", rules: [rule, rule] }] });
   answers[`DELETE ${OWN_BINDINGS_PATH}/dev`] = json({});
   await open("/bindings/dev");
   await press(await drawer("ann@example.com"), "Take away…");
   const asked = await top();
   await asked.findByText("Read, create");
+  expect(asked.getByText(/Nothing is known now of lost/)).toBeTruthy();
   expect(sent[0]?.body).toEqual({ create: [], delete: ["dev"] });
   await userEvent.click(asked.getByRole("button", { name: "Take away" }));
   await waitFor(() => expect(sent[1]?.call).toBe(`DELETE ${OWN_BINDINGS_PATH}/dev`));
@@ -387,6 +388,8 @@ test("a role: what it allows in a cluster, in words and as rules", async () => {
 // ---- rights ----------------------------------------------------------------------------------
 
 test("explain: because of which binding, through which group and role", async () => {
+  answers[`GET ${USERS_PATH}`] = listed([{ metadata: { name: "u" }, spec: { email: "ann@example.com", groups: ["payers"] } }]);
+  answers[`GET ${GROUPS_PATH}`] = listed([{ metadata: { name: "ops" }, spec: { users: ["ann@example.com"] } }, { metadata: { name: "others" }, spec: { users: [] } }]);
   let asked = new URLSearchParams();
   answers["GET /auth/v1/explain"] = (_, query) => {
     asked = query;
@@ -395,7 +398,11 @@ test("explain: because of which binding, through which group and role", async ()
   await open("/explain");
   await userEvent.click(screen.getByRole("button", { name: "Ask" }));
   expect(screen.getAllByText("This is needed.").length).toBe(2);
+  await waitFor(() => expect(document.querySelector("option[value='ann@example.com']")).toBeTruthy());
   await userEvent.type(screen.getByRole("combobox", { name: /^User/ }), "ann@example.com");
+  // A person's own and those that list the person; they can be edited.
+  expect(screen.getByLabelText<HTMLInputElement>(/^Groups/).value).toBe("payers, ops");
+  await userEvent.type(screen.getByLabelText(/^Groups/), ", more");
   await userEvent.type(screen.getByLabelText("Verb"), "get");
   await userEvent.type(screen.getByLabelText("Resource"), "deployments.apps/scale");
   await userEvent.type(screen.getByLabelText(/^Namespace/), "payments-api");
@@ -403,7 +410,8 @@ test("explain: because of which binding, through which group and role", async ()
   await userEvent.selectOptions(screen.getByLabelText("Cluster"), "east");
   await userEvent.click(screen.getByRole("button", { name: "Ask" }));
   await screen.findByText("ann@example.com may do this");
-  expect(Object.fromEntries(asked)).toEqual({ cluster: "east", verb: "get", apiGroup: "apps", resource: "deployments", subresource: "scale", namespace: "payments-api", user: "ann@example.com" });
+  expect(Object.fromEntries(asked)).toEqual({ cluster: "east", verb: "get", apiGroup: "apps", resource: "deployments", subresource: "scale", namespace: "payments-api", user: "ann@example.com", group: "more" });
+  expect(asked.getAll("group")).toEqual(["payers", "ops", "more"]);
   expect(screen.getByText("get deployments/scale.apps in namespace payments-api on cluster east")).toBeTruthy();
   for (const words of ["payers", "RoleBinding payments-api cpaas:pay:business-ns"]) expect(screen.getByText(words)).toBeTruthy();
   expect(screen.getByRole("link", { name: "pay" }).getAttribute("href")).toBe("/bindings/pay");
@@ -412,33 +420,35 @@ test("explain: because of which binding, through which group and role", async ()
 });
 
 test("explain: what is missing, and who can grant it; who can", async () => {
-  answers["GET /auth/v1/explain"] = json({ allowed: false, missing: { rule, grantors: [{ group: "payers", because: "project-admin-system" }] } });
-  answers["GET /auth/v1/who-can"] = json({ users: [{ name: "root@example.com" }], groups: [] });
+  answers["GET /auth/v1/explain"] = json({ allowed: false, missing: { rule, templates: [{ roleTemplate: "namespace-developer-system", scope: "namespace" }], grantors: [{ subject: { kind: "Group", name: "payers" }, roleTemplates: ["namespace-developer-system"], because: { userBinding: "pay", roleTemplate: "project-admin-system" } }] } });
+  answers["GET /auth/v1/who-can"] = json({ users: [{ name: "root@example.com" }], groups: [], serviceAccounts: [{ namespace: "ops", name: "bot" }] });
   await open("/explain?verb=create&resource=deployments.apps");
   await screen.findByText("root may not do this");
   expect(screen.getByText("payers")).toBeTruthy();
-  expect(screen.getByText("ac auth explain create deployments.apps")).toBeTruthy();
+  await screen.findByText("can give Namespace Developer, as Project Administrator");
+  expect(screen.getByText("ac auth explain create deployments.apps -A")).toBeTruthy();
   await userEvent.click(screen.getByRole("radio", { name: "Who can" }));
   await userEvent.click(screen.getByRole("button", { name: "Ask" }));
   await screen.findByText("root@example.com");
   expect(screen.getByText("Groups (0)")).toBeTruthy();
+  expect(screen.getByText("ops/bot")).toBeTruthy();
   expect(questionSearch({ who: "yes", verb: 1, evil: 2 })).toEqual({ verb: "1" });
 });
 
 // ---- search ----------------------------------------------------------------------------------
 
-const found = (name: string) => ({ cluster: "east", group: "apps", version: "v1", kind: "Deployment", resource: "deployments", namespace: "a", name, labels: { app: name }, images: [`r.example/${name}:1`] });
+const found = (name: string) => ({ cluster: "east", apiVersion: "apps/v1", kind: "Deployment", resource: "deployments", metadata: { namespace: "a", name, labels: { app: name } }, images: [`r.example/${name}:1`] });
 
 test("search: asked of the hub, page by page, in the order and with the filters of the address", async () => {
   const asked: Record<string, string>[] = [];
   answers["GET /acp/v1/resources/search"] = (_, query) => {
     asked.push(Object.fromEntries(query));
     const second = query.get("continue") === "next";
-    return Response.json({ items: [found(second ? "web" : "api")], total: 101, ...(second ? {} : { continue: "next" }), stale: [{ cluster: "lost", asOf: "2026-02-01T10:00:00Z" }] });
+    return Response.json({ items: [found(second ? "web" : "api")], total: 101, ...(second ? {} : { continue: "next" }), staleClusters: [{ name: "lost", since: "2026-02-01T10:00:00Z" }] });
   };
   await open("/search?image=r.example");
   await screen.findByText("api");
-  expect(asked[0]).toEqual({ image: "r.example", sortBy: "name", limit: "100" });
+  expect(asked[0]).toEqual({ image: "r.example", sortBy: "a,name", limit: "100" });
   expect(screen.getByText(/Not heard of now: lost/)).toBeTruthy();
   await userEvent.click(screen.getByRole("button", { name: "Next" }));
   await screen.findByText("web");
@@ -447,7 +457,10 @@ test("search: asked of the hub, page by page, in the order and with the filters 
   await userEvent.click(screen.getByRole("button", { name: "Previous" }));
   await screen.findByText("api");
   await userEvent.click(screen.getByRole("button", { name: "Cluster" }));
-  await waitFor(() => expect(asked.at(-1)).toMatchObject({ sortBy: "cluster" }));
+  await waitFor(() => expect(asked.at(-1)).toMatchObject({ sortBy: "a,cluster" }));
+  await userEvent.click(screen.getByRole("button", { name: "Created" }));
+  // The youngest come first, as in other lists.
+  await waitFor(() => expect(asked.at(-1)).toMatchObject({ sortBy: "d,creationTimestamp" }));
   await userEvent.type(screen.getByLabelText("Words"), "ledger");
   await waitFor(() => expect(asked.at(-1)).toMatchObject({ q: "ledger", image: "r.example" }));
   expect(asked.some(({ q }) => q === "l")).toBe(false);

@@ -1,6 +1,9 @@
-//! The fleet's index with a million objects of a hundred clusters: its memory, and how long questions and changes take.
+//! The fleet's index with a million objects of a hundred clusters: its memory, and how long questions and changes take;
+//! and how soon it knows what has changed in a member.
 //!
 //! The reference is what one would write first: a list of objects with their texts, filtered and sorted for each question.
+
+mod feed;
 
 use std::collections::{BTreeMap, HashSet};
 use std::hint::black_box;
@@ -62,7 +65,12 @@ impl Sight for Administrator {
     }
 }
 
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) async fn run() -> anyhow::Result<()> {
+    tokio::task::block_in_place(million)?;
+    feed::run().await
+}
+
+fn million() -> anyhow::Result<()> {
     let before = resident(std::process::id())?;
     let started = Instant::now();
     let mut index = Index::default();

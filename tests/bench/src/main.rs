@@ -33,6 +33,7 @@ async fn main() -> ExitCode {
         "rbac" => rbac::run().await,
         "index" => index::run(),
         "rights" => rights::run(),
+        "index" => index::run().await,
         other => Err(anyhow::anyhow!(
             "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, rbac, index, rights"
         )),

@@ -55,6 +55,7 @@ struct Global {
 
 const GLOBALS: &[Global] = &[
     Global { names: &["users", "user"], group: "auth.alauda.io", namespace: None },
+    Global { names: &["groups", "group"], group: "auth.alauda.io", namespace: None },
     Global { names: &["projects", "project"], group: "auth.alauda.io", namespace: None },
     // A project's quotas are not here: each cluster has its own.
     Global { names: &["userbindings", "userbinding"], group: "auth.alauda.io", namespace: None },
@@ -141,6 +142,8 @@ mod tests {
         assert_eq!(routed("clusters.example.com"), None);
         assert_eq!(routed("RoleTemplate").map(|r| r.plural), Some("roletemplates"));
         assert_eq!(routed("userbindings.auth.alauda.io").map(|r| r.plural), Some("userbindings"));
+        assert_eq!(routed("groups").map(|r| r.qualified_group), Some("auth.alauda.io"));
+        assert_eq!(routed("groups.example.com"), None);
         assert_eq!(routed("projectquotas"), None, "each cluster has its own");
         assert_eq!(routed("pods"), None);
         assert_eq!(all_routed(["users", "pods"]), None);

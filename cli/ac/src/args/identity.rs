@@ -162,17 +162,17 @@ pub enum Adm {
     /// People of the platform
     #[command(subcommand)]
     Users(Users),
-    /// Create a project in clusters
+    /// Create a project in the clusters of --cluster A,B
     NewProject(NewProject),
-    /// Create a namespace of a project
+    /// Create a namespace of a project in the cluster of --cluster
     NewProjectNamespace(NewProjectNamespace),
     /// Delete a project; its name has to be typed
     DeleteProject(DeleteProject),
-    /// Let a project use more clusters
+    /// Let a project use the clusters of --cluster A,B too
     AddProjectCluster(ProjectClusters),
-    /// Take clusters from a project
+    /// Take the clusters of --cluster A,B from a project
     RemoveProjectCluster(RemoveProjectCluster),
-    /// Change what a project's namespaces may be given in clusters
+    /// Change what a project's namespaces may be given in the clusters of --cluster A,B
     SetProjectQuota(SetProjectQuota),
     /// Give and take roles, and see who has what
     #[command(subcommand)]

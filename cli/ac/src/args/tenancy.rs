@@ -107,21 +107,21 @@ pub struct SetProjectQuota {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum Policy {
-    /// Give users a role in a project
+    /// Give users a role in a project, or with --cluster in clusters of it
     AddProjectRoleToUser(ProjectRole),
-    /// Give groups a role in a project
+    /// Give groups a role in a project, or with --cluster in clusters of it
     AddProjectRoleToGroup(ProjectRole),
     /// Take a role in a project from users
     RemoveProjectRoleFromUser(ProjectRole),
     /// Take a role in a project from groups
     RemoveProjectRoleFromGroup(ProjectRole),
-    /// Give users a role in a namespace of a project
+    /// Give users a role in the namespace of -n, of a project, in the cluster of --cluster
     AddNamespaceRoleToUser(ProjectRole),
-    /// Give groups a role in a namespace of a project
+    /// Give groups a role in the namespace of -n, of a project, in the cluster of --cluster
     AddNamespaceRoleToGroup(ProjectRole),
-    /// Take a role in a namespace of a project from users
+    /// Take a role in the namespace of -n, of a project, in the cluster of --cluster, from users
     RemoveNamespaceRoleFromUser(ProjectRole),
-    /// Take a role in a namespace of a project from groups
+    /// Take a role in the namespace of -n, of a project, in the cluster of --cluster, from groups
     RemoveNamespaceRoleFromGroup(ProjectRole),
     /// Give users a role on the platform, or with --cluster a role in clusters
     AddPlatformRoleToUser(PlatformRole),

@@ -338,6 +338,7 @@ catalogue! {
         "\"{verb}\" 既不是 ac 的命令，也不是 PATH 中的插件，且没有可能识别它的 kubectl";
     UnknownIdp { idp, known } "identity provider \"{idp}\" is not known; these are: {known}" "未知的身份提供方 \"{idp}\"；可用的有：{known}";
     UnknownOutput { format } "unable to match a printer suitable for the output format \"{format}\"" "不支持的输出格式 \"{format}\"";
+    UserUnknown { user } "user \"{user}\" has not been here yet" "用户 \"{user}\" 尚未在平台登录过";
     VersionSkew { client, server }
         "version difference between client ({client}) and server ({server}) exceeds the supported minor version skew of +/-1"
         "客户端（{client}）与服务器（{server}）的版本差超过了支持的一个次版本";

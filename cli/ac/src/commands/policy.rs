@@ -156,6 +156,9 @@ async fn give(cx: &Cx, way: Way, whom: Whom, role: &Role<'_>, subjects: &[String
                 Way::Remove => to_remove(role, whom, &name, &existing)
                     .ok_or_else(|| Error::told(Text::NoTarget { target: harmless(&name) }))?,
             };
+            if way == Way::Add && whom == Whom::User && write.dry_run != DryRun::Client {
+                warn_of_stranger(cx, &endpoint, &name).await?;
+            }
             carry_out(cx, &endpoint, &plan, write).await?;
             Ok::<_, Error>((name, plan))
         };
@@ -180,6 +183,17 @@ async fn give(cx: &Cx, way: Way, whom: Whom, role: &Role<'_>, subjects: &[String
         print_objects(cx, &format, objects)?;
     }
     Ok(code)
+}
+
+/// A role may be given before somebody signs in for the first time, and to a name that is mistyped. Whoever may not see users
+/// is not told.
+async fn warn_of_stranger(cx: &Cx, endpoint: &Endpoint, email: &str) -> Result<()> {
+    match endpoint.get(format!("/auth/v1/users/{}", md5(email))).await {
+        Err(error) if error.is_not_found() => cx.ui.warn(&Text::UserUnknown { user: email.to_owned() }),
+        Err(error) if error.exit_code() == Exit::NeedsLogin as i32 => return Err(error),
+        _ => {}
+    }
+    Ok(())
 }
 
 fn print_objects(cx: &Cx, format: &Format, mut objects: Vec<Value>) -> Result<()> {
@@ -254,11 +268,15 @@ pub fn says(binding: &Value) -> Value {
         "subjects": [{"kind": "User", "md5": labels["auth.cpaas.io/user.email"]}], "constraint": constraint})
 }
 
+/// The name of a User: the MD5 of the e-mail.
+fn md5(email: &str) -> String {
+    Md5::digest(email.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn is_subject(subject: &Value, whom: Whom, name: &str) -> bool {
-    let md5 = || Md5::digest(name.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     subject["kind"] == whom.kind()
         && match subject["md5"].as_str() {
-            Some(known) => known == md5(),
+            Some(known) => known == md5(name),
             None => subject["name"] == name,
         }
 }

@@ -49,6 +49,18 @@ fn a_role_in_a_project_is_given_once_and_taken() {
 }
 
 #[test]
+fn a_name_that_nobody_has_is_told_and_given_all_the_same() {
+    let (_platform, machine) = at_work();
+    let add = policy(&["add-platform-role-to-user", "platform-auditor-system", "nobody@example.com"]);
+    let said = "roletemplate.auth.alauda.io/platform-auditor-system added: \"nobody@example.com\"\n";
+    check(&machine.run(&add), 0, said, "warning: user \"nobody@example.com\" has not been here yet\n");
+    let dry = machine.run(&[&add[..], &["--dry-run"]].concat());
+    assert_eq!(dry.err, "", "nothing is asked");
+    let word = machine.run(&policy(&["add-platform-role-to-user", "platform-auditor-system", "nobody"]));
+    assert!(word.code == 1 && word.err.starts_with("Error from server (Forbidden)"), "{}", word.err);
+}
+
+#[test]
 fn each_scope_says_where() {
     let (platform, machine) = at_work();
     let give = |words: &[&str]| {

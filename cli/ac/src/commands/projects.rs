@@ -236,15 +236,19 @@ fn cluster_names(project: &Value) -> Vec<String> {
     clusters.filter_map(|cluster| Some(cluster["name"].as_str()?.to_owned())).collect()
 }
 
-async fn inventory(endpoint: &Endpoint, project: &str, clusters: &[String]) -> Result<Inventory> {
+async fn inventory(cx: &Cx, endpoint: &Endpoint, project: &str, clusters: &[String]) -> Result<Inventory> {
     let needs_login = |error: &Error| error.exit_code() == Exit::NeedsLogin as i32;
     let mut namespaces = Vec::new();
     for cluster in clusters {
         let path = format!("/auth/v1/projects/{}/clusters/{}/namespaces", segment(project), segment(cluster));
-        let names = match pages(endpoint, &path, &[]).await {
-            Ok(items) => {
+        let names = match whole(endpoint, &path, &[]).await {
+            Ok(list) => {
+                for away in list["staleClusters"].as_array().into_iter().flatten() {
+                    cx.ui.warn(&Text::ClusterStale { cluster: text(&away["name"]), time: text(&away["since"]) });
+                }
+                let items = list["items"].as_array().into_iter().flatten();
                 // The project's own is the platform's affair.
-                let names = items.iter().map(|item| text(&item["metadata"]["name"])).filter(|name| name != project);
+                let names = items.map(|item| text(&item["metadata"]["name"])).filter(|name| name != project);
                 Some(names.collect())
             }
             Err(error) if needs_login(&error) => return Err(error),
@@ -264,8 +268,8 @@ async fn inventory(endpoint: &Endpoint, project: &str, clusters: &[String]) -> R
     Ok(Inventory { namespaces, roles })
 }
 
-/// All items of a list of the platform's.
-pub async fn pages(endpoint: &Endpoint, path: &str, pairs: &[(&str, &str)]) -> Result<Vec<Value>> {
+/// A list of the platform's with all its pages.
+async fn whole(endpoint: &Endpoint, path: &str, pairs: &[(&str, &str)]) -> Result<Value> {
     let (mut found, mut next) = (Vec::new(), String::new());
     loop {
         let mut pairs = pairs.to_vec();
@@ -274,12 +278,20 @@ pub async fn pages(endpoint: &Endpoint, path: &str, pairs: &[(&str, &str)]) -> R
         }
         let mut list = endpoint.get(with_query(path, &pairs)).await?;
         found.extend(list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default());
-        let more = list["metadata"]["continue"].as_str().or_else(|| list["continue"].as_str());
-        match more {
+        match list["metadata"]["continue"].as_str() {
             Some(more) if !more.is_empty() && more != next => next = more.to_owned(),
-            _ => return Ok(found),
+            _ => {
+                list["items"] = found.into();
+                return Ok(list);
+            }
         }
     }
+}
+
+/// All its items.
+pub async fn pages(endpoint: &Endpoint, path: &str, pairs: &[(&str, &str)]) -> Result<Vec<Value>> {
+    let mut list = whole(endpoint, path, pairs).await?;
+    Ok(list.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take).unwrap_or_default())
 }
 
 /// Says what becomes of namespaces.
@@ -311,7 +323,7 @@ pub async fn delete(cx: &Cx, args: &DeleteProject) -> Result<i32> {
     let endpoint = cx.connector.platform(&session).await?;
     let path = format!("/auth/v1/projects/{}", segment(&args.name));
     let project = endpoint.get(&path).await?;
-    let inventory = inventory(&endpoint, &args.name, &cluster_names(&project)).await?;
+    let inventory = inventory(cx, &endpoint, &args.name, &cluster_names(&project)).await?;
     let reclaims = args.reclaim.unwrap_or(project["spec"]["clusterDeletePolicy"] == "Delete");
     say_namespaces(cx, &inventory.namespaces, reclaims);
     if let Some(count) = inventory.roles.filter(|count| *count > 0) {
@@ -412,7 +424,7 @@ pub async fn remove_clusters(cx: &Cx, args: &RemoveProjectCluster) -> Result<i32
         return Err(Error::told(Text::ProjectHasNoCluster { project, cluster }));
     }
     if args.write.dry_run == DryRun::None {
-        let inventory = inventory(&endpoint, &args.name, &leaving).await?;
+        let inventory = inventory(cx, &endpoint, &args.name, &leaving).await?;
         say_namespaces(cx, &inventory.namespaces, project["spec"]["clusterDeletePolicy"] == "Delete");
         let (project, clusters) = (args.name.clone(), leaving.join(", "));
         agreed(cx, args.yes, &Text::PromptRemoveProjectCluster { project, clusters }, || {

@@ -17,6 +17,8 @@ pub(crate) struct Tenancy {
     pub(crate) tenant: bool,
     /// How often somebody has to ask until the rights in a new namespace are there.
     pub(crate) rights_after: usize,
+    /// Since when nothing has been heard of clusters.
+    pub(crate) stale_since: Option<&'static str>,
     /// Answers by path.
     pub(crate) answers: BTreeMap<&'static str, Value>,
 }
@@ -126,7 +128,11 @@ pub(super) fn answer(
             }
             let mut namespaces = list(state, &format!("/kubernetes/{cluster}/api/v1/namespaces"));
             namespaces.retain(|namespace| namespace["metadata"]["labels"]["cpaas.io/project"] == *project);
-            Some(reply(200, &json!({"items": namespaces})))
+            let mut list = json!({"kind": "NamespaceList", "metadata": {}, "items": namespaces});
+            if let Some(since) = state.tenancy.stale_since {
+                list["staleClusters"] = json!([{"name": cluster, "since": since}]);
+            }
+            Some(reply(200, &list))
         }
         // By the MD5 of the e-mail: `nobody@example.com`.
         ("GET", ["auth", "v1", "users", "8c5548eb0b2b80924f237953392df5e7"]) => missing(),

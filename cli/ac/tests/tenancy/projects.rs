@@ -168,6 +168,10 @@ fn a_project_goes_only_when_that_was_meant() {
     platform.state.lock().unwrap().lost.clear();
     let kept = machine.run(&[&delete[..], &["--reclaim=false", "--dry-run"]].concat());
     assert!(kept.err.contains("In cluster west these namespaces stay"), "{}", kept.err);
+    platform.state.lock().unwrap().tenancy.stale_since = Some("2026-01-01T00:00:00Z\u{7}");
+    let stale = machine.run(&[&delete[..], &["--dry-run"]].concat());
+    let away = "warning: cluster \"east\" has not been heard of since 2026-01-01T00:00:00Z\\u{7}; what is shown";
+    assert!(stale.err.contains(away), "{}", stale.err);
     let reclaimed = machine.run(&[&delete[..], &["--reclaim", "--yes"]].concat());
     assert_eq!((reclaimed.code, reclaimed.out.as_str()), (0, "project.auth.alauda.io \"shop\" deleted\n"));
     assert!(

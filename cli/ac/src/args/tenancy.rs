@@ -236,7 +236,7 @@ pub struct Explain {
     /// User to ask about instead of yourself
     #[arg(long = "as", value_name = "USER")]
     pub user: Option<String>,
-    /// Group to ask about; with --as, one that the user is taken to be in
+    /// Group to ask about; with --as, in place of the groups that the user is in
     #[arg(long = "as-group", value_name = "GROUP")]
     pub groups: Vec<String>,
     /// Output format: json or yaml

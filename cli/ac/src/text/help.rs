@@ -369,8 +369,8 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("User to ask about instead of yourself", "要查询的用户，默认为您自己"),
     (
-        "Group to ask about; with --as, one that the user is taken to be in",
-        "要查询的用户组；与 --as 同用时，视为该用户所属的用户组",
+        "Group to ask about; with --as, in place of the groups that the user is in",
+        "要查询的用户组；与 --as 同用时，代替该用户实际所属的用户组",
     ),
     (
         "Words, each of which is in the name, the namespace, a label or an image",

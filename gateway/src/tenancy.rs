@@ -23,6 +23,9 @@ pub(crate) async fn answer(
     };
     let client = who.caller()?.client_of(chain.hub.fleet.hub());
     let caller = Caller { person: who.person()?, client, clusters: who.clusters() };
-    let response = api::answer(&chain.hub.tenancy, Ask { parts: &parts, path, body, caller }).await?;
+    let groups =
+        |user: &str| -> Vec<String> { chain.hub.identity.groups_of(user).iter().map(ToString::to_string).collect() };
+    let ask = Ask { parts: &parts, path, body, caller, groups: &groups };
+    let response = api::answer(&chain.hub.tenancy, ask).await?;
     Ok(response.map(full))
 }

@@ -375,6 +375,12 @@ impl Index {
         self.read().users.get(email).cloned()
     }
 
+    /// The groups of a user.
+    pub(crate) fn groups_of(&self, email: &str) -> Vec<lib_names::GroupName> {
+        let state = self.read();
+        state.users.get(email).map(|user| state.groups.of_user(&user.spec)).unwrap_or_default()
+    }
+
     /// The user whom a name means at one provider: the e-mail, or the name that the person signs in with.
     pub(crate) fn local_user(&self, name: &str) -> Option<Arc<UserObject>> {
         let name = name.trim().to_ascii_lowercase();

@@ -363,6 +363,11 @@ impl Identity {
         self.inner.end(&session.grant.stored).await
     }
 
+    /// The groups that somebody is in, as their requests say it; none of nobody's.
+    pub fn groups_of(&self, email: &str) -> Vec<lib_names::GroupName> {
+        self.inner.index.groups_of(email)
+    }
+
     /// Who sends a request with these headers; `None` if they carry no credential of ours.
     pub fn authenticate(&self, headers: &HeaderMap) -> Result<Option<(Session, Presented)>, Unauthenticated> {
         let Some((bearer, presented)) = credentials::read(headers)? else { return Ok(None) };

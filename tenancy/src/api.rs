@@ -71,6 +71,8 @@ pub struct Ask<'a> {
     pub body: Bytes,
     /// Who asks.
     pub caller: Caller,
+    /// Tells the groups that somebody is in.
+    pub groups: &'a (dyn Fn(&str) -> Vec<String> + Sync),
 }
 
 /// Who asks.

@@ -122,8 +122,11 @@ pub(super) fn explain(service: &Service, ask: &Ask<'_>) -> Result<Response<Bytes
         None if groups.is_empty() => caller.clone(),
         _ if !sees => return Err(others()),
         user => {
-            let users = groups.iter().cloned().chain([api_types::tenancy::USERS.to_owned()]);
-            Arc::new(Person::authenticated(user.unwrap_or_default(), users))
+            let user = user.unwrap_or_default();
+            // As they are now, unless somebody wants to know how it would be.
+            let groups = if groups.is_empty() { (ask.groups)(user) } else { groups.to_vec() };
+            let everybody = api_types::tenancy::USERS.to_owned();
+            Arc::new(Person::authenticated(user, groups.into_iter().chain([everybody])))
         }
     };
     let told = sees || view.cluster(&about.cluster).is_some_and(|known| knows(&known, caller));

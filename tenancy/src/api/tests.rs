@@ -58,7 +58,8 @@ impl Hub {
         let caller = Caller { person: person(who), client, clusters };
         let body = Bytes::from(if body.is_null() { Vec::new() } else { serde_json::to_vec(&body).unwrap() });
         let path = parts.uri.path().to_owned();
-        answer(&self.service, Ask { parts: &parts, path: &path, body, caller }).await
+        let groups = |user: &str| if user == email("una") { vec!["web".to_owned()] } else { Vec::new() };
+        answer(&self.service, Ask { parts: &parts, path: &path, body, caller, groups: &groups }).await
     }
 
     async fn get(&self, who: &str, path: &str) -> Result<Value, Refused> {
@@ -343,7 +344,19 @@ async fn every_mistake_is_named_with_a_way_out() {
 
 #[tokio::test]
 async fn why_and_who_and_what_if() {
-    let hub = Hub::start().await;
+    let mut hub = Hub::start().await;
+    let shop_a = json!([{"project": "shop", "cluster": "eu", "namespace": "shop-a"}]);
+    hub.fleet.bind("web", json!([{"kind": "Group", "name": "web"}]), "namespace-developer-system", "namespace", shop_a);
+    hub.fleet.build();
+    // By the groups that somebody is in, or would be.
+    for (who, through) in
+        [("user=una@example.org", true), ("user=una@example.org&group=ops", false), ("group=web", true)]
+    {
+        let path = format!("/auth/v1/explain?{who}&cluster=eu&verb=list&resource=secrets&namespace=shop-a");
+        let why = hub.get("pam", &path).await.unwrap();
+        assert_eq!(why["allowed"], through, "{who}: {why}");
+        assert!(!through || why["grants"][0]["subject"]["name"] == "web", "{who}: {why}");
+    }
     let why = hub
         .get("pam", "/auth/v1/explain?user=dev@example.org&cluster=eu&verb=list&resource=secrets&namespace=shop-a")
         .await

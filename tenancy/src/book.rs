@@ -99,6 +99,8 @@ pub(crate) struct Book {
     people: BTreeMap<String, String>,
     listed: BTreeSet<Written>,
     lost: BTreeSet<Written>,
+    /// How often it came to say something else.
+    pub(crate) edition: u64,
 }
 
 impl Book {
@@ -125,7 +127,15 @@ impl Book {
                 let object: api_types::tenancy::Project = serde_json::from_value(object)?;
                 let name = object.name_any();
                 let before = self.projects.remove(&name);
-                let read = same(before.map(|before| before.read), Project::read(&object));
+                let is_recorded = |object: &api_types::tenancy::Project| {
+                    let status = object.status.as_ref().map(|status| status.clusters.clone());
+                    (object.metadata.finalizers.clone(), status)
+                };
+                let was_recorded = before.as_ref().map(|before| is_recorded(&before.object));
+                if was_recorded != Some(is_recorded(&object)) {
+                    self.edition += 1;
+                }
+                let read = self.same(before.map(|before| before.read), Project::read(&object));
                 match &*read {
                     Ok(project) if !project.is_terminating() => {
                         drop(self.catalog.projects.insert(name.clone(), project.clone()));
@@ -139,7 +149,9 @@ impl Book {
                 let object: RoleTemplate = serde_json::from_value(object)?;
                 let name = object.name_any();
                 let before = self.templates.remove(&name);
-                let read = same(before.map(|before| before.read), Template::read(&object));
+                // Also what only people see of it may have to be put right.
+                self.edition += 1;
+                let read = self.same(before.map(|before| before.read), Template::read(&object));
                 match &*read {
                     Ok(template) => drop(self.catalog.templates.insert(name.clone(), template.clone())),
                     Err(_) => drop(self.catalog.templates.remove(&name)),
@@ -178,14 +190,19 @@ impl Book {
                 };
                 let name = object.name_any();
                 let before = self.members.insert(name.clone(), member.clone());
-                if before.as_ref() == Some(&member) { Vec::new() } else { self.about_all() }
+                if before.as_ref() == Some(&member) {
+                    return Ok(Vec::new());
+                }
+                self.edition += 1;
+                self.about_all()
             }
         })
     }
 
     fn put_binding(&mut self, id: BindingId, object: AnyBinding) -> Vec<About> {
         let before = self.bindings.remove(&id);
-        let read = same(before.map(|before| before.read), self.read_binding(&object));
+        let now = self.read_binding(&object);
+        let read = self.same(before.map(|before| before.read), now);
         self.bindings.insert(id.clone(), Entry { object, read });
         vec![About::Binding(id)]
     }
@@ -204,7 +221,8 @@ impl Book {
             self.bindings.iter().filter(|(_, entry)| labelled(&entry.object)).map(|(id, _)| id.clone()).collect();
         let put = |id| {
             let entry = self.bindings.remove(&id)?;
-            let read = same(Some(entry.read), self.read_binding(&entry.object));
+            let now = self.read_binding(&entry.object);
+            let read = self.same(Some(entry.read), now);
             self.bindings.insert(id.clone(), Entry { object: entry.object, read });
             Some(About::Binding(id))
         };
@@ -214,6 +232,7 @@ impl Book {
     /// Forgets an object.
     pub(crate) fn remove(&mut self, kind: Written, name: &Name) -> Vec<About> {
         let (namespace, name) = name;
+        self.edition += 1;
         if kind == Written::Cluster && namespace != api_types::PLATFORM_NAMESPACE {
             return Vec::new();
         }
@@ -256,8 +275,9 @@ impl Book {
         let namespace = if kind == Written::Cluster { api_types::PLATFORM_NAMESPACE } else { "" };
         let known = known.into_iter().map(|name| (namespace.to_owned(), name));
         let gone: Vec<Name> = known.filter(|name| !names.contains(name)).collect();
-        self.listed.insert(kind);
-        self.lost.remove(&kind);
+        if self.listed.insert(kind) | self.lost.remove(&kind) {
+            self.edition += 1;
+        }
         gone.iter().flat_map(|name| self.remove(kind, name)).collect()
     }
 
@@ -268,6 +288,7 @@ impl Book {
     /// A kind is not known any more.
     pub(crate) fn lost(&mut self, kind: Written) {
         self.lost.insert(kind);
+        self.edition += 1;
     }
 
     fn about_project(&self, name: &str) -> Vec<About> {
@@ -289,9 +310,18 @@ impl Book {
         let templates = self.templates.keys().cloned().map(About::Template);
         bindings.chain(templates).chain(self.projects.keys().cloned().map(About::Project)).collect()
     }
+
+    /// The same as before, if it says the same.
+    fn same<T: PartialEq>(&mut self, before: Option<Arc<T>>, now: T) -> Arc<T> {
+        match before.filter(|before| **before == now) {
+            Some(before) => before,
+            None => {
+                self.edition += 1;
+                Arc::new(now)
+            }
+        }
+    }
 }
 
-/// The same as before, if it says the same.
-fn same<T: PartialEq>(before: Option<Arc<T>>, now: T) -> Arc<T> {
-    before.filter(|before| **before == now).unwrap_or_else(|| Arc::new(now))
-}
+#[cfg(test)]
+mod tests;

@@ -307,3 +307,6 @@ pub(crate) fn template_status(
         vec![condition("Valid", "True", "Valid", String::new()), condition("Synced", status, reason, message)];
     next
 }
+
+#[cfg(test)]
+mod tests;

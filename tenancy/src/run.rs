@@ -114,7 +114,11 @@ impl Core {
         if same(&self.book.read().unwrap_or_else(PoisonError::into_inner)) {
             return;
         }
-        self.book.write().unwrap_or_else(PoisonError::into_inner).shared_roles = Some(roles.clone());
+        let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
+        book.shared_roles = Some(roles.clone());
+        let about = book.about_all();
+        drop(book);
+        self.progress.tell(about);
         self.written.send_modify(|n| *n += 1);
     }
 
@@ -161,7 +165,7 @@ async fn follow_hub(core: Arc<Core>) {
 impl Core {
     fn tell(&self, kind: Written, change: Change) {
         let mut book = self.book.write().unwrap_or_else(PoisonError::into_inner);
-        let was_whole = book.is_whole();
+        let (was_whole, edition) = (book.is_whole(), book.edition);
         let mut about = match change {
             Change::Put(object) => {
                 let name = name_of(&object);
@@ -182,9 +186,13 @@ impl Core {
         if book.is_whole() && !was_whole {
             about.extend(book.about_all());
         }
+        let is_news = book.edition != edition;
         drop(book);
         self.progress.tell(about);
-        self.written.send_modify(|n| *n += 1);
+        // How something stands concerns nobody who writes it into clusters.
+        if is_news {
+            self.written.send_modify(|n| *n += 1);
+        }
     }
 }
 

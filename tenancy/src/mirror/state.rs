@@ -168,6 +168,8 @@ pub(crate) struct Dirty {
     pub(crate) keys: BTreeSet<Key>,
     /// Projects whose namespaces have changed.
     pub(crate) projects: BTreeSet<String>,
+    /// There are other definitions of kinds.
+    pub(crate) definitions: bool,
 }
 
 /// What is known of one cluster.
@@ -234,6 +236,7 @@ impl State {
             let hash = object["metadata"]["annotations"][DEFINITION].as_str().map(str::to_owned);
             let is_new = !self.definitions.contains_key(&name.1);
             let before = self.definitions.insert(name.1, hash.clone());
+            self.dirty.definitions |= is_new;
             return (before != Some(hash), is_new);
         }
         if kind == Followed::Namespace {
@@ -310,7 +313,11 @@ impl State {
     pub(crate) fn remove(&mut self, kind: Followed, name: &Name) -> bool {
         let mut changed = false;
         match kind {
-            Followed::Definition => return self.definitions.remove(&name.1).is_some(),
+            Followed::Definition => {
+                let was_there = self.definitions.remove(&name.1).is_some();
+                self.dirty.definitions |= was_there;
+                return was_there;
+            }
             Followed::Namespace => {
                 if let Some(before) = self.namespaces.remove(&name.1) {
                     self.touch(&name.1, Some(&before));
@@ -440,3 +447,6 @@ fn keep(kind: Kind, object: &Value) -> Option<Value> {
     }
     Some(kept)
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,6 @@ pub(crate) struct Desired {
 #[derive(Debug, Default)]
 struct Seen {
     guarded: Option<bool>,
-    groups: Option<BTreeSet<String>>,
     templates: BTreeMap<String, Arc<Result<Template, InvalidTemplate>>>,
     projects: BTreeMap<String, Arc<Result<Project, InvalidProject>>>,
     /// Those whose own namespace may be made here.
@@ -129,7 +128,7 @@ impl Desired {
     /// be written.
     pub(crate) fn update(&mut self, book: &Book, state: &State, dirty: Dirty, shared: &Shared) -> Changed {
         let mut update = Update { desired: self, shared, keys: dirty.keys, about: BTreeSet::new() };
-        let base_changed = update.fixed(state);
+        let base_changed = update.fixed(state, dirty.definitions);
         let mut touched = dirty.projects;
         update.cluster(state, &touched);
         let mut templates = update.templates(book);
@@ -192,7 +191,7 @@ impl Update<'_> {
     }
 
     /// What every cluster has. True when other rules are lent.
-    fn fixed(&mut self, state: &State) -> bool {
+    fn fixed(&mut self, state: &State, other_definitions: bool) -> bool {
         let guarded = state.version.as_deref().is_some_and(is_guarded);
         let is_new = self.desired.seen.guarded != Some(guarded);
         if is_new {
@@ -201,10 +200,9 @@ impl Update<'_> {
             self.set(Source::Guard, if guarded { policies(is_hub) } else { Vec::new() });
             self.set(Source::Base, base_roles(guarded));
         }
-        let groups: BTreeSet<String> = state.groups().into_iter().map(str::to_owned).collect();
-        if self.desired.seen.groups.as_ref() != Some(&groups) {
-            self.set(Source::Definitions, vec![auditor_of_definitions(groups.iter().map(String::as_str))]);
-            self.desired.seen.groups = Some(groups);
+        // Also where there are none.
+        if other_definitions || is_new {
+            self.set(Source::Definitions, vec![auditor_of_definitions(state.groups())]);
         }
         is_new
     }
@@ -411,3 +409,6 @@ fn role_of_project(object: &Object) -> Option<(String, String)> {
     let project = role.strip_suffix(template)?.strip_suffix(':')?;
     Some((project.to_owned(), template.to_owned()))
 }
+
+#[cfg(test)]
+mod tests;

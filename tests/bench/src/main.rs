@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         "sandbox" => sandbox::run().await,
         "identity" => identity::run().await,
         "revoke" => revoke::run().await,
-        "rbac" => rbac::run().await,
+        "rbac" => rbac::run(std::env::args().nth(2).as_deref()).await,
         "index" => index::run(),
         "rights" => rights::run(),
         "index" => index::run().await,

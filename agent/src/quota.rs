@@ -3,9 +3,9 @@
 //! # Flow
 //!
 //! The cluster's API server asks, by the webhook `cpaas-project-quota`, about each ResourceQuota of a namespace that
-//! belongs to a project and about each namespace that is put into one. [`review`] judges the write by what the cluster
-//! holds, and notes in the status of the ProjectQuota what the write will have ([`ledger`], by `tenancy-quota`). [`follow`]
-//! counts anew whenever something changes, and when a note has run out. [`install`] sees to it that the cluster asks.
+//! belongs to a project and about each namespace that is put into one. `review` judges the write by what the cluster
+//! holds, and notes in the status of the ProjectQuota what the write will have (`ledger`, by `tenancy-quota`). `follow`
+//! counts anew whenever something changes, and when a note has run out. `install` sees to it that the cluster asks.
 //!
 //! # Guarantees
 //!

@@ -18,14 +18,14 @@
 //! [`Tenancy::start`] does it: it follows the hub's objects, and each cluster by a [`Mirror`], writes what has to be
 //! written, and tells in the status of the hub's objects what became of them.
 
-mod backoff;
 pub mod api;
+mod backoff;
 pub mod bindings;
 mod book;
 pub mod diff;
-mod follow;
 pub mod escalation;
 pub mod explain;
+mod follow;
 mod given;
 pub mod guard;
 mod mirror;

@@ -83,6 +83,7 @@ impl Hub {
             hub_address: "hub.example.org:8443".into(),
             agent_image: "acp/agent".into(),
             addresses: AddressPolicy { allow_loopback: true, ..Default::default() },
+            member_rights: Vec::new(),
         };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
         let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();

@@ -31,7 +31,6 @@ async fn main() -> ExitCode {
         "identity" => identity::run().await,
         "revoke" => revoke::run().await,
         "rbac" => rbac::run(std::env::args().nth(2).as_deref()).await,
-        "index" => index::run(),
         "rights" => rights::run(),
         "index" => index::run().await,
         other => Err(anyhow::anyhow!(

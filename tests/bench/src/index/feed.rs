@@ -102,7 +102,8 @@ impl Hub {
             resolver: Arc::new(SystemResolver),
         };
         let (hub_address, agent_image) = ("hub.example.org:8443".into(), "acp/agent".into());
-        let config = fleet::Config { hub_address, agent_image, addresses: AddressPolicy::default() };
+        let config =
+            fleet::Config { hub_address, agent_image, addresses: AddressPolicy::default(), member_rights: Vec::new() };
         let fleet = Fleet::start(config, parts, &drain).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -9,10 +9,11 @@ use kube::ResourceExt;
 use lib_names::ClusterName;
 use serde_json::Value;
 
-use crate::bindings::{Binding, BindingKind, Catalog, InvalidBinding};
+use crate::bindings::{Binding, BindingKind, InvalidBinding};
 use crate::follow::Name;
 use crate::projects::{InvalidProject, Project};
 use crate::roles::{InvalidTemplate, Template};
+use crate::view::{Bound, HubObjects};
 use crate::wire::Place;
 
 /// The kinds that are followed on the hub.
@@ -87,16 +88,14 @@ pub(crate) type BindingEntry = Entry<AnyBinding, Binding, InvalidBinding>;
 /// What people wrote.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    /// What can be bound, and where.
-    pub(crate) catalog: Catalog,
+    /// For questions. Whoever reads it keeps it as it is.
+    pub(crate) hub: Arc<HubObjects>,
     pub(crate) projects: BTreeMap<String, ProjectEntry>,
     pub(crate) templates: BTreeMap<String, TemplateEntry>,
     pub(crate) bindings: BTreeMap<BindingId, BindingEntry>,
     pub(crate) members: BTreeMap<String, Member>,
     /// ClusterRoles that every cluster is to have, once it is known which they are.
     pub(crate) shared_roles: Option<BTreeMap<String, Arc<Value>>>,
-    /// E-mails by their MD5.
-    people: BTreeMap<String, String>,
     listed: BTreeSet<Written>,
     lost: BTreeSet<Written>,
     /// How often it came to say something else.
@@ -106,7 +105,12 @@ pub(crate) struct Book {
 impl Book {
     /// Whether all of it is known, as it is now. Nothing is taken from anybody unless.
     pub(crate) fn is_whole(&self) -> bool {
-        self.listed.len() == Written::ALL.len() && self.lost.is_empty() && self.shared_roles.is_some()
+        self.was_whole() && self.lost.is_empty() && self.shared_roles.is_some()
+    }
+
+    /// Whether all of it was known once.
+    pub(crate) fn was_whole(&self) -> bool {
+        self.listed.len() == Written::ALL.len()
     }
 
     /// Whether there is such a cluster, and it stays.
@@ -121,9 +125,13 @@ impl Book {
     }
 
     /// Takes in an object, and says about what there may be something new to say.
-    pub(crate) fn put(&mut self, kind: Written, object: Value) -> Result<Vec<About>, serde_json::Error> {
+    pub(crate) fn put(&mut self, kind: Written, mut object: Value) -> Result<Vec<About>, serde_json::Error> {
+        if let Some(metadata) = object["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+        }
         Ok(match kind {
             Written::Project => {
+                let written = Arc::new(object.clone());
                 let object: api_types::tenancy::Project = serde_json::from_value(object)?;
                 let name = object.name_any();
                 let before = self.projects.remove(&name);
@@ -136,11 +144,13 @@ impl Book {
                     self.edition += 1;
                 }
                 let read = self.same(before.map(|before| before.read), Project::read(&object));
+                let hub = Arc::make_mut(&mut self.hub);
+                hub.projects.insert(name.clone(), written);
                 match &*read {
                     Ok(project) if !project.is_terminating() => {
-                        drop(self.catalog.projects.insert(name.clone(), project.clone()));
+                        drop(hub.catalog.projects.insert(name.clone(), project.clone()));
                     }
-                    _ => drop(self.catalog.projects.remove(&name)),
+                    _ => drop(hub.catalog.projects.remove(&name)),
                 }
                 self.projects.insert(name.clone(), Entry { object, read });
                 self.about_project(&name)
@@ -152,27 +162,29 @@ impl Book {
                 // Also what only people see of it may have to be put right.
                 self.edition += 1;
                 let read = self.same(before.map(|before| before.read), Template::read(&object));
+                let catalog = &mut Arc::make_mut(&mut self.hub).catalog;
                 match &*read {
-                    Ok(template) => drop(self.catalog.templates.insert(name.clone(), template.clone())),
-                    Err(_) => drop(self.catalog.templates.remove(&name)),
+                    Ok(template) => drop(catalog.templates.insert(name.clone(), template.clone())),
+                    Err(_) => drop(catalog.templates.remove(&name)),
                 }
                 self.templates.insert(name.clone(), Entry { object, read });
                 self.about_template(&name)
             }
             Written::UserBinding => {
-                let object: UserBinding = serde_json::from_value(object)?;
-                self.put_binding((BindingKind::User, object.name_any()), AnyBinding::User(object))
+                let read: UserBinding = serde_json::from_value(object.clone())?;
+                self.put_binding((BindingKind::User, read.name_any()), AnyBinding::User(read), object)
             }
             Written::GroupBinding => {
-                let object: GroupBinding = serde_json::from_value(object)?;
-                self.put_binding((BindingKind::Group, object.name_any()), AnyBinding::Group(object))
+                let read: GroupBinding = serde_json::from_value(object.clone())?;
+                self.put_binding((BindingKind::Group, read.name_any()), AnyBinding::Group(read), object)
             }
             Written::User => {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 let (name, email) = (text(&object["metadata"]["name"]), text(&object["spec"]["email"]));
-                if self.people.insert(name, email.clone()).as_ref() == Some(&email) {
+                if self.hub.people.get(&name) == Some(&email) {
                     return Ok(Vec::new());
                 }
+                self.people().insert(name, email);
                 self.read_labelled()
             }
             Written::Cluster => {
@@ -199,9 +211,16 @@ impl Book {
         })
     }
 
-    fn put_binding(&mut self, id: BindingId, object: AnyBinding) -> Vec<About> {
+    fn people(&mut self) -> &mut BTreeMap<String, String> {
+        Arc::make_mut(&mut Arc::make_mut(&mut self.hub).people)
+    }
+
+    /// Keeps a binding, with what it says now.
+    fn put_binding(&mut self, id: BindingId, object: AnyBinding, written: Value) -> Vec<About> {
         let before = self.bindings.remove(&id);
         let now = self.read_binding(&object);
+        let bound = Arc::new(Bound { object: written, says: now.clone() });
+        Arc::make_mut(&mut self.hub).bindings.insert(id.clone(), bound);
         let read = self.same(before.map(|before| before.read), now);
         self.bindings.insert(id.clone(), Entry { object, read });
         vec![About::Binding(id)]
@@ -209,7 +228,7 @@ impl Book {
 
     fn read_binding(&self, object: &AnyBinding) -> Result<Binding, InvalidBinding> {
         match object {
-            AnyBinding::User(binding) => Binding::of_user(binding, &|md5| self.people.get(md5).cloned()),
+            AnyBinding::User(binding) => Binding::of_user(binding, &|md5| self.hub.people.get(md5).cloned()),
             AnyBinding::Group(binding) => Binding::of_group(binding),
         }
     }
@@ -222,6 +241,9 @@ impl Book {
         let put = |id| {
             let entry = self.bindings.remove(&id)?;
             let now = self.read_binding(&entry.object);
+            if let Some(bound) = Arc::make_mut(&mut self.hub).bindings.get_mut(&id) {
+                Arc::make_mut(bound).says = now.clone();
+            }
             let read = self.same(Some(entry.read), now);
             self.bindings.insert(id.clone(), Entry { object: entry.object, read });
             Some(About::Binding(id))
@@ -238,16 +260,18 @@ impl Book {
         }
         match kind {
             Written::Project => {
-                self.catalog.projects.remove(name);
+                let hub = Arc::make_mut(&mut self.hub);
+                hub.catalog.projects.remove(name);
+                hub.projects.remove(name);
                 self.projects.remove(name).map(|_| self.about_project(name)).unwrap_or_default()
             }
             Written::RoleTemplate => {
-                self.catalog.templates.remove(name);
+                Arc::make_mut(&mut self.hub).catalog.templates.remove(name);
                 self.templates.remove(name).map(|_| self.about_template(name)).unwrap_or_default()
             }
             Written::UserBinding => self.remove_binding((BindingKind::User, name.clone())),
             Written::GroupBinding => self.remove_binding((BindingKind::Group, name.clone())),
-            Written::User => match self.people.remove(name) {
+            Written::User => match self.people().remove(name) {
                 Some(_) => self.read_labelled(),
                 None => Vec::new(),
             },
@@ -259,6 +283,7 @@ impl Book {
     }
 
     fn remove_binding(&mut self, id: BindingId) -> Vec<About> {
+        Arc::make_mut(&mut self.hub).bindings.remove(&id);
         self.bindings.remove(&id).map(|_| About::Binding(id)).into_iter().collect()
     }
 
@@ -269,7 +294,7 @@ impl Book {
             Written::RoleTemplate => self.templates.keys().cloned().collect(),
             Written::UserBinding => self.bindings_of(BindingKind::User),
             Written::GroupBinding => self.bindings_of(BindingKind::Group),
-            Written::User => self.people.keys().cloned().collect(),
+            Written::User => self.hub.people.keys().cloned().collect(),
             Written::Cluster => self.members.keys().cloned().collect(),
         };
         let namespace = if kind == Written::Cluster { api_types::PLATFORM_NAMESPACE } else { "" };

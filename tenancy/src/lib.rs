@@ -41,6 +41,6 @@ mod testing;
 pub mod view;
 mod wire;
 
-pub use mirror::{Mirror, Namespace, Snapshot, Standing};
+pub use mirror::{Mirror, Snapshot, Standing};
 pub use object::{FIELD_MANAGER, Key, Kind, Object};
 pub use run::{Parts, Tenancy, Way};

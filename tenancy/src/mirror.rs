@@ -17,11 +17,12 @@ use jiff::Timestamp;
 use lib_names::ClusterName;
 use tokio::sync::{Notify, Semaphore, watch};
 
+pub use state::Standing;
 pub(crate) use state::{DEFINITION, Dirty, Followed, Shared, State};
-pub use state::{Namespace, Standing};
 
 use crate::backoff::{Backoff, chance};
 use crate::follow::{Change, follow};
+use crate::view::Known;
 use crate::wire::{Failure, Wire};
 
 /// Lists that are being read at a time, over all clusters.
@@ -83,21 +84,14 @@ impl Mirror {
         clusters.keys().filter_map(|name| name.parse().ok()).collect()
     }
 
-    /// The namespaces of a cluster that belong to a project; none while the cluster is not known.
-    pub fn namespaces_of(&self, cluster: &ClusterName, project: &str) -> Vec<(String, Namespace)> {
-        self.namespaces(cluster, |namespace| namespace.project.as_deref() == Some(project))
-    }
-
-    /// The namespaces of a cluster of which something holds, by name.
-    pub fn namespaces(
-        &self,
-        cluster: &ClusterName,
-        mut holds: impl FnMut(&Namespace) -> bool,
-    ) -> Vec<(String, Namespace)> {
-        let Some(cluster) = self.find(cluster) else { return Vec::new() };
-        let state = cluster.state.read().unwrap_or_else(PoisonError::into_inner);
-        let all = state.namespaces.iter().filter(|(_, namespace)| holds(namespace));
-        all.map(|(name, namespace)| (name.clone(), namespace.clone())).collect()
+    /// What there is of a cluster for questions; none until it was known once. While nothing changes it is the same.
+    pub(crate) fn known(&self, name: &ClusterName) -> Option<Arc<Known>> {
+        let cluster = self.find(name)?;
+        let known = cluster.state.read().unwrap_or_else(PoisonError::into_inner).known();
+        known.or_else(|| {
+            let mut state = cluster.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.make_known(name, self.shared())
+        })
     }
 
     /// Changes whenever anything here does. Many changes may look like one.

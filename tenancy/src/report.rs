@@ -138,7 +138,7 @@ pub(crate) fn binding_status(
     let said = match &*entry.read {
         Err(invalid) => Err((invalid.reason(), invalid.to_string())),
         Ok(binding) => {
-            let findings = binding.findings(&book.catalog);
+            let findings = binding.findings(&book.hub.catalog);
             match findings.iter().find(|finding| finding.is_fatal()) {
                 Some(fatal) => Err((fatal.reason(), fatal.to_string())),
                 None => Ok((binding, findings)),
@@ -156,7 +156,7 @@ pub(crate) fn binding_status(
     };
     let (mut waiting, mut failures, mut items) = (Vec::new(), Vec::new(), Vec::new());
     let (mut counts, mut created) = (BindingsCreated::default(), 0);
-    let reach = binding.reach(&book.catalog);
+    let reach = binding.reach(&book.hub.catalog);
     let names: Vec<&str> = match &reach {
         Reach::All => book.clusters().collect(),
         Reach::These(these) => these.iter().map(String::as_str).collect(),

@@ -24,6 +24,7 @@ use crate::mirror::{Cluster, Mirror};
 use crate::report::{self, Progress};
 use crate::roles::shipped_templates;
 use crate::sync::Worker;
+use crate::view::{HubObjects, Known, View};
 use crate::wire::{Failure, Wire};
 
 /// How long it is believed that a binding is there, after the hub said so.
@@ -93,6 +94,25 @@ impl Tenancy {
     /// A cluster may be back: it is looked at now, and not when it would be tried again anyway.
     pub fn wake(&self, cluster: &ClusterName) {
         self.core.mirror.wake(cluster);
+    }
+}
+
+impl View for Tenancy {
+    fn hub(&self) -> Arc<HubObjects> {
+        self.core.book.read().unwrap_or_else(PoisonError::into_inner).hub.clone()
+    }
+
+    fn clusters(&self) -> Vec<String> {
+        self.core.mirror.clusters().iter().map(ToString::to_string).collect()
+    }
+
+    fn cluster(&self, name: &str) -> Option<Arc<Known>> {
+        let name: ClusterName = name.parse().ok()?;
+        // Who holds what on the hub is no answer as long as it is not known what there is.
+        if name.is_global() && !self.core.book.read().unwrap_or_else(PoisonError::into_inner).was_whole() {
+            return None;
+        }
+        self.core.mirror.known(&name)
     }
 }
 

@@ -383,7 +383,7 @@ impl Worker {
         let name = name.unwrap_or_default();
         let quota = Key { kind: Kind::ProjectQuota, namespace: None, name: name.to_owned() };
         self.desired.keys(&Source::Project(name.to_owned())).is_empty()
-            && state.namespaces.get(name).is_none_or(|own| own.owner.as_deref() != uid)
+            && state.namespaces.get(name).is_none_or(|own| own.owner() != uid)
             && !state.observed.contains_key(&quota)
     }
 

@@ -158,7 +158,7 @@ impl Fleet {
             let kind = api_rbac::Kind::of(&object).unwrap();
             if kind == api_rbac::Kind::ClusterRole {
                 let labels = object.get("metadata").and_then(|metadata| from_value(metadata["labels"].clone()).ok());
-                role_labels.insert(object.name().to_owned(), labels.unwrap_or_default());
+                role_labels.insert(object.name().to_owned(), Arc::new(labels.unwrap_or_default()));
             }
             policy.insert(kind, &object, &interner);
         }

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::bindings::{Binding, BindingKind, Catalog, Cluster, InvalidBinding};
+use crate::projects::PROJECT_UID;
 
 /// Where to look it up. Each answer is of one moment; two answers may be of two.
 pub trait View: Send + Sync {
@@ -54,7 +55,7 @@ pub struct Known {
     /// Another number whenever `policy` is another.
     pub version: u64,
     /// The labels of its ClusterRoles, by name: templates aggregate by them.
-    pub role_labels: Arc<BTreeMap<String, BTreeMap<String, String>>>,
+    pub role_labels: Arc<BTreeMap<String, Arc<BTreeMap<String, String>>>>,
     /// Its namespaces by their projects.
     pub cluster: Arc<Cluster>,
     /// All its namespaces, by name.
@@ -63,14 +64,14 @@ pub struct Known {
     pub stale_since: Option<Timestamp>,
 }
 
-/// A namespace, as far as lists show it.
+/// A namespace, as far as anybody asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespace {
     /// Its UID.
     pub uid: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its annotations.
+    /// Its annotations, but for long ones.
     pub annotations: BTreeMap<String, String>,
     /// When it was created.
     pub created: Option<Timestamp>,
@@ -81,9 +82,29 @@ pub struct Namespace {
 impl Known {
     /// The project that a namespace belongs to, its own included.
     pub fn project_of(&self, namespace: &str) -> Option<&str> {
-        self.namespaces.get(namespace)?.labels.get(api_types::tenancy::PROJECT).map(String::as_str)
+        self.namespaces.get(namespace)?.project()
     }
 }
+
+impl Namespace {
+    /// The project that its label names.
+    pub fn project(&self) -> Option<&str> {
+        self.labels.get(api_types::tenancy::PROJECT).map(String::as_str).filter(|project| !project.is_empty())
+    }
+
+    /// The project that it is the own namespace of, by UID.
+    pub fn owner(&self) -> Option<&str> {
+        self.annotations.get(PROJECT_UID).map(String::as_str)
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        self.phase == TERMINATING
+    }
+}
+
+/// The phase of what is being deleted.
+pub(crate) const TERMINATING: &str = "Terminating";
 
 /// A view that is put together by hand. An empty one knows nothing and allows nothing.
 #[derive(Debug, Default)]

@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api_meta::Object as Json;
 use api_rbac::{Interner, Policy};
-use api_types::tenancy::{DESCRIPTION, DISPLAY_NAME, MANAGED, PROJECT};
+use api_types::tenancy::{DESCRIPTION, DISPLAY_NAME, MANAGED, RoleScope};
 use http::StatusCode;
 use jiff::Timestamp;
+use lib_names::ClusterName;
 use serde_json::{Map, Value, json};
 
+use crate::bindings::{Cluster, Namespaces, shared_namespace};
 use crate::follow::Name;
 use crate::object::{FIELD_MANAGER, Key, Kind, Object};
-use crate::projects::PROJECT_UID;
+use crate::view::{Known, Namespace, TERMINATING};
 use crate::wire::{Failure, Place};
 
 /// The kinds that are followed in each cluster.
@@ -79,6 +82,11 @@ impl Followed {
         })
     }
 
+    /// Whether what is known of a cluster for questions has it.
+    fn is_asked_for(self) -> bool {
+        self == Self::Namespace || self.rbac().is_some()
+    }
+
     /// Whether a cluster may not know the kind at all, so that it has none.
     fn may_be_unknown(self) -> bool {
         matches!(self, Self::Policy | Self::PolicyBinding | Self::ProjectQuota)
@@ -91,6 +99,9 @@ pub(crate) struct Shared {
     pub(crate) interner: Interner,
     objects: Pool<Value>,
     wanted: Pool<Object>,
+    labels: Pool<BTreeMap<String, String>>,
+    /// The last number that was given to a policy.
+    versions: AtomicU64,
 }
 
 impl Shared {
@@ -102,6 +113,11 @@ impl Shared {
     /// The one copy of an object that is wanted.
     pub(crate) fn wanted(&self, object: Object) -> Arc<Object> {
         self.wanted.one(object)
+    }
+
+    /// A number that no policy has had, of whichever cluster: another cluster may come to have this one's name.
+    fn version(&self) -> u64 {
+        self.versions.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
@@ -148,19 +164,6 @@ pub enum Standing {
     },
 }
 
-/// A namespace, as far as anybody here asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Namespace {
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// The project that its label names.
-    pub project: Option<String>,
-    /// The project that it is the own namespace of, by UID.
-    pub owner: Option<String>,
-    /// Whether it is being deleted.
-    pub terminating: bool,
-}
-
 /// What changed since somebody last looked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dirty {
@@ -176,7 +179,12 @@ pub(crate) struct Dirty {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) policy: Arc<Policy>,
-    pub(crate) namespaces: BTreeMap<String, Namespace>,
+    pub(crate) namespaces: Arc<BTreeMap<String, Namespace>>,
+    role_labels: Arc<BTreeMap<String, Arc<BTreeMap<String, String>>>>,
+    /// The policy's number; none when it has not got one since it changed.
+    policy_version: Option<u64>,
+    /// For questions, until something changes.
+    known: Option<Arc<Known>>,
     /// What the platform has written, and whatever else has such a name: of that, only that it is there.
     pub(crate) observed: BTreeMap<Key, Arc<Value>>,
     /// The definitions of kinds, by name, with the hash that [`DEFINITION`] says.
@@ -197,7 +205,10 @@ impl State {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
             policy: Arc::default(),
-            namespaces: BTreeMap::new(),
+            namespaces: Arc::default(),
+            role_labels: Arc::default(),
+            policy_version: None,
+            known: None,
             observed: BTreeMap::new(),
             definitions: BTreeMap::new(),
             shared_roles: BTreeMap::new(),
@@ -221,6 +232,53 @@ impl State {
         }
     }
 
+    /// What there is for questions, if it was made since the last change.
+    pub(crate) fn known(&self) -> Option<Arc<Known>> {
+        self.known.clone()
+    }
+
+    /// What there is for questions; none until all of that was listed once.
+    pub(crate) fn make_known(&mut self, name: &ClusterName, shared: &Shared) -> Option<Arc<Known>> {
+        if let Some(known) = &self.known {
+            return Some(known.clone());
+        }
+        if !Followed::ALL.into_iter().filter(|kind| kind.is_asked_for()).all(|kind| self.listed.contains(&kind)) {
+            return None;
+        }
+        let version = *self.policy_version.get_or_insert_with(|| shared.version());
+        let lost = self.lost.iter().filter(|(kind, _)| kind.is_asked_for());
+        let known = Arc::new(Known {
+            policy: self.policy.clone(),
+            version,
+            role_labels: self.role_labels.clone(),
+            cluster: Arc::new(self.cluster(name.clone())),
+            namespaces: self.namespaces.clone(),
+            stale_since: lost.map(|(_, (since, _))| *since).min(),
+        });
+        self.known = Some(known.clone());
+        Some(known)
+    }
+
+    /// The namespaces by their projects. What is being deleted takes nothing more.
+    pub(crate) fn cluster(&self, name: ClusterName) -> Cluster {
+        let living = || self.namespaces.iter().filter(|(_, namespace)| !namespace.is_terminating());
+        let of_projects =
+            living().filter_map(|(name, namespace)| Some((&**name, namespace.project()?, namespace.owner())));
+        let is_there = |scope: &RoleScope| {
+            let namespace = shared_namespace(*scope).and_then(|name| self.namespaces.get(name));
+            namespace.is_some_and(|namespace| !namespace.is_terminating())
+        };
+        let shared = RoleScope::ALL.into_iter().filter(is_there).collect();
+        Cluster { name, namespaces: Namespaces::collect(of_projects), shared }
+    }
+
+    /// What was made for questions is not so any more. Before anything changes: what nobody else holds need not be copied.
+    fn forget_known(&mut self, kind: Followed) {
+        if kind.is_asked_for() {
+            self.known = None;
+        }
+    }
+
     /// True when the version is another one.
     pub(crate) fn set_version(&mut self, version: &str) -> bool {
         let changed = self.version.as_deref() != Some(version);
@@ -232,6 +290,7 @@ impl State {
     pub(crate) fn put(&mut self, kind: Followed, object: Value, shared: &Shared) -> (bool, bool) {
         let mut changed = false;
         let name = crate::follow::name_of(&object);
+        self.forget_known(kind);
         if kind == Followed::Definition {
             let hash = object["metadata"]["annotations"][DEFINITION].as_str().map(str::to_owned);
             let is_new = !self.definitions.contains_key(&name.1);
@@ -256,32 +315,36 @@ impl State {
         }
         if kind == Followed::ClusterRole {
             changed |= self.put_shared_role(&name.1, &object, shared);
+            let labels = shared.labels.one(texts(&object["metadata"]["labels"]));
+            changed |= Arc::make_mut(&mut self.role_labels).insert(name.1, labels.clone()) != Some(labels);
         }
         if let Some(rbac) = kind.rbac()
             && let Ok(object) = Json::try_from(object)
         {
             // A reader may hold the one that was; then this is another.
-            changed |= Arc::make_mut(&mut self.policy).insert(rbac, &object, &shared.interner);
+            let other = Arc::make_mut(&mut self.policy).insert(rbac, &object, &shared.interner);
+            self.note_policy(other);
+            changed |= other;
         }
         (changed, false)
     }
 
     fn put_namespace(&mut self, name: &str, object: &Value) -> bool {
         let metadata = &object["metadata"];
-        let labels: BTreeMap<String, String> = metadata["labels"]
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-            .collect();
+        let mut annotations = texts(&metadata["annotations"]);
+        annotations.retain(|_, value| value.len() <= LONGEST_ANNOTATION);
+        let phase = if metadata["deletionTimestamp"].is_null() { "Active" } else { TERMINATING };
         let namespace = Namespace {
-            project: labels.get(PROJECT).filter(|project| !project.is_empty()).cloned(),
-            owner: metadata["annotations"][PROJECT_UID].as_str().map(str::to_owned),
-            terminating: !metadata["deletionTimestamp"].is_null(),
-            labels,
+            uid: metadata["uid"].as_str().unwrap_or_default().to_owned(),
+            labels: texts(&metadata["labels"]),
+            annotations,
+            created: metadata["creationTimestamp"].as_str().and_then(|text| text.parse().ok()),
+            phase: phase.to_owned(),
         };
-        let before = self.namespaces.insert(name.to_owned(), namespace.clone());
-        if before.as_ref() == Some(&namespace) {
+        let before = Arc::make_mut(&mut self.namespaces).insert(name.to_owned(), namespace.clone());
+        // What people note on a namespace changes nothing of what is to be written.
+        let concern = |one: &Namespace| (one.labels.clone(), one.owner().map(str::to_owned), one.is_terminating());
+        if before.as_ref().map(concern) == Some(concern(&namespace)) {
             return false;
         }
         self.touch(name, before.as_ref());
@@ -292,7 +355,14 @@ impl State {
     /// A namespace concerns the project that it belongs to, and the one that has its name.
     fn touch(&mut self, name: &str, namespace: Option<&Namespace>) {
         self.dirty.projects.insert(name.to_owned());
-        self.dirty.projects.extend(namespace.and_then(|namespace| namespace.project.clone()));
+        self.dirty.projects.extend(namespace.and_then(Namespace::project).map(str::to_owned));
+    }
+
+    /// Another policy has another number, when somebody asks.
+    fn note_policy(&mut self, changed: bool) {
+        if changed {
+            self.policy_version = None;
+        }
     }
 
     fn put_shared_role(&mut self, name: &str, object: &Value, shared: &Shared) -> bool {
@@ -312,6 +382,7 @@ impl State {
     /// Forgets an object. True when it was there.
     pub(crate) fn remove(&mut self, kind: Followed, name: &Name) -> bool {
         let mut changed = false;
+        self.forget_known(kind);
         match kind {
             Followed::Definition => {
                 let was_there = self.definitions.remove(&name.1).is_some();
@@ -319,12 +390,15 @@ impl State {
                 return was_there;
             }
             Followed::Namespace => {
-                if let Some(before) = self.namespaces.remove(&name.1) {
+                if let Some(before) = Arc::make_mut(&mut self.namespaces).remove(&name.1) {
                     self.touch(&name.1, Some(&before));
                     changed = true;
                 }
             }
-            Followed::ClusterRole => changed |= self.shared_roles.remove(&name.1).is_some(),
+            Followed::ClusterRole => {
+                changed |= self.shared_roles.remove(&name.1).is_some();
+                Arc::make_mut(&mut self.role_labels).remove(&name.1);
+            }
             _ => {}
         }
         if let Some(written) = kind.written() {
@@ -335,7 +409,9 @@ impl State {
             }
         }
         if let Some(rbac) = kind.rbac() {
-            changed |= Arc::make_mut(&mut self.policy).remove(rbac, &name.0, &name.1);
+            let other = Arc::make_mut(&mut self.policy).remove(rbac, &name.0, &name.1);
+            self.note_policy(other);
+            changed |= other;
         }
         changed
     }
@@ -344,6 +420,7 @@ impl State {
     pub(crate) fn whole(&mut self, kind: Followed, names: &HashSet<Name>) -> bool {
         let gone: BTreeSet<Name> = self.names(kind).into_iter().filter(|name| !names.contains(name)).collect();
         let mut changed = false;
+        self.forget_known(kind);
         for name in gone {
             changed |= self.remove(kind, &name);
         }
@@ -384,6 +461,7 @@ impl State {
         if kind.may_be_unknown() && failure.code() == Some(StatusCode::NOT_FOUND) {
             return self.whole(kind, &HashSet::new());
         }
+        self.forget_known(kind);
         let because = super::reason(failure);
         let since = self.lost.get(&kind).map_or(now, |(since, _)| *since);
         self.lost.insert(kind, (since, because.clone())).is_none_or(|(_, before)| before != because)
@@ -398,6 +476,15 @@ impl State {
     pub(crate) fn groups(&self) -> BTreeSet<&str> {
         self.definitions.keys().filter_map(|name| Some(name.split_once('.')?.1)).collect()
     }
+}
+
+/// What is longer is for programs.
+const LONGEST_ANNOTATION: usize = 1024;
+
+/// An object's labels or annotations.
+fn texts(object: &Value) -> BTreeMap<String, String> {
+    let all = object.as_object().into_iter().flatten();
+    all.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }
 
 fn key_of(kind: Kind, (namespace, name): &Name) -> Key {

@@ -211,20 +211,12 @@ impl Update<'_> {
         if touched.is_empty() {
             return;
         }
-        let living = state.namespaces.iter().filter(|(_, namespace)| !namespace.terminating);
-        let of_projects = living
-            .filter_map(|(name, namespace)| Some((&**name, namespace.project.as_deref()?, namespace.owner.as_deref())));
-        self.desired.cluster.namespaces = Namespaces::collect(of_projects);
-        let there = |scope: &RoleScope| {
-            let name = crate::bindings::shared_namespace(*scope);
-            name.and_then(|name| state.namespaces.get(name)).is_some_and(|namespace| !namespace.terminating)
-        };
-        let shared: BTreeSet<RoleScope> = RoleScope::ALL.into_iter().filter(there).collect();
-        if self.desired.cluster.shared != shared {
-            self.desired.cluster.shared = shared;
+        let cluster = state.cluster(self.desired.name.clone());
+        if self.desired.cluster.shared != cluster.shared {
             // All bindings are worked out again.
             self.desired.seen.bindings.clear();
         }
+        self.desired.cluster = cluster;
     }
 
     /// Returns the templates that say something else.
@@ -274,8 +266,8 @@ impl Update<'_> {
             let found = match state.namespaces.get(name) {
                 None => Found::Absent,
                 Some(there) => Found::Present {
-                    mark: ProjectNamespace { uid: there.owner.clone() },
-                    terminating: there.terminating,
+                    mark: ProjectNamespace { uid: there.owner().map(str::to_owned) },
+                    terminating: there.is_terminating(),
                 },
             };
             let planned = match &*entry.read {
@@ -325,7 +317,7 @@ impl Update<'_> {
             }
             self.desired.seen.bindings.insert(id.clone(), entry.read.clone());
             let objects = match &*entry.read {
-                Ok(binding) => binding.plan(&book.catalog, &self.desired.cluster),
+                Ok(binding) => binding.plan(&book.hub.catalog, &self.desired.cluster),
                 Err(_) => Vec::new(),
             };
             self.set_binding(id.clone(), objects, &mut roles);
@@ -366,7 +358,7 @@ impl Update<'_> {
                 self.desired.given.remove(&role);
             }
             let (name, template) = role.clone();
-            let found = book.catalog.projects.get(&name).zip(book.catalog.templates.get(&template));
+            let found = book.hub.catalog.projects.get(&name).zip(book.hub.catalog.templates.get(&template));
             let object = found.filter(|_| is_given).map(|(project, template)| {
                 project_role(project, template.name(), &template.rules(RoleScope::ProjectNs, &lending))
             });

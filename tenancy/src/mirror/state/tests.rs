@@ -1,4 +1,7 @@
+use api_types::tenancy::PROJECT;
+
 use super::*;
+use crate::projects::PROJECT_UID;
 
 fn lost() -> Failure {
     Failure::Deadline
@@ -111,4 +114,73 @@ fn definitions_say_which_groups_there_are() {
     state.put(Followed::Definition, definition("b.x.io"), &shared);
     assert_eq!(state.groups(), BTreeSet::from(["x.io"]));
     assert!(state.take_dirty().definitions);
+}
+
+#[test]
+fn what_there_is_for_questions_is_made_once() {
+    let (shared, eu) = (Shared::default(), "eu".parse().unwrap());
+    let mut state = State::new(at(0));
+    for kind in Followed::ALL.into_iter().filter(|kind| kind.is_asked_for()) {
+        assert!(state.make_known(&eu, &shared).is_none());
+        state.whole(kind, &HashSet::new());
+    }
+    // Questions need nothing else of it, not even its version.
+    assert_ne!(state.standing(), Standing::Current);
+    let empty = state.make_known(&eu, &shared).unwrap();
+    assert!(Arc::ptr_eq(&empty, &state.known().unwrap()));
+    state.put(Followed::Definition, json!({"metadata": {"name": "a.x.io"}}), &shared);
+    assert!(Arc::ptr_eq(&empty, &state.make_known(&eu, &shared).unwrap()));
+
+    let long = "x".repeat(LONGEST_ANNOTATION + 1);
+    let namespace = json!({"metadata": {
+        "name": "shop", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {PROJECT: "shop"},
+        "annotations": {PROJECT_UID: "uid-shop", "long": long},
+    }});
+    state.put(Followed::Namespace, namespace.clone(), &shared);
+    let known = state.make_known(&eu, &shared).unwrap();
+    assert_eq!((known.version, known.project_of("shop")), (empty.version, Some("shop")));
+    assert!(
+        known.cluster.namespaces.has_own(
+            &crate::projects::Project::read(
+                &serde_json::from_value(json!({
+                    "metadata": {"name": "shop", "uid": "uid-shop"}, "spec": {"clusters": []},
+                }))
+                .unwrap()
+            )
+            .unwrap()
+        )
+    );
+    let seen = &known.namespaces["shop"];
+    assert_eq!((&*seen.uid, &*seen.phase, seen.annotations.len()), ("u", "Active", 1));
+    assert!(seen.created.is_some() && empty.namespaces.is_empty());
+
+    let role = json!({"metadata": {"name": "lent", "labels": {"a": "b"}}, "rules": []});
+    state.put(Followed::ClusterRole, role, &shared);
+    let other = state.make_known(&eu, &shared).unwrap();
+    assert!(other.version > known.version);
+    assert_eq!(other.role_labels["lent"]["a"], "b");
+    // A cluster that comes under the same name has another policy.
+    let mut namesake = whole();
+    assert!(namesake.make_known(&eu, &shared).unwrap().version > other.version);
+
+    state.lost(Followed::Definition, &lost(), at(5));
+    assert_eq!(state.make_known(&eu, &shared).unwrap().stale_since, None);
+    state.lost(Followed::Role, &lost(), at(7));
+    assert_eq!(state.make_known(&eu, &shared).unwrap().stale_since, Some(at(7)));
+    state.whole(Followed::Role, &HashSet::new());
+    assert_eq!(state.make_known(&eu, &shared).unwrap().stale_since, None);
+}
+
+#[test]
+fn what_people_note_on_a_namespace_wakes_nobody() {
+    let (mut state, shared) = (whole(), Shared::default());
+    let eu = "eu".parse().unwrap();
+    let namespace = |note: &str| json!({"metadata": {"name": "n", "annotations": {"note": note}}});
+    assert!(state.put(Followed::Namespace, namespace("a"), &shared).0);
+    state.take_dirty();
+    let before = state.make_known(&eu, &shared).unwrap();
+    assert!(!state.put(Followed::Namespace, namespace("b"), &shared).0);
+    assert_eq!(state.take_dirty(), Dirty::default());
+    assert_eq!(before.namespaces["n"].annotations["note"], "a");
+    assert_eq!(state.make_known(&eu, &shared).unwrap().namespaces["n"].annotations["note"], "b");
 }

@@ -27,14 +27,12 @@ mod tenancy;
 mod until;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::fleet::Fleet;
 use ::identity::Identity;
 use ::tenancy::api::Service;
-use fleet_index::Index;
-use jiff::Timestamp;
 use lib_drain::Drain;
 use lib_tls::{Authority, ClientVerification, renewing_server_config};
 use tokio::net::TcpListener;
@@ -53,8 +51,6 @@ pub struct Hub {
     pub fleet: Fleet,
     /// Projects, roles, and what everybody may do.
     pub tenancy: Arc<Service>,
-    /// What there is in all clusters.
-    pub inventory: Inventory,
     /// The tunnels.
     pub sessions: Sessions,
     /// Who signs the door's certificate, agents' and administrators'.
@@ -65,22 +61,6 @@ pub struct Hub {
     pub assets: Arc<dyn Assets>,
     /// How often a cluster that does not let the hub see when rights change is asked about the streams in it.
     pub ask_rights: Duration,
-}
-
-/// What there is in all clusters, to be searched.
-#[derive(Clone)]
-pub struct Inventory {
-    /// The metadata of all objects.
-    pub index: Arc<RwLock<Index>>,
-    /// The clusters whose objects are not followed now, and since when.
-    pub stale: Arc<dyn Fn() -> Vec<(String, Timestamp)> + Send + Sync>,
-}
-
-impl Inventory {
-    /// With nothing in it.
-    pub fn empty() -> Self {
-        Self { index: Arc::default(), stale: Arc::new(Vec::new) }
-    }
 }
 
 /// Why the door does not open.

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use ::tenancy::api::Service;
 use ::tenancy::rights::Person;
@@ -13,14 +13,13 @@ use api_meta::LabelSelector;
 use api_rbac::Namespaces;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fleet::Body;
+use fleet::{Body, FeedState, Freshness, Inventory};
 use fleet_index::{Cursor, Found, Kind, Order, Query, Reach, Sight};
 use http::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Inventory;
 use crate::chain::{Chain, Who, get_only};
 use crate::respond::{Refusal, answer as json_answer};
 
@@ -48,7 +47,7 @@ pub(crate) async fn answer(
     get_only(request.method())?;
     let wanted = Wanted::parse(request.uri().query().unwrap_or_default())?;
     let sight = (chain.hub.tenancy.clone(), who.person()?, who.clusters());
-    let inventory = chain.hub.inventory.clone();
+    let inventory = chain.hub.fleet.index().clone();
     // A walk over a million rows would hold up what others do on this thread.
     let found = tokio::task::spawn_blocking(move || {
         let (service, person, clusters) = sight;
@@ -61,7 +60,7 @@ pub(crate) async fn answer(
 }
 
 fn search(inventory: &Inventory, sight: &Seeing<'_>, wanted: &Wanted) -> Value {
-    let index = inventory.index.read().unwrap_or_else(PoisonError::into_inner);
+    let index = inventory.read();
     let among = |set: &BTreeSet<String>, text: &str| set.is_empty() || set.contains(text);
     let kinds = |kind: &Kind| {
         let named = |name: &String| name.eq_ignore_ascii_case(&kind.kind) || **name == *kind.resource;
@@ -93,12 +92,26 @@ fn search(inventory: &Inventory, sight: &Seeing<'_>, wanted: &Wanted) -> Value {
         said["continue"] = Place::of(&last.cursor(), &wanted.order_text).encode().into();
     }
     drop(index);
-    let stale = (inventory.stale)().into_iter().filter(|(cluster, _)| clusters(cluster) && sight.is_in(cluster));
-    let stale: Vec<Value> = stale.map(|(cluster, since)| json!({"name": cluster, "since": since})).collect();
+    let stale = inventory.freshnesses().into_iter().filter(|(_, freshness)| !is_followed(freshness));
+    let stale = stale.filter(|(cluster, _)| clusters(cluster) && sight.is_in(cluster));
+    let stale: Vec<Value> = stale.map(|(cluster, known)| stale_cluster(&cluster, known.as_of)).collect();
     if !stale.is_empty() {
         said["staleClusters"] = stale.into();
     }
     said
+}
+
+/// Whether what is known of a cluster is what it says now, as far as it lets itself be listed.
+fn is_followed(known: &Freshness) -> bool {
+    matches!(known.state, FeedState::Following | FeedState::Incomplete(_))
+}
+
+/// A cluster whose objects are known as of a time, or never were as a whole.
+fn stale_cluster(name: &str, as_of: Option<Timestamp>) -> Value {
+    match as_of {
+        Some(since) => json!({"name": name, "since": since}),
+        None => json!({"name": name}),
+    }
 }
 
 fn row(found: &Found<'_>) -> Value {

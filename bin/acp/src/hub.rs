@@ -185,18 +185,15 @@ impl Hub {
         .await
         .context("could not start the fleet")?;
         fleet.follow_quota(quotas);
-        keep_tenancy(&fleet, &sessions, &drain)?;
+        let tenancy = keep_tenancy(&fleet, &sessions, &drain);
         let url = format!("https://{address}/kubernetes/global");
         kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
         let fingerprint = authority.fingerprint();
-        // Nobody follows clusters' roles yet: what needs them is answered with 503.
-        let view: Arc<dyn tenancy::view::View> = Arc::new(tenancy::view::Fixed::default());
-        let platform = Caller::part(tenancy::guard::TENANCY_USER).client_of(fleet.hub());
+        let platform = Caller::part(TENANCY_USER).client_of(fleet.hub());
         gateway::Hub {
             identity,
             fleet: fleet.clone(),
-            tenancy: Arc::new(tenancy::api::Service::new(view, platform)),
-            inventory: gateway::Inventory::empty(),
+            tenancy: Arc::new(tenancy::api::Service::new(Arc::new(tenancy), platform)),
             sessions,
             authority,
             names: names(local.ip(), &address),
@@ -333,13 +330,13 @@ async fn foreign(path: &Path) -> anyhow::Result<Ground> {
 }
 
 /// Has projects, roles and bindings looked after, in every cluster that the fleet reaches.
-fn keep_tenancy(fleet: &Fleet, sessions: &Sessions, drain: &Drain) -> anyhow::Result<()> {
-    let caller = Caller::certificate(TENANCY_USER, &[])?;
+fn keep_tenancy(fleet: &Fleet, sessions: &Sessions, drain: &Drain) -> Tenancy {
+    let caller = Caller::part(TENANCY_USER);
     let hub = fleet.api(&ClusterName::global(), caller.clone());
     let way = fleet.clone();
     let members = Arc::new(move |cluster: &ClusterName| way.api(cluster, caller.clone()));
     let tenancy = Tenancy::start(tenancy::Parts { hub, members }, drain);
-    let (mut changes, owner) = (sessions.changes(), drain.clone());
+    let (mut changes, owner, kept) = (sessions.changes(), drain.clone(), tenancy.clone());
     drain.spawn(async move {
         loop {
             let change = tokio::select! {
@@ -358,7 +355,7 @@ fn keep_tenancy(fleet: &Fleet, sessions: &Sessions, drain: &Drain) -> anyhow::Re
             }
         }
     });
-    Ok(())
+    kept
 }
 
 /// Where a client on this machine reaches a listener.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use api_meta::Object;
 use api_rbac::{Interner, Kind, Policy};
-use fleet_index::{Entry, Kind as IndexKind};
 use gateway::ROUTES;
 use serde_json::{Value, json};
 use tenancy::bindings::{Binding, BindingKind, Catalog, Cluster, Namespaces};
@@ -13,9 +12,10 @@ use tenancy::projects::Project;
 use tenancy::roles::{Template, base_roles, shipped_templates};
 use tenancy::view::{Bound, HubObjects, Known, Namespace};
 
-use crate::agents::apply;
+use crate::agents::{apply, join};
+use crate::clusters::administrator;
 use crate::streams::{PASSWORD, add_user};
-use crate::support::{Answer, Door, JSON};
+use crate::support::{Answer, Door, JSON, eventually};
 
 /// The project that the tenant has nothing to do with. Its name is nowhere else.
 const OTHERS: &str = "velvet";
@@ -267,36 +267,51 @@ fn hub() -> HubObjects {
     hub
 }
 
-/// A door behind which there are two tenants and an auditor, with what they have in two clusters.
-async fn tenants() -> Door {
+/// A door behind which there are two tenants and an auditor, with what they have in two clusters; one has an agent, which
+/// runs until this is dropped.
+async fn tenants() -> (Door, impl Sized) {
     let door = Door::open().await;
+    let (bearer, member) = (administrator(&door).await, harness::TestCluster::start().await);
+    let agent = join(&door, &bearer, "eu", &member).await;
     for name in ["val", "tam", "aud"] {
         add_user(&door, json!({"email": format!("{name}@example.com")})).await;
     }
     apply(&door.cluster, base("platform-auditor:cluster")).await;
     apply(&door.cluster, bound("ClusterRoleBinding", "", "cpaas:base:platform-auditor:cluster", "aud")).await;
-    door.view.set_hub(hub());
+    door.view.fixed.set_hub(hub());
     for name in ["global", "eu"] {
-        door.view.set_cluster(name, Some(cluster(name)));
+        door.view.fixed.set_cluster(name, Some(cluster(name)));
     }
-    let pods = IndexKind { group: "".into(), resource: "pods".into(), version: "v1".into(), kind: "Pod".into() };
-    let mut index = door.inventory.index.write().unwrap();
     for project in ["bank", OTHERS] {
-        let (namespace, image) = (format!("{project}-a"), format!("registry.example.com/{project}:1"));
+        let namespace = format!("{project}-a");
+        let labels = json!({"cpaas.io/project": project});
+        apply(
+            &member,
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}}),
+        )
+        .await;
+        let account = json!({"name": "default", "namespace": namespace});
+        apply(&member, json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})).await;
         for n in 0..3 {
-            let (name, labels) = (format!("{project}-{n}"), [("app", project)]);
-            let entry = Entry {
-                namespace: &namespace,
-                name: &name,
-                created: 1_700_000_000 + n,
-                labels: &labels,
-                images: &[&image],
-            };
-            index.put("eu", &pods, &entry).unwrap();
+            let image = format!("registry.example.com/{project}:1");
+            apply(
+                &member,
+                json!({
+                    "apiVersion": "v1", "kind": "Pod",
+                    "metadata": {"name": format!("{project}-{n}"), "namespace": namespace, "labels": {"app": project}},
+                    "spec": {"containers": [{"name": "c", "image": image}]},
+                }),
+            )
+            .await;
         }
     }
-    drop(index);
-    door
+    let aud = door.sign_in_with("aud@example.com", PASSWORD).await;
+    eventually("the pods are found", async || {
+        let path = "/acp/v1/resources/search?kind=pod&cluster=eu";
+        ask(&door, aud.as_deref(), "GET", path, &Value::Null).await.json()["total"] == 6
+    })
+    .await;
+    (door, (member, agent))
 }
 
 async fn sign_in(door: &Door, who: Who) -> Option<String> {
@@ -316,7 +331,7 @@ async fn ask(door: &Door, bearer: Option<&str>, method: &str, path: &str, body: 
 
 #[tokio::test]
 async fn case_51_every_route_is_asked_as_nobody_as_another_tenant_and_as_an_auditor() {
-    let door = tenants().await;
+    let (door, _member) = tenants().await;
     let val = door.sign_in_with("val@example.com", PASSWORD).await.unwrap();
     let token =
         ask(&door, Some(&val), "POST", "/auth/v1/accesstoken", &json!({"description": OTHERS, "expiration": 600}))
@@ -382,7 +397,7 @@ fn kubeconfig(door: &Door) -> String {
 
 #[tokio::test]
 async fn case_50_search_finds_and_counts_what_the_caller_may_list() {
-    let door = tenants().await;
+    let (door, _member) = tenants().await;
     let (tam, aud) = (sign_in(&door, Who::Tenant).await, sign_in(&door, Who::Auditor).await);
     let search = async |bearer: &Option<String>, query: &str| {
         let answer =
@@ -391,13 +406,13 @@ async fn case_50_search_finds_and_counts_what_the_caller_may_list() {
         answer.json()
     };
     for (query, mine, all) in [
-        ("", 3, 6),
+        ("kind=pod", 3, 6),
         ("image=registry.example.com", 3, 6),
         ("image=velvet", 0, 3),
-        ("q=velvet", 0, 3),
+        ("q=velvet&kind=pod", 0, 3),
         ("label=app%3Dvelvet", 0, 3),
-        ("namespace=velvet-a&namespace=bank-a", 3, 6),
-        ("project=velvet", 0, 0),
+        ("kind=pod&namespace=velvet-a&namespace=bank-a", 3, 6),
+        ("kind=pod&project=velvet", 0, 3),
         ("kind=pod&cluster=eu", 3, 6),
         ("kind=pods&group=", 3, 6),
         ("cluster=us", 0, 0),
@@ -410,7 +425,7 @@ async fn case_50_search_finds_and_counts_what_the_caller_may_list() {
     let mut names = Vec::new();
     let mut next = String::new();
     for _ in 0..8 {
-        let page = search(&aud, &format!("limit=2&sortBy=d,creationTimestamp{next}")).await;
+        let page = search(&aud, &format!("kind=pod&limit=2&sortBy=d,name{next}")).await;
         names.extend(
             page["items"].as_array().unwrap().iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()),
         );
@@ -419,8 +434,8 @@ async fn case_50_search_finds_and_counts_what_the_caller_may_list() {
             None => break,
         }
     }
-    assert_eq!(names, ["velvet-2", "bank-2", "velvet-1", "bank-1", "velvet-0", "bank-0"]);
-    let stolen = search(&tam, &format!("sortBy=d,creationTimestamp{next}")).await;
+    assert_eq!(names, ["velvet-2", "velvet-1", "velvet-0", "bank-2", "bank-1", "bank-0"]);
+    let stolen = search(&tam, &format!("sortBy=d,name{next}")).await;
     assert!(!stolen.to_string().contains(OTHERS), "{stolen}");
     for (query, says) in [
         ("kinds=pod", "there is no parameter \"kinds\""),
@@ -439,7 +454,7 @@ async fn case_50_search_finds_and_counts_what_the_caller_may_list() {
 
 #[tokio::test]
 async fn a_token_for_some_clusters_searches_and_asks_there() {
-    let door = tenants().await;
+    let (door, _member) = tenants().await;
     let tam = sign_in(&door, Who::Tenant).await;
     let made = async |scope: Value| {
         let wanted = json!({"description": "x", "expiration": 600, "scope": scope});
@@ -452,7 +467,7 @@ async fn a_token_for_some_clusters_searches_and_asks_there() {
         made(json!({"readOnly": true})).await,
     );
     let total = async |bearer: &str| {
-        ask(&door, Some(bearer), "GET", "/acp/v1/resources/search", &Value::Null).await.json()["total"].clone()
+        ask(&door, Some(bearer), "GET", "/acp/v1/resources/search?kind=pod", &Value::Null).await.json()["total"].clone()
     };
     assert_eq!((total(&eu).await, total(&us).await, total(&reading).await), (json!(3), json!(0), json!(3)));
     let rights = json!({"cluster": "eu", "items": [{"verb": "get", "resource": "pods", "namespace": "bank-a"}]});

@@ -2,18 +2,20 @@
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use apiserver_access::{MASTERS, User};
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Resolve, SystemResolver};
-use gateway::{Asset, Assets, Hub, Inventory};
+use gateway::{Asset, Assets, Hub};
 use harness::TestCluster;
 use identity::{FIRST_ADMINISTRATOR, Identity};
 use jiff::SignedDuration;
 use lib_drain::Drain;
 use lib_tls::{Authority, Credential, Trust, client_config};
 use serde_json::{Value, json};
+use tenancy::Tenancy;
+use tenancy::view::{Fixed, HubObjects, Known, View};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -33,8 +35,37 @@ pub(crate) struct Door {
     pub(crate) record: Arc<Record>,
     pub(crate) drain: Drain,
     /// What is known of the clusters' roles and of the platform's objects.
-    pub(crate) view: Arc<tenancy::view::Fixed>,
-    pub(crate) inventory: Inventory,
+    pub(crate) view: Arc<Seen>,
+}
+
+/// What a test puts together by hand, until somebody really looks.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) fixed: Fixed,
+    pub(crate) live: OnceLock<Tenancy>,
+}
+
+impl Seen {
+    fn now(&self) -> &dyn View {
+        match self.live.get() {
+            Some(live) => live,
+            None => &self.fixed,
+        }
+    }
+}
+
+impl View for Seen {
+    fn hub(&self) -> Arc<HubObjects> {
+        self.now().hub()
+    }
+
+    fn clusters(&self) -> Vec<String> {
+        self.now().clusters()
+    }
+
+    fn cluster(&self, name: &str) -> Option<Arc<Known>> {
+        self.now().cluster(name)
+    }
 }
 
 /// The audit record, kept in memory.
@@ -118,14 +149,12 @@ impl Door {
         };
         let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
-        let view = Arc::new(tenancy::view::Fixed::default());
-        let inventory = Inventory::empty();
+        let view = Arc::new(Seen::default());
         let platform = Caller::part(tenancy::guard::TENANCY_USER).client_of(fleet.hub());
         let hub = Hub {
             identity,
             fleet: fleet.clone(),
             tenancy: Arc::new(tenancy::api::Service::new(view.clone(), platform)),
-            inventory: inventory.clone(),
             sessions,
             authority: authority.clone(),
             names: vec!["127.0.0.1".into(), "localhost".into()],
@@ -133,7 +162,7 @@ impl Door {
             ask_rights: Duration::from_secs(1),
         };
         hub.serve(listener, &drain).unwrap();
-        Self { cluster, address, authority, fleet, password, record, drain, view, inventory }
+        Self { cluster, address, authority, fleet, password, record, drain, view }
     }
 
     /// A connection from an address of this machine.

@@ -404,6 +404,10 @@ impl State {
         if let Some(written) = kind.written() {
             let key = key_of(written, name);
             if self.observed.remove(&key).is_some() {
+                if written == Kind::ProjectQuota {
+                    // It may be the last that a project leaves behind.
+                    self.dirty.projects.insert(key.name.clone());
+                }
                 self.dirty.keys.insert(key);
                 changed = true;
             }

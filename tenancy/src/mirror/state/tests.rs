@@ -184,3 +184,12 @@ fn what_people_note_on_a_namespace_wakes_nobody() {
     assert_eq!(before.namespaces["n"].annotations["note"], "a");
     assert_eq!(state.make_known(&eu, &shared).unwrap().namespaces["n"].annotations["note"], "b");
 }
+
+#[test]
+fn a_quota_that_goes_concerns_its_project() {
+    let (mut state, shared) = (whole(), Shared::default());
+    state.put(Followed::ProjectQuota, json!({"metadata": {"name": "shop"}}), &shared);
+    state.take_dirty();
+    assert!(state.remove(Followed::ProjectQuota, &(String::new(), "shop".into())));
+    assert_eq!(state.take_dirty().projects, ["shop".to_owned()].into());
+}

@@ -31,6 +31,7 @@ use http::{Request, StatusCode};
 use http_body_util::BodyDataStream;
 use jiff::Timestamp;
 use kube::ResourceExt;
+use lib_backoff::chance;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use serde::Deserialize;
@@ -386,12 +387,4 @@ struct Said {
 /// One short line that a terminal shows as it is.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(512).collect()
-}
-
-/// A number between 0 and 1.
-fn chance() -> f64 {
-    let mut byte = [0];
-    // Without randomness clusters only come back in step.
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
-    f64::from(byte[0]) / 255.0
 }

@@ -8,13 +8,15 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use http::StatusCode;
+use lib_backoff::{Backoff, chance};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep};
 
-use crate::backoff::{Backoff, chance};
 use crate::wire::{Failure, Place, Wire};
 
+/// The wait after a first failure.
+const FIRST: Duration = Duration::from_millis(100);
 /// Between attempts at a cluster that is away, at most; who knows that it is back says so.
 const AWAY: Duration = Duration::from_secs(10);
 /// Between attempts at a cluster that says no. That takes a person to repair.
@@ -51,7 +53,7 @@ pub(crate) async fn follow(
     back: &Notify,
     mut tell: impl FnMut(Change),
 ) -> Infallible {
-    let (mut away, mut refused) = (Backoff::up_to(AWAY), Backoff::up_to(REFUSED));
+    let (mut away, mut refused) = (Backoff::new(FIRST), Backoff::new(FIRST));
     loop {
         let began = Instant::now();
         let Err(failure) = once(wire, place, lists, &mut tell).await;
@@ -60,7 +62,11 @@ pub(crate) async fn follow(
             refused.reset();
         }
         let expired = failure.code() == Some(StatusCode::GONE);
-        let pause = if failure.is_verdict() && !expired { refused.after(chance()) } else { away.after(chance()) };
+        let pause = if failure.is_verdict() && !expired {
+            refused.after(REFUSED, chance())
+        } else {
+            away.after(AWAY, chance())
+        };
         // The list is just too old.
         if !expired {
             tell(Change::Lost(failure));

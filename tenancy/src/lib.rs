@@ -19,7 +19,6 @@
 //! written, and tells in the status of the hub's objects what became of them.
 
 pub mod api;
-mod backoff;
 pub mod bindings;
 mod book;
 pub mod diff;

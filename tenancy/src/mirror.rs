@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use api_rbac::{Interner, Policy};
 use jiff::Timestamp;
+use lib_backoff::{Backoff, chance};
 use lib_names::ClusterName;
 use tokio::sync::{Notify, Semaphore, watch};
 
 pub use state::Standing;
 pub(crate) use state::{DEFINITION, Dirty, Followed, Shared, State};
 
-use crate::backoff::{Backoff, chance};
 use crate::follow::{Change, follow};
 use crate::view::Known;
 use crate::wire::{Failure, Wire};
@@ -29,6 +29,8 @@ use crate::wire::{Failure, Wire};
 const LISTS: usize = 16;
 /// How often a cluster is asked for its version.
 const AGAIN: Duration = Duration::from_secs(300);
+/// The wait after a first failure.
+const FIRST: Duration = Duration::from_millis(100);
 /// Between attempts to, at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -159,7 +161,7 @@ impl Mirror {
 
     /// Asks for the version whenever the cluster is back, and is to be asked.
     async fn follow_version(&self, cluster: &Cluster, wire: &Wire) {
-        let mut backoff = Backoff::up_to(PATIENCE);
+        let mut backoff = Backoff::new(FIRST);
         loop {
             match wire.version().await {
                 Ok(version) => {
@@ -170,7 +172,7 @@ impl Mirror {
                 Err(failure) => {
                     tracing::debug!(error = %lib_telemetry::chain(&failure), "could not ask a cluster for its version");
                     tokio::select! {
-                        () = tokio::time::sleep(backoff.after(chance())) => {}
+                        () = tokio::time::sleep(backoff.after(PATIENCE, chance())) => {}
                         () = cluster.back.notified() => {}
                     }
                 }

@@ -8,6 +8,7 @@ use api_types::tenancy::RoleTemplate;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use lib_backoff::{Backoff, chance};
 use lib_drain::Drain;
 use lib_kubernetes::ClusterApi;
 use lib_names::ClusterName;
@@ -16,7 +17,6 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::backoff::{Backoff, chance};
 use crate::bindings::BindingKind;
 use crate::book::{BindingId, Book, Written};
 use crate::follow::{Change, follow, name_of};
@@ -29,6 +29,8 @@ use crate::wire::{Failure, Wire};
 
 /// How long it is believed that a binding is there, after the hub said so.
 const BELIEVED: Duration = Duration::from_secs(1);
+/// The wait after a first failure.
+const FIRST: Duration = Duration::from_millis(100);
 /// Between attempts to lay the templates that come with the platform, at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -222,7 +224,7 @@ async fn lay_templates(core: Arc<Core>) {
         .into_iter()
         .filter_map(|template| Some((template.clone(), serde_json::to_value(&template).ok()?)))
         .collect();
-    let (mut written, mut backoff) = (core.written.subscribe(), Backoff::up_to(PATIENCE));
+    let (mut written, mut backoff) = (core.written.subscribe(), Backoff::new(FIRST));
     loop {
         written.borrow_and_update();
         let missing: Vec<(String, &Value)> = {
@@ -243,7 +245,7 @@ async fn lay_templates(core: Arc<Core>) {
             }
         }
         if owed {
-            tokio::time::sleep(backoff.after(chance())).await;
+            tokio::time::sleep(backoff.after(PATIENCE, chance())).await;
             continue;
         }
         backoff.reset();

@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream;
+use lib_backoff::{Backoff, chance};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use tokio::time::Instant;
 
-use crate::backoff::{Backoff, chance};
 use crate::book::{About, BindingId};
 use crate::diff::Operation;
 use crate::mirror::{self, Standing};
@@ -43,6 +43,8 @@ use desired::{Changed, Desired, Source};
 
 /// Writes to a cluster at a time.
 const AT_ONCE: usize = 8;
+/// The wait after a first failure.
+const FIRST: Duration = Duration::from_millis(100);
 /// Between attempts at what a cluster refuses, at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -100,7 +102,7 @@ impl Worker {
             stuck: BTreeMap::new(),
             guard: Guard::Unknown,
             definitions_laid: false,
-            backoff: Backoff::up_to(PATIENCE),
+            backoff: Backoff::new(FIRST),
             about: BTreeSet::new(),
         }
     }
@@ -144,7 +146,7 @@ impl Worker {
         self.publish();
         let owed = matches!(pass, Pass::Away(_)) || !self.refused.is_empty() || !self.stuck.is_empty();
         if owed {
-            return Some(Instant::now() + self.backoff.after(chance()));
+            return Some(Instant::now() + self.backoff.after(PATIENCE, chance()));
         }
         self.backoff.reset();
         None

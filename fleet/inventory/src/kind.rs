@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http_body_util::BodyExt;
+use lib_backoff::chance;
 use lib_kubernetes::{Body, BodyError};
 use lib_telemetry::chain;
 use tokio::sync::{Notify, Semaphore};
@@ -14,7 +15,6 @@ use tunnel_protocol::inventory::{Gone, Line, Listed, Lost, Object};
 use url::form_urlencoded::byte_serialize;
 
 use crate::ask::{Error, Reader};
-use crate::chance;
 use crate::discovery::Served;
 use crate::object::{Event, Page};
 use crate::out::Out;

@@ -169,11 +169,3 @@ async fn look(reader: Reader, woken: Arc<Notify>) -> Discovered {
         }
     }
 }
-
-/// A number between 0 and 1.
-fn chance() -> f64 {
-    let mut byte = [0];
-    // Without randomness clusters only come back in step.
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
-    f64::from(byte[0]) / 255.0
-}

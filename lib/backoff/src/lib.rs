@@ -1,8 +1,9 @@
-//! How long to wait before the next attempt: twice as long after each failure, up to a bound, and less by chance. Pure: the
-//! caller brings chance, and sleeps.
+//! How long to wait before the next attempt: twice as long after each failure, up to a bound, and less by chance. The
+//! caller sleeps, and may bring chance of its own.
 //!
 //! How long the first wait and the longest are is the caller's affair, and stands where it is waited.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::Duration;
 
 /// Grows with each failure, and starts again after success.
@@ -32,6 +33,12 @@ impl Backoff {
     }
 }
 
+/// A number between 0 and 1 for [`Backoff::after`]. Nothing that must not be guessed comes from it.
+pub fn chance() -> f64 {
+    // Each state has keys of its own.
+    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -45,6 +52,13 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 6, 6]);
         backoff.reset();
         assert_eq!(backoff.after(Duration::from_secs(6), 1.0), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn chances_differ_and_lie_between_0_and_1() {
+        let chances: Vec<_> = (0..100).map(|_| chance()).collect();
+        assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)));
+        assert!(chances.windows(2).any(|pair| pair[0] != pair[1]));
     }
 
     proptest! {

@@ -9,13 +9,13 @@ use futures::stream;
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::api::ObjectMeta;
+use lib_backoff::{Backoff, chance};
 use lib_telemetry::chain;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{FINALIZER, binding_status, template_status};
-use crate::backoff::{Backoff, chance};
 use crate::bindings::BindingKind;
 use crate::book::{About, AnyBinding, Book, ProjectEntry, Written};
 use crate::projects::{Outcome, Seen, status};
@@ -25,6 +25,8 @@ use crate::wire::{Failure, Place};
 /// What changes in many clusters is told once.
 const TOGETHER: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 8;
+/// The wait after a first failure.
+const FIRST: Duration = Duration::from_millis(100);
 /// Between attempts, at most.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -38,7 +40,7 @@ struct Patch {
 
 /// Tells, for ever.
 pub(crate) async fn run(core: Arc<Core>) {
-    let mut backoff = Backoff::up_to(PATIENCE);
+    let mut backoff = Backoff::new(FIRST);
     loop {
         core.progress.told.notified().await;
         sleep(TOGETHER).await;
@@ -75,7 +77,7 @@ pub(crate) async fn run(core: Arc<Core>) {
         if owed.is_empty() {
             backoff.reset();
         } else {
-            sleep(backoff.after(chance())).await;
+            sleep(backoff.after(PATIENCE, chance())).await;
             core.progress.tell(owed);
         }
     }

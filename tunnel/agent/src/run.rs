@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_telemetry::chain;
 use tokio::sync::watch;
@@ -151,12 +152,4 @@ enum Outcome {
     Lost,
     /// The hub, or we, said no.
     Refused,
-}
-
-/// A number between 0 and 1.
-fn chance() -> f64 {
-    let mut byte = [0];
-    // Without randomness agents only come back in step.
-    let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut byte);
-    f64::from(byte[0]) / 255.0
 }

@@ -1,6 +1,6 @@
 //! What the cluster holds of projects' quotas: read, counted and swapped, in this order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
@@ -93,6 +93,7 @@ fn part<T: DeserializeOwned + Default>(object: &DynamicObject, name: &str) -> Re
 struct Stored {
     /// By project.
     namespaces: BTreeMap<String, BTreeMap<String, Namespace>>,
+    /// Of all namespaces.
     holdings: Vec<Holding>,
 }
 
@@ -100,8 +101,9 @@ impl Stored {
     fn book(&self, noted: &Noted, now: Timestamp) -> Book {
         let project = noted.object.name_any();
         let namespaces = self.namespaces.get(&project).cloned().unwrap_or_default();
-        let holdings = self.holdings.iter().filter(|holding| namespaces.contains_key(&holding.namespace)).cloned();
-        let holdings: Vec<Holding> = holdings.collect();
+        let under_way: HashSet<&str> = noted.reservations.iter().map(|r| &*r.namespace).collect();
+        let concerns = |of: &str| namespaces.contains_key(of) || under_way.contains(of);
+        let holdings: Vec<Holding> = self.holdings.iter().filter(|h| concerns(&h.namespace)).cloned().collect();
         Book::open(&project, noted.hard.clone(), namespaces, holdings, noted.reservations.clone(), now)
     }
 }
@@ -264,12 +266,14 @@ impl Ledger {
             let quotas = quotas.clone();
             async move { quotas.list(&params).await }
         });
-        let belongs = |quota: &&ResourceQuota| {
-            let namespace = quota.metadata.namespace.as_deref().unwrap_or_default();
-            by_project.values().any(|namespaces| namespaces.contains_key(namespace))
-        };
+        let belonging: HashSet<&str> = by_project.values().flat_map(|each| each.keys().map(String::as_str)).collect();
+        let belongs =
+            |quota: &ResourceQuota| quota.metadata.namespace.as_deref().is_some_and(|n| belonging.contains(n));
         let listed = listed.await.map_err(failed("list the quotas of namespaces"))?;
-        let holdings = listed.iter().filter(belongs).map(holding).collect::<Result<_, _>>()?;
+        let read = listed.iter().map(|quota| (belongs(quota), holding(quota)));
+        // One that counts nowhere may be what it likes.
+        let holdings = read.filter(|(belongs, read)| *belongs || read.is_ok());
+        let holdings = holdings.map(|(_, read)| read).collect::<Result<_, _>>()?;
         Ok(Stored { namespaces: by_project, holdings })
     }
 }

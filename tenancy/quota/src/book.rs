@@ -34,6 +34,13 @@ pub struct Holding {
     pub scoped: bool,
 }
 
+impl Holding {
+    /// Whether it is that object, in that version. An empty one is none.
+    fn is(&self, uid: &str, version: &str) -> bool {
+        !uid.is_empty() && !version.is_empty() && self.uid == uid && self.version == version
+    }
+}
+
 /// A write that is to be judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -68,7 +75,8 @@ pub struct Book {
 }
 
 impl Book {
-    /// Opens it, and drops the reservations that have ended. `holdings` that lie in none of `namespaces` are left out.
+    /// Opens it, and drops the reservations that have ended. `holdings` that lie in none of `namespaces` are not counted;
+    /// they say which reservations have ended of namespaces that are no longer the project's.
     pub fn open(
         project: &str,
         hard: Amounts,
@@ -77,11 +85,8 @@ impl Book {
         reservations: Vec<Reservation>,
         now: Timestamp,
     ) -> Self {
-        let holdings = holdings
-            .into_iter()
-            .filter(|holding| namespaces.contains_key(&holding.namespace))
-            .map(|holding| ((holding.namespace.clone(), holding.name.clone()), holding))
-            .collect();
+        let holdings =
+            holdings.into_iter().map(|holding| ((holding.namespace.clone(), holding.name.clone()), holding)).collect();
         let mut book = Self { project: project.to_owned(), hard, namespaces, holdings, reservations: Vec::new() };
         book.reservations = reservations.into_iter().filter(|reservation| book.is_open(reservation, now)).collect();
         book
@@ -101,7 +106,9 @@ impl Book {
     pub fn used(&self) -> Amounts {
         let mut each: BTreeMap<(&str, &str), Amounts> = BTreeMap::new();
         for ((namespace, name), holding) in &self.holdings {
-            each.insert((namespace, name), holding.hard.clone());
+            if self.belongs(namespace) {
+                each.insert((namespace, name), holding.hard.clone());
+            }
         }
         for reservation in &self.reservations {
             each.entry((&reservation.namespace, &reservation.name)).or_default().raise_to(&reservation.hard);
@@ -155,22 +162,22 @@ impl Book {
         amounts.only(|key| self.hard.get(key).is_some())
     }
 
+    fn belongs(&self, namespace: &str) -> bool {
+        self.namespaces.contains_key(namespace)
+    }
+
     fn stored(&self, namespace: &str, name: &str) -> Option<&Holding> {
         self.holdings.get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// Whether the write may still come, so that it has to be counted.
     fn is_open(&self, reservation: &Reservation, now: Timestamp) -> bool {
-        let belongs = self.namespaces.contains_key(&reservation.namespace);
         let stored = self.stored(&reservation.namespace, &reservation.name);
         reservation.until > now
             && match &reservation.awaited {
-                Awaited::Joining => !belongs,
+                Awaited::Joining => !self.belongs(&reservation.namespace),
                 Awaited::Creation { uid } => uid.is_none() || stored.map(|stored| &stored.uid) != uid.as_ref(),
-                // What lies elsewhere is not seen here.
-                Awaited::Update { uid, version } => {
-                    !belongs || stored.is_some_and(|stored| stored.uid == *uid && stored.version == *version)
-                }
+                Awaited::Update { uid, version } => stored.is_some_and(|stored| stored.is(uid, version)),
             }
     }
 
@@ -192,7 +199,7 @@ impl Book {
     fn check_bounds(&self, change: &Change) -> Result<(), Refused> {
         match change {
             Change::Write { new, old } => {
-                if !self.namespaces.contains_key(&new.namespace) {
+                if !self.belongs(&new.namespace) {
                     return Ok(());
                 }
                 let others = |holding: &Holding| holding.name != new.name;
@@ -248,9 +255,13 @@ impl Book {
         match change {
             Change::Remove(_) => None,
             Change::Write { new, old } => {
-                let stored = self.stored(&new.namespace, &new.name).map(|stored| stored.hard.clone());
-                let more = new.hard.above(&stored.unwrap_or_default());
-                if more.without_zeros().is_empty() {
+                // What a creation finds there now may be gone when it comes, and its place taken by others' growth. Only a
+                // change comes over the very object that is counted, or not at all.
+                let over = old.as_ref().and_then(|old| {
+                    let stored = self.stored(&new.namespace, &new.name).filter(|_| self.belongs(&new.namespace))?;
+                    stored.is(&old.uid, &old.version).then(|| stored.hard.clone())
+                });
+                if new.hard.above(&over.unwrap_or_default()).without_zeros().is_empty() {
                     return None;
                 }
                 let awaited = match old {
@@ -262,7 +273,7 @@ impl Book {
                 Some(next)
             }
             Change::Join { namespace, holdings, under_way } => {
-                if self.namespaces.contains_key(namespace) {
+                if self.belongs(namespace) {
                     return None;
                 }
                 // What it brings along is what it has now: an earlier try to put it here brings no other.

@@ -255,6 +255,41 @@ fn tries_of_one_creation_are_one() {
 }
 
 #[test]
+fn a_creation_is_counted_although_there_is_one_of_its_name() {
+    let stored = holding("a", "q", &json!({"pods": 5}));
+    let mut book = project(&json!({"pods": "10"}), std::slice::from_ref(&stored), Vec::new(), NOW);
+    // By the time it comes, that one may be gone, and what it had given to others.
+    let new = Holding { uid: "another".into(), ..holding("a", "q", &json!({"pods": 3})) };
+    assert_eq!(book.reserve(&create(new), later(90)), Ok(true));
+    // A change comes over what is counted, or not at all.
+    assert_eq!(book.reserve(&update(&stored, &json!({"pods": 3})), later(90)), Ok(false));
+    let before = Holding { version: "0".into(), ..stored };
+    assert_eq!(book.reserve(&update(&before, &json!({"pods": 3})), later(90)), Ok(true));
+}
+
+#[test]
+fn what_came_before_its_namespace_left_is_no_longer_awaited() {
+    let gone = Holding { uid: "1".into(), ..holding("elsewhere", "q", &json!({"pods": 5})) };
+    let reservation = |awaited| Reservation {
+        namespace: "elsewhere".into(),
+        name: "q".into(),
+        awaited,
+        hard: amounts(&json!({"pods": 5})),
+        until: later(90),
+    };
+    let came = [Awaited::Creation { uid: Some("1".into()) }, Awaited::Update { uid: "1".into(), version: "0".into() }];
+    let may_come = [
+        Awaited::Creation { uid: Some("2".into()) },
+        Awaited::Creation { uid: None },
+        Awaited::Update { uid: "1".into(), version: "1".into() },
+    ];
+    for (awaited, used) in came.map(|a| (a, 0)).into_iter().chain(may_come.map(|a| (a, 5))) {
+        let book = project(&json!({"pods": "10"}), std::slice::from_ref(&gone), vec![reservation(awaited)], NOW);
+        assert_eq!(book.used(), amounts(&json!({"pods": used})));
+    }
+}
+
+#[test]
 fn no_more_is_kept_in_mind_than_fits() {
     let mut book = project(&json!({"pods": "1000"}), &[], Vec::new(), NOW);
     for n in 0..MAX_RESERVATIONS {

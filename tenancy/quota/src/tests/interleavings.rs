@@ -43,6 +43,8 @@ struct Writer {
     old: Option<Stored>,
     /// Whether it puts the namespace `new` into the project, rather than to write a quota.
     joins: bool,
+    /// The version of the namespace that it was asked about.
+    label: u64,
 }
 
 #[derive(Default)]
@@ -50,6 +52,8 @@ struct World {
     stored: [Option<Stored>; 3],
     /// Whether `new` belongs to the project.
     joined: bool,
+    /// The version of that namespace.
+    label: u64,
     /// The status and its version.
     noted: Vec<Reservation>,
     version: u64,
@@ -61,6 +65,11 @@ impl World {
     fn unique(&mut self) -> u64 {
         self.next += 1;
         self.next
+    }
+
+    fn label(&mut self, joined: bool) {
+        self.joined = joined;
+        self.label += 1;
     }
 
     fn belongs(&self, place: usize) -> bool {
@@ -99,7 +108,7 @@ impl World {
 
 impl Writer {
     fn idle() -> Self {
-        Self { step: Step::Idle, place: 0, pods: 0, uid: 0, old: None, joins: false }
+        Self { step: Step::Idle, place: 0, pods: 0, uid: 0, old: None, joins: false, label: 0 }
     }
 
     fn change(&self, world: &World) -> Change {
@@ -115,7 +124,8 @@ impl Writer {
     fn go_on(&mut self, world: &mut World, choice: u8) {
         self.step = match std::mem::replace(&mut self.step, Step::Idle) {
             Step::Idle => {
-                self.joins = choice % 8 == 7;
+                self.joins = choice % 8 == 7 && !world.joined;
+                self.label = world.label;
                 // Before it belongs to the project, nobody is asked about what is in it.
                 let places = if world.joined { 3 } else { 2 };
                 (self.place, self.pods) = (usize::from(choice) % places, i64::from(choice / 3 % 8));
@@ -143,7 +153,9 @@ impl Writer {
 
     fn store(&self, world: &mut World) {
         if self.joins {
-            world.joined = true;
+            if self.label == world.label {
+                world.label(true);
+            }
             return;
         }
         let same = match (&self.old, &world.stored[self.place]) {
@@ -180,12 +192,21 @@ proptest! {
                     }
                 },
                 5 => world.now += i64::from(choice % 40),
-                _ => {
-                    let place = usize::from(choice) % 2;
-                    if choice.is_multiple_of(3) {
-                        world.stored[place] = None;
+                _ => match choice % 3 {
+                    0 => world.stored[usize::from(choice) % 2] = None,
+                    // The namespace leaves the project, whatever is under way in it.
+                    1 => world.label(false),
+                    // Outside of it nobody is asked, unless the namespace is on its way in.
+                    _ => {
+                        let joins = |writer: &Writer| writer.joins && !matches!(writer.step, Step::Idle);
+                        let noted = world.noted.iter().any(|noted| noted.awaited == Awaited::Joining);
+                        if !world.joined && !noted && !writers.iter().any(joins) {
+                            let version = world.unique();
+                            let stored = world.stored[2].take().map_or_else(|| world.unique(), |stored| stored.uid);
+                            world.stored[2] = Some(Stored { uid: stored, version, pods: i64::from(choice / 3 % 8) });
+                        }
                     }
-                }
+                },
             }
             prop_assert!(world.sum() <= LIMIT, "{} after {actor} {choice}", world.sum());
         }

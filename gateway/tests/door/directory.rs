@@ -62,7 +62,10 @@ async fn people_of_a_directory_sign_in_with_their_groups() {
     let said = sign_in(&door, "ann", PASSWORD).await;
     assert_eq!(said.code, 200, "{said:?}");
     let said = said.json();
-    assert_eq!((&said["username"], &said["groups"]), (&json!("ann@example.org"), &json!(["dev", "staff"])));
+    assert_eq!(
+        (&said["username"], &said["groups"]),
+        (&json!("ann@example.org"), &json!(["cpaas:users", "dev", "staff"]))
+    );
     assert_eq!(said["provider"]["type"], "ldap");
     for (name, password) in [("ann", "wrong"), ("nobody", PASSWORD), ("ann", ""), ("*", PASSWORD), ("a*", PASSWORD)] {
         assert_eq!(sign_in(&door, name, password).await.code, 401, "{name}");

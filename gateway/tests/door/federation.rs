@@ -66,7 +66,7 @@ async fn people_of_a_saml_provider_sign_in_with_their_groups() {
     let said: serde_json::Value = serde_json::from_str(&page.text).unwrap();
     assert_eq!(
         (&said["username"], &said["groups"]),
-        (&json!("alice@example.com"), &json!(["cluster-admins", "staff"]))
+        (&json!("alice@example.com"), &json!(["cluster-admins", "cpaas:users", "staff"]))
     );
     // Signing out there ends it here.
     let page = idp.get(&format!("/sign-out?user=alice&sp={}", at(&door, "/dex")));

@@ -37,7 +37,7 @@ async fn a_certified_client_signs_a_person_in() {
         (text(claims, "/email"), text(claims, "/aud"), text(claims, "/name")),
         ("ann@corp.io", "ac", "Ann Example")
     );
-    assert_eq!(claims["groups"], json!(["dev"]));
+    assert_eq!(claims["groups"], json!(["cpaas:users", "dev"]));
     let (access, subject) = (text(&signed, "/tokens/access_token"), text(claims, "/sub"));
     let person = client.ok(json!({"userinfo": access, "subject": subject})).await;
     assert_eq!((text(&person, "/email"), &person["groups"]), ("ann@corp.io", &json!(["dev"])));
@@ -84,7 +84,7 @@ async fn a_certified_client_with_a_secret() {
         let seen = logs.ok(json!({"introspect": narrow})).await;
         assert_eq!(
             (&seen["active"], &seen["groups"], &seen["email"]),
-            (&json!(true), &json!(["dev"]), &Value::Null),
+            (&json!(true), &json!(["cpaas:users", "dev"]), &Value::Null),
             "{seen}"
         );
         assert_eq!(client.ok(json!({"introspect": narrow})).await, json!({"active": false}));

@@ -89,7 +89,8 @@ async fn somebody_new_becomes_a_user_with_their_groups() {
     let (to, mut browser) = corp.sign_in(&ANN).await;
     assert_eq!(to, corp.at("/clusters").as_str());
     let (code, said) = corp.current(&mut browser).await;
-    assert_eq!((code, &said["username"], &said["groups"]), (200, &json!("ann@example.com"), &json!(["dev", "ops"])));
+    let groups = json!(["cpaas:users", "dev", "ops"]);
+    assert_eq!((code, &said["username"], &said["groups"]), (200, &json!("ann@example.com"), &groups));
     assert_eq!(said["provider"], json!({"id": "corp", "name": "Corp", "type": "oidc"}));
     let users: Api<User> = Api::all(corp.door.cluster.admin());
     let found = users.list(&ListParams::default().labels("auth.cpaas.io/user.connector_id=corp")).await.unwrap();

@@ -152,7 +152,7 @@ async fn a_code_becomes_tokens_that_say_who() {
     assert_eq!(status, 200, "{tokens}");
     let id = claims(tokens["id_token"].as_str().unwrap());
     assert_eq!((&id["aud"], &id["nonce"], &id["email"]), (&json!("ac"), &json!("n1"), &json!("ann@corp.io")));
-    assert_eq!((&id["groups"], &id["iss"]), (&json!(["dev"]), &json!("https://acp.test/dex")));
+    assert_eq!((&id["groups"], &id["iss"]), (&json!(["cpaas:users", "dev"]), &json!("https://acp.test/dex")));
     let access = tokens["access_token"].as_str().unwrap();
     let (who, _) = fixture.identity.authenticate(&bearer_text(access)).unwrap().unwrap();
     assert_eq!(who.user().name.as_str(), "ann@corp.io");

@@ -182,7 +182,7 @@ async fn an_administrator_makes_a_user_who_changes_the_password_first() {
     let change = json!({"username": "bob@corp.io", "password": first, "newPassword": "my-own-word9"});
     assert_eq!(fixture.ask("POST", "/auth/v1/password", None, change).await.0, 204);
     let login = fixture.login("bob@corp.io", "my-own-word9").await.unwrap();
-    assert_eq!(login.session.user().groups.len(), 1);
+    assert_eq!(login.session.user().groups.len(), 2, "their own and everybody's");
     let (code, said) =
         fixture.ask("POST", "/auth/v1/users/bob@corp.io/password", Some(&administrator), Value::Null).await;
     assert_eq!(code, 200);

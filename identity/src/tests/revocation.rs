@@ -110,15 +110,15 @@ async fn case_40_whoever_leaves_a_group_has_it_no_more_and_streams_end() {
         let (session, _) = fixture.identity.authenticate(&bearer(&login.token)).unwrap().unwrap();
         session.user().groups.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    until(|| names() == ["dev"]).await;
+    until(|| names() == ["cpaas:users", "dev"]).await;
     let (before, _) = fixture.identity.authenticate(&bearer(&login.token)).unwrap().unwrap();
     // Whoever gains goes on.
     groups.create(&PostParams::default(), &Group::new("ops", spec)).await.unwrap();
-    until(|| names() == ["dev", "ops"]).await;
+    until(|| names() == ["cpaas:users", "dev", "ops"]).await;
     assert!(before.holds(jiff::Timestamp::now()));
     groups.delete("ops", &DeleteParams::default()).await.unwrap();
     timeout(SOON, before.ended()).await.unwrap();
-    until(|| names() == ["dev"]).await;
+    until(|| names() == ["cpaas:users", "dev"]).await;
 }
 
 #[tokio::test]

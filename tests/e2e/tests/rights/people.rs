@@ -1,15 +1,19 @@
 //! The world of the tables: members, projects, namespaces, and people with their roles.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use e2e::{Door, PATIENCE, Platform, write_kubeconfig};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::hub_shows;
 use crate::table::{CLUSTERS, ROLES};
 
+/// From one address not many sign in at the same moment.
+const AT_ONCE: usize = 4;
 pub(crate) const PASSWORD: &str = "correct-horse-7";
 const AUTH: &str = "/kubernetes/global/apis/auth.alauda.io/v1";
 
@@ -120,12 +124,16 @@ fn place(role: &str, members: &Members) -> (&'static str, Value) {
 }
 
 async fn people(platform: &Platform, admin: &Door, members: &Members) -> Vec<Person> {
-    let mut entering = JoinSet::new();
+    let (mut entering, turns) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
     for (role, name) in ROLES.iter().enumerate() {
         for (number, way) in WAYS.into_iter().enumerate() {
             let email = format!("{}-{number}@example.com", name.trim_end_matches("-system"));
             let platform = Entry::of(platform, admin, members);
-            entering.spawn(async move { (role, way, platform.enter(email).await) });
+            let turns = turns.clone();
+            entering.spawn(async move {
+                let _turn = turns.acquire().await.unwrap();
+                (role, way, platform.enter(email).await)
+            });
         }
     }
     let mut people = Vec::new();

@@ -80,7 +80,7 @@ pub(crate) const CLUSTER_WIDE: &str = "
     | list namespaces                                           | all            | all     | east          | -             | -               | -         |
     | list clusterroles.rbac.authorization.k8s.io               | all            | all     | east          | -             | -               | -         |
     | list customresourcedefinitions.apiextensions.k8s.io       | all            | all     | east          | -             | -               | -         |
-    | list storageclasses.storage.k8s.io                        | all            | all     | east          | bank          | bank            | bank      |
+    | list storageclasses.storage.k8s.io                        | all            | all     | east          | bank          | east            | east      |
     | create clusterroles.rbac.authorization.k8s.io             | all            | -       | east          | -             | -               | -         |
     | create persistentvolumes                                  | all            | -       | east          | -             | -               | -         |
     | may create validatingwebhookconfigurations.admissionregistration.k8s.io | all | -    | east          | -             | -               | -         |
@@ -98,7 +98,8 @@ pub(crate) const GUARDED: &str = "
     | exempt from quota           | all            | -       | east          | -             | -               | -         |
 ";
 
-/// To the platform's API: what is answered.
+/// To the platform's API: what is answered. What a binding gives on the hub, as in a project, is asked on the hub, where
+/// administrators of a cluster hold nothing.
 pub(crate) const PLATFORM: &str = "
     |                                            | platform-admin | auditor | cluster-admin | project-admin | namespace-admin | developer |
     | see project bank                           | 200            | 200     | 404           | 200           | 200             | 200       |
@@ -106,12 +107,12 @@ pub(crate) const PLATFORM: &str = "
     | give developer in bank-a                   | 201            | 403     | 403           | 201           | 201             | 403       |
     | give developer in shop-a                   | 201            | 403     | 403           | 403           | 403             | 403       |
     | give project administrator of bank         | 201            | 403     | 403           | 201           | 403             | 403       |
-    | give cluster administrator of east         | 201            | 403     | 403           | 403           | 403             | 403       |
+    | give cluster administrator of east         | 201            | 403     | 201           | 403           | 403             | 403       |
     | give platform auditor                      | 201            | 403     | 403           | 403           | 403             | 403       |
     | ask who may list secrets in bank-a         | 200            | 200     | 200           | 200           | 200             | 200       |
     | ask who may list secrets in shop-a         | 200            | 200     | 403           | 403           | 403             | 403       |
     | list users                                 | 200            | 200     | 403           | 403           | 403             | 403       |
-    | import a cluster                           | 422            | 403     | 403           | 403           | 403             | 403       |
+    | register a cluster                         | 201            | 403     | 403           | 403           | 403             | 403       |
 ";
 
 /// The lines of a table: what is done, and a cell for each role.

@@ -103,6 +103,7 @@ catalogue! {
     BoundByPlatform { binding, origin } "binding \"{binding}\" follows from user binding \"{origin}\" of the platform and would come back: take the platform's role away instead"
         "绑定 \"{binding}\" 来自平台的 UserBinding \"{origin}\"，删除后会恢复：请改为收回平台角色";
     ClusterStale { cluster, time } "cluster \"{cluster}\" has not been heard of since {time}; what is shown of it is as it was then" "自 {time} 起没有集群 \"{cluster}\" 的消息，所显示的是当时的状态";
+    ClusterUnseen { cluster } "cluster \"{cluster}\" has not been seen whole yet; what is shown of it may be a part" "集群 \"{cluster}\" 尚未被完整读取，所显示的可能只是一部分";
     DeleteProjectNeedsYes { name } "deleting project \"{name}\" needs --yes: nobody is there to ask" "删除项目 \"{name}\" 需要 --yes：当前无法交互询问";
     ExplainAllowed { who, what, place } "yes: {who} can {what} {place}" "yes：{who} 可以在{place} {what}";
     ExplainRefused { who, what, place } "no: {who} cannot {what} {place}" "no：{who} 不可以在{place} {what}";

@@ -12,6 +12,17 @@ use crate::output::table::{align, harmless};
 use crate::output::{Format, human_duration};
 use crate::text::Text;
 
+/// Says which clusters an answer of the platform may be behind of: its `staleClusters`.
+pub fn warn_of_stale(cx: &Cx, clusters: &Value) {
+    for away in clusters.as_array().into_iter().flatten() {
+        let cluster = text(&away["name"]);
+        match text(&away["since"]) {
+            time if time.is_empty() => cx.ui.warn(&Text::ClusterUnseen { cluster }),
+            time => cx.ui.warn(&Text::ClusterStale { cluster, time }),
+        }
+    }
+}
+
 /// One column.
 pub struct Column {
     /// Its name.

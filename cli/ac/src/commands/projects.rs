@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::quota::{Bounds, Change};
 use super::Cx;
 use super::identity::agreed;
-use super::listing::{format_of_one, text};
+use super::listing::{format_of_one, text, warn_of_stale};
 use super::policy::{BINDINGS, says};
 use crate::args::{
     DeleteProject, DryRun, NewProject, NewProjectNamespace, Preview, ProjectClusters, RemoveProjectCluster,
@@ -243,9 +243,7 @@ async fn inventory(cx: &Cx, endpoint: &Endpoint, project: &str, clusters: &[Stri
         let path = format!("/auth/v1/projects/{}/clusters/{}/namespaces", segment(project), segment(cluster));
         let names = match whole(endpoint, &path, &[]).await {
             Ok(list) => {
-                for away in list["staleClusters"].as_array().into_iter().flatten() {
-                    cx.ui.warn(&Text::ClusterStale { cluster: text(&away["name"]), time: text(&away["since"]) });
-                }
+                warn_of_stale(cx, &list["staleClusters"]);
                 let items = list["items"].as_array().into_iter().flatten();
                 // The project's own is the platform's affair.
                 let names = items.map(|item| text(&item["metadata"]["name"])).filter(|name| name != project);

@@ -114,9 +114,7 @@ pub async fn search(cx: &Cx, args: &Search, now: Timestamp) -> Result<i32> {
         list["staleClusters"] = stale.clone();
     }
     let code = listing::print(cx, &args.list, COLUMNS, &list, now, printed)?;
-    for cluster in stale.as_array().into_iter().flatten() {
-        cx.ui.warn(&Text::ClusterStale { cluster: text(&cluster["name"]), time: text(&cluster["since"]) });
-    }
+    listing::warn_of_stale(cx, &stale);
     if !args.all && total > shown as u64 {
         cx.ui.note(&Text::MoreFound { shown: shown.to_string(), total: total.to_string() });
     }

@@ -209,7 +209,7 @@ fn with_index() -> (Platform, Machine) {
             json!({"name": "web\u{1b}]0;x\u{7}", "creationTimestamp": made}),
         ),
     ];
-    let stale = json!([{"name": "we\u{9b}st", "since": "2026-01-01T00:00:00Z"}]);
+    let stale = json!([{"name": "we\u{9b}st", "since": "2026-01-01T00:00:00Z"}, {"name": "south"}]);
     let answer = json!({"items": items, "total": 7, "staleClusters": stale});
     says(&platform, "/acp/v1/resources/search", answer);
     (platform, machine)
@@ -226,6 +226,7 @@ fn objects_of_all_clusters_are_found() {
     assert_eq!(
         outcome.err,
         "warning: cluster \"we\\u{9b}st\" has not been heard of since 2026-01-01T00:00:00Z; what is shown of it is as it was then\n\
+         warning: cluster \"south\" has not been seen whole yet; what is shown of it may be a part\n\
          2 of 7 are shown; --all shows the others too\n"
     );
     assert_eq!(pairs(&platform, "/acp/v1/resources/search"), ["q=web SHOP", "image=web:1", "limit=100"]);

@@ -69,9 +69,10 @@ async fn in_the_console(platform: &Platform, world: &World) {
 fn console_view(person: &Person, world: &World) -> Value {
     let mut cells = Vec::new();
     for (what, roles) in table::lines(table::NAMESPACED) {
-        let mut words = what.split(' ');
-        let (verb, resource) = (words.next().unwrap_or_default(), words.next_back().unwrap_or_default());
-        if !matches!(what, "list secrets" | "create deployments.apps" | "create resourcequotas") {
+        let (verb, resource) = what.trim_start_matches("may ").split_once(' ').unwrap();
+        let in_console =
+            ["list pods", "list secrets", "create deployments.apps", "create resourcequotas", "may create pods/exec"];
+        if !in_console.contains(&what) {
             continue;
         }
         for place in PLACES.into_iter().filter(|(cluster, _)| *cluster != "hub") {

@@ -156,6 +156,16 @@ impl std::ops::Sub for Quantity {
     }
 }
 
+impl std::ops::Div<u32> for Quantity {
+    type Output = Self;
+
+    /// An equal part, rounded up. By nothing it is divided into one.
+    fn div(self, parts: u32) -> Self {
+        let parts = i128::from(parts.max(1));
+        Self { nano: round_up(self.nano, parts) / parts, ..self }
+    }
+}
+
 impl std::iter::Sum for Quantity {
     fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
         amounts.fold(Self::default(), |sum, amount| sum + amount)
@@ -376,6 +386,16 @@ mod tests {
         assert_eq!((amount("0") + amount("1Gi")).to_string(), "1Gi");
         assert_eq!((amount("1") + amount("500m")).to_string(), "1500m");
         assert_eq!((amount("1") - amount("1500m")).to_string(), "-500m");
+    }
+
+    #[test]
+    fn parts_are_rounded_up_and_keep_the_form() {
+        let amount = |text: &str| text.parse::<Quantity>().unwrap();
+        assert_eq!((amount("1Gi") / 2).to_string(), "512Mi");
+        assert_eq!((amount("1") / 3).to_string(), "333333334n");
+        assert_eq!((amount("1") / 3).rounded_to_milli().to_string(), "334m");
+        assert_eq!((amount("9223372036854775807") / 1).to_string(), "9223372036854775807");
+        assert_eq!((amount("5") / 0).to_string(), "5");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The `ValidatingWebhookConfiguration` that makes an API server ask.
+//! The `ValidatingWebhookConfiguration` or `MutatingWebhookConfiguration` that makes an API server ask.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 use http::Uri;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, RuleWithOperations, ServiceReference, ValidatingWebhook, ValidatingWebhookConfiguration,
-    WebhookClientConfig,
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ServiceReference,
+    ValidatingWebhook, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -115,6 +115,17 @@ pub struct Webhook {
     pub match_conditions: Vec<(String, String)>,
 }
 
+impl Webhook {
+    fn conditions(&self) -> Option<Vec<MatchCondition>> {
+        let condition = |(name, expression): &(String, String)| MatchCondition {
+            name: name.clone(),
+            expression: expression.clone(),
+        };
+        let conditions: Vec<_> = self.match_conditions.iter().map(condition).collect();
+        (!conditions.is_empty()).then_some(conditions)
+    }
+}
+
 /// Webhooks of one server. A write that they cannot be asked about is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Configuration {
@@ -133,9 +144,8 @@ pub struct Configuration {
 impl Configuration {
     /// The object. All that an API server would fill in is said, so that what is stored can be compared with it.
     pub fn object(&self) -> ValidatingWebhookConfiguration {
-        let metadata = ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() };
         let webhooks = Some(self.webhooks.iter().map(|webhook| self.webhook(webhook)).collect());
-        ValidatingWebhookConfiguration { metadata, webhooks }
+        ValidatingWebhookConfiguration { metadata: self.metadata(), webhooks }
     }
 
     /// Whether a stored object says the same as [`Configuration::object`].
@@ -143,12 +153,15 @@ impl Configuration {
         stored.webhooks == self.object().webhooks
     }
 
+    fn metadata(&self) -> ObjectMeta {
+        ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() }
+    }
+
+    fn timeout(&self) -> i32 {
+        i32::from(self.timeout_seconds.clamp(1, 30))
+    }
+
     fn webhook(&self, webhook: &Webhook) -> ValidatingWebhook {
-        let condition = |(name, expression): &(String, String)| MatchCondition {
-            name: name.clone(),
-            expression: expression.clone(),
-        };
-        let conditions: Vec<_> = webhook.match_conditions.iter().map(condition).collect();
         ValidatingWebhook {
             name: webhook.name.clone(),
             client_config: self.place.client_config(&webhook.path, &self.ca_bundle),
@@ -157,10 +170,46 @@ impl Configuration {
             match_policy: Some("Equivalent".into()),
             namespace_selector: Some(webhook.namespace_selector.clone().unwrap_or_default()),
             object_selector: Some(webhook.object_selector.clone().unwrap_or_default()),
-            match_conditions: (!conditions.is_empty()).then_some(conditions),
+            match_conditions: webhook.conditions(),
             side_effects: "NoneOnDryRun".into(),
             admission_review_versions: vec!["v1".into()],
-            timeout_seconds: Some(i32::from(self.timeout_seconds.clamp(1, 30))),
+            timeout_seconds: Some(self.timeout()),
+        }
+    }
+}
+
+/// The same of webhooks that change what is written, and that nothing must depend on: a write that they cannot be asked
+/// about passes as it is. They are asked again when others have changed the object after them, so what they answer must
+/// follow from what they leave alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mutating(pub Configuration);
+
+impl Mutating {
+    /// The object. All that an API server would fill in is said, so that what is stored can be compared with it.
+    pub fn object(&self) -> MutatingWebhookConfiguration {
+        let webhooks = Some(self.0.webhooks.iter().map(|webhook| self.webhook(webhook)).collect());
+        MutatingWebhookConfiguration { metadata: self.0.metadata(), webhooks }
+    }
+
+    /// Whether a stored object says the same as [`Mutating::object`].
+    pub fn is_in(&self, stored: &MutatingWebhookConfiguration) -> bool {
+        stored.webhooks == self.object().webhooks
+    }
+
+    fn webhook(&self, webhook: &Webhook) -> MutatingWebhook {
+        MutatingWebhook {
+            name: webhook.name.clone(),
+            client_config: self.0.place.client_config(&webhook.path, &self.0.ca_bundle),
+            rules: Some(webhook.rules.clone()),
+            failure_policy: Some("Ignore".into()),
+            match_policy: Some("Equivalent".into()),
+            namespace_selector: Some(webhook.namespace_selector.clone().unwrap_or_default()),
+            object_selector: Some(webhook.object_selector.clone().unwrap_or_default()),
+            match_conditions: webhook.conditions(),
+            reinvocation_policy: Some("IfNeeded".into()),
+            side_effects: "None".into(),
+            admission_review_versions: vec!["v1".into()],
+            timeout_seconds: Some(self.0.timeout()),
         }
     }
 }
@@ -204,6 +253,11 @@ mod tests {
         assert_eq!(hook["failurePolicy"], "Fail");
         let service = json!({"namespace": "s", "name": "a", "port": 443, "path": "/q"});
         assert_eq!(hook["clientConfig"], json!({"caBundle": "cGVt", "service": service}));
+        let mutating = Mutating(configuration.clone());
+        assert!(mutating.is_in(&mutating.object()));
+        let value = serde_json::to_value(mutating.object()).unwrap();
+        let hook = &value["webhooks"][0];
+        assert_eq!((&hook["failurePolicy"], &hook["reinvocationPolicy"]), (&json!("Ignore"), &json!("IfNeeded")));
         configuration.place = Place::Url("https://127.0.0.1:1".parse().unwrap());
         assert!(!configuration.is_in(&object));
         let value = serde_json::to_value(configuration.object()).unwrap();

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use k8s_openapi::ByteString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -202,23 +203,41 @@ impl Refusal {
     }
 }
 
+/// One step of a JSON patch ([RFC 6902]): a member of an object is put in place of what is there, or an element is put
+/// into an array.
+///
+/// [RFC 6902]: https://www.rfc-editor.org/rfc/rfc6902#section-4.1
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Add {
+    /// Where, as a JSON pointer (RFC 6901).
+    pub path: String,
+    /// What.
+    pub value: Value,
+}
+
 /// What a handler decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Verdict {
     refusal: Option<Refusal>,
+    patch: Vec<Add>,
     warnings: Vec<String>,
 }
 
 impl Verdict {
     /// It may be written.
     pub fn allow() -> Self {
-        Self { refusal: None, warnings: Vec::new() }
+        Self { refusal: None, patch: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// It may be written with these changes. Only a [`Mutating`](crate::Mutating) webhook may make any.
+    pub fn change(patch: Vec<Add>) -> Self {
+        Self { patch, ..Self::allow() }
     }
 
     /// It may not.
     pub fn deny(refusal: Refusal) -> Self {
-        Self { refusal: Some(refusal), warnings: Vec::new() }
+        Self { refusal: Some(refusal), ..Self::allow() }
     }
 
     /// With a line more that clients show.
@@ -238,6 +257,12 @@ pub fn encode(uid: &str, verdict: &Verdict) -> Vec<u8> {
     let mut response = json!({"uid": uid, "allowed": verdict.refusal.is_none()});
     if let Some(Refusal { code, reason, message }) = &verdict.refusal {
         response["status"] = json!({"status": "Failure", "code": code, "reason": reason, "message": message});
+    }
+    if !verdict.patch.is_empty() {
+        let step = |Add { path, value }: &Add| json!({"op": "add", "path": path, "value": value});
+        let patch = Value::from_iter(verdict.patch.iter().map(step)).to_string();
+        response["patchType"] = json!("JSONPatch");
+        response["patch"] = json!(ByteString(patch.into_bytes()));
     }
     if !verdict.warnings.is_empty() {
         let cut = |text: &String| text.chars().take(MAX_WARNING).collect::<String>();
@@ -305,6 +330,11 @@ mod tests {
         let allowed = read(Verdict::allow().warn("x".repeat(300)));
         assert_eq!(allowed["response"]["allowed"], true);
         assert_eq!(allowed["response"]["warnings"][0].as_str().unwrap().len(), MAX_WARNING);
+        assert_eq!(allowed["response"].get("patch"), None);
+        let changed = read(Verdict::change(vec![Add { path: "/a".into(), value: json!(1) }]));
+        let patch = "W3sib3AiOiJhZGQiLCJwYXRoIjoiL2EiLCJ2YWx1ZSI6MX1d";
+        let expect = json!({"uid": "u", "allowed": true, "patchType": "JSONPatch", "patch": patch});
+        assert_eq!(changed["response"], expect);
         let denied = read(Verdict::deny(Refusal::forbidden("no")));
         assert_eq!(denied["kind"], KIND);
         let status = json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});

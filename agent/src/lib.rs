@@ -10,7 +10,8 @@
 //!
 //! - Every request of the hub that goes to the member's API names the user in whose name it is made. The agent's own
 //!   rights are never lent to a request that does not say who asks.
-//! - Losing the hub changes nothing in the member: the quotas of projects are enforced without it ([`quota`]).
+//! - Losing the hub changes nothing in the member: the quotas of projects are enforced without it ([`quota`]), and Pods
+//!   get the overcommit ratio of their namespace ([`ratio`]).
 //! - The private key is made here and never leaves.
 
 mod enroll;
@@ -20,6 +21,7 @@ mod health;
 mod hub_client;
 mod inventory;
 pub mod quota;
+pub mod ratio;
 mod run;
 mod serve;
 mod store;

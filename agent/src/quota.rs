@@ -5,7 +5,8 @@
 //! The cluster's API server asks, by the webhook `cpaas-project-quota`, about each ResourceQuota of a namespace that
 //! belongs to a project and about each namespace that is put into one. `review` judges the write by what the cluster
 //! holds, and notes in the status of the ProjectQuota what the write will have (`ledger`, by `tenancy-quota`). `follow`
-//! counts anew whenever something changes, and when a note has run out. `install` sees to it that the cluster asks.
+//! counts anew whenever something changes, and when a note has run out. `install` sees to it that the cluster asks. The
+//! same server answers for overcommit ratios ([`ratio`](crate::ratio)).
 //!
 //! # Guarantees
 //!
@@ -39,6 +40,7 @@ use tokio::time::sleep;
 use tunnel_protocol::QuotaHealth;
 
 use crate::CredentialStore;
+use crate::ratio::Ratios;
 use install::{Installed, Installer};
 use ledger::Ledger;
 
@@ -96,8 +98,8 @@ impl Config {
     }
 }
 
-/// Enforces the quotas of the cluster's projects until `drain` finishes. `client` acts under an identity with the rights of
-/// the agent's role. `found` hears how it goes.
+/// Enforces the quotas of the cluster's projects, and applies overcommit ratios, until `drain` finishes. `client` acts under
+/// an identity with the rights of the agent's role. `found` hears how it goes with quotas.
 pub async fn enforce(client: Client, config: Config, found: watch::Sender<QuotaHealth>, drain: Drain) {
     let work = async {
         let (listener, installer) = loop {
@@ -112,9 +114,16 @@ pub async fn enforce(client: Client, config: Config, found: watch::Sender<QuotaH
             }
         };
         let ledger = Arc::new(Ledger::new(client.clone(), config.timing.hold));
-        let Installed { server, tls } = installer.server(ledger.clone());
+        let ratios = Arc::new(Ratios::new(client.clone()));
+        let Installed { server, tls } = installer.server(ledger.clone(), ratios.clone());
         drain.spawn(server.serve(listener, tls, drain.clone()));
-        tokio::join!(installer.keep(config.timing.look, &found), follow::follow(&ledger, config.timing.recount));
+        let Timing { look, recount, .. } = config.timing;
+        tokio::join!(
+            installer.keep(look, &found),
+            follow::follow(&ledger, recount),
+            installer.keep_ratios(look, &ratios),
+            ratios.keep(),
+        );
     };
     tokio::select! {
         () = work => {}

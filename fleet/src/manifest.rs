@@ -177,15 +177,19 @@ fn user(name: &str) -> Value {
 }
 
 /// What it takes to keep what projects give to their namespaces within their quotas: to see it, to note what is under way,
-/// and to have the cluster ask.
+/// and to have the cluster ask. The same for overcommit ratios.
 pub(crate) fn quota_rules() -> Value {
     json!([
         {"apiGroups": [""], "resources": ["namespaces", "resourcequotas"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["auth.alauda.io"], "resources": ["projectquotas"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": ["auth.alauda.io"], "resources": ["projectquotas/status"], "verbs": ["update"]},
+        {"apiGroups": ["resource.alauda.io"], "resources": ["namespaceresourceratios"], "verbs": ["get", "list", "watch"]},
+        {"apiGroups": ["resource.alauda.io"], "resources": ["namespaceresourceratios/status"], "verbs": ["patch"]},
         // Applied by name, it needs no right to create any other: whoever may do that sees all that is written.
         {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["validatingwebhookconfigurations"],
          "resourceNames": ["cpaas-project-quota"], "verbs": ["get", "create", "patch"]},
+        {"apiGroups": ["admissionregistration.k8s.io"], "resources": ["mutatingwebhookconfigurations"],
+         "resourceNames": ["cpaas-resource-ratio"], "verbs": ["get", "create", "patch"]},
     ])
 }
 

@@ -1,17 +1,23 @@
-//! Sees to it that the cluster asks: the webhook's authority, and its configuration.
+//! Sees to it that the cluster asks: the webhooks' authority, and their configurations.
 
+use std::fmt::Debug;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use k8s_openapi::api::admissionregistration::v1::{RuleWithOperations, ValidatingWebhookConfiguration};
+use k8s_openapi::ClusterResourceScope;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
-use lib_admission::{Configuration, Handler, Limits, Place, Server, Webhook, tls, unguessable_path};
+use kube::{Api, Client, Resource};
+use lib_admission::{Configuration, Handler, Limits, Mutating, Place, Server, Webhook, tls, unguessable_path};
 use lib_telemetry::chain;
 use lib_tls::Authority;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -22,6 +28,7 @@ use super::ledger::Ledger;
 use super::review::Review;
 use super::{Config, Reach};
 use crate::StoreError;
+use crate::ratio::{self, Ratios};
 
 /// The name of the configuration in the cluster.
 pub const CONFIGURATION: &str = "cpaas-project-quota";
@@ -58,8 +65,8 @@ pub(super) enum Error {
     Tls(#[source] lib_tls::Error),
     #[error("the cluster did not answer in time")]
     Deadline,
-    #[error("could not {0} ValidatingWebhookConfiguration {CONFIGURATION}")]
-    Configuration(&'static str, #[source] Box<kube::Error>),
+    #[error("could not {0} {1} {2}")]
+    Configuration(&'static str, String, &'static str, #[source] Box<kube::Error>),
 }
 
 /// A server, and how it shows who it is.
@@ -68,10 +75,16 @@ pub(super) struct Installed {
     pub(super) tls: Arc<ServerConfig>,
 }
 
-pub(super) struct Installer {
-    api: Api<ValidatingWebhookConfiguration>,
-    configuration: Configuration,
+/// What the cluster asks about, and where.
+struct Asked<C> {
     path: String,
+    configuration: C,
+}
+
+pub(super) struct Installer {
+    client: Client,
+    quotas: Asked<Configuration>,
+    ratios: Asked<Mutating>,
     tls: Arc<ServerConfig>,
 }
 
@@ -81,24 +94,30 @@ impl Installer {
         let made = made.credential().map_err(Error::Tls)?;
         let kept = timeout(DEADLINE, config.store.load_or_save(made)).await.map_err(|_| Error::Deadline)?;
         let kept = kept.map_err(Error::Store)?;
-        let path = unguessable_path("/project-quota", kept.key_pem());
+        let path = |prefix| unguessable_path(prefix, kept.key_pem());
+        let (quotas, ratios) = (path("/project-quota"), path("/resource-ratio"));
         let authority = Arc::new(Authority::from_pem(kept.chain_pem(), kept.key_pem()).map_err(Error::Tls)?);
         let place = place(&config.reach, listener)?;
-        let configuration = configuration(place, authority.certificate_pem(), &path);
-        let tls = tls(authority, vec![configuration.place.host()]).map_err(Error::Tls)?;
-        Ok(Self { api: Api::all(client.clone()), configuration, path, tls })
+        let pem = authority.certificate_pem();
+        let quotas = Asked { configuration: configuration(place.clone(), pem, &quotas), path: quotas };
+        let ratios = Asked { configuration: ratio::configuration(place.clone(), pem, &ratios), path: ratios };
+        let tls = tls(authority, vec![place.host()]).map_err(Error::Tls)?;
+        Ok(Self { client: client.clone(), quotas, ratios, tls })
     }
 
-    pub(super) fn server(&self, ledger: Arc<Ledger>) -> Installed {
-        let handler: Arc<dyn Handler> = Arc::new(Review::new(ledger));
-        let server = Server::new([(self.path.clone(), handler)], Limits::default());
+    pub(super) fn server(&self, ledger: Arc<Ledger>, ratios: Arc<Ratios>) -> Installed {
+        let quotas: Arc<dyn Handler> = Arc::new(Review::new(ledger));
+        let routes = [(self.quotas.path.clone(), quotas), (self.ratios.path.clone(), ratios as _)];
+        let server = Server::new(routes, Limits::default());
         Installed { server, tls: self.tls.clone() }
     }
 
     /// Looks whether the cluster asks as it should, for good, and puts it right.
     pub(super) async fn keep(&self, pause: Duration, found: &watch::Sender<QuotaHealth>) {
+        let wanted = self.quotas.configuration.object();
         loop {
-            let looked = timeout(DEADLINE, self.look()).await.unwrap_or(Err(Error::Deadline));
+            let is_right = |stored: &ValidatingWebhookConfiguration| self.quotas.configuration.is_in(stored);
+            let looked = look(&self.client, CONFIGURATION, &wanted, is_right).await;
             let message = looked.err().map(|error| chain(&error).to_string());
             if let Some(message) = &message {
                 tracing::warn!(error = %message, "the cluster may not ask about quotas of projects");
@@ -109,16 +128,40 @@ impl Installer {
         }
     }
 
-    async fn look(&self) -> Result<(), Error> {
-        let failed = |doing| move |error| Error::Configuration(doing, Box::new(error));
-        let stored = self.api.get_opt(CONFIGURATION).await.map_err(failed("read"))?;
-        if stored.is_some_and(|stored| self.configuration.is_in(&stored)) {
+    /// The same for ratios, once they are known. Pods are created without.
+    pub(super) async fn keep_ratios(&self, pause: Duration, ratios: &Ratios) {
+        ratios.ready().await;
+        let wanted = self.ratios.configuration.object();
+        let mut known = None;
+        loop {
+            let is_right = |stored: &MutatingWebhookConfiguration| self.ratios.configuration.is_in(stored);
+            let looked = look(&self.client, ratio::CONFIGURATION, &wanted, is_right).await;
+            let message = looked.err().map(|error| chain(&error).to_string());
+            if let Some(message) = message.as_ref().filter(|_| known != message) {
+                tracing::warn!(error = %message, "new Pods may not get the overcommit ratio of their namespace");
+            }
+            known = message;
+            sleep(pause).await;
+        }
+    }
+}
+
+/// Looks whether what is stored is right, and puts it right.
+async fn look<K>(client: &Client, name: &'static str, wanted: &K, is_right: impl Fn(&K) -> bool) -> Result<(), Error>
+where
+    K: Resource<Scope = ClusterResourceScope, DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let failed = |doing, error| Error::Configuration(doing, K::kind(&()).into_owned(), name, Box::new(error));
+    let work = async {
+        let api: Api<K> = Api::all(client.clone());
+        let stored = api.get_opt(name).await.map_err(|error| failed("read", error))?;
+        if stored.is_some_and(|stored| is_right(&stored)) {
             return Ok(());
         }
         let params = PatchParams::apply(MANAGER).force();
-        let patch = Patch::Apply(self.configuration.object());
-        self.api.patch(CONFIGURATION, &params, &patch).await.map(drop).map_err(failed("apply"))
-    }
+        api.patch(name, &params, &Patch::Apply(wanted)).await.map(drop).map_err(|error| failed("apply", error))
+    };
+    timeout(DEADLINE, work).await.unwrap_or(Err(Error::Deadline))
 }
 
 fn place(reach: &Reach, listener: &TcpListener) -> Result<Place, Error> {

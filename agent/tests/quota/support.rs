@@ -51,15 +51,16 @@ impl Enforcing {
 }
 
 impl Member {
-    /// With the kind and the agent's role, and without an agent.
+    /// With the kinds and the agent's role, and without an agent.
     pub(crate) async fn bare() -> Self {
         let cluster = TestCluster::start().await;
         let definitions: Api<CustomResourceDefinition> = Api::all(cluster.admin());
-        let name = "projectquotas.auth.alauda.io";
-        let kind = api_types::crds().into_iter().find(|crd| crd.name_any() == name).unwrap();
-        definitions.create(&PostParams::default(), &kind).await.unwrap();
-        let served = await_condition(definitions, name, conditions::is_crd_established());
-        timeout(SOON, served).await.unwrap().unwrap();
+        for name in ["projectquotas.auth.alauda.io", "namespaceresourceratios.resource.alauda.io"] {
+            let kind = api_types::crds().into_iter().find(|crd| crd.name_any() == name).unwrap();
+            definitions.create(&PostParams::default(), &kind).await.unwrap();
+            let served = await_condition(definitions.clone(), name, conditions::is_crd_established());
+            timeout(SOON, served).await.unwrap().unwrap();
+        }
         for object in fleet::member_objects() {
             lay(&cluster.admin(), object).await;
         }

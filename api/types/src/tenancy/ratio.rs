@@ -4,7 +4,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// By what limits are divided to give requests, for new Pods of the namespace.
+/// By what limits are divided to give requests, for new Pods of the namespace. The name is free; of several in a namespace
+/// the first by name counts. The one named `cluster` in `cpaas-system` is the cluster's ratio.
 #[derive(CustomResource, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "resource.alauda.io",
@@ -29,7 +30,7 @@ pub struct NamespaceResourceRatioSpec {
     pub memory: Option<i32>,
 }
 
-/// What the namespace would inherit.
+/// What the namespace would inherit, as the cluster's agent knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NamespaceResourceRatioStatus {
     /// The cluster's ratio of CPU.

@@ -8,7 +8,7 @@ export interface NamespaceResourceRatioSpec {
   memory?: number;
 }
 
-/** What the namespace would inherit. */
+/** What the namespace would inherit, as the cluster's agent knows it. */
 export interface NamespaceResourceRatioStatus {
   /** The cluster's ratio of CPU. */
   clusterCPU?: number;

@@ -7,8 +7,8 @@ use api_types::tenancy::NamespaceResourceRatio;
 use futures::StreamExt;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::watcher::{Config, Event};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Config, Event, watcher};
 use lib_telemetry::chain;
 use serde_json::json;
 use tokio::time::timeout;
@@ -30,13 +30,18 @@ enum Error {
     Write(String, String, #[source] Box<kube::Error>),
 }
 
+/// Whether the kind is not there yet: the hub defines it when the cluster joins.
+fn is_undefined(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
+}
+
 impl Ratios {
     pub(super) async fn follow(&self) {
         let all: Api<NamespaceResourceRatio> = Api::all(self.client.clone());
         let mut events = pin!(watcher(all, Config::default()).default_backoff());
         let (mut listed, mut failing) = (Book::default(), false);
         while let Some(event) = events.next().await {
-            if let Some(error) = event.as_ref().err().filter(|_| !failing) {
+            if let Some(error) = event.as_ref().err().filter(|error| !failing && !is_undefined(error)) {
                 tracing::warn!(error = %chain(error), "could not follow overcommit ratios");
             }
             failing = event.is_err();

@@ -145,8 +145,11 @@ impl Ledger {
     pub(super) async fn reserve(&self, project: &str, change: &Change, trial: bool) -> Result<(), Denied> {
         let _turn = self.turns[slot(project)].lock().await;
         for _ in 0..RACES {
-            // Without one there is no bound.
-            let Some(noted) = self.quota(project).await? else { return Ok(()) };
+            let Some(noted) = self.quota(project).await? else {
+                // A project that has no bounds has one that says so.
+                let missing = Refused::NotInPlace { project: project.to_owned() };
+                return if change.grows() { Err(Denied::Refused(missing)) } else { Ok(()) };
+            };
             let stored = self.stored(Some(project)).await?;
             let now = Timestamp::now();
             let mut book = stored.book(&noted, now);

@@ -170,6 +170,7 @@ async fn only_new_pods_of_projects_are_concerned() {
     member.namespace("loose", None).await;
     let label = Patch::Merge(json!({"metadata": {"labels": {PROJECT: "shop"}}}));
     let namespaces: Api<Namespace> = member.namespaces();
+    member.bound("shop", json!({})).await;
     for name in ["kube-system", "cpaas-system"] {
         namespaces.patch(name, &PatchParams::default(), &label).await.unwrap();
     }

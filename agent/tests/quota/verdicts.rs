@@ -102,7 +102,27 @@ async fn projects_do_not_share_and_what_is_in_none_has_no_bound() {
     member.create("d", "q", json!({"pods": "1000"})).await.unwrap();
     member.uses("shop", json!({"pods": "10"})).await;
     member.uses("lab", json!({"pods": "3"})).await;
-    // A project without a quota here.
+    // A project without bounds here.
     member.namespace("e", Some("free")).await;
+    member.bound("free", json!({})).await;
     member.create("e", "q", json!({"pods": "1000"})).await.unwrap();
+}
+
+#[tokio::test]
+async fn before_a_project_is_in_place_its_namespaces_are_given_nothing() {
+    let (member, _agent) = Member::start().await;
+    member.namespace("e", Some("new")).await;
+    let words = "project new is not in place in this cluster";
+    refused(member.create("e", "q", json!({"pods": "1"})).await, 403, words);
+    member.namespace("f", None).await;
+    member.create("f", "q", json!({"pods": "7"})).await.unwrap();
+    refused(member.relabel("f", Some("new")).await, 403, words);
+    member.bound("new", json!({"pods": "10"})).await;
+    member.create("e", "q", json!({"pods": "5"})).await.unwrap();
+    refused(member.relabel("f", Some("new")).await, 403, "pods: 7 more asked for, 5 left");
+    // Whoever wants less is never in the way.
+    let quotas = member.project_quotas();
+    quotas.delete("new", &Default::default()).await.unwrap();
+    member.patch("e", "q", json!({"pods": "2"})).await.unwrap();
+    refused(member.patch("e", "q", json!({"pods": "3"})).await, 403, words);
 }

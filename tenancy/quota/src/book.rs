@@ -64,6 +64,20 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// Whether the project's namespaces may have more after it, by what the write says itself.
+    pub fn grows(&self) -> bool {
+        match self {
+            Self::Write { new, old } => {
+                let old = old.as_ref().map(|old| old.hard.clone()).unwrap_or_default();
+                !new.hard.above(&old).without_zeros().is_empty()
+            }
+            Self::Remove(_) => false,
+            Self::Join { .. } => true,
+        }
+    }
+}
+
 /// A project's quota in a cluster, with what was stored after it was read.
 #[derive(Clone, Debug)]
 pub struct Book {

@@ -83,6 +83,16 @@ pub enum Refused {
         /// What would have no bound.
         key: String,
     },
+    /// Nobody has said yet how much the project may have.
+    #[error(
+        "project {project} is not in place in this cluster, so what its namespaces may have is not known. If it was made \
+         or given this cluster just now, try again in a moment; if it has no such cluster, take the label cpaas.io/project \
+         away from the namespace"
+    )]
+    NotInPlace {
+        /// The project.
+        project: String,
+    },
     /// More is under way than is kept in mind.
     #[error(
         "{count} changes of quotas of project {project} are under way in this cluster, which is as many as there may be; \

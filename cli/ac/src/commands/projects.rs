@@ -24,7 +24,7 @@ use crate::error::{Error, Exit, Result};
 use crate::http::{Ask, Endpoint, segment, with_query};
 use crate::names::{self, Of};
 use crate::output::Format;
-use crate::platform::is_label;
+use crate::platform::{self, is_label};
 use crate::session::GLOBAL;
 use crate::text::Text;
 use crate::ui::cancelled;
@@ -78,6 +78,15 @@ fn some_clusters(cx: &Cx) -> Result<Vec<String>> {
     }
 }
 
+/// Refuses a cluster that the platform does not have: a project would wait for it for ever.
+async fn known(endpoint: &Endpoint, platform_url: &str, wanted: &[String]) -> Result<()> {
+    let clusters = platform::clusters(endpoint, platform_url).await?;
+    match wanted.iter().find(|name| !clusters.iter().any(|cluster| cluster.name == **name)) {
+        Some(cluster) => Err(Error::told(Text::ClusterNotVisible { cluster: cluster.clone() })),
+        None => Ok(()),
+    }
+}
+
 /// The cluster of `--cluster`, where one is meant.
 pub fn one_cluster(cx: &Cx) -> Result<String> {
     let mut clusters = some_clusters(cx)?;
@@ -121,9 +130,9 @@ async fn create(endpoint: &Endpoint, path: &str, object: Value, dry_run: DryRun)
 pub async fn new_project(cx: &Cx, args: &NewProject) -> Result<i32> {
     format_of_one(args.write.output.as_deref(), true)?;
     checked(&args.name)?;
-    let clusters = some_clusters(cx)?;
-    let quotas = quota::by_cluster(&args.quota, &clusters)?;
-    let clusters: Vec<Value> = clusters
+    let names = some_clusters(cx)?;
+    let quotas = quota::by_cluster(&args.quota, &names)?;
+    let clusters: Vec<Value> = names
         .iter()
         .map(|name| json!({"name": name, "quota": quotas.get(name).cloned().unwrap_or_default()}))
         .collect();
@@ -135,6 +144,7 @@ pub async fn new_project(cx: &Cx, args: &NewProject) -> Result<i32> {
     }
     let session = cx.connector.session()?;
     let endpoint = cx.connector.platform(&session).await?;
+    known(&endpoint, &session.platform_url, &names).await?;
     let project = create(&endpoint, &projects_path(), project, args.write.dry_run).await?;
     told(cx, &args.write, &format!("{PRINTED}/{}", args.name), &project, "created")?;
     if args.write.dry_run == DryRun::None {
@@ -173,7 +183,7 @@ pub async fn new_namespace(cx: &Cx, args: &NewProjectNamespace) -> Result<i32> {
         "metadata": {"name": QUOTA, "namespace": args.name}, "spec": {"hard": hard}});
     // A namespace that does not exist has no quota to try.
     let made = match args.write.dry_run {
-        DryRun::None => bound(&endpoint, &cluster, &args.name, wanted).await,
+        DryRun::None => bound(&endpoint, &cluster, &args.project, &args.name, wanted).await,
         DryRun::Client | DryRun::Server => Ok(wanted),
     };
     let made = match made {
@@ -199,16 +209,17 @@ pub async fn new_namespace(cx: &Cx, args: &NewProjectNamespace) -> Result<i32> {
 }
 
 /// Creates a quota in a namespace that was made just now: whoever made it through a project has rights there only once
-/// the project's bindings have reached it.
-async fn bound(endpoint: &Endpoint, cluster: &str, namespace: &str, quota: Value) -> Result<Value> {
+/// the project's bindings have reached it, and a project that was made just now has no quota there yet.
+async fn bound(endpoint: &Endpoint, cluster: &str, project: &str, namespace: &str, quota: Value) -> Result<Value> {
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {"verb": "create", "resource": "resourcequotas", "namespace": namespace}}});
     let asking = format!("/kubernetes/{cluster}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
-    let allowed = async {
+    let bounds = format!("/kubernetes/{cluster}/apis/auth.alauda.io/v1/projectquotas/{}", segment(project));
+    let ready = async {
         let mut pause = Duration::from_millis(50);
         loop {
             let answer = endpoint.send(&Ask::new(Method::POST, &asking).json(&review)).await?.json()?;
-            if answer["status"]["allowed"] == true {
+            if answer["status"]["allowed"] == true && endpoint.get(&bounds).await.is_ok() {
                 return Ok::<_, Error>(());
             }
             tokio::time::sleep(pause).await;
@@ -216,7 +227,7 @@ async fn bound(endpoint: &Endpoint, cluster: &str, namespace: &str, quota: Value
         }
     };
     // When they do not come, the server's own refusal says more than we could.
-    if let Ok(asked) = tokio::time::timeout(RIGHTS, allowed).await {
+    if let Ok(asked) = tokio::time::timeout(RIGHTS, ready).await {
         asked?;
     }
     let path = format!("/kubernetes/{cluster}/api/v1/namespaces/{namespace}/resourcequotas");
@@ -395,7 +406,9 @@ pub async fn add_clusters(cx: &Cx, args: &ProjectClusters) -> Result<i32> {
     checked(&args.name)?;
     let wanted = some_clusters(cx)?;
     let quotas = quota::by_cluster(&args.quota, &wanted)?;
-    let endpoint = cx.platform().await?;
+    let session = cx.connector.session()?;
+    let endpoint = cx.connector.platform(&session).await?;
+    known(&endpoint, &session.platform_url, &wanted).await?;
     let changed = change(&endpoint, &args.name, args.write.dry_run, |clusters| {
         for name in &wanted {
             // One that is there already keeps its quota; another command changes that.

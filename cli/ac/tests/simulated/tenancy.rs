@@ -17,6 +17,8 @@ pub(crate) struct Tenancy {
     pub(crate) tenant: bool,
     /// How often somebody has to ask until the rights in a new namespace are there.
     pub(crate) rights_after: usize,
+    /// How often a project's quota is not there yet.
+    pub(crate) quotas_after: usize,
     /// Since when nothing has been heard of clusters.
     pub(crate) stale_since: Option<&'static str>,
     /// Answers by path.
@@ -69,6 +71,11 @@ pub(super) fn in_cluster(state: &mut State, method: &Method, path: &str, body: &
         let allowed = state.tenancy.rights_after == 0;
         state.tenancy.rights_after = state.tenancy.rights_after.saturating_sub(1);
         return Some(reply(201, &json!({"status": {"allowed": allowed}})));
+    }
+    if path.contains("/projectquotas/") && *method == Method::GET && !state.objects.contains_key(path) {
+        let missing = state.tenancy.quotas_after > 0;
+        state.tenancy.quotas_after = state.tenancy.quotas_after.saturating_sub(1);
+        return Some(if missing { refuse(404, "NotFound", "not there yet") } else { reply(200, &json!({})) });
     }
     if path.ends_with("/resourcequotas") && *method == Method::POST && body.contains("\"999\"") {
         return Some(refuse(403, "Forbidden", "admission webhook denied the request: exceeds the project's quota"));

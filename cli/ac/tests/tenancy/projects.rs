@@ -121,6 +121,12 @@ fn what_makes_no_sense_about_a_project_is_not_sent() {
         assert_eq!(outcome.code, 3, "{args:?}: {}{}", outcome.out, outcome.err);
     }
     assert_eq!(writes(&platform), Vec::<String>::new());
+    for args in [["new-project", "bank"], ["add-project-cluster", "shop"]] {
+        let outcome = machine.run(&["adm", args[0], args[1], "--cluster", "east,nowhere"]);
+        let error = "error: cluster \"nowhere\" does not exist on the platform or is not visible to you\n";
+        check(&outcome, 1, "", error);
+    }
+    assert_eq!(writes(&platform), Vec::<String>::new());
     let chinese = machine.run_with(&["adm", "new-project", "shop"], "", &[("AC_LANG", "zh")]);
     assert_eq!(chinese.err, "error: 缺少 --cluster\n");
 }
@@ -128,7 +134,9 @@ fn what_makes_no_sense_about_a_project_is_not_sent() {
 #[test]
 fn a_namespace_has_its_quota_as_soon_as_its_maker_may() {
     let (platform, machine) = at_work();
-    platform.state.lock().unwrap().tenancy.rights_after = 2;
+    let mut state = platform.state.lock().unwrap();
+    (state.tenancy.rights_after, state.tenancy.quotas_after) = (2, 1);
+    drop(state);
     let args = ["adm", "new-project-namespace", "shop-web", "--project", "shop", "--cluster", "west"];
     let with_quota = [&args[..], &["--quota", "limits.cpu=2,pods=10"]].concat();
     let dry = machine.run(&[&with_quota[..], &["--dry-run=server"]].concat());
@@ -138,7 +146,7 @@ fn a_namespace_has_its_quota_as_soon_as_its_maker_may() {
     assert_eq!(made["metadata"]["labels"], json!({"cpaas.io/project": "shop"}));
     let quotas = "POST /kubernetes/west/api/v1/namespaces/shop-web/resourcequotas";
     assert_eq!(sent(&platform, quotas)[0]["spec"]["hard"], json!({"limits.cpu": "2", "pods": "10"}));
-    assert_eq!(sent(&platform, "POST /kubernetes/west/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").len(), 3);
+    assert_eq!(sent(&platform, "POST /kubernetes/west/apis/authorization.k8s.io/v1/selfsubjectaccessreviews").len(), 4);
 
     let large =
         ["adm", "new-project-namespace", "shop-db", "--project", "shop", "--cluster", "west", "--quota", "pods=999"];
@@ -200,6 +208,7 @@ fn a_person_types_the_projects_name() {
 #[test]
 fn clusters_come_and_go_and_quotas_change() {
     let (platform, machine) = with_project();
+    platform.state.lock().unwrap().clusters.push("north".to_owned());
     let patched = "project.auth.alauda.io/shop patched\n";
     let add = ["adm", "add-project-cluster", "shop", "--cluster", "north,east", "--quota", "pods=5"];
     check(

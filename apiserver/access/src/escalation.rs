@@ -41,33 +41,29 @@ impl Rbac {
             };
             authorizer.authorize(&attributes).is_allowed()
         };
+        // A label is no small thing: it lends the rules to the roles that aggregate it.
+        if old.is_some_and(|old| gives_the_same(old, new)) {
+            return Ok(());
+        }
         let policy = self.policy();
         let wanted: Vec<PolicyRule> = match &*resource.resource {
             "roles" | "clusterroles" => {
-                let unchanged = old.is_some_and(|old| {
-                    old.get("rules") == new.get("rules") && old.get("aggregationRule") == new.get("aggregationRule")
-                });
-                if unchanged || may("escalate", &resource.resource, new.name()) {
+                if may("escalate", &resource.resource, new.name()) {
                     return Ok(());
                 }
-                if new.get("aggregationRule").is_some_and(|a| !a.is_null()) {
-                    // An aggregated role may come to hold anything.
-                    vec![everything()]
-                } else {
-                    rules_of(new)
-                }
+                // An aggregated role may come to hold anything, and whoever ends that may be taking rights away.
+                let aggregates = |role: &Object| role.get("aggregationRule").is_some_and(|rule| !rule.is_null());
+                let aggregates = aggregates(new) || old.is_some_and(aggregates);
+                if aggregates { everything() } else { rules_of(new) }
             }
             _ => {
-                let unchanged = old.is_some_and(|old| {
-                    old.get("subjects") == new.get("subjects") && old.get("roleRef") == new.get("roleRef")
-                });
                 let (kind, name) = (new.str_at(&["roleRef", "kind"]), new.str_at(&["roleRef", "name"]));
                 let (kind, plural, namespace) = match kind {
                     Some("Role") => (RoleKind::Role, "roles", new.namespace()),
                     _ => (RoleKind::ClusterRole, "clusterroles", ""),
                 };
                 let name = name.unwrap_or_default();
-                if unchanged || may("bind", plural, name) {
+                if may("bind", plural, name) {
                     return Ok(());
                 }
                 let role = RoleRef { kind, namespace: namespace.into(), name: name.into() };
@@ -88,13 +84,22 @@ impl Rbac {
     }
 }
 
-fn everything() -> PolicyRule {
-    PolicyRule {
-        verbs: vec!["*".into()],
-        api_groups: vec!["*".into()],
-        resources: vec!["*".into()],
-        ..PolicyRule::default()
-    }
+fn everything() -> Vec<PolicyRule> {
+    let all = || vec!["*".into()];
+    let resources = PolicyRule { verbs: all(), api_groups: all(), resources: all(), ..PolicyRule::default() };
+    vec![resources, PolicyRule { verbs: all(), non_resource_urls: all(), ..PolicyRule::default() }]
+}
+
+/// Whether nothing changes but what controllers need to change of everything (upstream: `IsOnlyMutatingGCFields`).
+fn gives_the_same(old: &Object, new: &Object) -> bool {
+    let [old, new] = [old, new].map(|object| {
+        let mut object = object.clone();
+        for field in ["ownerReferences", "finalizers", "managedFields", "resourceVersion", "generation"] {
+            object.remove_at(&["metadata", field]);
+        }
+        object
+    });
+    old == new
 }
 
 fn words(user: &User, missing: &[PolicyRule]) -> String {
@@ -207,15 +212,25 @@ mod tests {
         check("ann", "clusterroles", None, more.clone(), Err((403, message)));
         check("eva", "clusterroles", None, more.clone(), Ok(()));
         // What was there before is nobody's grant.
-        check("ann", "clusterroles", Some(more.clone()), more, Ok(()));
+        check("ann", "clusterroles", Some(more.clone()), more.clone(), Ok(()));
+        let mut kept = more.clone();
+        kept["metadata"]["finalizers"] = json!(["example.org/keep"]);
+        check("ann", "clusterroles", Some(more.clone()), kept, Ok(()));
+        // But a label that lends it is.
+        let mut lent = more.clone();
+        lent["metadata"]["labels"] = json!({"rbac.authorization.k8s.io/aggregate-to-view": "true"});
+        check("ann", "clusterroles", Some(more), lent, Err((403, message)));
     }
 
     #[test]
     fn case_45_an_aggregated_role_may_come_to_hold_anything() {
         let mut role = role(json!([]));
         role["aggregationRule"] = json!({"clusterRoleSelectors": []});
-        let message = "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}";
-        check("ann", "clusterroles", None, role, Err((403, message)));
+        let message = "{APIGroups:[\"*\"], Resources:[\"*\"], Verbs:[\"*\"]}\n{NonResourceURLs:[\"*\"], Verbs:[\"*\"]}";
+        check("ann", "clusterroles", None, role.clone(), Err((403, message)));
+        let mut ended = role.clone();
+        ended["aggregationRule"] = Value::Null;
+        check("ann", "clusterroles", Some(role), ended, Err((403, message)));
     }
 
     #[test]

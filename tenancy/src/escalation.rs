@@ -6,6 +6,7 @@
 //! - The caller may write bindings there: a right to `userbindings` (or `groupbindings`) in the namespace, in the
 //!   project's own namespace, in the cluster, or, for the whole platform, on the hub.
 //! - The caller holds there all that the binding gives, or the fact `bind` on the template (as RBAC's own `bind`).
+//! - A role of the whole platform is given by those who have the fact `bind` for it on the hub.
 //! - What a binding gives on the hub is asked on the hub. So what one cluster says of its own roles, whose administrators
 //!   may have it say anything, gives nothing beyond that cluster.
 //! - Whoever may do both on the whole hub may do it everywhere, for the hub rules all clusters; also in clusters of which
@@ -71,6 +72,11 @@ pub enum Denied {
         /// What is lacking.
         rules: Vec<PolicyRule>,
     },
+    /// Whoever holds all that there is now would give what there will be.
+    #[error(
+        "giving role {0:?} on the whole platform takes the right to bind it: bind roletemplates.auth.alauda.io of that name, on the hub"
+    )]
+    Bind(String),
     /// Nobody knows what the caller holds in one of the clusters.
     #[error(
         "nothing is known of cluster {0:?} now, so whether you hold there what you would give cannot be told: try again when it is reached, or name other clusters in spec.constraint[].cluster"
@@ -148,6 +154,9 @@ pub fn binding(view: &dyn View, who: User<'_>, verb: Verb, binding: &Binding) ->
         }
         if binds_all || fact("bind", "roletemplates", binding.template()) {
             continue;
+        }
+        if verb == Verb::Create && matches!(binding.places(), Places::Everywhere) {
+            return Err(Denied::Bind(binding.template().to_owned()));
         }
         let known = known.ok_or(Denied::Unknown(anchor.cluster))?;
         all_held(&known, catalog, who, binding, &anchor.place)?;

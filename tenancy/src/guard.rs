@@ -25,9 +25,10 @@ const EVERYWHERE: [&str; 3] = [
 ];
 
 /// On the hub besides, for the kinds that are only there.
-const HUB: [&str; 3] = [
+const HUB: [&str; 4] = [
     include_str!("../guard/projects.yaml"),
     include_str!("../guard/bindings.yaml"),
+    include_str!("../guard/escalation.yaml"),
     include_str!("../guard/roletemplates.yaml"),
 ];
 
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn every_policy_refuses_when_it_cannot_be_evaluated() {
         let policies: Vec<_> = policies(true).into_iter().filter(|object| object.key().kind == Kind::Policy).collect();
-        assert_eq!(policies.len(), 6);
+        assert_eq!(policies.len(), 7);
         for policy in policies {
             assert_eq!(policy.body()["spec"]["failurePolicy"], "Fail", "{}", policy.key());
             assert!(policy.key().name.starts_with("cpaas-"), "{}", policy.key());

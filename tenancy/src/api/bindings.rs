@@ -1,8 +1,8 @@
 //! `/auth/v2/userbindings`: who holds which role, and giving and taking it.
 //!
-//! A binding is written in the caller's name where the caller has a right to it on the hub. Who has one in a project or a
-//! namespace only, has none that the hub's API server would know of; there the platform writes, after
-//! [`escalation`] has said that the caller may, and the object says for whom.
+//! A binding is written in the caller's name where the caller has a right to it on the hub, and to bind its template there.
+//! Who has these in a project or a namespace only, or holds what the template gives, has none that the hub's API server would
+//! know of; there the platform writes, after [`escalation`] has said that the caller may, and the object says for whom.
 
 use api_types::tenancy::{
     CLUSTER, Constraint, DESCRIPTION, DISPLAY_NAME, NAMESPACE, PROJECT, ROLE_LEVEL, ROLE_NAME, SubjectKind, USER_EMAIL,
@@ -161,10 +161,11 @@ async fn create(service: &Service, ask: &Ask<'_>) -> Result<Response<Bytes>, Ref
     escalation::binding(service.view(), who, Verb::Create, &binding)?;
     let object = written(sent, &binding, &ask.caller.person.name)?;
     let post = PostParams { dry_run, ..PostParams::default() };
-    let made = match writer(service, ask, "create")? {
-        Writer::Caller(client) => bindings(client).create(&post, &object).await?,
-        Writer::Platform(client) => bindings(client).create(&post, &object).await.map_err(Refused::of_platform)?,
-    };
+    let made =
+        match writer(service, ask, &[("create", "userbindings", ""), ("bind", "roletemplates", binding.template())])? {
+            Writer::Caller(client) => bindings(client).create(&post, &object).await?,
+            Writer::Platform(client) => bindings(client).create(&post, &object).await.map_err(Refused::of_platform)?,
+        };
     Ok(json_answer(StatusCode::CREATED, &shown(&json!(made))))
 }
 
@@ -186,7 +187,7 @@ async fn delete(service: &Service, ask: &Ask<'_>, name: &str) -> Result<Response
     let uid = bound.object["metadata"]["uid"].as_str().map(str::to_owned);
     let only =
         DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
-    match writer(service, ask, "delete")? {
+    match writer(service, ask, &[("delete", "userbindings", "")])? {
         Writer::Caller(client) => drop(bindings(client).delete(name, &only).await?),
         Writer::Platform(client) => drop(bindings(client).delete(name, &only).await.map_err(Refused::of_platform)?),
     }
@@ -199,9 +200,11 @@ enum Writer {
     Platform(Client),
 }
 
-fn writer(service: &Service, ask: &Ask<'_>, verb: &str) -> Result<Writer, Refused> {
+/// `takes` is what the hub's API server asks: verb, resource and name.
+fn writer(service: &Service, ask: &Ask<'_>, takes: &[(&str, &str, &str)]) -> Result<Writer, Refused> {
     let hub = service.hub()?;
-    if holds(&hub, ask.caller.person.user(), verb, "userbindings", "", "") {
+    let who = ask.caller.person.user();
+    if takes.iter().all(|(verb, resource, name)| holds(&hub, who, verb, resource, "", name)) {
         return Ok(Writer::Caller(ask.caller.client.clone()));
     }
     match hub.stale_since {

@@ -5,7 +5,8 @@ use apiserver_access::{MASTERS, User};
 use harness::TestCluster;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
-use kube::api::{Api, PostParams};
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::{await_condition, conditions};
 use serde_json::json;
 
@@ -36,6 +37,13 @@ impl Hub {
         let platform = cluster.server.client(User::new(TENANCY_USER, [MASTERS]));
         let service = Service::new(fleet.view.clone(), platform);
         Self { cluster, fleet, service }
+    }
+
+    async fn apply(&self, object: &Value) {
+        let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+        let gvk = GroupVersionKind::try_from(object.types.as_ref().unwrap()).unwrap();
+        let api: Api<DynamicObject> = Api::all_with(self.cluster.admin(), &ApiResource::from_gvk(&gvk));
+        api.create(&PostParams::default(), &object).await.unwrap();
     }
 
     async fn ask(&self, who: &str, method: &str, path: &str, body: Value) -> Result<Response<Bytes>, Refused> {
@@ -215,6 +223,45 @@ async fn a_tenant_gives_a_role_and_takes_it() {
     assert_eq!(Hub::code(&hub.ask("dev", "DELETE", "/auth/v2/userbindings/zoe", Value::Null).await), 403);
     assert_eq!(hub.ask("nat", "DELETE", "/auth/v2/userbindings/zoe", Value::Null).await.unwrap().status(), 204);
     assert!(stored.get_opt("zoe").await.unwrap().is_none());
+}
+
+/// Somebody with a right to all bindings on the hub, and to bind roles in one project only. The hub's API server, which knows
+/// no projects, would refuse them.
+#[tokio::test]
+async fn case_45_the_platform_writes_what_the_hub_would_not_let_the_caller_write() {
+    let mut hub = Hub::start().await;
+    for object in crate::guard::policies(true) {
+        hub.apply(object.body()).await;
+    }
+    let rbac = "rbac.authorization.k8s.io";
+    let rule = json!({"apiGroups": ["auth.alauda.io"], "resources": ["userbindings"], "verbs": ["create"]});
+    let role = json!({"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": {"name": "writer"}, "rules": [rule]});
+    let bound = json!({
+        "apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": "writer"},
+        "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "writer"},
+        "subjects": [{"kind": "User", "apiGroup": rbac, "name": email("pam")}],
+    });
+    for object in [role, bound] {
+        hub.apply(&object).await;
+        hub.fleet.add("global", object);
+    }
+    hub.fleet.build();
+    let wanted = in_shop_a("namespace-developer-system", "zoe");
+    let hers: Api<api_types::tenancy::UserBinding> =
+        Api::all(hub.cluster.server.client(User::new(email("pam"), [""; 0])));
+    let refused = hers.create(&PostParams::default(), &serde_json::from_value(wanted.clone()).unwrap()).await;
+    assert!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403), "{refused:?}");
+    assert_eq!(Hub::code(&hub.ask("pam", "POST", "/auth/v2/userbindings", wanted).await), 200);
+    let made = Api::<api_types::tenancy::UserBinding>::all(hub.cluster.admin()).get("zoe").await.unwrap();
+    assert_eq!(made.annotations()["cpaas.io/creator"], email("pam"));
+    // Not for the whole platform, nor for another project.
+    let wide = user_binding("wide", json!([user("zoe")]), "platform-auditor-system", "platform", json!([]));
+    let refused = hub.ask("pam", "POST", "/auth/v2/userbindings", wide).await.unwrap_err();
+    assert_eq!(refused.code, 403, "{refused:?}");
+    assert!(refused.message.contains("takes the right to bind it"), "{refused:?}");
+    let bank =
+        user_binding("bank", json!([user("zoe")]), "project-admin-system", "project", json!([{"project": "bank"}]));
+    assert_eq!(hub.ask("pam", "POST", "/auth/v2/userbindings", bank).await.unwrap_err().code, 403);
 }
 
 #[tokio::test]

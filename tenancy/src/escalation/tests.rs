@@ -121,22 +121,46 @@ fn case_45_nobody_gives_what_they_do_not_hold() {
     );
 }
 
+/// A role of one rule, given to somebody in a cluster.
+fn given(name: &str, rules: Value) -> [Value; 2] {
+    [
+        json!({"kind": "ClusterRole", "metadata": {"name": name}, "rules": rules}),
+        json!({
+            "kind": "ClusterRoleBinding", "metadata": {"name": name}, "subjects": [user(name)],
+            "roleRef": {"kind": "ClusterRole", "name": name},
+        }),
+    ]
+}
+
+#[test]
+fn case_45_a_role_of_the_whole_platform_takes_the_right_to_bind_it() {
+    let mut fleet = Fleet::new();
+    let held = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]});
+    let level = json!({"auth.cpaas.io/roletemplate.level": "platform"});
+    fleet.template(json!({"metadata": {"name": "sees-pods", "labels": level}, "spec": {"customRules": [held]}}));
+    let write = json!({"apiGroups": ["auth.alauda.io"], "resources": ["userbindings"], "verbs": ["create", "delete"]});
+    let bind = json!({"apiGroups": ["auth.alauda.io"], "resources": ["roletemplates"], "resourceNames": ["sees-pods"], "verbs": ["bind"]});
+    for cluster in ["global", "eu", "us"] {
+        given("wes", json!([held, write])).into_iter().for_each(|object| fleet.add(cluster, object));
+    }
+    given("ben", json!([write, bind])).into_iter().for_each(|object| fleet.add("global", object));
+    fleet.build();
+    let bind = |role: &str| Err(Denied::Bind(role.to_owned()));
+    let sees = zoe("sees-pods", "platform", json!([]));
+    assert_eq!(asked(&fleet, "wes", Verb::Create, &sees), bind("sees-pods"));
+    assert_eq!(asked(&fleet, "wes", Verb::Delete, &sees), Ok(()));
+    assert_eq!(asked(&fleet, "ben", Verb::Create, &sees), Ok(()));
+    let administers = zoe("platform-admin-system", "platform", json!([]));
+    assert_eq!(asked(&fleet, "ben", Verb::Create, &administers), bind("platform-admin-system"));
+}
+
 #[test]
 fn case_45_a_template_is_written_by_whoever_holds_it_everywhere() {
     let mut fleet = Fleet::new();
-    let writer = |rules: Value| {
-        [
-            json!({"kind": "ClusterRole", "metadata": {"name": "writer"}, "rules": rules}),
-            json!({
-                "kind": "ClusterRoleBinding", "metadata": {"name": "writer"}, "subjects": [user("wes")],
-                "roleRef": {"kind": "ClusterRole", "name": "writer"},
-            }),
-        ]
-    };
     let held = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]});
     let templates = json!({"apiGroups": ["auth.alauda.io"], "resources": ["roletemplates"], "verbs": ["create", "update", "delete"]});
     for cluster in ["global", "eu", "us"] {
-        writer(json!([held, templates])).into_iter().for_each(|object| fleet.add(cluster, object));
+        given("wes", json!([held, templates])).into_iter().for_each(|object| fleet.add(cluster, object));
     }
     fleet.build();
     let made = |level: &str, spec: Value| -> RoleTemplate {

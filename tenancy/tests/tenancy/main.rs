@@ -4,6 +4,7 @@
 
 mod applied;
 mod definitions;
+mod escalation;
 mod guard;
 mod rights;
 mod support;

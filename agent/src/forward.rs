@@ -1,12 +1,16 @@
 //! Takes requests from the hub to the member's API, and the answers back.
 
 use std::error::Error;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use api_meta::Status;
 use bytes::Bytes;
+use futures::stream;
 use http::{Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body::Body as _;
+use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -24,7 +28,8 @@ const SWITCH: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Forward {
     member: ClusterApi,
-    /// Owns upgraded connections.
+    /// Owns upgraded connections. Whoever drains the agent ends its watches: they would not end by themselves, and while the
+    /// agent waited for them the cluster could not be reached.
     tasks: Drain,
 }
 
@@ -69,6 +74,9 @@ impl Forward {
     fn pass(&self, exchange: &Exchange, outward: Option<OnUpgrade>, answer: Response<Body>) -> Response<Body> {
         let (mut parts, body) = answer.into_parts();
         match judge(exchange, &mut parts) {
+            Verdict::Pass if *exchange == Exchange::Watch => {
+                Response::from_parts(parts, until_quiet(body, self.tasks.token().clone().cancelled_owned()))
+            }
             Verdict::Pass => Response::from_parts(parts, body),
             Verdict::Switch => {
                 if let (Some(outward), Some(inward)) = (outward, parts.extensions.remove::<OnUpgrade>()) {
@@ -80,6 +88,15 @@ impl Forward {
             Verdict::Unasked => bad_gateway("the cluster's API switched protocols without being asked"),
         }
     }
+}
+
+/// A body that is over when there is nothing of it to be read, once `finishing` completes.
+fn until_quiet(mut body: Body, finishing: impl Future<Output = ()> + Send + 'static) -> Body {
+    let mut finishing = Box::pin(finishing);
+    boxed(StreamBody::new(stream::poll_fn(move |cx| match Pin::new(&mut body).poll_frame(cx) {
+        Poll::Pending if finishing.as_mut().poll(cx).is_ready() => Poll::Ready(None),
+        frame => frame,
+    })))
 }
 
 /// Carries bytes both ways until both ends have finished or one breaks.

@@ -54,6 +54,8 @@ impl Denied {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Exchange {
     Plain,
+    /// A watch: it lasts until one of the ends has had enough of it, and is then begun anew.
+    Watch,
     /// To this protocol.
     Upgrade(HeaderValue),
 }
@@ -67,10 +69,24 @@ pub(crate) fn admit(parts: &mut Parts) -> Result<Exchange, Denied> {
     check_user(&parts.headers)?;
     strip_hop(&mut parts.headers);
     strip_credentials(&mut parts.headers);
-    if let Exchange::Upgrade(protocol) = &upgrade {
-        set_upgrade(&mut parts.headers, protocol);
+    match upgrade {
+        Exchange::Plain if is_watch(parts) => Ok(Exchange::Watch),
+        Exchange::Upgrade(protocol) => {
+            set_upgrade(&mut parts.headers, &protocol);
+            Ok(Exchange::Upgrade(protocol))
+        }
+        other => Ok(other),
     }
-    Ok(upgrade)
+}
+
+/// Nothing but when an answer may end depends on this.
+fn is_watch(parts: &Parts) -> bool {
+    let asks = |pair: &str| match pair.split_once('=').unwrap_or((pair, "")) {
+        // Upstream: `Convert_Slice_string_To_bool`.
+        ("watch", value) => !matches!(&*value.to_ascii_lowercase(), "false" | "0"),
+        _ => false,
+    };
+    parts.method == Method::GET && parts.uri.query().is_some_and(|query| query.split('&').any(asks))
 }
 
 /// Only `/path?query`: an authority in the target, or `CONNECT`, asks for another server.

@@ -24,6 +24,22 @@ fn plain() {
 }
 
 #[test]
+fn watches() {
+    let read = |method: Method, uri: &str| {
+        let mut parts = parts(uri, &[("Impersonate-User", "jane")]);
+        parts.method = method;
+        admit(&mut parts).unwrap()
+    };
+    for uri in ["/api/v1/pods?watch=true", "/api/v1/pods?limit=1&watch=1", "/api/v1/pods?watch"] {
+        assert_eq!(read(Method::GET, uri), Exchange::Watch, "{uri}");
+        assert_eq!(read(Method::DELETE, uri), Exchange::Plain, "{uri}");
+    }
+    for uri in ["/api/v1/pods?watch=false", "/api/v1/pods?watch=0", "/api/v1/pods?follow=true", "/api/v1/watch"] {
+        assert_eq!(read(Method::GET, uri), Exchange::Plain, "{uri}");
+    }
+}
+
+#[test]
 fn case_02_connection_options_that_remove_the_user() {
     for (name, value) in [
         ("Connection", "Impersonate-User"),

@@ -241,6 +241,40 @@ impl http_body::Body for Channelled {
 }
 
 #[tokio::test]
+async fn an_agent_that_stops_ends_watches_and_finishes_other_answers() {
+    // What the member says goes through here.
+    let (says, mut heard) = tokio::sync::mpsc::channel(4);
+    let member = ClusterApi::in_process(tower::service_fn(move |request: Request<Body>| {
+        let says = says.clone();
+        async move {
+            let (sender, receiver) = tokio::sync::mpsc::channel(1);
+            if request.uri().path() == "/api/v1/pods" {
+                says.send(sender).await.unwrap();
+            }
+            Ok::<_, Infallible>(Response::new(Channelled(receiver)))
+        }
+    }));
+    let hub = Hub::start(&["token"]).await;
+    let agent = connect(&hub, member).await;
+    let ask = async |path: &str| {
+        let request = Request::get(path).header("Impersonate-User", "a").body(Empty::<Bytes>::new()).unwrap();
+        hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap()
+    };
+    let watch = ask("/api/v1/pods?watch=true").await;
+    let watched = heard.recv().await.unwrap();
+    let list = ask("/api/v1/pods").await;
+    let listed = heard.recv().await.unwrap();
+    watched.send(Bytes::from_static(b"event")).await.unwrap();
+    agent.drain.finish();
+    // The member would go on with both.
+    assert_eq!(timeout(SOON, watch.into_body().collect()).await.unwrap().unwrap().to_bytes(), "event");
+    listed.send(Bytes::from_static(b"all of it")).await.unwrap();
+    drop(listed);
+    assert_eq!(timeout(SOON, list.into_body().collect()).await.unwrap().unwrap().to_bytes(), "all of it");
+    assert_eq!(agent.drain.drain(SOON).await, lib_drain::Drained::Complete);
+}
+
+#[tokio::test]
 async fn case_13_a_reader_who_stops_stops_the_member() {
     let produced = Arc::new(AtomicU64::new(0));
     let counter = produced.clone();

@@ -134,7 +134,7 @@ impl<'a> Person<'a> {
     }
 }
 
-fn secret(id: &str) -> String {
+pub(crate) fn secret(id: &str) -> String {
     // What has to be encoded before it goes into a header (RFC 6749 section 2.3.1).
     format!("{id}:secret of+some%length/")
 }

@@ -12,6 +12,7 @@ mod clusters;
 mod directory;
 mod federation;
 mod issuer;
+mod kinds;
 #[path = "../../../identity/oidc/tests/relying_party/peer.rs"]
 #[expect(dead_code, reason = "what only the relying party's own tests need is there too")]
 mod peer;

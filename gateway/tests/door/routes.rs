@@ -6,7 +6,10 @@ use std::sync::Arc;
 use api_meta::Object;
 use api_rbac::{Interner, Kind, Policy};
 use gateway::ROUTES;
+use harness::TestCluster;
+use lib_drain::Drain;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tenancy::bindings::{Binding, BindingKind, Catalog, Cluster, Namespaces};
 use tenancy::projects::Project;
 use tenancy::roles::{Template, base_roles, shipped_templates};
@@ -18,18 +21,18 @@ use crate::streams::{PASSWORD, add_user};
 use crate::support::{Answer, Door, JSON, eventually};
 
 /// The project that the tenant has nothing to do with. Its name is nowhere else.
-const OTHERS: &str = "velvet";
+pub(crate) const OTHERS: &str = "velvet";
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub(crate) enum Who {
     Nobody,
     /// Administers project `bank`.
     Tenant,
     Auditor,
 }
 
-const ALL: [Who; 3] = [Who::Nobody, Who::Tenant, Who::Auditor];
+pub(crate) const ALL: [Who; 3] = [Who::Nobody, Who::Tenant, Who::Auditor];
 
 /// A line: route, what is asked for, with which body, and what nobody, the tenant and the auditor are told.
 struct Line(&'static str, &'static str, String, Value, [u16; 3]);
@@ -75,12 +78,9 @@ fn lines(others: &Others) -> Vec<Line> {
         line("GET", "/**", [200; 3]).at("/"),
         line("POST", "/agent/v1/register", [401, 400, 400]).with(json!({})),
         line("POST", "/agent/v1/renew", [401; 3]).with(json!({})),
-        // Clusters: the cluster says, also of watches.
+        // Clusters: the cluster says. Watches of each of its kinds are in `kinds`.
         line("*", "/kubernetes/{}/**", [401, 403, 200]).at("/kubernetes/global/api/v1/namespaces"),
-        line("*", "/kubernetes/{}/**", [401, 403, 200]).at("/kubernetes/global/api/v1/namespaces?watch=true&timeoutSeconds=1"),
         line("*", "/kubernetes/{}/**", [401, 403, 403]).at("/kubernetes/global/api/v1/secrets"),
-        line("*", "/kubernetes/{}/**", [401, 403, 403]).at("/kubernetes/global/api/v1/secrets?watch=true"),
-        line("*", "/kubernetes/{}/**", [401, 403, 200]).at("/kubernetes/global/apis/auth.alauda.io/v1/users?watch=true&timeoutSeconds=1"),
         line("*", "/kubernetes/{}/**", [401, 404, 404]).at("/kubernetes/none/api/v1/namespaces"),
         line("GET", "/auth/v1/clusters", [401, 200, 200]),
         line("POST", "/platform/fleet.cpaas.io/v1/imports", [401, 403, 403])
@@ -168,7 +168,7 @@ fn lines(others: &Others) -> Vec<Line> {
     ]
 }
 
-fn native(kind: &str, namespace: &str, name: &str, rest: Value) -> Value {
+pub(crate) fn native(kind: &str, namespace: &str, name: &str, rest: Value) -> Value {
     let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
     if !namespace.is_empty() {
         object["metadata"]["namespace"] = namespace.into();
@@ -177,14 +177,14 @@ fn native(kind: &str, namespace: &str, name: &str, rest: Value) -> Value {
     object
 }
 
-fn bound(kind: &str, namespace: &str, name: &str, who: &str) -> Value {
+pub(crate) fn bound(kind: &str, namespace: &str, name: &str, who: &str) -> Value {
     let group = "rbac.authorization.k8s.io";
     let role = json!({"apiGroup": group, "kind": "ClusterRole", "name": name});
     let subject = json!({"apiGroup": group, "kind": "User", "name": format!("{who}@example.com")});
     native(kind, namespace, name, json!({"roleRef": role, "subjects": [subject]}))
 }
 
-fn base(name: &str) -> Value {
+pub(crate) fn base(name: &str) -> Value {
     let name = format!("cpaas:base:{name}");
     base_roles(true).iter().map(|role| role.body().clone()).find(|role| role["metadata"]["name"] == *name).unwrap()
 }
@@ -267,11 +267,16 @@ fn hub() -> HubObjects {
     hub
 }
 
-/// A door behind which there are two tenants and an auditor, with what they have in two clusters; one has an agent, which
-/// runs until this is dropped.
-async fn tenants() -> (Door, impl Sized) {
+/// What is behind a door: the member `eu`, and its agent, which runs until this is dropped.
+pub(crate) struct Behind {
+    pub(crate) member: TestCluster,
+    _agent: (Drain, TempDir),
+}
+
+/// A door behind which there are two tenants and an auditor, with what they have in two clusters; one has an agent.
+pub(crate) async fn tenants() -> (Door, Behind) {
     let door = Door::open().await;
-    let (bearer, member) = (administrator(&door).await, harness::TestCluster::start().await);
+    let (bearer, member) = (administrator(&door).await, TestCluster::start().await);
     let agent = join(&door, &bearer, "eu", &member).await;
     for name in ["val", "tam", "aud"] {
         add_user(&door, json!({"email": format!("{name}@example.com")})).await;
@@ -311,10 +316,10 @@ async fn tenants() -> (Door, impl Sized) {
         ask(&door, aud.as_deref(), "GET", path, &Value::Null).await.json()["total"] == 6
     })
     .await;
-    (door, (member, agent))
+    (door, Behind { member, _agent: agent })
 }
 
-async fn sign_in(door: &Door, who: Who) -> Option<String> {
+pub(crate) async fn sign_in(door: &Door, who: Who) -> Option<String> {
     match who {
         Who::Nobody => None,
         Who::Tenant => Some(door.sign_in_with("tam@example.com", PASSWORD).await.unwrap()),
@@ -322,7 +327,7 @@ async fn sign_in(door: &Door, who: Who) -> Option<String> {
     }
 }
 
-async fn ask(door: &Door, bearer: Option<&str>, method: &str, path: &str, body: &Value) -> Answer {
+pub(crate) async fn ask(door: &Door, bearer: Option<&str>, method: &str, path: &str, body: &Value) -> Answer {
     let mut headers = vec![JSON];
     headers.extend(bearer.map(|bearer| ("authorization", bearer)));
     let body = if body.is_null() { String::new() } else { body.to_string() };

@@ -9,6 +9,7 @@ mod bodies;
 mod browser;
 mod client;
 mod clusters;
+mod credentials;
 mod directory;
 mod federation;
 mod issuer;

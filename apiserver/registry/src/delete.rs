@@ -132,7 +132,7 @@ impl Registry {
         let store = self.mirror().store();
         match store.delete_if(entry.key().clone(), Revision(entry.revision())).await.map_err(|e| from_store(&e))? {
             Swap::Done(revision) => {
-                self.mirror().wait_for(revision.0).await?;
+                self.mirror().settle(revision).await;
                 Ok(true)
             }
             Swap::Conflict(_) => Ok(false),
@@ -149,7 +149,7 @@ impl Registry {
             .map_err(|e| from_store(&e))?;
         match swap {
             Swap::Done(revision) => {
-                self.mirror().wait_for(revision.0).await?;
+                self.mirror().settle(revision).await;
                 Ok(Removed::Done(revision.0))
             }
             Swap::Conflict(found) => match self.lost(served, found)? {

@@ -19,8 +19,12 @@ use crate::collection::Collection;
 use crate::error::{from_store, too_large_resource_version};
 use crate::keys;
 
-/// How long a read waits for a revision that this server has not seen.
+/// How long a read waits for a revision that its client names, and that may never have been written. Upstream's cacher:
+/// `blockTimeout`.
 const FRESHNESS_DEADLINE: Duration = Duration::from_secs(3);
+/// How long a request waits for what the store has acknowledged, which is on its way. Upstream asks the store itself when
+/// its cache is behind, and a write does not wait for the cache; so here it is no failure that a busy machine is slow.
+const CATCH_UP_DEADLINE: Duration = Duration::from_secs(30);
 
 enum Command {
     Add { prefix: String, done: oneshot::Sender<Result<Arc<Collection>, store_core::Error>> },
@@ -101,29 +105,45 @@ impl Mirror {
         }
     }
 
-    /// Waits until a revision is applied here.
+    /// Waits until a revision that a client names is applied here.
     ///
     /// # Errors
     ///
     /// 504 when it does not come in time: it was never written, or the store stalls.
     pub async fn wait_for(&self, revision: u64) -> Result<(), Status> {
+        self.wait(revision, FRESHNESS_DEADLINE).await
+    }
+
+    /// Waits until this mirror has everything that was acknowledged before the call, and says up to where.
+    ///
+    /// # Errors
+    ///
+    /// 504 when the store does not tell what it has acknowledged.
+    pub async fn wait_current(&self) -> Result<u64, Status> {
+        let revision = self.store.current_revision().await.map_err(|e| from_store(&e))?.0;
+        self.wait(revision, CATCH_UP_DEADLINE).await?;
+        Ok(self.applied().max(revision))
+    }
+
+    /// Waits until readers see a write. It is done, whether they do or not: whoever were told that it failed would do it
+    /// again.
+    pub(crate) async fn settle(&self, revision: Revision) {
+        if let Err(status) = self.wait(revision.0, CATCH_UP_DEADLINE).await {
+            tracing::warn!(error = %status, "a write is answered before it can be read here");
+        }
+    }
+
+    async fn wait(&self, revision: u64, deadline: Duration) -> Result<(), Status> {
         let mut applied = self.applied.clone();
         if *applied.borrow() >= revision {
             return Ok(());
         }
         let wait = applied.wait_for(|current| *current >= revision);
-        match tokio::time::timeout(FRESHNESS_DEADLINE, wait).await {
+        match tokio::time::timeout(deadline, wait).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(Status::service_unavailable("the API server is shutting down")),
             Err(_) => Err(too_large_resource_version(revision, self.applied())),
         }
-    }
-
-    /// Waits until this mirror has everything that was acknowledged before the call, and says up to where.
-    pub async fn wait_current(&self) -> Result<u64, Status> {
-        let revision = self.store.current_revision().await.map_err(|e| from_store(&e))?.0;
-        self.wait_for(revision).await?;
-        Ok(self.applied().max(revision))
     }
 }
 

@@ -118,7 +118,7 @@ impl Registry {
         let bytes = encode(stored.clone())?;
         let swap = self.mirror.store().create(key.into(), bytes).await.map_err(|e| from_store(&e))?;
         match swap {
-            Swap::Done(revision) => Ok(Some(self.settled(served, stored, revision).await?)),
+            Swap::Done(revision) => Ok(Some(self.settled(served, stored, revision).await)),
             Swap::Conflict(_) => Ok(None),
         }
     }
@@ -148,7 +148,7 @@ impl Registry {
             .await
             .map_err(|e| from_store(&e))?;
         match swap {
-            Swap::Done(revision) => Ok(Swapped::Done(self.settled(served, stored, revision).await?)),
+            Swap::Done(revision) => Ok(Swapped::Done(self.settled(served, stored, revision).await)),
             Swap::Conflict(found) => self.lost(served, found),
         }
     }
@@ -160,11 +160,11 @@ impl Registry {
     }
 
     /// Waits until readers see the write, and gives the object its version.
-    async fn settled(&self, served: &Served, stored: Object, revision: Revision) -> Result<Object, Status> {
-        self.mirror.wait_for(revision.0).await?;
+    async fn settled(&self, served: &Served, stored: Object, revision: Revision) -> Object {
+        self.mirror.settle(revision).await;
         let mut object = in_served_version(served, stored);
         object.set_meta_str("resourceVersion", &revision.0.to_string());
-        Ok(object)
+        object
     }
 
     pub(crate) fn key(&self, served: &Served, namespace: &str, name: &str) -> Result<String, Status> {

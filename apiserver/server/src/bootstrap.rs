@@ -3,12 +3,13 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use api_meta::{Object, Status, Value, json};
+use api_meta::{Object, Reason, Status, Value, json};
 use apiserver_access::{Reconciled, User, reconciled};
 use apiserver_builtin::flow_control::{Maintained, maintained_objects};
 use apiserver_endpoints::{Endpoints, Info, body};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{Method, Request};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// The name under which the server writes its own objects.
@@ -22,8 +23,30 @@ const AT_ONCE: usize = 16;
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 
+/// How long a server tries to start on a machine, or on a store, that is too busy to answer it.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between attempts, as [`Reason::Timeout`] tells clients.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Creates what is missing; what is there stays as it is, but that roles and bindings allow no less than they should.
-pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: Vec<Object>) -> Result<(), Status> {
+pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: &[Object]) -> Result<(), Status> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let done = async {
+            ensure_objects(endpoints, service_ip, policy).await?;
+            ensure_flow_control(endpoints).await
+        };
+        match done.await {
+            Err(status) if status.reason == Reason::Timeout && Instant::now() < end => {
+                tracing::warn!(error = %status, "the objects that every cluster has are not written yet");
+                sleep(PAUSE).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn ensure_objects(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: &[Object]) -> Result<(), Status> {
     for name in NAMESPACES {
         create(endpoints, "/api/v1/namespaces", &json!({"metadata": {"name": name}})).await?;
     }
@@ -51,7 +74,7 @@ pub(crate) async fn ensure(endpoints: &Endpoints, service_ip: Ipv4Addr, policy: 
         create(endpoints, "/apis/scheduling.k8s.io/v1/priorityclasses", &class).await?;
     }
     let policy = stream::iter(policy).map(Ok);
-    policy.try_for_each_concurrent(AT_ONCE, |object| async move { ensure_policy(endpoints, &object).await }).await
+    policy.try_for_each_concurrent(AT_ONCE, |object| async move { ensure_policy(endpoints, object).await }).await
 }
 
 /// Creates a role or binding, or sees to it that the one that is there allows what it should.
@@ -76,7 +99,7 @@ async fn ensure_policy(endpoints: &Endpoints, shipped: &Object) -> Result<(), St
 
 /// The objects of priority and fairness: what must be as it is shipped is made so again, what an operator has taken over
 /// (upstream: `apf.kubernetes.io/autoupdate-spec`) is left alone.
-pub(crate) async fn ensure_flow_control(endpoints: &Endpoints) -> Result<(), Status> {
+async fn ensure_flow_control(endpoints: &Endpoints) -> Result<(), Status> {
     for Maintained { object, mandatory } in maintained_objects() {
         let plural = format!("{}s", object.kind().to_lowercase());
         let path = format!("/apis/{FLOW_CONTROL}/v1/{plural}");
@@ -133,7 +156,7 @@ async fn write(endpoints: &Endpoints, method: Method, path: &str, manager: &str,
     match endpoints.handle(&user, &info, request).await {
         Ok(response) if response.status().is_success() => Ok(()),
         Ok(response) => Err(Status::internal(format!("could not write {path}: {}", response.status()))),
-        Err(status) if status.reason == api_meta::Reason::AlreadyExists => Ok(()),
+        Err(status) if status.reason == Reason::AlreadyExists => Ok(()),
         // The well-known address is already given to the Service of that name.
         Err(status)
             if status.code == 422 && path.ends_with("/services") && status.message.contains("already allocated") =>

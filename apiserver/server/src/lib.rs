@@ -187,8 +187,7 @@ impl ApiServer {
         };
         let custom = custom::CustomResources::new(registry.clone(), drain.clone())
             .ok_or_else(|| Error::Bootstrap(Status::no_such_resource()))?;
-        bootstrap::ensure(&endpoints, subnet.nth(1), policy).await.map_err(Error::Bootstrap)?;
-        bootstrap::ensure_flow_control(&endpoints).await.map_err(Error::Bootstrap)?;
+        bootstrap::ensure(&endpoints, subnet.nth(1), &policy).await.map_err(Error::Bootstrap)?;
         if born_now {
             // Nobody watched the birth. As with upstream, whose servers know changes from their start on, revisions from
             // before a cluster had its first objects are too old.

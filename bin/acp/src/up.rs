@@ -16,6 +16,7 @@ use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
 use fleet::{Caller, RegistrationRequest};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use http::{Request, StatusCode};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
@@ -28,6 +29,8 @@ use crate::hub::{Hub, HubConfig};
 use crate::storage::EtcdFlags;
 use crate::{asked_to_stop, programs};
 
+/// Members that start at a time. More of them would only wait for each other, each a longer time.
+const AT_ONCE: usize = 16;
 /// How long members may take to join before the hub is announced without them.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
 /// How long one question to a member may take.
@@ -74,8 +77,8 @@ impl Up {
             allow_loopback: true,
             admission: None,
         });
-        let starting = (1..=self.members).map(|n| self.member(format!("member-{n}")));
-        let (hub, members) = tokio::try_join!(hub, futures::future::try_join_all(starting))?;
+        let starting = stream::iter(1..=self.members).map(|n| self.member(format!("member-{n}")));
+        let (hub, members) = tokio::try_join!(hub, starting.buffered(AT_ONCE).try_collect::<Vec<_>>())?;
         for member in &members {
             self.join(&hub, member).await.with_context(|| format!("could not register {}", member.name))?;
         }

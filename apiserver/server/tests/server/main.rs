@@ -11,6 +11,7 @@ mod hostile_bodies;
 mod hostile_connections;
 mod idle_watches;
 mod kubelet;
+mod lagging_mirror;
 mod local_groups;
 mod pages;
 mod paths;

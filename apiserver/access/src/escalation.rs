@@ -120,19 +120,7 @@ mod tests {
     use api_meta::{Value, json};
 
     use super::*;
-    use crate::PolicySource;
-
-    struct Fixed(Vec<Object>);
-
-    impl PolicySource for Fixed {
-        fn version(&self) -> u64 {
-            1
-        }
-
-        fn objects(&self) -> Vec<Object> {
-            self.0.clone()
-        }
-    }
+    use crate::testing::Fixed;
 
     fn object(value: Value) -> Object {
         Object::try_from(value).unwrap()
@@ -151,7 +139,7 @@ mod tests {
                 "roleRef": {"kind": kind, "name": role}, "subjects": [{"kind": "User", "name": user}]}))
         };
         let rbac = "rbac.authorization.k8s.io";
-        Rbac::new(Arc::new(Fixed(vec![
+        Rbac::new(Arc::new(Fixed::new([
             role("ClusterRole", "pods", json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}])),
             role("ClusterRole", "admin", json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])),
             role(

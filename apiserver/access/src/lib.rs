@@ -11,6 +11,8 @@ mod bootstrap_tokens;
 mod certificate;
 mod escalation;
 mod rbac;
+#[cfg(test)]
+mod testing;
 mod user;
 
 pub use accounts::{AccountSource, IssuedToken, KeyError, ServiceAccounts, bearer};
@@ -18,7 +20,7 @@ pub use attributes::{Attributes, Decision, ResourceAttributes};
 pub use bootstrap::{Reconciled, bootstrap_policy, reconciled};
 pub use bootstrap_tokens::{BootstrapTokens, SecretSource};
 pub use certificate::certificate_user;
-pub use rbac::{PolicySource, Rbac, RulesReview};
+pub use rbac::{PolicyChange, PolicySource, PolicyVersion, Rbac, RulesReview};
 pub use user::{ANONYMOUS, AUTHENTICATED, MASTERS, UNAUTHENTICATED, User};
 
 use async_trait::async_trait;

@@ -1,7 +1,7 @@
 //! RBAC over the roles and bindings of an API server (upstream: `plugin/pkg/auth/authorizer/rbac`).
 //!
-//! The policy is compiled from its objects once and kept as long as their
-//! version stays.
+//! The policy is made of its objects once. After that it takes in what changed: a binding that comes costs its own work,
+//! however many there are.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,16 +15,35 @@ use crate::{Attributes, Authorizer, Decision, User};
 /// Where roles and bindings come from.
 pub trait PolicySource: Send + Sync + 'static {
     /// Changes whenever any of the objects does.
-    fn version(&self) -> u64;
+    fn version(&self) -> PolicyVersion;
     /// All roles and bindings, of both scopes.
-    fn objects(&self) -> Vec<Object>;
+    fn objects(&self) -> Vec<(Kind, Object)>;
+    /// What changed after a version, of each object in its order; `None` when that is not known any more.
+    fn changes(&self, after: PolicyVersion) -> Option<Vec<PolicyChange>>;
+}
+
+/// How far each of the four kinds has come, in the order of [`Kind`].
+pub type PolicyVersion = [u64; 4];
+
+/// What became of a role or a binding.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyChange {
+    /// It is so now.
+    Put(Kind, Object),
+    /// It is gone, or cannot be read any more.
+    Gone {
+        kind: Kind,
+        /// Empty for what has none.
+        namespace: String,
+        name: String,
+    },
 }
 
 pub struct Rbac {
     source: Arc<dyn PolicySource>,
     /// Rules that stay as they are keep their index when others change.
     interner: Interner,
-    compiled: RwLock<Option<(u64, Arc<Policy>)>>,
+    compiled: RwLock<Option<(PolicyVersion, Arc<Policy>)>>,
 }
 
 /// What a user may do, as the status of a `SelfSubjectRulesReview`.
@@ -52,16 +71,27 @@ impl Rbac {
         let mut compiled = self.compiled.write().unwrap_or_else(PoisonError::into_inner);
         // The version is read first: objects may be newer than it, never older.
         let version = self.source.version();
-        if let Some((meanwhile, policy)) = &*compiled
-            && *meanwhile == version
-        {
-            return policy.clone();
+        if let Some((meanwhile, policy)) = &mut *compiled {
+            if *meanwhile == version {
+                return policy.clone();
+            }
+            // What the policy has already of these is taken in once more, up to the last of each object.
+            if let Some(changes) = self.source.changes(*meanwhile) {
+                // Those who ask just now keep what was.
+                let newer = Arc::make_mut(policy);
+                for change in changes {
+                    match change {
+                        PolicyChange::Put(kind, object) => newer.insert(kind, &object, &self.interner),
+                        PolicyChange::Gone { kind, namespace, name } => newer.remove(kind, &namespace, &name),
+                    };
+                }
+                *meanwhile = version;
+                return policy.clone();
+            }
         }
         let mut policy = Policy::default();
-        for object in self.source.objects() {
-            if let Some(kind) = Kind::of(&object) {
-                policy.insert(kind, &object, &self.interner);
-            }
+        for (kind, object) in self.source.objects() {
+            policy.insert(kind, &object, &self.interner);
         }
         let policy = Arc::new(policy);
         *compiled = Some((version, policy.clone()));
@@ -128,22 +158,15 @@ fn not_found(missing: &[&RoleRef]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use api_meta::{Value, json};
+
     use super::*;
-    use api_meta::json;
-
     use crate::ResourceAttributes;
-
-    struct Fixed(Vec<Object>);
-
-    impl PolicySource for Fixed {
-        fn version(&self) -> u64 {
-            1
-        }
-
-        fn objects(&self) -> Vec<Object> {
-            self.0.clone()
-        }
-    }
+    use crate::testing::Fixed;
 
     fn rbac() -> Rbac {
         let objects = [
@@ -153,7 +176,7 @@ mod tests {
                    "roleRef": {"kind": "ClusterRole", "name": "view"},
                    "subjects": [{"kind": "User", "name": "ann"}, {"kind": "ServiceAccount", "name": "robot"}]}),
         ];
-        Rbac::new(Arc::new(Fixed(objects.into_iter().map(|o| Object::try_from(o).unwrap()).collect())))
+        Rbac::new(Arc::new(Fixed::new(objects)))
     }
 
     fn ask(user: &str, verb: &str, namespace: &str) -> Decision {
@@ -181,5 +204,76 @@ mod tests {
         assert!(!ask("ann", "delete", "a").is_allowed());
         assert!(!ask("bob", "list", "a").is_allowed());
         assert!(ask("system:serviceaccount:a:robot", "get", "a").is_allowed());
+    }
+
+    /// Objects that come and go, of which the last changes are known.
+    #[derive(Default)]
+    struct Log {
+        changes: Mutex<Vec<PolicyChange>>,
+        /// How many of the first are not known any more.
+        forgotten: AtomicUsize,
+        /// How often all objects were asked for.
+        asked: AtomicUsize,
+    }
+
+    impl PolicySource for Arc<Log> {
+        fn version(&self) -> PolicyVersion {
+            [self.changes.lock().unwrap().len() as u64, 0, 0, 0]
+        }
+
+        fn objects(&self) -> Vec<(Kind, Object)> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let mut all = BTreeMap::new();
+            for change in &*self.changes.lock().unwrap() {
+                match change.clone() {
+                    PolicyChange::Put(kind, object) => {
+                        all.insert((kind, object.namespace().to_owned(), object.name().to_owned()), object);
+                    }
+                    PolicyChange::Gone { kind, namespace, name } => drop(all.remove(&(kind, namespace, name))),
+                }
+            }
+            all.into_iter().map(|((kind, ..), object)| (kind, object)).collect()
+        }
+
+        fn changes(&self, after: PolicyVersion) -> Option<Vec<PolicyChange>> {
+            let after = usize::try_from(after[0]).unwrap();
+            (after >= self.forgotten.load(Ordering::Relaxed)).then(|| self.changes.lock().unwrap()[after..].to_vec())
+        }
+    }
+
+    fn put(object: Value) -> PolicyChange {
+        let object = Object::try_from(object).unwrap();
+        PolicyChange::Put(Kind::of(&object).unwrap(), object)
+    }
+
+    #[test]
+    fn a_policy_takes_in_what_changed_and_no_more() {
+        let role = |verb: &str| {
+            put(json!({"kind": "ClusterRole", "metadata": {"name": "view"},
+                "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": [verb]}]}))
+        };
+        let binding = |user: &str| {
+            put(json!({"kind": "RoleBinding", "metadata": {"name": "b", "namespace": "a"},
+                "roleRef": {"kind": "ClusterRole", "name": "view"}, "subjects": [{"kind": "User", "name": user}]}))
+        };
+        let gone = PolicyChange::Gone { kind: Kind::RoleBinding, namespace: "a".into(), name: "b".into() };
+        let log = Arc::new(Log::default());
+        let rbac = Rbac::new(Arc::new(log.clone()));
+        let fresh = || Rbac::new(Arc::new(log.clone())).policy();
+        assert_eq!(*rbac.policy(), Policy::default());
+        for change in [role("get"), binding("ann"), binding("bob"), role("list"), gone, binding("eva")] {
+            // Somebody who asks holds the one that was.
+            let before = (rbac.policy(), Policy::clone(&rbac.policy()));
+            log.changes.lock().unwrap().push(change);
+            log.asked.store(0, Ordering::Relaxed);
+            let policy = rbac.policy();
+            assert_eq!(log.asked.load(Ordering::Relaxed), 0);
+            assert_eq!(policy, fresh());
+            assert_eq!(*before.0, before.1);
+        }
+        // Too much happened to be known.
+        log.changes.lock().unwrap().extend([role("watch"), binding("dan")]);
+        log.forgotten.store(8, Ordering::Relaxed);
+        assert_eq!(rbac.policy(), fresh());
     }
 }

@@ -109,6 +109,11 @@ impl Collection {
         inner.history.back().map_or(inner.complete_after, |change| change.revision)
     }
 
+    /// The changes after a revision; `None` when they are no longer all remembered here.
+    pub fn changes_after(&self, revision: u64) -> Option<Vec<Arc<Change>>> {
+        self.read().changes_after(revision)
+    }
+
     /// The state now and every change after it, with nothing lost in between.
     ///
     /// `applied` is read under the collection's lock, so the snapshot has at least that revision.
@@ -125,12 +130,8 @@ impl Collection {
     /// The changes after a revision, then live ones; `None` when they are no longer all remembered here.
     pub(crate) fn replay_and_subscribe(&self, after: u64) -> Option<(Vec<Arc<Change>>, Subscription)> {
         let mut inner = self.write();
-        if after < inner.complete_after {
-            return None;
-        }
+        let replay = inner.changes_after(after)?;
         let changes = inner.subscribe();
-        let first = inner.history.partition_point(|c| c.revision <= after);
-        let replay = inner.history.range(first..).cloned().collect();
         Some((replay, Subscription { revision: after, changes }))
     }
 
@@ -206,6 +207,11 @@ impl Inner {
             .take_while(|(key, _)| key.starts_with(&start))
             .map(|(_, entry)| entry.clone())
             .collect()
+    }
+
+    fn changes_after(&self, revision: u64) -> Option<Vec<Arc<Change>>> {
+        let first = self.history.partition_point(|change| change.revision <= revision);
+        (revision >= self.complete_after).then(|| self.history.range(first..).cloned().collect())
     }
 
     fn subscribe(&mut self) -> Changes {

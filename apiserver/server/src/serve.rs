@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_meta::{Object, Status};
+use api_rbac::Kind;
 use apiserver_access::{
-    AccountSource, Authenticator, BootstrapTokens, PolicySource, SecretSource, ServiceAccounts, Unauthenticated, User,
+    AccountSource, Authenticator, BootstrapTokens, PolicyChange, PolicySource, PolicyVersion, SecretSource,
+    ServiceAccounts, Unauthenticated, User,
 };
 use apiserver_endpoints::Tokens;
 use apiserver_endpoints::token::{Claims, Issued};
-use apiserver_registry::{Registry, Served};
+use apiserver_registry::{Collection, Registry, Served};
 use async_trait::async_trait;
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, Request};
@@ -134,23 +136,57 @@ impl Authenticator for Chain {
 
 /// Roles and bindings, read from the mirror.
 struct Policy {
-    kinds: Vec<Arc<Served>>,
+    kinds: [(Kind, Option<Arc<Served>>); 4],
 }
 
 pub(crate) fn policy(registry: &Registry) -> Arc<dyn PolicySource> {
+    let kinds = [
+        (Kind::Role, "roles"),
+        (Kind::ClusterRole, "clusterroles"),
+        (Kind::RoleBinding, "rolebindings"),
+        (Kind::ClusterRoleBinding, "clusterrolebindings"),
+    ];
     let find = |plural| registry.catalog().find("rbac.authorization.k8s.io", "v1", plural);
-    let kinds = ["roles", "clusterroles", "rolebindings", "clusterrolebindings"].into_iter().filter_map(find);
-    Arc::new(Policy { kinds: kinds.collect() })
+    Arc::new(Policy { kinds: kinds.map(|(kind, plural)| (kind, find(plural))) })
+}
+
+impl Policy {
+    fn collections(&self) -> impl Iterator<Item = (Kind, &Collection)> {
+        self.kinds.iter().filter_map(|(kind, served)| Some((*kind, &**served.as_ref()?.collection.as_ref()?)))
+    }
 }
 
 impl PolicySource for Policy {
-    fn version(&self) -> u64 {
-        self.kinds.iter().filter_map(|k| k.collection.as_ref()).map(|c| c.version()).max().unwrap_or_default()
+    fn version(&self) -> PolicyVersion {
+        let mut version = PolicyVersion::default();
+        for (kind, collection) in self.collections() {
+            version[kind as usize] = collection.version();
+        }
+        version
     }
 
-    fn objects(&self) -> Vec<Object> {
-        let collections = self.kinds.iter().filter_map(|k| k.collection.as_ref());
-        collections.flat_map(|c| c.list("")).filter_map(|entry| entry.object().ok()).collect()
+    fn objects(&self) -> Vec<(Kind, Object)> {
+        let all =
+            self.collections().flat_map(|(kind, collection)| collection.list("").into_iter().map(move |e| (kind, e)));
+        all.filter_map(|(kind, entry)| Some((kind, entry.object().ok()?))).collect()
+    }
+
+    fn changes(&self, after: PolicyVersion) -> Option<Vec<PolicyChange>> {
+        let mut changes = Vec::new();
+        for (kind, collection) in self.collections() {
+            for change in collection.changes_after(after[kind as usize])? {
+                let Some(entry) = change.now.as_ref().or(change.before.as_ref()) else { continue };
+                let now = change.now.as_ref().and_then(|entry| entry.object().ok());
+                changes.push(match now {
+                    Some(object) => PolicyChange::Put(kind, object),
+                    None => {
+                        let (namespace, name) = (entry.namespace().to_owned(), entry.name().to_owned());
+                        PolicyChange::Gone { kind, namespace, name }
+                    }
+                });
+            }
+        }
+        Some(changes)
     }
 }
 

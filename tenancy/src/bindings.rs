@@ -351,6 +351,16 @@ impl Binding {
         }
         plan.objects.into_values().collect()
     }
+
+    /// Whether there is more to give in a cluster as soon as it has the own namespace of a project.
+    pub fn waits(&self, catalog: &Catalog, cluster: &Cluster) -> bool {
+        let Places::Projects(projects) = &self.places else { return false };
+        projects.iter().any(|(project, narrowed)| {
+            let meant = narrowed.as_ref().is_none_or(|these| these.contains(cluster.name.as_str()));
+            let project = catalog.projects.get(project).filter(|project| project.is_in(cluster.name.as_str()));
+            meant && project.is_some_and(|project| !cluster.namespaces.has_own(project))
+        })
+    }
 }
 
 struct Plan<'a> {

@@ -354,10 +354,13 @@ impl Worker {
         self.core.progress.with(&self.name, |progress| {
             for one in &about {
                 match one {
-                    About::Binding(id) if book.bindings.contains_key(id) => {
-                        drop(progress.bindings.insert(id.clone(), self.binding(id)));
-                    }
-                    About::Binding(id) => drop(progress.bindings.remove(id)),
+                    About::Binding(id) => match book.bindings.get(id) {
+                        Some(entry) => {
+                            let more = matches!(&*entry.read, Ok(binding) if self.desired.waits(binding, &book));
+                            drop(progress.bindings.insert(id.clone(), self.binding(id, more)));
+                        }
+                        None => drop(progress.bindings.remove(id)),
+                    },
                     About::Template(name) if book.templates.contains_key(name) => {
                         let outcome = self.outcome(&Source::Template(name.clone()));
                         drop(progress.templates.insert(name.clone(), outcome));
@@ -389,12 +392,17 @@ impl Worker {
             && !state.observed.contains_key(&quota)
     }
 
-    fn binding(&self, id: &BindingId) -> BindingPart {
+    /// `more` says that there is something to come.
+    fn binding(&self, id: &BindingId, more: bool) -> BindingPart {
         let keys = self.desired.keys(&Source::Binding(id.clone()));
         let count = |kind: Kind| i32::try_from(keys.iter().filter(|key| key.kind == kind).count()).unwrap_or(i32::MAX);
         let items = keys.iter().filter_map(|key| Some(Item { key: key.clone(), error: self.why(key)? }));
+        let outcome = match self.outcome(&Source::Binding(id.clone())) {
+            Outcome::Done if more => Outcome::Waiting,
+            outcome => outcome,
+        };
         BindingPart {
-            outcome: self.outcome(&Source::Binding(id.clone())),
+            outcome,
             cluster_role_bindings: count(Kind::ClusterRoleBinding),
             role_bindings: count(Kind::RoleBinding),
             items: items.take(8).collect(),

@@ -81,6 +81,17 @@ fn a_role_of_the_platform_is_everywhere() {
 }
 
 #[test]
+fn a_role_of_a_project_waits_for_the_projects_own_namespace() {
+    let binding = ann("project-admin-system", "project", json!([{"project": "shop", "cluster": "eu"}]));
+    let waits = |cluster: &Cluster| binding.waits(&shop_and_bank(), cluster);
+    assert!(waits(&cluster("eu", &[("bank", "bank")])));
+    assert!(!waits(&eu()));
+    // Where it is not meant, and where the project is not.
+    assert!(!waits(&cluster("us", &[])) && !waits(&cluster("global", &[])));
+    assert!(!ann("platform-auditor-system", "platform", json!([])).waits(&shop_and_bank(), &cluster("eu", &[])));
+}
+
+#[test]
 fn a_role_of_a_cluster_is_there_and_never_on_the_hub() {
     let binding = ann("cluster-admin-system", "cluster", json!([{"cluster": "eu"}]));
     check(&binding, &eu(), &["cluster-admin-system:cluster"]);

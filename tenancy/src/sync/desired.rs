@@ -93,6 +93,11 @@ impl Desired {
         self.wanted.get(key).map(|(source, _)| source)
     }
 
+    /// Whether more follows from a binding as soon as the cluster has the own namespace of a project.
+    pub(crate) fn waits(&self, binding: &Binding, book: &Book) -> bool {
+        binding.waits(&book.hub.catalog, &self.cluster)
+    }
+
     /// Why a project's namespace is not as wanted.
     pub(crate) fn refused(&self, project: &str) -> Option<&Refused> {
         self.refused.get(project)

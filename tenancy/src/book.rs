@@ -330,6 +330,15 @@ impl Book {
         bindings.chain([About::Template(name.to_owned())]).collect()
     }
 
+    /// Whether there is such an object.
+    pub(crate) fn has(&self, about: &About) -> bool {
+        match about {
+            About::Binding(id) => self.bindings.contains_key(id),
+            About::Template(name) => self.templates.contains_key(name),
+            About::Project(name) => self.projects.contains_key(name),
+        }
+    }
+
     pub(crate) fn about_all(&self) -> Vec<About> {
         let bindings = self.bindings.keys().cloned().map(About::Binding);
         let templates = self.templates.keys().cloned().map(About::Template);

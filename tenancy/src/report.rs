@@ -1,7 +1,8 @@
 //! How bindings, templates and projects stand, told in their status. What is told is worked out here, and only when there
-//! may be something new; it is written only when it is.
+//! may be something new; it is written only when it is, and hubs that see things differently do not take turns (`said.rs`).
 
 mod run;
+mod said;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,7 @@
 //! What people write on the hub is so in every cluster.
 
+use std::time::{Duration, Instant};
+
 use apiserver_access::User;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Client;
@@ -11,6 +13,8 @@ use crate::support::{api_of, create};
 use crate::world::{Reached, World, binding, eventually, project};
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
+/// Longer than anybody waits who is about to say something.
+const SILENCE: Duration = Duration::from_secs(5);
 
 async fn may(client: &Client, verb: &str, resource: &str, namespace: &str) -> bool {
     let attributes = ResourceAttributes {
@@ -144,6 +148,49 @@ async fn case_41_a_binding_that_was_removed_while_a_cluster_was_away_does_not_co
     assert_eq!(writes.len(), 1, "{writes:?}");
     let to_hub = world.hub.take_writes();
     assert!(to_hub.iter().all(|write| write.contains("/userbindings/d/status")), "{to_hub:?}");
+}
+
+#[tokio::test]
+async fn hubs_beside_each_other_do_not_talk_for_ever_whatever_they_see() {
+    let world = World::start(&["eu", "us"]).await;
+    world.write(project("shop", &["eu", "us"])).await;
+    let auditor = |name: &str| binding(name, "aud@example.org", "platform-auditor-system", "platform", json!([]));
+    world.write(auditor("a")).await;
+    eventually("it is everywhere", async || {
+        world.phase("UserBinding", "a").await == "Synced" && world.phase("Project", "shop").await == "Active"
+    })
+    .await;
+    settled(&world).await;
+    world.hub.take_writes();
+    // One that sees the same, and one that has no way to a member.
+    let (_same, _one) = world.beside(&[]);
+    let (_less, other) = world.beside(&["eu"]);
+    let (us, eu) = ("us".parse().unwrap(), "eu".parse().unwrap());
+    eventually("it knows what it can", async || {
+        let reached = other.mirror().policy(&us).is_some_and(|known| known.standing == Standing::Current);
+        let known = other.mirror().policy(&eu);
+        reached
+            && known
+                .is_some_and(|known| matches!(known.standing, Standing::Unknown(why) if !why.contains("being read")))
+    })
+    .await;
+    world.write(auditor("b")).await;
+    // Whoever reaches all has the last word, and then nobody has anything more to say.
+    let (mut told, mut last) = (0, Instant::now());
+    eventually("nothing more is told", async || {
+        let writes = world.hub.take_writes().iter().filter(|write| write.contains("/status")).count();
+        if writes > 0 {
+            (told, last) = (told + writes, Instant::now());
+        }
+        told > 0 && last.elapsed() > SILENCE
+    })
+    .await;
+    for (kind, name, phase) in
+        [("UserBinding", "a", "Synced"), ("UserBinding", "b", "Synced"), ("Project", "shop", "Active")]
+    {
+        assert_eq!(world.phase(kind, name).await, phase, "{name}");
+    }
+    settled(&world).await;
 }
 
 #[tokio::test]

@@ -176,6 +176,12 @@ impl World {
         (self.drain, self.tenancy) = run(&self.hub, &self.members);
     }
 
+    /// One more hub beside this one, which has no way to some of the members.
+    pub(crate) fn beside(&self, unreached: &[&str]) -> (Drain, Tenancy) {
+        let reached = self.members.iter().filter(|(name, _)| !unreached.contains(&&***name));
+        run(&self.hub, &reached.map(|(name, place)| (name.clone(), place.clone())).collect())
+    }
+
     pub(crate) fn member(&self, name: &str) -> &Reached {
         &self.members[name]
     }

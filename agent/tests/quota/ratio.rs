@@ -229,6 +229,7 @@ async fn quotas_and_limit_ranges_see_what_was_derived() {
     let (member, _agent) = Member::with_accounts().await;
     member.ratio("a", "r", json!({"cpu": 4})).await.unwrap();
     member.asks("a", limits("2", "1Gi"), json!({"cpu": "500m", "memory": "1Gi"})).await;
+    member.bound("shop", json!({})).await;
     let hard = json!({"requests.cpu": "1", "limits.cpu": "8"});
     member.create("a", "q", hard.clone()).await.unwrap();
     // As the controller counts it, which does not run here.

@@ -40,7 +40,7 @@ async fn a_certified_client_signs_a_person_in() {
     assert_eq!(claims["groups"], json!(["cpaas:users", "dev"]));
     let (access, subject) = (text(&signed, "/tokens/access_token"), text(claims, "/sub"));
     let person = client.ok(json!({"userinfo": access, "subject": subject})).await;
-    assert_eq!((text(&person, "/email"), &person["groups"]), ("ann@corp.io", &json!(["dev"])));
+    assert_eq!((text(&person, "/email"), &person["groups"]), ("ann@corp.io", &json!(["cpaas:users", "dev"])));
     // The access token of the platform's own client is good at the platform.
     let bearer = format!("Bearer {access}");
     let current = door.ask("GET", "/auth/v1/sessions/current", &[("authorization", &bearer)], "").await;

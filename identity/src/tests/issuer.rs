@@ -159,7 +159,7 @@ async fn a_code_becomes_tokens_that_say_who() {
     let ((status, info), _) = fixture
         .send("GET", "/dex/userinfo", None, &[("authorization", &format!("Bearer {access}"))], Bytes::new())
         .await;
-    assert_eq!((status, &info["sub"], &info["groups"]), (200, &id["sub"], &json!(["dev"])));
+    assert_eq!((status, &info["sub"], &info["groups"]), (200, &id["sub"], &json!(["cpaas:users", "dev"])));
     // An ID token says who somebody is to a client. It is no key to anything.
     assert!(fixture.identity.authenticate(&bearer_text(tokens["id_token"].as_str().unwrap())).is_err());
 }

@@ -9,14 +9,17 @@ use crate::tenants::{Tenants, platform};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTH: &str = "auth.alauda.io";
+/// The User of eve@example.org.
+const EVE: &str = "98ab97e3b0b4ead2baff50a66c032237";
 
 /// Who may write, and nothing else: `wes` all of the kinds; `ben` besides bind one template; `eli` besides escalate one; `pam`
-/// administers a project, so she may bind in it. `root` may everything.
+/// administers a project, so she may bind in it; `gus` may put people into one group, and make one an administrator. `root` may everything.
 async fn writers() -> Tenants {
     let tenants = Tenants::start().await;
-    let write = json!({"apiGroups": [AUTH], "resources": ["userbindings", "groupbindings", "roletemplates"],
+    let write = json!({"apiGroups": [AUTH], "resources": ["userbindings", "groupbindings", "roletemplates", "users", "groups"],
         "verbs": ["get", "create", "update", "patch", "delete"]});
     let fact = |verb: &str, name: &str| json!({"apiGroups": [AUTH], "resources": ["roletemplates"], "resourceNames": [name], "verbs": [verb]});
+    let people_fact = |resource: &str, verb: &str, name: &str| json!({"apiGroups": [AUTH], "resources": [resource], "resourceNames": [name], "verbs": [verb]});
     let roles =
         json!({"apiGroups": [RBAC], "resources": ["clusterroles"], "verbs": ["get", "create", "update", "patch"]});
     let maps = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]});
@@ -24,6 +27,7 @@ async fn writers() -> Tenants {
         ("wes", json!([write, roles, maps])),
         ("ben", json!([write, fact("bind", "namespace-developer-system")])),
         ("eli", json!([write, fact("escalate", "mine")])),
+        ("gus", json!([write, people_fact("groups", "bind", "web"), people_fact("users", "escalate", EVE)])),
         ("pam", json!([write])),
         ("root", json!([{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}])),
     ] {
@@ -227,6 +231,48 @@ async fn case_45_a_template_takes_the_right_to_escalate_it() {
     let there = api_of(&wes, &mine).get("mine").await.unwrap();
     api_of(&wes, &mine).replace("mine", &PostParams::default(), &there).await.unwrap();
     api_of(&wes, &mine).delete("mine", &Default::default()).await.unwrap();
+}
+
+#[tokio::test]
+async fn case_45_a_group_takes_the_right_to_bind_it_and_an_administrator_to_escalate() {
+    let tenants = writers().await;
+    let group = |name: &str, users: &[&str]| json!({"apiVersion": format!("{AUTH}/v1"), "kind": "Group", "metadata": {"name": name}, "spec": {"users": users}});
+    let user = |admin: bool| {
+        let spec = json!({"email": "eve@example.org", "username": "eve", "is_admin": admin});
+        json!({"apiVersion": format!("{AUTH}/v1"), "kind": "User", "metadata": {"name": EVE}, "spec": spec})
+    };
+    let (wes, gus) = (tenants.person("wes"), tenants.person("gus"));
+    let refused = |answer: Result<DynamicObject, kube::Error>, why: &str| {
+        let (code, message) = refusal(answer);
+        assert!(code == 403 && message.contains("cpaas-people") && message.contains(why), "{code} {message}");
+    };
+    for way in WAYS {
+        refused(make(&wes, way, &group("web", &["eve@example.org"])).await, "takes the right to bind it");
+    }
+    // A User's name follows from the e-mail, so none is made up.
+    for way in [Way::Create, Way::Apply] {
+        refused(make(&wes, way, &user(true)).await, "takes the right to escalate users");
+    }
+    refused(create(&gus, &group("ops", &["eve@example.org"])).await, "takes the right to bind it");
+    // Whoever may write makes people and empty groups, and looks after them.
+    create(&wes, &user(false)).await.unwrap();
+    create(&wes, &group("web", &[])).await.unwrap();
+    let change = async |client: &Client, object: &Value, patch: Value| {
+        let api = api_of(client, object);
+        let name = object["metadata"]["name"].as_str().unwrap();
+        api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await
+    };
+    let (web, eve) = (group("web", &[]), user(false));
+    refused(change(&wes, &web, json!({"spec": {"users": ["eve@example.org"]}})).await, "takes the right to bind it");
+    refused(change(&wes, &eve, json!({"spec": {"is_admin": true}})).await, "takes the right to escalate users");
+    change(&gus, &web, json!({"spec": {"users": ["eve@example.org", "ann@example.org"]}})).await.unwrap();
+    change(&gus, &eve, json!({"spec": {"is_admin": true}})).await.unwrap();
+    change(&wes, &web, json!({"spec": {"displayName": "Web", "users": ["ann@example.org"]}})).await.unwrap();
+    refused(change(&wes, &web, json!({"spec": {"name": "ops"}})).await, "takes the right to bind it");
+    change(&wes, &eve, json!({"spec": {"username": "Eve"}})).await.unwrap();
+    change(&wes, &eve, json!({"spec": {"is_admin": false}})).await.unwrap();
+    let root = tenants.person("root");
+    create(&root, &group("ops", &["eve@example.org"])).await.unwrap();
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("v1", "Secret", "secrets"),
     ("cluster.x-k8s.io/v1beta1", "Cluster", "clusters"),
     ("auth.alauda.io/v1", "Project", "projects"),
+    ("auth.alauda.io/v1", "User", "users"),
+    ("auth.alauda.io/v1", "Group", "groups"),
     ("auth.alauda.io/v1", "ProjectQuota", "projectquotas"),
     ("auth.alauda.io/v1", "UserBinding", "userbindings"),
     ("auth.alauda.io/v1", "GroupBinding", "groupbindings"),

@@ -26,7 +26,7 @@ try {
       await signIn(page, person);
       await page.locator(person.projects.length > 0 ? "[data-row-link]" : "h2:text-is(\"No projects yet\")").first().waitFor();
       const shown = await page.locator("[data-row-link]").evaluateAll((all) => all.map((one) => new URL(one.href).pathname.split("/").pop()));
-      assert.deepEqual(shown.sort(), person.projects);
+      assert.deepEqual(shown.toSorted(), person.projects);
       await shot(page, `rights-${person.role}-projects`);
     });
     await step(`${person.role}: ${person.cells.length} answers are as in the clusters`, async () => {

@@ -146,9 +146,11 @@ impl Ledger {
         let _turn = self.turns[slot(project)].lock().await;
         for _ in 0..RACES {
             let Some(noted) = self.quota(project).await? else {
-                // A project that has no bounds has one that says so.
+                // A project that has no bounds has one that says so. On the hub every project has a namespace of its own,
+                // in which nothing runs, also if the hub is none of its clusters.
                 let missing = Refused::NotInPlace { project: project.to_owned() };
-                return if change.grows() { Err(Denied::Refused(missing)) } else { Ok(()) };
+                let passes = !change.grows() || change.is_in(project);
+                return if passes { Ok(()) } else { Err(Denied::Refused(missing)) };
             };
             let stored = self.stored(Some(project)).await?;
             let now = Timestamp::now();

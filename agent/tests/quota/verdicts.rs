@@ -114,6 +114,9 @@ async fn before_a_project_is_in_place_its_namespaces_are_given_nothing() {
     member.namespace("e", Some("new")).await;
     let words = "project new is not in place in this cluster";
     refused(member.create("e", "q", json!({"pods": "1"})).await, 403, words);
+    // The project's own namespace is not one in which something runs.
+    member.namespace("own", Some("own")).await;
+    member.create("own", "q", json!({"pods": "1"})).await.unwrap();
     member.namespace("f", None).await;
     member.create("f", "q", json!({"pods": "7"})).await.unwrap();
     refused(member.relabel("f", Some("new")).await, 403, words);

@@ -76,6 +76,14 @@ impl Change {
             Self::Join { .. } => true,
         }
     }
+
+    /// Whether it is about a ResourceQuota in that namespace.
+    pub fn is_in(&self, name: &str) -> bool {
+        match self {
+            Self::Write { new: holding, .. } | Self::Remove(holding) => holding.namespace == name,
+            Self::Join { .. } => false,
+        }
+    }
 }
 
 /// A project's quota in a cluster, with what was stored after it was read.

@@ -1,6 +1,6 @@
 //! Who may do what where.
 //!
-//! A cell names the places in which people of the role may: `all` of them, those of the cluster `east`, the namespaces of
+//! A cell names the places in which people of the role may: `all` of them, those of the cluster `east` or `west`, the namespaces of
 //! project `bank`, the one namespace `bank-a`, or none.
 
 /// The roles, as columns of the tables. Cluster administrators are those of `east`, project administrators those of `bank`,
@@ -33,7 +33,7 @@ pub(crate) const PLACES: [(&str, &str); 7] = [
 pub(crate) fn names(cell: &str, (cluster, namespace): (&str, &str)) -> bool {
     match cell {
         "all" => true,
-        "east" => cluster == "east",
+        "east" | "west" => cluster == cell,
         "bank" => matches!(namespace, "bank-a" | "bank-b"),
         "bank-a" => namespace == "bank-a",
         "-" => false,
@@ -88,12 +88,13 @@ pub(crate) const CLUSTER_WIDE: &str = "
 ";
 
 /// What policies of the cluster judge, beyond what RBAC can say, to namespaces themselves: in those in which people work.
+/// Both projects lie in `west` only, so nobody puts a namespace of another cluster from one into the other.
 pub(crate) const GUARDED: &str = "
     |                             | platform-admin | auditor | cluster-admin | project-admin | namespace-admin | developer |
     | delete                      | all            | -       | east          | bank          | -               | -         |
     | label team=blue             | all            | -       | east          | bank          | bank-a          | -         |
     | take out of its project     | all            | -       | east          | bank          | -               | -         |
-    | put into another project    | all            | -       | east          | -             | -               | -         |
+    | put into another project    | west           | -       | -             | -             | -               | -         |
     | loosen Pod Security         | all            | -       | east          | -             | -               | -         |
     | exempt from quota           | all            | -       | east          | -             | -               | -         |
 ";

@@ -194,7 +194,7 @@ impl Chain {
             Route::Fleet => fleet_api::answer(self, &who.caller()?, request, path).await,
             Route::People if path == "/auth/v1/clusters" => {
                 get_only(&method)?;
-                clusters::list(self, &who.caller()?).await
+                clusters::list(self, &who).await
             }
             Route::Tenancy => Box::pin(tenancy::answer(self, &who, request, path)).await,
             Route::Search => Box::pin(search::answer(self, &who, request, path)).await,

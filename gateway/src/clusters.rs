@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::tenancy::rights::Person;
 use api_types::Cluster;
 use api_types::cluster::DISPLAY_NAME;
 use fleet::{Body, Caller};
@@ -10,18 +11,21 @@ use http::{Response, StatusCode};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::chain::Chain;
+use crate::chain::{Chain, Who};
 use crate::respond::{Refusal, answer};
 use crate::review;
 
 /// Questions to the hub's API server at a time.
 const AT_ONCE: usize = 8;
 
-pub(crate) async fn list(chain: &Chain, caller: &Caller) -> Result<Response<Body>, Refusal> {
+/// Whoever may list or get Clusters on the hub sees those, and everybody the clusters in which they have a role.
+pub(crate) async fn list(chain: &Chain, who: &Who) -> Result<Response<Body>, Refusal> {
+    let caller = &who.caller()?;
     let mut clusters = chain.hub.fleet.clusters();
     clusters.sort_by_key(|cluster| cluster.name_any());
     if !review::may(chain, caller, "list", None).await? {
-        clusters = one_by_one(chain, caller, clusters).await?;
+        let person = who.person()?;
+        clusters = one_by_one(chain, caller, &person, clusters).await?;
     }
     let items: Vec<Value> = clusters.iter().map(|cluster| view(cluster)).collect();
     Ok(answer(
@@ -31,9 +35,16 @@ pub(crate) async fn list(chain: &Chain, caller: &Caller) -> Result<Response<Body
 }
 
 /// For those who may see some.
-async fn one_by_one(chain: &Chain, caller: &Caller, clusters: Vec<Arc<Cluster>>) -> Result<Vec<Arc<Cluster>>, Refusal> {
+async fn one_by_one(
+    chain: &Chain,
+    caller: &Caller,
+    person: &Person,
+    clusters: Vec<Arc<Cluster>>,
+) -> Result<Vec<Arc<Cluster>>, Refusal> {
     let asked = futures::stream::iter(clusters).map(|cluster| async move {
-        let may = review::may(chain, caller, "get", Some(&cluster.name_any())).await?;
+        let name = cluster.name_any();
+        let may =
+            chain.hub.tenancy.rights().is_in(person, &name) || review::may(chain, caller, "get", Some(&name)).await?;
         Ok::<_, Refusal>(may.then_some(cluster))
     });
     let seen: Vec<Option<Arc<Cluster>>> = asked.buffered(AT_ONCE).try_collect().await?;

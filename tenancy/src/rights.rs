@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use api_rbac::{Attributes, Grant, Namespaces, Resource, User};
+use api_types::tenancy::USERS;
 use serde::{Deserialize, Serialize};
 
 use crate::view::{Known, View};
@@ -103,6 +104,14 @@ impl Rights {
     /// What is known.
     pub fn view(&self) -> &dyn View {
         &*self.view
+    }
+
+    /// Whether somebody has a role of their own in a cluster, wherever in it: not only what everybody has.
+    pub fn is_in(&self, person: &Person, cluster: &str) -> bool {
+        let everybodys = |group: &str| group == USERS || group.starts_with("system:");
+        let groups: Vec<String> = person.groups.iter().filter(|group| !everybodys(group)).cloned().collect();
+        let known = self.view.cluster(cluster);
+        known.is_some_and(|known| known.policy.binds(User { name: &person.name, groups: &groups }))
     }
 
     /// All that somebody holds in a cluster; nothing while nothing is known of it.

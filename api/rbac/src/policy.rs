@@ -249,6 +249,12 @@ impl Policy {
         Rights::of(user, bindings.filter_map(|binding| Some((binding, self.roles.get(&binding.role)?))))
     }
 
+    /// Whether any binding names the user or one of the groups.
+    pub fn binds(&self, user: User<'_>) -> bool {
+        let of_groups = || user.groups.iter().filter_map(|group| self.groups.get(&**group));
+        self.users.get(user.name).into_iter().chain(of_groups()).any(|bindings| !bindings.is_empty())
+    }
+
     /// What the user holds in a namespace, in order.
     fn held<'a>(&'a self, user: User<'_>, namespace: &str) -> impl Iterator<Item = (&'a Binding, &'a Rules)> {
         let bindings = self.bindings_of(user, Some(namespace)).into_iter();

@@ -178,6 +178,9 @@ async fn case_51_a_project_is_told_of_to_those_who_are_in_it() {
         pam.may("shop-a").await && pam.get(one).await.code == 200
     })
     .await;
+    // Where she has a role she may go, and nobody else learns where that is.
+    assert_eq!(pam.names("/auth/v1/clusters").await, ["edge", "global"]);
+    assert_eq!(eve.names("/auth/v1/clusters").await, [""; 0]);
     let all = "/acp/v1/resources/search?kind=pod";
     eventually("all is found", async || root.get(all).await.json()["total"] == 2).await;
 

@@ -103,6 +103,7 @@ pub(crate) const GUARDED: &str = "
 /// administrators of a cluster hold nothing.
 pub(crate) const PLATFORM: &str = "
     |                                            | platform-admin | auditor | cluster-admin | project-admin | namespace-admin | developer |
+    | see the clusters                           | hub east west south | hub east west south | east | hub east west | hub east | hub east |
     | see project bank                           | 200            | 200     | 404           | 200           | 200             | 200       |
     | see project shop                           | 200            | 200     | 404           | 404           | 404             | 404       |
     | give developer in bank-a                   | 201            | 403     | 403           | 201           | 201             | 403       |

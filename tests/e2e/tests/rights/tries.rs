@@ -177,12 +177,29 @@ impl Tries<'_> {
                 None if what.starts_with("see") => "404",
                 None => "403",
             };
+            if what == "see the clusters" {
+                let expected = self.person.role.map_or("", |role| cells[role]);
+                let got = self.clusters().await;
+                if got != expected {
+                    wrong.push(format!("{} sees the clusters {got:?}; the table: {expected:?}", self.person.email));
+                }
+                continue;
+            }
             let got = self.try_platform(what).await.as_u16().to_string();
             if got != expected {
                 wrong.push(format!("{} is answered {got} to {what}; the table: {expected}", self.person.email));
             }
         }
         wrong
+    }
+
+    /// Where they may go, by the names of the tables. Of those that registered one, without that.
+    async fn clusters(&self) -> String {
+        let list = self.person.door.get("/auth/v1/clusters").await.ok();
+        let seen: Vec<&str> =
+            list["items"].as_array().unwrap().iter().filter_map(|item| item["metadata"]["name"].as_str()).collect();
+        let named = CLUSTERS.into_iter().filter(|cluster| seen.contains(&self.members.name(cluster)));
+        named.collect::<Vec<_>>().join(" ")
     }
 
     async fn try_platform(&self, what: &str) -> StatusCode {

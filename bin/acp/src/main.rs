@@ -12,6 +12,7 @@ mod data_dir;
 mod embedded;
 mod hub;
 mod kubeconfig;
+mod members;
 mod programs;
 mod sandbox;
 mod snapshot;
@@ -36,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Runs a hub and sandbox member clusters in one process.
     Up(up::Up),
+    /// Runs sandbox member clusters that join a hub elsewhere.
+    Members(members::MembersCommand),
     /// Runs the hub: the door, identity, fleet, tunnels and the console.
     Hub(hub::HubCommand),
     /// Runs the agent of a member cluster.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match arguments.command {
             Command::Up(command) => command.run().await,
+            Command::Members(command) => command.run().await,
             Command::Hub(command) => command.run().await,
             Command::Agent(command) => command.run().await,
             Command::Apiserver(command) => command.run().await,

@@ -4,12 +4,18 @@
 //! at the door, in each member, and what counts is the first answer that is as it should be. Watches of the members' own
 //! bindings say when it is worth asking, so that the asking does not slow what it measures. The reference is the same
 //! right, given by an administrator who writes the binding into each member by hand.
+//!
+//! Then what keeps a right from arriving: the hub is killed when it has acknowledged the binding, and all members are when
+//! it is removed. Both start again, nobody does anything else, and the roles and bindings of every member are compared
+//! by their identity and version with those from before: any other write shows.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use e2e::{Door, Platform};
+use e2e::{Door, Members, Platform};
 use futures::StreamExt as _;
 use futures::stream;
 use http::{Method, StatusCode};
@@ -21,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::measure::{Spread, ask, shown};
-use crate::sandbox::{holds, items, until};
+use crate::sandbox::{items, until};
 use crate::streams::Streams;
 
 const MEMBERS: usize = 100;
@@ -35,6 +41,11 @@ const QUIET: Duration = Duration::from_millis(250);
 
 const BINDINGS: &str = "/kubernetes/global/apis/auth.alauda.io/v1/userbindings";
 const TEMPLATES: &str = "/kubernetes/global/apis/auth.alauda.io/v1beta1/roletemplates";
+const CLUSTERS: &str = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/clusters";
+const GROUP: &str = "rbac.authorization.k8s.io";
+const KINDS: [&str; 4] = ["clusterroles", "clusterrolebindings", "roles", "rolebindings"];
+/// The label of what the platform keeps in a cluster.
+const MANAGED: &str = "auth.cpaas.io/managed%3Dtrue";
 const NATIVE: &str = "apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 const NAME: &str = "bench";
 const ROLE: &str = "platform-auditor-system";
@@ -45,14 +56,11 @@ const PASSWORD: &str = "correct-horse-7";
 pub(crate) async fn run(members: Option<&str>) -> anyhow::Result<()> {
     let count = members.map_or(Ok(MEMBERS), str::parse).context("how many members there are is a number")?;
     let folder = tempfile::tempdir()?;
-    let (members, started) = (count.to_string(), Instant::now());
-    let platform = Platform::start_with(folder.path(), &["--members", &members, "--nodes", "1"]).await;
+    let started = Instant::now();
+    let platform = Platform::start_hub(&folder.path().join("hub"), "127.0.0.1:0").await;
+    let members = Members::start(&platform, &folder.path().join("members"), count).await;
     let admin = platform.admin().await;
-    until("all members to be ready", || async {
-        let clusters = items(&admin, "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/clusters").await;
-        clusters.iter().filter(|cluster| holds(cluster, "Ready")).count() == count + 1
-    })
-    .await?;
+    all_are(&admin, count, "Ready", "True").await?;
     println!("{count} simulated members ready after {}", shown(started.elapsed()));
     until("all roles to be everywhere", || async {
         let templates = items(&admin, TEMPLATES).await;
@@ -83,7 +91,23 @@ pub(crate) async fn run(members: Option<&str>) -> anyhow::Result<()> {
     println!("{:<28} {:>31} {:>39}", "", "p50, p99, max", "reference, by hand: p50, p99, max");
     print("binding created: let in", given, given_by_hand);
     print("binding removed: refused", taken, taken_by_hand);
-    Ok(())
+    bench.converge(platform, members, folder.path()).await
+}
+
+/// Waits until the hub says so of all members.
+async fn all_are(admin: &Door, count: usize, kind: &str, status: &str) -> anyhow::Result<()> {
+    until(&format!("all members to have {kind}={status}"), || async {
+        let clusters = items(admin, CLUSTERS).await;
+        let says = |cluster: &&Value| cluster["metadata"]["name"] != "global" && condition(cluster, kind) == status;
+        clusters.iter().filter(says).count() == count
+    })
+    .await
+}
+
+fn condition<'a>(cluster: &'a Value, kind: &str) -> &'a str {
+    let conditions = cluster["status"]["conditions"].as_array();
+    let one = conditions.and_then(|all| all.iter().find(|one| one["type"] == kind));
+    one.and_then(|one| one["status"].as_str()).unwrap_or_default()
 }
 
 fn print(what: &str, ours: Vec<Duration>, by_hand: Vec<Duration>) {
@@ -141,25 +165,78 @@ impl Bench {
 
     /// Gives the right with one binding on the hub, and takes it away.
     async fn by_hub(&self) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+        let shows = self.expect(StatusCode::OK);
+        self.give().await;
+        let given = shows.all().await?;
+        let shows = self.expect(StatusCode::FORBIDDEN);
+        self.take().await;
+        Ok((given, shows.all().await?))
+    }
+
+    async fn give(&self) {
         let binding = json!({
             "apiVersion": "auth.alauda.io/v1", "kind": "UserBinding", "metadata": {"name": NAME},
             "spec": {"subjects": [{"kind": "User", "name": EMAIL}], "roleRef": ROLE, "scope": "platform"},
         });
-        let shows = self.expect(StatusCode::OK);
         self.admin.post(BINDINGS, binding).await.ok();
-        let given = shows.all().await?;
-        let shows = self.expect(StatusCode::FORBIDDEN);
+    }
+
+    async fn take(&self) {
         self.admin.send(Method::DELETE, &format!("{BINDINGS}/{NAME}"), None).await.ok();
-        Ok((given, shows.all().await?))
+    }
+
+    /// Kills the hub when a right was given, and the members before it is taken, and says what it took to agree again.
+    async fn converge(&self, hub: Platform, members: Members, folder: &Path) -> anyhow::Result<()> {
+        let count = self.members.len();
+        let before = self.native().await?;
+        let address = hub.url().trim_start_matches("https://").to_owned();
+        self.give().await;
+        hub.server.kill().await;
+        let shows = self.expect(StatusCode::OK);
+        let hub = Platform::start_hub(&folder.join("hub"), &address).await;
+        let given = Spread::of(shows.all().await?);
+        println!("hub killed when a binding was acknowledged, started again: let in after {given}, everywhere");
+
+        members.server.kill().await;
+        all_are(&self.admin, count, "Connected", "False").await?;
+        self.take().await;
+        let shows = self.expect(StatusCode::FORBIDDEN);
+        let _members = Members::start(&hub, &folder.join("members"), count).await;
+        let taken = Spread::of(shows.all().await?);
+        println!("members killed, binding removed, members started again: refused after {taken}, everywhere");
+
+        all_are(&self.admin, count, "Ready", "True").await?;
+        let after = self.native().await?;
+        let other = before.iter().filter(|(object, version)| after.get(*object) != Some(version)).count();
+        let more = after.keys().filter(|object| !before.contains_key(*object)).count();
+        println!(
+            "{} roles and bindings in {count} members since: {other} written or gone, {more} more (promised 0 and 0)",
+            before.len()
+        );
+        Ok(())
+    }
+
+    /// The identities and versions of all that the platform keeps in the members' RBAC.
+    async fn native(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut found = BTreeMap::new();
+        for (member, kind) in self.members.iter().flat_map(|member| KINDS.map(|kind| (member, kind))) {
+            let path = format!("/kubernetes/{member}/apis/{GROUP}/v1/{kind}?labelSelector={MANAGED}");
+            for object in items(&self.admin, &path).await {
+                let meta = &object["metadata"];
+                let key = format!("{member} {kind} {} {} {}", meta["namespace"], meta["name"], meta["uid"]);
+                found.insert(key, meta["resourceVersion"].to_string());
+            }
+        }
+        ensure!(!found.is_empty(), "the members have no roles of the platform");
+        Ok(found)
     }
 
     /// Does the same in each member.
     async fn by_hand(&self) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
-        let group = "rbac.authorization.k8s.io";
         let binding = json!({
-            "apiVersion": format!("{group}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": NAME},
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": format!("cpaas:{ROLE}:cluster")},
-            "subjects": [{"kind": "User", "apiGroup": group, "name": EMAIL}],
+            "apiVersion": format!("{GROUP}/v1"), "kind": "ClusterRoleBinding", "metadata": {"name": NAME},
+            "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": format!("cpaas:{ROLE}:cluster")},
+            "subjects": [{"kind": "User", "apiGroup": GROUP, "name": EMAIL}],
         });
         let shows = self.expect(StatusCode::OK);
         self.everywhere(|member| (Method::POST, format!("/kubernetes/{member}/{NATIVE}"), Some(binding.clone()))).await;
@@ -185,9 +262,10 @@ impl Bench {
             asking.spawn(async move {
                 loop {
                     let _ = timeout(QUIET, changed.notified()).await;
-                    let (answered, _) = person.exchange(Method::GET, &path, None).await?;
-                    if answered == code {
-                        return anyhow::Ok(began.elapsed());
+                    // While the hub is away nobody answers.
+                    let answer = person.exchange(Method::GET, &path, None).await;
+                    if answer.is_ok_and(|(answered, _)| answered == code) {
+                        return began.elapsed();
                     }
                 }
             });
@@ -196,14 +274,14 @@ impl Bench {
     }
 }
 
-struct Shows(JoinSet<anyhow::Result<Duration>>);
+struct Shows(JoinSet<Duration>);
 
 impl Shows {
     /// How long it took, in each member.
     async fn all(mut self) -> anyhow::Result<Vec<Duration>> {
         let mut times = Vec::new();
         while let Some(time) = timeout(PATIENCE, self.0.join_next()).await.context("a member does not follow")? {
-            times.push(time??);
+            times.push(time?);
         }
         Ok(times)
     }

@@ -21,7 +21,7 @@ pub use binaries::{binary, kubectls, results, tool};
 pub use door::{Answer, Door};
 pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
 pub use old_api::OldApi;
-pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Platform};
+pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Members, Platform};
 pub use server::{Exited, Server};
 pub use terminal::Terminal;
 pub use transcript::Session;

@@ -182,6 +182,35 @@ impl Platform {
     }
 }
 
+/// A running `acp members`: sandbox members that join a hub in another process.
+pub struct Members {
+    pub server: Server,
+}
+
+impl Members {
+    /// Starts so many, each with one simulated node; they join while it runs.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(hub: &Platform, folder: &Path, count: usize) -> Self {
+        let (kubeconfig, data) = (hub.admin_kubeconfig().display().to_string(), folder.display().to_string());
+        let count = count.to_string();
+        let server = Server::start([
+            "members",
+            "--hub-kubeconfig",
+            &kubeconfig,
+            "--data-dir",
+            &data,
+            "--members",
+            &count,
+            "--nodes",
+            "1",
+        ]);
+        let server = server.await.unwrap_or_else(|exited| panic!("`acp members` ended: {}", exited.printed));
+        Self { server }
+    }
+}
+
 /// A running `acp apiserver`: a cluster that the platform does not know of.
 pub struct ApiServer {
     pub server: Server,

@@ -82,6 +82,27 @@ async fn a_directory_that_cannot_be_written() {
 }
 
 #[tokio::test]
+async fn sandbox_members_without_a_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("members");
+    let shown = data.display().to_string();
+    let cluster = ApiServer::start(&folder.path().join("cluster"), "127.0.0.1:0", 0).await;
+    let hub = Platform::start_hub(&folder.path().join("hub"), "127.0.0.1:0").await;
+    let (no_hub, gone) = (cluster.kubeconfig().display().to_string(), hub.admin_kubeconfig().display().to_string());
+    let address = hub.url().to_owned();
+    hub.server.kill().await;
+    for (kubeconfig, words) in [
+        (no_hub, [cluster.server.url.as_str(), "no hub"]),
+        (gone, ["could not list the clusters of the hub", address.trim_start_matches("https://")]),
+        ("/nowhere".to_owned(), ["could not read the kubeconfig", "/nowhere"]),
+    ] {
+        let started = Server::start(["members", "--hub-kubeconfig", &kubeconfig, "--data-dir", &shown]).await;
+        check_start(started, &words);
+        assert!(!data.exists(), "`acp members` leaves nothing behind");
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password() {
     let folder = tempfile::tempdir().unwrap();
     let platform = Platform::start(folder.path()).await;

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use e2e::{ApiServer, CLUSTERS, Door, PATIENCE, Platform, binary, eventually, kubectls};
+use e2e::{ApiServer, CLUSTERS, Door, Members, PATIENCE, Platform, binary, eventually, kubectls};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -186,6 +186,31 @@ async fn a_member_whose_agent_is_cut_off_on_demand_is_unknown_and_comes_back() {
     sandbox(&["heal", "deployment/acp-agent"]).await;
     fleet.condition("member", "Ready", "True", BACK + GRACE).await;
     assert_eq!(fleet.admin.get("/kubernetes/member/api/v1/namespaces").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn sandbox_members_of_another_process_join_and_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = folder.path().join("hub");
+    let platform = Platform::start_hub(&hub, "127.0.0.1:0").await;
+    let address = platform.url().trim_start_matches("https://").to_owned();
+    let data = folder.path().join("members");
+    let members = Members::start(&platform, &data, 2).await;
+    let admin = platform.admin().await;
+    for name in ["member-1", "member-2"] {
+        platform.condition(&admin, name, "Ready", "True", PATIENCE).await;
+    }
+
+    platform.server.kill().await;
+    let platform = Platform::start_hub(&hub, &address).await;
+    members.server.interrupt().await;
+    platform.condition(&admin, "member-2", "Connected", "False", GRACE).await;
+    let _members = Members::start(&platform, &data, 3).await;
+    for name in ["member-1", "member-2", "member-3"] {
+        platform.condition(&admin, name, "Connected", "True", PATIENCE).await;
+        platform.condition(&admin, name, "Ready", "True", PATIENCE).await;
+        assert_eq!(admin.get(&format!("/kubernetes/{name}/api/v1/nodes")).await.status, StatusCode::OK);
+    }
 }
 
 /// The member still has the certificate of its first registration; the new manifest is all that it takes.

@@ -22,6 +22,8 @@ use lib_kubernetes::Body;
 const MAX_HEAD: usize = 64 * 1024;
 /// How long the hub may take to send one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the hub may take to end a stream after the answer.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 pub(crate) struct Door {
     pub(crate) forward: Forward,
@@ -40,6 +42,7 @@ impl Handler for Door {
                 Target::Inventory => self.inventory.answer(&request).await,
             })
         });
+        let (stream, returned) = stream.lend();
         // One exchange: what follows it on the same stream, and belongs to nobody, is not looked at.
         let served = http1::Builder::new()
             .keep_alive(false)
@@ -51,6 +54,9 @@ impl Handler for Door {
             .await;
         if let Err(error) = served {
             tracing::debug!(error = %lib_telemetry::chain(&error), "a stream ended early");
+        }
+        if let Some(stream) = returned.taken().await {
+            stream.close(LAST_WORDS).await;
         }
     }
 }

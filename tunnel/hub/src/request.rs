@@ -21,6 +21,8 @@ use crate::SendError;
 
 /// The most that a member may send as the head of a response.
 const MAX_HEAD: usize = 256 * 1024;
+/// How long after an answer its stream may take to end. One that was abandoned is cut off after that.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 pub(crate) async fn send<B>(
     tasks: &Drain,
@@ -37,11 +39,15 @@ where
 {
     let failed = |source| SendError::Exchange { cluster: cluster.clone(), source };
     request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static(target.as_str()));
+    let (stream, returned) = stream.lend();
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(failed)?;
     tasks.spawn(async move {
         // Whoever holds the response or its body meets the same error there.
         let _ = connection.with_upgrades().await;
+        if let Some(stream) = returned.taken().await {
+            stream.close(LAST_WORDS).await;
+        }
     });
     timeout(deadline, sender.send_request(request))
         .await

@@ -104,6 +104,9 @@ fn builder() -> Builder {
         .max_send_buffer_size(limits::SEND_BUFFER)
         .max_header_list_size(limits::HEADER_LIST)
         .max_frame_size(limits::FRAME)
+        .max_concurrent_reset_streams(limits::CUT_OFF.0)
+        .reset_stream_duration(limits::CUT_OFF.1)
+        .max_local_error_reset_streams(Some(limits::VIOLATIONS))
         // Pushes are the one way in which a server opens streams. None are allowed, and none have room.
         .enable_push(false)
         .max_concurrent_streams(0);

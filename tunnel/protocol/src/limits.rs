@@ -24,6 +24,14 @@ pub const HEADER_LIST: u32 = 4 * 1024;
 /// The largest frame. Small enough that a keystroke does not wait long behind a bulk transfer.
 pub const FRAME: u32 = 16 * 1024;
 
+/// How many streams that were cut off are remembered, and how long: what was under way on them is not held against the far
+/// end until then.
+pub const CUT_OFF: (usize, Duration) = (1024, Duration::from_secs(10));
+
+/// How many frames for streams that do not exist a connection survives. One by one they do happen: this is a bound on
+/// what somebody can have us answer, over the life of a connection.
+pub const VIOLATIONS: usize = 16 * 1024;
+
 /// How long either end waits, and when it takes the link for dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {

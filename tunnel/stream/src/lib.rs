@@ -5,6 +5,7 @@
 //! learns at once that nobody listens.
 
 pub mod alive;
+mod lent;
 
 use std::future::poll_fn;
 use std::io;
@@ -12,13 +13,21 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::timeout;
+
+pub use lent::{Lent, Returned};
 
 /// The most bytes that one write hands to h2.
 const CHUNK: usize = 64 * 1024;
+
+/// The most bytes that are taken from a stream which is being closed. Who has more to say than the end of an answer is
+/// cut off.
+const LAST_WORDS: usize = 1024;
 
 /// Counts the bytes of streams.
 #[derive(Debug, Default)]
@@ -73,6 +82,23 @@ impl TunnelStream {
     pub async fn reset(&mut self) {
         // The reason makes no difference to a caller who only wants to stop.
         let _ = poll_fn(|cx| self.send.poll_reset(cx)).await;
+    }
+
+    /// Drops the stream, but not before the far end has ended it too, if it does so within `patience` and has next to
+    /// nothing more to say. Ends that cross on their way are no violation of HTTP/2 then: libraries count those over the
+    /// life of a connection, and close it after some.
+    pub async fn close(mut self, patience: Duration) {
+        if !self.finished {
+            return;
+        }
+        let mut rest = [0; LAST_WORDS];
+        let to_the_end = async {
+            let mut seen = 0;
+            while let Ok(count @ 1..) = self.read(&mut rest[seen..]).await {
+                seen += count;
+            }
+        };
+        let _ = timeout(patience, to_the_end).await;
     }
 
     fn broken(&mut self, cx: &mut Context<'_>) -> io::Error {

@@ -11,6 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use lib_drain::Drained;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tunnel_agent::{Handler, TunnelStream};
 use tunnel_hub::OpenError;
@@ -172,5 +173,61 @@ async fn requests_and_upgrades_are_carried() {
     timeout(SOON, upgraded.read_to_end(&mut back)).await.unwrap().unwrap();
     assert_eq!(back, b"ping");
     drop(upgraded);
+    wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
+}
+
+/// Answers whole, says much later that this was all, and tells how the hub ended its half.
+struct Late(mpsc::Sender<std::io::Result<usize>>);
+
+#[async_trait]
+impl Handler for Late {
+    async fn serve(&self, _: Target, mut stream: TunnelStream) {
+        let mut request = [0; 1024];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        // Whatever the hub says next is that it has ended the stream, in whichever way.
+        let read = stream.read(&mut request).await;
+        stream.shutdown().await.unwrap();
+        self.0.send(read).await.unwrap();
+        stream.close(SOON).await;
+    }
+}
+
+/// A stream that is reset while its end is on the way makes the far end's last frame a violation of HTTP/2. Libraries
+/// count those over the life of a connection and close it after some.
+#[tokio::test]
+async fn an_exchange_ends_its_stream_without_a_reset() {
+    let hub = Hub::start(Timing::default()).await;
+    let (told, mut ends) = mpsc::channel(1);
+    let _agent = agent_of(&hub, "one", Late(told), Timing::default());
+    hub.connected("one").await;
+    let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
+    let response = hub.sessions.send(&cluster("one"), Target::KubernetesApi, request, SOON).await.unwrap();
+    assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
+    assert_eq!(timeout(SOON, ends.recv()).await.unwrap().unwrap().unwrap(), 0);
+    wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
+}
+
+/// Somebody who leaves before the end of an answer is told apart from somebody who has it all.
+#[tokio::test]
+async fn an_abandoned_exchange_resets_its_stream() {
+    let hub = Hub::start(Timing::default()).await;
+    let (told, mut ends) = mpsc::channel(1);
+    struct Endless(mpsc::Sender<()>);
+    #[async_trait]
+    impl Handler for Endless {
+        async fn serve(&self, _: Target, mut stream: TunnelStream) {
+            assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n").await.unwrap();
+            stream.reset().await;
+            self.0.send(()).await.unwrap();
+        }
+    }
+    let _agent = agent_of(&hub, "one", Endless(told), Timing::default());
+    hub.connected("one").await;
+    let request = Request::get("/?watch=true").body(Empty::<Bytes>::new()).unwrap();
+    let response = hub.sessions.send(&cluster("one"), Target::KubernetesApi, request, SOON).await.unwrap();
+    drop(response);
+    timeout(SOON, ends.recv()).await.expect("the agent learns of it").unwrap();
     wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
 }

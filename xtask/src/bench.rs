@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 
 /// The benchmarks there are, in the order in which all of them run.
 const NAMES: &[&str] =
-    &["start", "apiserver", "gateway", "sandbox", "identity", "revoke", "rbac", "index", "rights", "store"];
+    &["start", "apiserver", "gateway", "sandbox", "identity", "revoke", "rbac", "index", "rights", "tunnel", "store"];
 
 /// Runs one of them or all.
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&Path>) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ mod rights;
 mod sandbox;
 mod start;
 mod streams;
+mod tunnel;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ async fn main() -> ExitCode {
         "rbac" => rbac::run(std::env::args().nth(2).as_deref()).await,
         "rights" => rights::run(),
         "index" => index::run().await,
+        "tunnel" => tunnel::run().await,
         other => Err(anyhow::anyhow!(
             "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, rbac, index, rights"
         )),

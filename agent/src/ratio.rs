@@ -4,8 +4,9 @@
 //!
 //! The cluster's API server asks, by the webhook `cpaas-resource-ratio`, about each new Pod of a namespace that belongs to a
 //! project. `follow` knows all NamespaceResourceRatios of the cluster, so the answer takes no question of its own: `book`
-//! says which ratio counts, `pod` what follows from it. The cluster's ratio is the one named [`CLUSTER`]; what it says is
-//! written into the status of all others.
+//! says which ratio counts, `pod` what follows from it. The cluster's ratio is
+//! [`CLUSTER_RATIO`](api_types::tenancy::CLUSTER_RATIO), which the hub hands down; what it says is written into the status
+//! of all others.
 //!
 //! # Guarantees
 //!
@@ -31,8 +32,6 @@ use book::Book;
 
 /// The name of the webhook's configuration in the cluster.
 pub const CONFIGURATION: &str = "cpaas-resource-ratio";
-/// Namespace and name of the NamespaceResourceRatio that says the cluster's.
-pub const CLUSTER: (&str, &str) = ("cpaas-system", "cluster");
 
 /// What runs there keeps the cluster and the platform up: it gets what it asks for.
 const NEVER: [&str; 2] = ["kube-system", "cpaas-system"];

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use api_types::tenancy::{NamespaceResourceRatio, NamespaceResourceRatioSpec, NamespaceResourceRatioStatus};
+use api_types::tenancy::{
+    CLUSTER_RATIO, NamespaceResourceRatio, NamespaceResourceRatioSpec, NamespaceResourceRatioStatus,
+};
 use kube::ResourceExt;
 
-use super::CLUSTER;
 use super::pod::Ratio;
 
 /// Namespace and name of a ratio.
@@ -30,15 +31,16 @@ impl Book {
         let mut from = self.0.range((namespace.to_owned(), String::new())..);
         let own = from.next().filter(|((place, _), _)| place == namespace).map(|(_, (spec, _))| *spec);
         let (own, cluster) = (own.unwrap_or_default(), self.cluster());
-        // The definition lets none below zero pass.
-        let divisor = |said: Option<i32>| said.and_then(|said| u32::try_from(said).ok()).unwrap_or_default();
-        Ratio { cpu: divisor(own.cpu.or(cluster.cpu)), memory: divisor(own.memory.or(cluster.memory)) }
+        Ratio {
+            cpu: own.cpu.or(cluster.cpu).unwrap_or_default(),
+            memory: own.memory.or(cluster.memory).unwrap_or_default(),
+        }
     }
 
     /// Those whose status does not say what the cluster's ratio is.
     pub(super) fn behind(&self) -> Vec<Key> {
         let inherited = self.inherited();
-        let others = self.0.iter().filter(|((namespace, name), _)| (&**namespace, &**name) != CLUSTER);
+        let others = self.0.iter().filter(|((namespace, name), _)| (&**namespace, &**name) != CLUSTER_RATIO);
         others.filter(|(_, (_, status))| *status != inherited).map(|(key, _)| key.clone()).collect()
     }
 
@@ -49,7 +51,7 @@ impl Book {
     }
 
     fn cluster(&self) -> NamespaceResourceRatioSpec {
-        let (namespace, name) = CLUSTER;
+        let (namespace, name) = CLUSTER_RATIO;
         self.0.get(&(namespace.to_owned(), name.to_owned())).map(|(spec, _)| *spec).unwrap_or_default()
     }
 }
@@ -60,12 +62,18 @@ fn key(ratio: &NamespaceResourceRatio) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use api_types::tenancy::Overcommit;
+
     use super::*;
 
-    fn book(ratios: &[(&str, &str, Option<i32>, Option<i32>)]) -> Book {
+    fn times(ratio: u32) -> Overcommit {
+        Overcommit::from_thousandths(ratio * 1000)
+    }
+
+    fn book(ratios: &[(&str, &str, Option<u32>, Option<u32>)]) -> Book {
         let mut book = Book::default();
         for (namespace, name, cpu, memory) in ratios {
-            let spec = NamespaceResourceRatioSpec { cpu: *cpu, memory: *memory };
+            let spec = NamespaceResourceRatioSpec { cpu: cpu.map(times), memory: memory.map(times) };
             let mut ratio = NamespaceResourceRatio::new(name, spec);
             ratio.metadata.namespace = Some((*namespace).to_owned());
             book.put(&ratio);
@@ -75,24 +83,17 @@ mod tests {
 
     #[track_caller]
     fn check(book: &Book, namespace: &str, cpu: u32, memory: u32) {
-        assert_eq!(book.ratio_of(namespace), Ratio { cpu, memory }, "{namespace}");
+        assert_eq!(book.ratio_of(namespace), Ratio { cpu: times(cpu), memory: times(memory) }, "{namespace}");
     }
 
     #[test]
     fn what_a_namespace_does_not_say_the_cluster_does() {
         let cluster = ("cpaas-system", "cluster", Some(2), Some(3));
-        let book = book(&[
-            cluster,
-            ("a", "x", Some(5), None),
-            ("b", "x", Some(0), Some(0)),
-            ("c", "x", None, None),
-            ("e", "x", Some(-1), Some(7)),
-        ]);
+        let book = book(&[cluster, ("a", "x", Some(5), None), ("b", "x", Some(0), Some(0)), ("c", "x", None, None)]);
         check(&book, "a", 5, 3);
         check(&book, "b", 0, 0);
         check(&book, "c", 2, 3);
         check(&book, "d", 2, 3);
-        check(&book, "e", 0, 7);
     }
 
     #[test]
@@ -119,7 +120,7 @@ mod tests {
         let mut all =
             book(&[("cpaas-system", "cluster", Some(2), None), ("a", "x", None, None), ("b", "x", None, None)]);
         assert_eq!(keys(&all), ["a", "b"]);
-        let status = NamespaceResourceRatioStatus { cluster_cpu: Some(2), cluster_memory: None };
+        let status = NamespaceResourceRatioStatus { cluster_cpu: Some(times(2)), cluster_memory: None };
         assert_eq!(all.inherited(), status);
         let mut told = NamespaceResourceRatio::new("x", NamespaceResourceRatioSpec::default());
         told.metadata.namespace = Some("a".into());

@@ -1,14 +1,15 @@
 //! What follows from a ratio for a Pod.
 
 use api_meta::Quantity;
+use api_types::tenancy::Overcommit;
 use lib_admission::Add;
 use serde_json::{Map, Value};
 
-/// By what limits are divided; by zero they are not.
+/// By what limits are divided; by none they are not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ratio {
-    pub(super) cpu: u32,
-    pub(super) memory: u32,
+    pub(super) cpu: Overcommit,
+    pub(super) memory: Overcommit,
 }
 
 /// The changes after which each container of a Pod asks for its limit divided by the ratio.
@@ -37,9 +38,9 @@ fn requests(resources: &Value, ratio: Ratio) -> Option<Map<String, Value>> {
     ] {
         // What is no amount, or none above zero, is judged by the API server.
         let limit = Quantity::from_value(&resources["limits"][name]).ok();
-        let limit = limit.filter(|limit| divisor > 0 && *limit > Quantity::default());
+        let limit = limit.filter(|limit| divisor > Overcommit::default() && *limit > Quantity::default());
         if let Some(limit) = limit {
-            let request = rounded(limit / divisor).min(limit);
+            let request = rounded(limit * 1000 / divisor.thousandths()).min(limit);
             requests.insert(name.to_owned(), request.to_string().into());
         }
     }
@@ -52,11 +53,15 @@ mod tests {
 
     use super::*;
 
+    fn times(ratio: u32) -> Overcommit {
+        Overcommit::from_thousandths(ratio * 1000)
+    }
+
     /// What a container with these resources asks for afterwards; null for as before.
     #[track_caller]
     fn check(cpu: u32, memory: u32, resources: Value, expect: Value) {
         let pod = json!({"spec": {"containers": [{"name": "c", "resources": resources}]}});
-        let changes = derive(&pod, Ratio { cpu, memory });
+        let changes = derive(&pod, Ratio { cpu: times(cpu), memory: times(memory) });
         let found = changes.first().map(|change| change.value.clone()).unwrap_or_default();
         assert_eq!(found, expect, "{resources}");
     }
@@ -70,6 +75,19 @@ mod tests {
         check(1000, 1000, limits, json!({"cpu": "4m", "memory": "1073742"}));
         check(2, 2, json!({"limits": {"cpu": 1, "memory": 1024}}), json!({"cpu": "500m", "memory": "512"}));
         check(2, 2, json!({"limits": {"cpu": "1e3", "memory": "1G"}}), json!({"cpu": "500", "memory": "500M"}));
+    }
+
+    #[test]
+    fn ratios_have_fractions() {
+        let pod = json!({"spec": {"containers": [{"resources": {"limits": {"cpu": "3", "memory": "3Gi"}}}]}});
+        let of = |cpu, memory| {
+            let (cpu, memory) = (Overcommit::from_thousandths(cpu), Overcommit::from_thousandths(memory));
+            derive(&pod, Ratio { cpu, memory }).remove(0).value
+        };
+        assert_eq!(of(1500, 1500), json!({"cpu": "2", "memory": "2Gi"}));
+        assert_eq!(of(1001, 2250), json!({"cpu": "2998m", "memory": "1431655766"}));
+        // Less than once is promised nothing.
+        assert_eq!(of(500, 1), json!({"cpu": "3", "memory": "3Gi"}));
     }
 
     #[test]
@@ -122,11 +140,11 @@ mod tests {
         let pod = json!({"spec": {
             "containers": [bare, container], "initContainers": [container, bare], "ephemeralContainers": [container],
         }});
-        let changes = derive(&pod, Ratio { cpu: 2, memory: 0 });
+        let changes = derive(&pod, Ratio { cpu: times(2), memory: times(0) });
         let paths: Vec<_> = changes.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["/spec/initContainers/0/resources/requests", "/spec/containers/1/resources/requests"]);
         for pod in [json!(null), json!({}), json!({"spec": []}), json!({"spec": {"containers": [1, null, []]}})] {
-            assert!(derive(&pod, Ratio { cpu: 2, memory: 2 }).is_empty(), "{pod}");
+            assert!(derive(&pod, Ratio { cpu: times(2), memory: times(2) }).is_empty(), "{pod}");
         }
     }
 
@@ -134,7 +152,7 @@ mod tests {
     fn what_was_derived_stays() {
         let resources = json!({"limits": {"cpu": "1", "memory": "1Gi"}});
         let mut pod = json!({"spec": {"containers": [{"resources": resources}]}});
-        let ratio = Ratio { cpu: 3, memory: 7 };
+        let ratio = Ratio { cpu: times(3), memory: Overcommit::from_thousandths(1357) };
         let change = derive(&pod, ratio).remove(0);
         pod["spec"]["containers"][0]["resources"]["requests"] = change.value;
         assert!(derive(&pod, ratio).is_empty());

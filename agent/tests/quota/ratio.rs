@@ -5,7 +5,7 @@ use std::sync::Arc;
 use agent::DirectoryStore;
 use agent::quota::Reach;
 use agent::ratio::CONFIGURATION;
-use api_types::tenancy::{NamespaceResourceRatio, PROJECT};
+use api_types::tenancy::{NamespaceResourceRatio, Overcommit, PROJECT};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ServiceAccount};
 use kube::Api;
@@ -123,9 +123,9 @@ async fn a_pod_asks_for_its_limit_by_the_ratio() {
 #[tokio::test]
 async fn what_a_namespace_does_not_say_is_inherited() {
     let (member, _agent) = Member::with_accounts().await;
-    member.ratio("cpaas-system", "cluster", json!({"cpu": 2, "memory": 4})).await.unwrap();
+    member.ratio("cpaas-system", "cluster", json!({"cpu": 2.5, "memory": 4})).await.unwrap();
     member.ratio("a", "r", json!({"cpu": 0})).await.unwrap();
-    member.asks("b", limits("2", "1Gi"), json!({"cpu": "1", "memory": "256Mi"})).await;
+    member.asks("b", limits("2", "1Gi"), json!({"cpu": "800m", "memory": "256Mi"})).await;
     member.asks("a", limits("2", "1Gi"), json!({"cpu": "2", "memory": "256Mi"})).await;
     // It is said in the status, and follows the cluster.
     let says = async |expect: Value| {
@@ -136,14 +136,14 @@ async fn what_a_namespace_does_not_say_is_inherited() {
         };
         timeout(SOON, wait).await.unwrap_or_else(|_| panic!("not {expect}"));
     };
-    says(json!({"clusterCPU": 2, "clusterMemory": 4})).await;
+    says(json!({"clusterCPU": 2.5, "clusterMemory": 4})).await;
     member.ratio("cpaas-system", "cluster", json!({"cpu": 8})).await.unwrap();
     says(json!({"clusterCPU": 8})).await;
     member.asks("b", limits("2", "1Gi"), json!({"cpu": "250m", "memory": "1Gi"})).await;
     said(member.ratios("cpaas-system").delete("cluster", &DeleteParams::default()).await).unwrap();
     says(json!({})).await;
     member.asks("b", limits("2", "1Gi"), json!({"cpu": "2", "memory": "1Gi"})).await;
-    assert_eq!(member.ratios("a").get("r").await.unwrap().spec.cpu, Some(0));
+    assert_eq!(member.ratios("a").get("r").await.unwrap().spec.cpu, Some(Overcommit::default()));
 }
 
 #[tokio::test]
@@ -262,8 +262,8 @@ async fn ratios_that_make_no_sense_are_refused() {
     for (spec, why) in [
         (json!({"cpu": -1}), "spec.cpu in body should be greater than or equal to 0"),
         (json!({"memory": 1001}), "spec.memory in body should be less than or equal to 1000"),
-        (json!({"cpu": 1.5}), "spec.cpu in body must be of type integer"),
-        (json!({"cpu": "2"}), "spec.cpu in body must be of type integer"),
+        (json!({"cpu": 0.5}), "spec.cpu is 0, and requests are left alone, or from 1 to 1000"),
+        (json!({"cpu": "2"}), "spec.cpu in body must be of type number"),
     ] {
         let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "r"}, "spec": spec});
         let created = ratios.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await;

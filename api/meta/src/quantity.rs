@@ -156,6 +156,14 @@ impl std::ops::Sub for Quantity {
     }
 }
 
+impl std::ops::Mul<u32> for Quantity {
+    type Output = Self;
+
+    fn mul(self, times: u32) -> Self {
+        Self { nano: self.nano.saturating_mul(i128::from(times)), ..self }
+    }
+}
+
 impl std::ops::Div<u32> for Quantity {
     type Output = Self;
 

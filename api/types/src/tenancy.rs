@@ -19,7 +19,10 @@ pub use project::{
     ProjectNamespaceDetail, ProjectPhase, ProjectQuota, ProjectQuotaSpec, ProjectQuotaStatus, ProjectSpec,
     ProjectStatus, QuotaReservation, is_project_name, is_quota_key,
 };
-pub use ratio::{NamespaceResourceRatio, NamespaceResourceRatioSpec, NamespaceResourceRatioStatus};
+pub use ratio::{
+    CLUSTER_RATIO, InvalidOvercommit, NamespaceResourceRatio, NamespaceResourceRatioSpec, NamespaceResourceRatioStatus,
+    Overcommit,
+};
 pub use role_template::{AggregationRule, FunctionRule, RoleScope, RoleTemplate, RoleTemplateSpec, RoleTemplateStatus};
 
 use std::collections::BTreeMap;

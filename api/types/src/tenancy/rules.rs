@@ -22,6 +22,7 @@ pub(super) fn add(mut crd: CustomResourceDefinition) -> CustomResourceDefinition
             binding().into_iter().chain([(groups.into(), message)]).collect()
         }
         "RoleTemplate" => role_template(),
+        "NamespaceResourceRatio" => ["cpu", "memory"].map(ratio).into(),
         _ => Vec::new(),
     };
     let rules: Vec<_> = rules
@@ -145,6 +146,15 @@ fn role_template() -> Vec<Rule> {
             "each of spec.customRules has apiGroups with resources, or nonResourceURLs",
         ),
     ]
+}
+
+/// Nothing is promised less than once.
+fn ratio(of: &'static str) -> Rule {
+    let message = match of {
+        "cpu" => "spec.cpu is 0, and requests are left alone, or from 1 to 1000",
+        _ => "spec.memory is 0, and requests are left alone, or from 1 to 1000",
+    };
+    (format!("!has(self.spec.{of}) || self.spec.{of} == 0.0 || self.spec.{of} >= 1.0"), message)
 }
 
 /// A list of texts, as an expression.

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use api_types::cluster::Cluster;
-use api_types::tenancy::{GROUP, GroupBinding, RoleTemplate, UserBinding};
+use api_types::cluster::{Cluster, ClusterProperties};
+use api_types::tenancy::{
+    GROUP, GroupBinding, InvalidOvercommit, NamespaceResourceRatioSpec, RoleTemplate, UserBinding,
+};
 use kube::ResourceExt;
 use lib_names::ClusterName;
 use serde_json::Value;
@@ -79,6 +81,8 @@ pub(crate) struct Member {
     pub(crate) paused: bool,
     /// It is leaving the platform.
     pub(crate) leaving: bool,
+    /// How much more than they ask for new Pods may use.
+    pub(crate) ratio: Result<Option<NamespaceResourceRatioSpec>, InvalidOvercommit>,
 }
 
 pub(crate) type ProjectEntry = Entry<api_types::tenancy::Project, Project, InvalidProject>;
@@ -199,6 +203,7 @@ impl Book {
                     ready: conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True"),
                     paused: object.spec.paused == Some(true),
                     leaving: object.metadata.deletion_timestamp.is_some(),
+                    ratio: object.spec.properties.as_ref().map_or(Ok(None), ClusterProperties::ratio),
                 };
                 let name = object.name_any();
                 let before = self.members.insert(name.clone(), member.clone());

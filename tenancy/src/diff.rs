@@ -3,8 +3,8 @@
 //! Only what the platform's label marks is ever taken away, and namespaces never here: a list of projects that came up
 //! empty must not take what people run with it. How a project leaves a cluster is [`leave`](crate::projects::leave)'s.
 //!
-//! What is compared is all that decides: rules, subjects, the role that is bound, and the whole spec of policies and
-//! quotas, which therefore say even what the API server would fill in. Of labels and annotations the platform's own are
+//! What is compared is all that decides: rules, subjects, the role that is bound, and the whole spec of policies,
+//! quotas and ratios, which therefore say even what the API server would fill in. Of labels and annotations the platform's own are
 //! compared; others may add theirs. Status and managed fields are not looked at.
 
 use std::borrow::Borrow;
@@ -121,7 +121,7 @@ fn repair(wanted: &Object, there: &Value) -> Option<Operation> {
 fn deciding(object: &Object) -> &'static [&'static str] {
     match object.key().kind {
         Kind::Namespace => &[],
-        Kind::ProjectQuota | Kind::Policy | Kind::PolicyBinding => &["spec"],
+        Kind::ProjectQuota | Kind::Ratio | Kind::Policy | Kind::PolicyBinding => &["spec"],
         // The cluster fills in the rules of a role that aggregates.
         Kind::ClusterRole if object.body().get("aggregationRule").is_some() => &["aggregationRule"],
         Kind::ClusterRole => &["rules", "aggregationRule"],

@@ -20,6 +20,8 @@ pub enum Kind {
     Namespace,
     /// What a project may use.
     ProjectQuota,
+    /// What new Pods may use beyond what they ask for.
+    Ratio,
     /// A role.
     ClusterRole,
     /// A role given for the whole cluster.
@@ -30,11 +32,12 @@ pub enum Kind {
 
 impl Kind {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Policy,
         Self::PolicyBinding,
         Self::Namespace,
         Self::ProjectQuota,
+        Self::Ratio,
         Self::ClusterRole,
         Self::ClusterRoleBinding,
         Self::RoleBinding,
@@ -49,6 +52,7 @@ impl Kind {
             Self::PolicyBinding => (ADMISSION, "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"),
             Self::Namespace => ("v1", "Namespace", "namespaces"),
             Self::ProjectQuota => ("auth.alauda.io/v1", "ProjectQuota", "projectquotas"),
+            Self::Ratio => ("resource.alauda.io/v1", "NamespaceResourceRatio", "namespaceresourceratios"),
             Self::ClusterRole => (RBAC, "ClusterRole", "clusterroles"),
             Self::ClusterRoleBinding => (RBAC, "ClusterRoleBinding", "clusterrolebindings"),
             Self::RoleBinding => (RBAC, "RoleBinding", "rolebindings"),

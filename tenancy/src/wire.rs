@@ -88,12 +88,14 @@ pub(crate) struct Place {
     pub(crate) resource: &'static str,
     /// Whether only the metadata is wanted.
     pub(crate) metadata_only: bool,
+    /// The one object that is wanted, by namespace and name.
+    only: Option<(&'static str, &'static str)>,
 }
 
 impl Place {
     pub(crate) fn new(version: &str, resource: &'static str) -> Self {
         let root = if version.contains('/') { "/apis" } else { "/api" };
-        Self { group: format!("{root}/{version}"), resource, metadata_only: false }
+        Self { group: format!("{root}/{version}"), resource, metadata_only: false, only: None }
     }
 
     pub(crate) fn metadata_only(mut self) -> Self {
@@ -101,8 +103,25 @@ impl Place {
         self
     }
 
+    /// A list and a watch of one object: a right to that one is enough.
+    pub(crate) fn only(mut self, one: (&'static str, &'static str)) -> Self {
+        self.only = Some(one);
+        self
+    }
+
     fn all(&self) -> String {
         format!("{}/{}", self.group, self.resource)
+    }
+
+    /// A request for what is wanted of it.
+    fn wanted(&self, query: &str) -> String {
+        match self.only {
+            Some((namespace, name)) => {
+                let (group, resource) = (&self.group, self.resource);
+                format!("{group}/namespaces/{namespace}/{resource}?fieldSelector=metadata.name%3D{name}&{query}")
+            }
+            None => format!("{}?{query}", self.all()),
+        }
     }
 
     fn one(&self, namespace: Option<&str>, name: &str) -> String {
@@ -172,7 +191,7 @@ impl Wire {
     ) -> Result<Page<K>, Failure> {
         let more = more.map(|more| format!("&continue={}", escaped(more))).unwrap_or_default();
         let accept = if place.metadata_only { METADATA_LIST } else { JSON };
-        let request = get(&format!("{}?limit={LIMIT}{more}", place.all()), accept)?;
+        let request = get(&place.wanted(&format!("limit={LIMIT}{more}")), accept)?;
         Ok(serde_json::from_slice(&self.ask(request, PAGE).await?)?)
     }
 
@@ -181,7 +200,7 @@ impl Wire {
         let (seconds, version) = (LASTS.as_secs(), escaped(version));
         let accept = if place.metadata_only { METADATA } else { JSON };
         let query = format!("watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}&resourceVersion={version}");
-        let request = get(&format!("{}?{query}", place.all()), accept)?;
+        let request = get(&place.wanted(&query), accept)?;
         let response = timeout(ANSWER, self.send(request)).await.map_err(|_| Failure::Deadline)??;
         Ok(Lines { body: response.into_body(), buffer: BytesMut::new(), seen: 0 })
     }

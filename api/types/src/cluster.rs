@@ -3,12 +3,18 @@
 //! The kind is Cluster API's, so manifests made for it are accepted: fields that the platform does not read are kept.
 //! How the hub reaches a cluster is an annotation; with which credential, a Secret that only the hub reads.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, ValidationRule,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::tenancy::{InvalidOvercommit, NamespaceResourceRatioSpec, Overcommit};
 
 /// Annotation: how the hub reaches the cluster; a [`Connection`].
 pub const CONNECTION: &str = "fleet.cpaas.io/connection";
@@ -54,6 +60,38 @@ pub struct ClusterSpec {
     /// The object of the control plane provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_plane_ref: Option<ObjectReference>,
+    /// What holds in the cluster; the platform sees to it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<ClusterProperties>,
+}
+
+/// What holds in a cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterProperties {
+    /// By what limits of `cpu` and `memory` are divided to give requests, for new Pods of projects, unless their namespace
+    /// says something else. "0" for none, or from "1" to "1000" with at most three decimals.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "oversold_ratio_schema")]
+    pub oversold_ratio: BTreeMap<String, String>,
+}
+
+/// Short texts: the rules of [`definition`] look at each.
+fn oversold_ratio_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "maxLength": 16},
+    })
+}
+
+impl ClusterProperties {
+    /// What the cluster's own NamespaceResourceRatio is to say; nothing where nothing is said here.
+    pub fn ratio(&self) -> Result<Option<NamespaceResourceRatioSpec>, InvalidOvercommit> {
+        let of = |key| self.oversold_ratio.get(key).map(|text| text.parse::<Overcommit>()).transpose();
+        let ratio = NamespaceResourceRatioSpec { cpu: of("cpu")?, memory: of("memory")? };
+        Ok(Some(ratio).filter(|ratio| *ratio != NamespaceResourceRatioSpec::default()))
+    }
 }
 
 /// Where an API server is.
@@ -139,6 +177,14 @@ pub(crate) fn definition(mut crd: CustomResourceDefinition) -> CustomResourceDef
                 part.x_kubernetes_preserve_unknown_fields = Some(true);
             }
         }
+        let parts = properties.get_mut("spec").and_then(|spec| spec.properties.as_mut()?.get_mut("properties"));
+        if let Some(parts) = parts {
+            parts.x_kubernetes_preserve_unknown_fields = Some(true);
+            let ratio = parts.properties.as_mut().and_then(|parts| parts.get_mut("oversoldRatio"));
+            if let Some(ratio) = ratio {
+                ratio.x_kubernetes_validations = Some(oversold_ratio_rules());
+            }
+        }
         let conditions =
             properties.get_mut("status").and_then(|status| status.properties.as_mut()?.get_mut("conditions"));
         if let Some(JSONSchemaProps { x_kubernetes_list_type, x_kubernetes_list_map_keys, .. }) = conditions {
@@ -147,4 +193,21 @@ pub(crate) fn definition(mut crd: CustomResourceDefinition) -> CustomResourceDef
         }
     }
     crd
+}
+
+/// What [`Overcommit`] reads, and nothing else.
+fn oversold_ratio_rules() -> Vec<ValidationRule> {
+    let rule = |rule: &str, message: &str| ValidationRule {
+        rule: rule.into(),
+        message: Some(message.into()),
+        ..ValidationRule::default()
+    };
+    let number = r"^(0(\\.0{1,3})?|[1-9][0-9]{0,2}(\\.[0-9]{1,3})?|1000(\\.0{1,3})?)$";
+    vec![
+        rule("self.all(key, key in ['cpu', 'memory'])", "oversoldRatio has the keys cpu and memory, and no others"),
+        rule(
+            &format!("self.all(key, !(key in ['cpu', 'memory']) || self[key].matches('{number}'))"),
+            "each of oversoldRatio is \"0\", and requests are left alone, or from \"1\" to \"1000\" with at most three decimals, such as \"1.5\"",
+        ),
+    ]
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use api_meta::Object as Json;
 use api_rbac::{Interner, Policy};
-use api_types::tenancy::{DESCRIPTION, DISPLAY_NAME, MANAGED, RoleScope};
+use api_types::tenancy::{CLUSTER_RATIO, DESCRIPTION, DISPLAY_NAME, MANAGED, RoleScope};
 use http::StatusCode;
 use jiff::Timestamp;
 use lib_names::ClusterName;
@@ -30,11 +30,12 @@ pub(crate) enum Followed {
     Policy,
     PolicyBinding,
     ProjectQuota,
+    Ratio,
     Definition,
 }
 
 impl Followed {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Role,
         Self::ClusterRole,
         Self::RoleBinding,
@@ -43,6 +44,7 @@ impl Followed {
         Self::Policy,
         Self::PolicyBinding,
         Self::ProjectQuota,
+        Self::Ratio,
         Self::Definition,
     ];
 
@@ -51,7 +53,9 @@ impl Followed {
             (Self::Definition, _) => Place::new("apiextensions.k8s.io/v1", "customresourcedefinitions").metadata_only(),
             (_, Some(kind)) => {
                 let (version, _, resource) = kind.names();
-                Place::new(version, resource)
+                let place = Place::new(version, resource);
+                // Those of namespaces are no concern of the hub's.
+                if kind == Kind::Ratio { place.only(CLUSTER_RATIO) } else { place }
             }
             (_, None) => Place::new("rbac.authorization.k8s.io/v1", "roles"),
         }
@@ -67,6 +71,7 @@ impl Followed {
             Self::Policy => Kind::Policy,
             Self::PolicyBinding => Kind::PolicyBinding,
             Self::ProjectQuota => Kind::ProjectQuota,
+            Self::Ratio => Kind::Ratio,
             Self::Role | Self::Definition => return None,
         })
     }
@@ -87,9 +92,16 @@ impl Followed {
         self == Self::Namespace || self.rbac().is_some()
     }
 
-    /// Whether a cluster may not know the kind at all, so that it has none.
-    fn may_be_unknown(self) -> bool {
-        matches!(self, Self::Policy | Self::PolicyBinding | Self::ProjectQuota)
+    /// Whether an answer of this code says that there are none: the cluster may not know the kind at all. A cluster whose
+    /// rights for the hub are older than the kind is no worse off than before.
+    fn has_none(self, code: StatusCode) -> bool {
+        match code {
+            StatusCode::NOT_FOUND => {
+                matches!(self, Self::Policy | Self::PolicyBinding | Self::ProjectQuota | Self::Ratio)
+            }
+            StatusCode::FORBIDDEN => self == Self::Ratio,
+            _ => false,
+        }
     }
 }
 
@@ -450,7 +462,7 @@ impl State {
                 let kept = bindings.filter(|one| one.namespace.is_empty() == (kind == Followed::ClusterRoleBinding));
                 names.extend(kept.map(|one| (one.namespace.to_string(), one.name.to_string())));
             }
-            Followed::Policy | Followed::PolicyBinding | Followed::ProjectQuota => {}
+            Followed::Policy | Followed::PolicyBinding | Followed::ProjectQuota | Followed::Ratio => {}
         }
         // What cannot be read grants nothing, and is in no policy.
         if let Some(written) = kind.written() {
@@ -462,7 +474,7 @@ impl State {
 
     /// A kind is not known any more. True when that is news.
     pub(crate) fn lost(&mut self, kind: Followed, failure: &Failure, now: Timestamp) -> bool {
-        if kind.may_be_unknown() && failure.code() == Some(StatusCode::NOT_FOUND) {
+        if failure.code().is_some_and(|code| kind.has_none(code)) {
             return self.whole(kind, &HashSet::new());
         }
         self.forget_known(kind);
@@ -504,7 +516,7 @@ fn keep(kind: Kind, object: &Value) -> Option<Value> {
     let entries = metadata["managedFields"].as_array().into_iter().flatten();
     let applied = entries.clone().any(|entry| entry["manager"] == FIELD_MANAGER && entry["operation"] == "Apply");
     let named = match kind {
-        Kind::Namespace | Kind::ProjectQuota => true,
+        Kind::Namespace | Kind::ProjectQuota | Kind::Ratio => true,
         Kind::Policy | Kind::PolicyBinding => name.starts_with("cpaas-"),
         Kind::ClusterRole | Kind::ClusterRoleBinding | Kind::RoleBinding => name.starts_with("cpaas:"),
     };
@@ -526,7 +538,7 @@ fn keep(kind: Kind, object: &Value) -> Option<Value> {
     }
     let fields: &[&str] = match kind {
         Kind::Namespace => &[],
-        Kind::ProjectQuota | Kind::Policy | Kind::PolicyBinding => &["spec"],
+        Kind::ProjectQuota | Kind::Ratio | Kind::Policy | Kind::PolicyBinding => &["spec"],
         Kind::ClusterRole if !object["aggregationRule"].is_null() => &["aggregationRule"],
         Kind::ClusterRole => &["rules"],
         Kind::ClusterRoleBinding | Kind::RoleBinding => &["roleRef", "subjects"],

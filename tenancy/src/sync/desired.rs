@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api_types::tenancy::{ROLE_RELATIVE, RoleScope};
+use api_types::tenancy::{CLUSTER_RATIO, NamespaceResourceRatioSpec, ROLE_RELATIVE, RoleScope};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use lib_names::ClusterName;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bindings::{Binding, Cluster, InvalidBinding, Namespaces};
 use crate::book::{About, BindingId, Book};
@@ -36,6 +36,8 @@ pub(crate) enum Source {
     ProjectRole(String, String),
     /// A role of the hub's that every cluster has.
     Replica(String),
+    /// What the cluster's object says of overcommit.
+    Ratio,
 }
 
 /// What one cluster is to have.
@@ -62,6 +64,7 @@ struct Seen {
     recorded: BTreeSet<String>,
     bindings: BTreeMap<BindingId, Arc<Result<Binding, InvalidBinding>>>,
     replicas: BTreeMap<String, Arc<Value>>,
+    ratio: Option<NamespaceResourceRatioSpec>,
 }
 
 impl Desired {
@@ -143,6 +146,7 @@ impl Desired {
         update.projects(book, state, &mut touched);
         update.bindings(book, &templates, &touched);
         update.replicas(book.shared_roles.as_ref());
+        update.ratio(book);
         let Update { keys, mut about, .. } = update;
         about.extend(templates.into_iter().map(About::Template));
         about.extend(touched.into_iter().filter(|name| book.projects.contains_key(name)).map(About::Project));
@@ -377,6 +381,20 @@ impl Update<'_> {
             matches!(source, Source::Base | Source::Template(_)) && object.body().get("rules").is_some()
         });
         ours.filter_map(|(_, object)| serde_json::from_value(object.body().clone()).ok()).collect()
+    }
+
+    /// How much more than they ask for Pods may use, unless their namespace says.
+    fn ratio(&mut self, book: &Book) {
+        let member = book.members.get(self.desired.name.as_str());
+        // The definition lets nothing pass that cannot be read.
+        let ratio = member.and_then(|member| member.ratio.clone().unwrap_or_default());
+        if self.desired.seen.ratio == ratio {
+            return;
+        }
+        self.desired.seen.ratio = ratio;
+        let (namespace, name) = CLUSTER_RATIO;
+        let object = |ratio| Object::new(Kind::Ratio, name).in_namespace(namespace).with("spec", json!(ratio));
+        self.set(Source::Ratio, ratio.map(object).into_iter().collect());
     }
 
     /// Roles that somebody made on the hub for all clusters.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use api_types::tenancy::MANAGED;
+use api_types::tenancy::{CLUSTER_RATIO, MANAGED};
 use kube::Client;
 use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -21,8 +21,13 @@ fn header(key: &Key) -> Value {
 async fn observe(client: &Client) -> BTreeMap<Key, Value> {
     let mut all = BTreeMap::new();
     for kind in Kind::ALL {
-        let api = api_of(client, &header(&Key { kind, namespace: None, name: String::new() }));
-        for object in api.list(&ListParams::default()).await.unwrap() {
+        // Of ratios only the cluster's is theirs to see.
+        let (namespace, params) = match kind {
+            Kind::Ratio => (Some(CLUSTER_RATIO.0.to_owned()), ListParams::default().fields("metadata.name=cluster")),
+            _ => (None, ListParams::default()),
+        };
+        let api = api_of(client, &header(&Key { kind, namespace, name: String::new() }));
+        for object in api.list(&params).await.unwrap() {
             let metadata = &object.metadata;
             let key = Key { kind, namespace: metadata.namespace.clone(), name: metadata.name.clone().unwrap() };
             all.insert(key, serde_json::to_value(&object).unwrap());
@@ -185,6 +190,21 @@ async fn the_hubs_identity_has_the_rights_that_its_work_takes() {
     for operation in &changed {
         execute(&hub, operation).await;
     }
+    // The cluster's ratio, and none besides.
+    let ratio = |namespace: &str, name: &str| {
+        let labels = json!({MANAGED: "true"});
+        json!({
+            "apiVersion": "resource.alauda.io/v1", "kind": "NamespaceResourceRatio",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": {"cpu": 2},
+        })
+    };
+    let own = ratio("cpaas-system", "cluster");
+    support::apply(&hub, &own).await.unwrap();
+    api_of(&hub, &own).delete("cluster", &Default::default()).await.unwrap();
+    let other = ratio("shop-a", "other");
+    assert_eq!(support::refusal(support::apply(&hub, &other).await).0, 403);
+    assert_eq!(support::refusal(create(&hub, &other).await).0, 403);
+    assert_eq!(support::refusal(api_of(&hub, &other).list(&ListParams::default()).await).0, 403);
     // And nothing else.
     for (kind, name) in [("ConfigMap", "m"), ("Secret", "s")] {
         let object = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "shop-a"}});

@@ -3,16 +3,17 @@
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::support::{apply, cluster, create, refusal};
+use crate::support::{api_of, apply, cluster, create, refusal};
 
 fn object(kind: &str, name: &str, spec: Value) -> Value {
     let version = match kind {
         "RoleTemplate" => "auth.alauda.io/v1beta1",
         "NamespaceResourceRatio" => "resource.alauda.io/v1",
+        "Cluster" => "cluster.x-k8s.io/v1beta1",
         _ => "auth.alauda.io/v1",
     };
     let mut object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": spec});
-    if kind == "NamespaceResourceRatio" {
+    if ["NamespaceResourceRatio", "Cluster"].contains(&kind) {
         object["metadata"]["namespace"] = json!("default");
     }
     object
@@ -175,8 +176,50 @@ async fn templates_and_ratios() {
         &[
             ("r", json!({"cpu": 3, "memory": 0}), Ok(())),
             ("inherits", json!({}), Ok(())),
+            ("fraction", json!({"cpu": 1.5, "memory": 1000}), Ok(())),
             ("negative", json!({"cpu": -1}), Err("greater than or equal to 0")),
+            ("large", json!({"memory": 1000.5}), Err("less than or equal to 1000")),
+            ("small", json!({"memory": 0.5}), Err("spec.memory is 0, and requests are left alone, or from 1 to 1000")),
+            ("text", json!({"cpu": "2"}), Err("must be of type number")),
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn the_ratio_of_a_cluster() {
+    let cluster = cluster().await;
+    let says =
+        |ratio: Value| json!({"properties": {"oversoldRatio": ratio, "maxNodePodNum": 110}, "topology": {"x": 1}});
+    let number = Err("or from \"1\" to \"1000\" with at most three decimals");
+    let cases = [
+        ("none", says(json!({})), Ok(())),
+        ("both", says(json!({"cpu": "2", "memory": "1.5"})), Ok(())),
+        ("bounds", says(json!({"cpu": "0", "memory": "1000"})), Ok(())),
+        ("thousandths", says(json!({"cpu": "999.999", "memory": "1000.000"})), Ok(())),
+        ("gpu", says(json!({"cpu": "2", "gpu": "2"})), Err("oversoldRatio has the keys cpu and memory, and no others")),
+        ("whole", says(json!({"cpu": 2})), Err("spec.properties.oversoldRatio.cpu")),
+        ("large", says(json!({"cpu": "1001"})), number),
+        ("larger", says(json!({"cpu": "1000.001"})), number),
+        ("small", says(json!({"cpu": "0.5"})), number),
+        ("negative", says(json!({"memory": "-1"})), number),
+        ("words", says(json!({"memory": "twice"})), number),
+        ("fine", says(json!({"memory": "1.0001"})), number),
+        ("padded", says(json!({"memory": "1 "})), number),
+        ("empty", says(json!({"memory": ""})), number),
+        ("long", says(json!({"memory": "1".repeat(17)})), Err("spec.properties.oversoldRatio.memory")),
+    ];
+    check(&cluster.admin(), "Cluster", &cases).await;
+    // One error is told, and what others have put beside it stays.
+    let (_, message) =
+        refusal(create(&cluster.admin(), &object("Cluster", "one", says(json!({"cpu": "x", "gpu": "y"})))).await);
+    assert_eq!(message.matches("oversoldRatio:").count(), 2, "{message}");
+    let kept = api_of(&cluster.admin(), &object("Cluster", "", json!({}))).get("both").await.unwrap();
+    assert_eq!(kept.data["spec"], says(json!({"cpu": "2", "memory": "1.5"})));
+    // What the definition lets pass is read as it is meant.
+    for (name, spec, expect) in &cases {
+        let spec: Result<api_types::cluster::ClusterSpec, _> = serde_json::from_value(spec.clone());
+        let ratio = spec.ok().and_then(|spec| spec.properties?.ratio().ok());
+        assert_eq!(ratio.is_some(), expect.is_ok() || *name == "gpu", "{name}");
+    }
 }

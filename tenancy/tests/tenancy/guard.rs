@@ -325,6 +325,17 @@ async fn the_hubs_identity_writes_what_its_work_is() {
     let user = |name: &str| json!({"kind": "User", "apiGroup": rbac, "name": name});
     let ours = || json!({"auth.cpaas.io/managed": "true"});
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m", "namespace": "shop-a"}});
+    let ratio = |namespace: &str, name: &str, labels: Value| {
+        json!({
+            "apiVersion": "resource.alauda.io/v1", "kind": "NamespaceResourceRatio",
+            "metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": {"cpu": 2},
+        })
+    };
+    // What people wrote is not taken from them.
+    create(&tenants.admin, &ratio("shop-a", "theirs", json!({}))).await.unwrap();
+    let (code, message) =
+        refusal(api_of(&hub, &ratio("shop-a", "", json!({}))).delete("theirs", &Default::default()).await);
+    assert!(code == 403 && message.contains("the hub's identity"), "{code} {message}");
     let table = [
         (binding("cpaas:x:cluster", ours(), user("x@example.org")), Ok(())),
         (binding("cpaas:y:cluster", json!({}), user("x@example.org")), Err("with the label")),
@@ -340,6 +351,10 @@ async fn the_hubs_identity_writes_what_its_work_is() {
             Err("people and their groups"),
         ),
         (map, Err("nothing else")),
+        (ratio("cpaas-system", "cluster", ours()), Ok(())),
+        (ratio("cpaas-system", "other", ours()), Err("none of a namespace")),
+        (ratio("shop-a", "cluster", ours()), Err("none of a namespace")),
+        (ratio("cpaas-system", "cluster", json!({})), Err("with the label")),
         (namespace("infra", json!({})), Err("namespaces of projects only")),
         (namespace("shop-z", json!({"cpaas.io/project": "shop"})), Ok(())),
     ];

@@ -66,7 +66,7 @@ pub(crate) async fn cluster() -> TestCluster {
     let cluster = TestCluster::start().await;
     let definitions: Api<CustomResourceDefinition> = Api::all(cluster.admin());
     for crd in api_types::crds() {
-        if !["auth.alauda.io", "resource.alauda.io"].contains(&&*crd.spec.group) {
+        if !["auth.alauda.io", "resource.alauda.io", "cluster.x-k8s.io"].contains(&&*crd.spec.group) {
             continue;
         }
         definitions.create(&PostParams::default(), &crd).await.unwrap();

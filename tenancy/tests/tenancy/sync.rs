@@ -316,3 +316,113 @@ async fn a_cluster_that_is_removed_keeps_what_it_has_and_is_forgotten() {
     assert!(world.tenancy.mirror().policy(&"us".parse().unwrap()).is_none());
     assert_eq!(world.member("us").bindings().await, ["/cpaas:a:cluster"]);
 }
+
+const RATIO: &str = "resource.alauda.io/v1";
+
+async fn set_ratio(world: &World, cluster: &str, ratio: serde_json::Value) {
+    let header =
+        json!({"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "metadata": {"namespace": "cpaas-system"}});
+    let patch = json!({"spec": {"properties": {"oversoldRatio": ratio}}});
+    api_of(&world.hub.admin(), &header).patch(cluster, &Default::default(), &Patch::Merge(patch)).await.unwrap();
+}
+
+async fn ratio(place: &Reached) -> Option<serde_json::Value> {
+    let found = place.get(RATIO, "NamespaceResourceRatio", Some("cpaas-system"), "cluster").await;
+    found.map(|found| found.data["spec"].clone())
+}
+
+fn ratio_of(namespace: &str, name: &str, spec: serde_json::Value) -> serde_json::Value {
+    json!({
+        "apiVersion": RATIO, "kind": "NamespaceResourceRatio",
+        "metadata": {"name": name, "namespace": namespace}, "spec": spec,
+    })
+}
+
+#[tokio::test]
+async fn the_ratio_of_a_cluster_is_handed_down_and_put_right() {
+    let world = World::start(&["eu", "us"]).await;
+    world.write(crate::world::cluster("global")).await;
+    let (eu, us) = (world.member("eu"), world.member("us"));
+    set_ratio(&world, "eu", json!({"cpu": "2", "memory": "1.5"})).await;
+    set_ratio(&world, "global", json!({"memory": "4"})).await;
+    eventually("the member has it", async || ratio(eu).await == Some(json!({"cpu": 2, "memory": 1.5}))).await;
+    eventually("the hub has its own", async || ratio(&world.hub).await == Some(json!({"memory": 4}))).await;
+    settled(&world).await;
+    assert_eq!(ratio(us).await, None);
+    // One of a namespace is no concern of the hub's, whatever it is called.
+    let own = ratio_of("default", "cluster", json!({"cpu": 9}));
+    create(&eu.admin(), &own).await.unwrap();
+    // Somebody changes it, adds to it, takes the label away, or all of it.
+    let ratios = api_of(&eu.admin(), &ratio_of("cpaas-system", "", json!({})));
+    for patch in [
+        json!({"spec": {"cpu": 7}}),
+        json!({"spec": {"memory": null}}),
+        json!({"metadata": {"labels": {"auth.cpaas.io/managed": null}}}),
+    ] {
+        let before = ratios.get("cluster").await.unwrap();
+        let changed = ratios.patch("cluster", &Default::default(), &Patch::Merge(patch)).await.unwrap();
+        assert_ne!(before.metadata.resource_version, changed.metadata.resource_version);
+        eventually("it is put right", async || {
+            let there = ratios.get("cluster").await.unwrap();
+            let marked = there.metadata.labels.clone().unwrap_or_default().contains_key("auth.cpaas.io/managed");
+            marked && there.data["spec"] == json!({"cpu": 2, "memory": 1.5})
+        })
+        .await;
+    }
+    ratios.delete("cluster", &Default::default()).await.unwrap();
+    eventually("it is there again", async || ratio(eu).await.is_some()).await;
+    // Less, and then nothing.
+    set_ratio(&world, "eu", json!({"memory": null})).await;
+    eventually("only CPU is left", async || ratio(eu).await == Some(json!({"cpu": 2}))).await;
+    set_ratio(&world, "eu", json!(null)).await;
+    eventually("it is gone", async || ratio(eu).await.is_none()).await;
+    assert_eq!(api_of(&eu.admin(), &own).get("cluster").await.unwrap().data["spec"], json!({"cpu": 9}));
+    assert_eq!(ratio(&world.hub).await, Some(json!({"memory": 4})));
+}
+
+#[tokio::test]
+async fn a_ratio_that_somebody_wrote_in_the_cluster_is_theirs() {
+    let world = World::start(&["eu"]).await;
+    let eu = world.member("eu");
+    settled(&world).await;
+    let theirs = ratio_of("cpaas-system", "cluster", json!({"cpu": 3}));
+    create(&eu.admin(), &theirs).await.unwrap();
+    eu.take_writes();
+    set_ratio(&world, "eu", json!({"cpu": "2"})).await;
+    world.write(binding("a", "ann@example.org", "platform-auditor-system", "platform", json!([]))).await;
+    eventually("what was said later is done", async || world.phase("UserBinding", "a").await == "Synced").await;
+    let written = eu.take_writes();
+    assert!(!written.is_empty() && !written.iter().any(|write| write.contains("ratios")), "{written:?}");
+    assert_eq!(ratio(eu).await, Some(json!({"cpu": 3})));
+    // Without it there is the hub's; with the label it becomes the hub's.
+    let ratios = api_of(&eu.admin(), &theirs);
+    ratios.delete("cluster", &Default::default()).await.unwrap();
+    eventually("the hub's takes its place", async || ratio(eu).await == Some(json!({"cpu": 2}))).await;
+    set_ratio(&world, "eu", json!(null)).await;
+    eventually("it is gone", async || ratio(eu).await.is_none()).await;
+    create(&eu.admin(), &theirs).await.unwrap();
+    set_ratio(&world, "eu", json!({"cpu": "2"})).await;
+    let label = json!({"metadata": {"labels": {"auth.cpaas.io/managed": "true"}}});
+    ratios.patch("cluster", &Default::default(), &Patch::Merge(label)).await.unwrap();
+    eventually("it was handed over", async || ratio(eu).await == Some(json!({"cpu": 2}))).await;
+}
+
+#[tokio::test]
+async fn a_member_that_knows_no_right_to_its_ratio_has_all_else() {
+    let world = World::start(&["eu"]).await;
+    let eu = world.member("eu");
+    let roles: Api<k8s_openapi::api::rbac::v1::ClusterRole> = Api::all(eu.admin());
+    let mut role = roles.get(tenancy::guard::TENANCY_USER).await.unwrap();
+    role.rules.as_mut().unwrap().retain(|rule| rule.api_groups != Some(vec!["resource.alauda.io".to_owned()]));
+    role.metadata.managed_fields = None;
+    roles.replace(tenancy::guard::TENANCY_USER, &Default::default(), &role).await.unwrap();
+    set_ratio(&world, "eu", json!({"cpu": "2"})).await;
+    world.write(binding("a", "ann@example.org", "platform-auditor-system", "platform", json!([]))).await;
+    eventually("it is everywhere", async || world.phase("UserBinding", "a").await == "Synced").await;
+    assert_eq!(ratio(eu).await, None);
+    // The manifest is applied again.
+    for object in tenancy::guard::identity(false) {
+        crate::support::apply(&eu.admin(), &object).await.unwrap();
+    }
+    eventually("now it has it", async || ratio(eu).await == Some(json!({"cpu": 2}))).await;
+}

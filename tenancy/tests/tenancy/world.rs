@@ -10,10 +10,8 @@ use harness::TestCluster;
 use http::{Method, Request};
 use http_body_util::{BodyStream, StreamBody};
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PostParams};
-use kube::runtime::wait::{await_condition, conditions};
+use kube::api::{Api, DynamicObject, ListParams, Patch};
 use lib_drain::Drain;
 use lib_kubernetes::{Body, ClusterApi, boxed};
 use serde_json::{Value, json};
@@ -154,13 +152,6 @@ impl World {
     /// A hub with members of these names.
     pub(crate) async fn start(names: &[&str]) -> Self {
         let hub = Reached::start(true).await;
-        let definitions: Api<CustomResourceDefinition> = Api::all(hub.admin());
-        for crd in api_types::crds().into_iter().filter(|crd| crd.spec.group == "cluster.x-k8s.io") {
-            definitions.create(&PostParams::default(), &crd).await.unwrap();
-            let name = crd.metadata.name.clone().unwrap();
-            let served = await_condition(definitions.clone(), &name, conditions::is_crd_established());
-            timeout(SOON, served).await.unwrap().unwrap();
-        }
         let mut members = BTreeMap::new();
         for name in names {
             members.insert((*name).to_owned(), Reached::start(false).await);

@@ -45,6 +45,11 @@ export interface ClusterSpec {
   };
   /** Whether controllers leave the cluster alone. */
   paused?: boolean;
+  /** What holds in the cluster; the platform sees to it there. */
+  properties?: {
+    /** By what limits of `cpu` and `memory` are divided to give requests, for new Pods of projects, unless their namespace says something else. */
+    oversoldRatio?: Record<string, unknown>;
+  };
 }
 
 /** What is known of a cluster. */

@@ -46,6 +46,13 @@ fn a_kind_that_a_cluster_does_not_know_has_no_objects() {
     let unknown = Failure::Refused { code: StatusCode::NOT_FOUND, message: String::new() };
     state.lost(Followed::Policy, &unknown, at(1));
     assert_eq!(state.standing(), Standing::Current);
+    // Nor has one whose rights for the hub are older than the kind.
+    let refused = Failure::Refused { code: StatusCode::FORBIDDEN, message: String::new() };
+    state.lost(Followed::Ratio, &refused, at(1));
+    assert_eq!(state.standing(), Standing::Current);
+    state.lost(Followed::ProjectQuota, &refused, at(1));
+    assert_ne!(state.standing(), Standing::Current);
+    state.whole(Followed::ProjectQuota, &HashSet::new());
     state.lost(Followed::ClusterRole, &unknown, at(1));
     assert_ne!(state.standing(), Standing::Current);
 }

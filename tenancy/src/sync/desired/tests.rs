@@ -51,6 +51,12 @@ fn namespace(name: &str, project: Option<&str>, owner: Option<&str>) -> Value {
     object
 }
 
+fn cluster(name: &str, ratio: Value) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "cpaas-system"}, "spec": {"properties": {"oversoldRatio": ratio}},
+    })
+}
+
 /// What there is, and who keeps up with it.
 struct Scene {
     book: Book,
@@ -133,6 +139,30 @@ fn a_project_is_not_begun_before_it_is_known_where_to_clean_up() {
 }
 
 #[test]
+fn a_cluster_has_the_ratio_that_is_said_of_it() {
+    let mut scene = Scene::new(eu());
+    let key = Key { kind: Kind::Ratio, namespace: Some("cpaas-system".into()), name: "cluster".into() };
+    let says = |scene: &mut Scene, name: &str, ratio: Value| {
+        scene.says(Written::Cluster, cluster(name, ratio));
+        let changed = scene.update().keys;
+        let is_news = changed.contains(&key);
+        assert_eq!(scene.wanted(), scene.afresh());
+        (is_news, scene.desired.wanted.get(&key).map(|(_, object)| object.body()["spec"].clone()))
+    };
+    assert_eq!(says(&mut scene, "us", json!({"cpu": "2"})), (false, None));
+    assert_eq!(says(&mut scene, "eu", json!({})), (false, None));
+    let both = Some(json!({"cpu": 2, "memory": 1.25}));
+    assert_eq!(says(&mut scene, "eu", json!({"cpu": "2", "memory": "1.250"})), (true, both.clone()));
+    assert_eq!(says(&mut scene, "eu", json!({"cpu": "2.0", "memory": "1.25"})), (false, both));
+    assert_eq!(says(&mut scene, "eu", json!({"cpu": "0"})), (true, Some(json!({"cpu": 0}))));
+    // Which no definition lets pass.
+    assert_eq!(says(&mut scene, "eu", json!({"cpu": "many"})), (true, None));
+    assert_eq!(says(&mut scene, "eu", json!({"memory": "3"})), (true, Some(json!({"memory": 3}))));
+    scene.book.remove(Written::Cluster, &("cpaas-system".into(), "eu".into()));
+    assert!(scene.update().keys.contains(&key) && !scene.desired.wanted.contains_key(&key));
+}
+
+#[test]
 fn a_role_of_a_project_lasts_as_long_as_it_is_given() {
     let mut scene = Scene::new(global());
     scene.says(Written::Project, project("shop", &[], true));
@@ -202,6 +232,8 @@ fn step() -> impl Strategy<Value = Step> {
         bindings().prop_map(|name| Step::Unsays(Written::UserBinding, name)),
         select(&["get", "update"][..])
             .prop_map(|verb| Step::Says(Written::RoleTemplate, template("own", "project", verb))),
+        (select(&["eu", "global"][..]), select(&["0", "2", "x"][..]))
+            .prop_map(|(name, ratio)| Step::Says(Written::Cluster, cluster(name, json!({"cpu": ratio})))),
         Just(Step::Unsays(Written::RoleTemplate, "own")),
         (names(), maybe(), maybe()).prop_map(|(name, project, owner)| Step::Has(namespace(name, project, owner))),
         names().prop_map(Step::Lacks),

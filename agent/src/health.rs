@@ -47,6 +47,7 @@ pub(crate) fn unknown() -> Health {
         unix_time: unix_now(),
         api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
         quota: None,
+        ratio: None,
     }
 }
 

@@ -33,4 +33,4 @@ pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
 pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
 pub use tunnel_agent::{HubAddress, Network, State};
-pub use tunnel_protocol::QuotaHealth;
+pub use tunnel_protocol::Webhooks;

@@ -13,7 +13,8 @@
 //! - The cluster alone is needed, not the hub.
 //! - However many agents and API servers there are, and wherever one of them is killed, what is stored never exceeds what
 //!   is allowed: every verdict is a compare-and-swap of the one status.
-//! - While nobody serves the webhook, the writes that it is about are refused. [`enforce`] tells why it is not served.
+//! - While nobody serves the webhook, the writes that it is about are refused. [`enforce`] tells why it is not served, that of ratios
+//!   included.
 //!
 //! # Caveats
 //!
@@ -37,7 +38,7 @@ use lib_telemetry::chain;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
-use tunnel_protocol::QuotaHealth;
+use tunnel_protocol::Webhooks;
 
 use crate::CredentialStore;
 use crate::ratio::Ratios;
@@ -99,16 +100,16 @@ impl Config {
 }
 
 /// Enforces the quotas of the cluster's projects, and applies overcommit ratios, until `drain` finishes. `client` acts under
-/// an identity with the rights of the agent's role. `found` hears how it goes with quotas.
-pub async fn enforce(client: Client, config: Config, found: watch::Sender<QuotaHealth>, drain: Drain) {
+/// an identity with the rights of the agent's role. `found` hears how it goes.
+pub async fn enforce(client: Client, config: Config, found: watch::Sender<Webhooks>, drain: Drain) {
     let work = async {
         let (listener, installer) = loop {
             match prepare(&client, &config).await {
                 Ok(prepared) => break prepared,
                 Err(error) => {
                     let message = chain(&error).to_string();
-                    tracing::warn!(error = %message, "quotas of projects are not enforced yet");
-                    found.send_replace(QuotaHealth { enforced: false, message: Some(message) });
+                    tracing::warn!(error = %message, "quotas of projects are not enforced, and overcommit ratios not applied yet");
+                    found.send_replace(Webhooks::unserved(&message));
                     sleep(START_AGAIN).await;
                 }
             }
@@ -121,7 +122,7 @@ pub async fn enforce(client: Client, config: Config, found: watch::Sender<QuotaH
         tokio::join!(
             installer.keep(look, &found),
             follow::follow(&ledger, recount),
-            installer.keep_ratios(look, &ratios),
+            installer.keep_ratios(look, &ratios, &found),
             ratios.keep(),
         );
     };
@@ -129,7 +130,7 @@ pub async fn enforce(client: Client, config: Config, found: watch::Sender<QuotaH
         () = work => {}
         () = drain.finishing() => {}
     }
-    found.send_replace(QuotaHealth { enforced: false, message: Some("the agent is stopping".into()) });
+    found.send_replace(Webhooks::unserved("the agent is stopping"));
 }
 
 async fn prepare(client: &Client, config: &Config) -> Result<(TcpListener, Installer), install::Error> {

@@ -44,13 +44,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The ratios of the cluster.
 pub(crate) struct Ratios {
     client: Client,
-    /// Nothing until all are there.
-    known: watch::Sender<Option<Book>>,
+    /// Until all are there, why they are not.
+    known: watch::Sender<Result<Book, String>>,
 }
 
 impl Ratios {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, known: watch::Sender::new(None) }
+        Self { client, known: watch::Sender::new(Err("they are being read".to_owned())) }
     }
 
     /// Follows the ratios, and sees to their status, until dropped.
@@ -58,10 +58,16 @@ impl Ratios {
         tokio::join!(self.follow(), self.report());
     }
 
-    /// Returns when all ratios are known. Before that, asking would only cost time.
-    pub(crate) async fn ready(&self) {
+    /// Returns when all ratios are known, and says until then why they are not. Before that, asking would only cost time.
+    pub(crate) async fn ready(&self, tell: impl Fn(String)) {
+        let is_known = |known: &Result<Book, String>| {
+            if let Err(why) = known {
+                tell(format!("the ratios of the cluster are not known: {why}"));
+            }
+            known.is_ok()
+        };
         // The sender is here, so it is not gone.
-        let _ = self.known.subscribe().wait_for(Option::is_some).await;
+        let _ = self.known.subscribe().wait_for(is_known).await;
     }
 }
 
@@ -71,10 +77,10 @@ impl Handler for Ratios {
         let is_new = request.operation == Operation::Create && request.sub_resource.is_empty();
         let is_pod = request.resource.group.is_empty() && request.resource.resource == "pods";
         let Some(pod) = request.object.as_ref().filter(|_| is_new && is_pod) else { return Verdict::allow() };
-        if timeout(PATIENCE, self.ready()).await.is_err() {
+        if timeout(PATIENCE, self.ready(drop)).await.is_err() {
             return Verdict::allow().warn("the overcommit ratio is not known yet: requests stay as they are");
         }
-        let ratio = self.known.borrow().as_ref().map(|book| book.ratio_of(&request.namespace));
+        let ratio = self.known.borrow().as_ref().ok().map(|book| book.ratio_of(&request.namespace));
         Verdict::change(pod::derive(pod, ratio.unwrap_or_default()))
     }
 }

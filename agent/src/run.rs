@@ -9,7 +9,7 @@ use lib_tls::{Credential, Trust, client_config};
 use tokio::sync::watch;
 use tunnel_agent::{HubAddress, Network, State};
 use tunnel_protocol::limits::Timing;
-use tunnel_protocol::{ALPN, QuotaHealth};
+use tunnel_protocol::{ALPN, Webhooks};
 
 use crate::enroll::Enroller;
 use crate::forward::Forward;
@@ -17,6 +17,9 @@ use crate::hub_client::Hub;
 use crate::inventory::Inventory;
 use crate::serve::Door;
 use crate::{ClusterApi, CredentialStore, EnrollError, Token, health, quota};
+
+/// What is so until it is known better.
+const UNSERVED: &str = "the agent serves no webhooks: one that runs outside of its cluster needs --admission-url";
 
 /// What an agent has to know.
 #[derive(Clone, Debug)]
@@ -93,9 +96,9 @@ impl Agent {
     pub async fn run(self, drain: Drain) -> Result<(), Error> {
         let Self { config, member, store, quota, state } = self;
         // First of all, for it needs no hub.
-        let (enforced, quotas) = watch::channel(unenforced());
+        let (served, webhooks) = watch::channel(Webhooks::unserved(UNSERVED));
         if let Some(quota) = quota {
-            drain.spawn(quota::enforce(member.client(), quota, enforced, drain.clone()));
+            drain.spawn(quota::enforce(member.client(), quota, served, drain.clone()));
         }
         let (address, network, trust) = (config.hub.clone(), config.network.clone(), config.trust.clone());
         let hub = Hub { address, network, trust };
@@ -115,7 +118,7 @@ impl Agent {
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
-        let door = Door { forward: Forward::new(member, drain.clone()), health, inventory, quotas };
+        let door = Door { forward: Forward::new(member, drain.clone()), health, inventory, webhooks };
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let tunnel = tunnel_agent::Agent::new(tunnel_config, tls_receiver, Arc::new(door));
         let mut tunnel_state = tunnel.state();
@@ -140,10 +143,4 @@ impl Agent {
             never = upkeep => never,
         }
     }
-}
-
-/// What is so until it is known better.
-fn unenforced() -> QuotaHealth {
-    let message = "the agent does not enforce quotas: one that runs outside of its cluster needs --admission-url";
-    QuotaHealth { enforced: false, message: Some(message.into()) }
 }

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tunnel_agent::{Handler, TunnelStream};
-use tunnel_protocol::{Health, QuotaHealth, Target};
+use tunnel_protocol::{Health, Target, Webhooks};
 
 use crate::forward::{Forward, answer_json, answer_status};
 use crate::inventory::Inventory;
@@ -29,7 +29,7 @@ pub(crate) struct Door {
     pub(crate) forward: Forward,
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) inventory: Inventory,
-    pub(crate) quotas: watch::Receiver<QuotaHealth>,
+    pub(crate) webhooks: watch::Receiver<Webhooks>,
 }
 
 #[async_trait]
@@ -71,7 +71,8 @@ impl Door {
         }
         let mut health = self.health.borrow().clone();
         health.unix_time = crate::health::unix_now();
-        health.quota = Some(self.quotas.borrow().clone());
+        let Webhooks { quota, ratio } = self.webhooks.borrow().clone();
+        (health.quota, health.ratio) = (Some(quota), Some(ratio));
         match serde_json::to_vec(&health) {
             Ok(json) => answer_json(StatusCode::OK, json),
             Err(error) => answer_status(&Status::internal(error)),

@@ -34,7 +34,7 @@ use tokio::sync::{Notify, broadcast};
 use tunnel_hub::Change;
 
 use crate::error::Error;
-use crate::plan::{Observed, is_due, is_ready, plan};
+use crate::plan::{Observed, Told, is_due, is_ready, plan};
 use crate::version::version_gate;
 use crate::{Fleet, Inner, MANAGER, inventory};
 
@@ -216,7 +216,9 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
     }
     let old = cluster.status.clone().unwrap_or_default();
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
-    let next = plan(&old, cluster.metadata.generation, &observed, indexed, Timestamp::now());
+    let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());
+    let told = Told { indexed, ratio };
+    let next = plan(&old, cluster.metadata.generation, &observed, told, Timestamp::now());
     let ready = is_ready(&next);
     if is_due(&old, &next) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});

@@ -22,7 +22,7 @@ mod registration;
 mod router;
 mod version;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ use lib_names::ClusterName;
 use lib_tls::Authority;
 use tokio::sync::{Notify, Semaphore, watch};
 use tunnel_hub::Sessions;
-use tunnel_protocol::QuotaHealth;
+use tunnel_protocol::Webhooks;
 
 pub use address::{AddressPolicy, AddressRefused};
 pub use caller::{Caller, Unspeakable, is_identity};
@@ -79,6 +79,9 @@ pub struct Config {
     pub member_rights: Vec<serde_json::Value>,
 }
 
+/// Of each cluster that is to have an overcommit ratio of its own, whether it has it, or why not.
+pub type HandedDown = BTreeMap<String, Result<(), String>>;
+
 /// What the fleet works with.
 pub struct Parts {
     /// The hub's API, prepared by [`install()`], under an identity that may impersonate anybody.
@@ -113,7 +116,8 @@ struct Inner {
     woken: Notify,
     names_woken: Mutex<HashSet<String>>,
     drain: Drain,
-    quota: OnceLock<watch::Receiver<QuotaHealth>>,
+    webhooks: OnceLock<watch::Receiver<Webhooks>>,
+    ratios: OnceLock<watch::Receiver<HandedDown>>,
     this: Weak<Inner>,
 }
 
@@ -140,7 +144,8 @@ impl Fleet {
             woken: Notify::new(),
             names_woken: Mutex::default(),
             drain: drain.child(),
-            quota: OnceLock::new(),
+            webhooks: OnceLock::new(),
+            ratios: OnceLock::new(),
             this: this.clone(),
         });
         inner.ensure_global().await?;
@@ -153,9 +158,14 @@ impl Fleet {
         }
     }
 
-    /// Lets the hub's own cluster say how the quotas of projects are enforced there. The first one counts.
-    pub fn follow_quota(&self, health: watch::Receiver<QuotaHealth>) {
-        let _ = self.inner.quota.set(health);
+    /// Lets the hub's own cluster say what is done for projects there. The first one counts.
+    pub fn follow_webhooks(&self, health: watch::Receiver<Webhooks>) {
+        let _ = self.inner.webhooks.set(health);
+    }
+
+    /// Lets clusters say whether they have the overcommit ratio that they are to have. The first one counts.
+    pub fn follow_ratios(&self, handed_down: watch::Receiver<HandedDown>) {
+        let _ = self.inner.ratios.set(handed_down);
     }
 
     /// The clusters, as they are known now.

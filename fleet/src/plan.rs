@@ -4,14 +4,24 @@ use api_types::cluster::{ClusterStatus, Nodes};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use tunnel_protocol::{NodeCount, QuotaHealth};
+use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth};
 
 use crate::FLEET_USER;
 use crate::version::version_gate;
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 7] =
-    ["Ready", "Connected", "APIServerHealthy", "VersionSupported", "RightsFollowed", "Indexed", "QuotaEnforced"];
+pub(crate) const CONDITIONS: [&str; 8] = [
+    "Ready",
+    "Connected",
+    "APIServerHealthy",
+    "VersionSupported",
+    "RightsFollowed",
+    "Indexed",
+    "QuotaEnforced",
+    "RatioApplied",
+];
+/// Those that only the agent knows, so that nobody knows when it is silent.
+const BY_AGENTS: [&str; 2] = ["QuotaEnforced", "RatioApplied"];
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const RBAC_KINDS: [&str; 4] = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"];
@@ -56,8 +66,8 @@ pub(crate) enum Observed {
         nodes: Option<NodeCount>,
         /// Whether the hub may see when rights change there, if that is known.
         follows: Option<bool>,
-        /// Whether the quotas of projects are enforced there, if it says so.
-        quota: Option<QuotaHealth>,
+        /// Whether the quotas of projects are enforced there, and overcommit ratios applied, if it says so.
+        webhooks: (Option<QuotaHealth>, Option<RatioHealth>),
     },
 }
 
@@ -85,12 +95,20 @@ impl Link {
 /// Status, reason and message of whether it is known which objects a cluster has.
 pub(crate) type Indexed = (&'static str, &'static str, String);
 
+/// What others have seen of a cluster.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) indexed: Option<Indexed>,
+    /// Where it is to have an overcommit ratio of its own: whether it has it, or why not.
+    pub(crate) ratio: Option<Result<(), String>>,
+}
+
 /// The next status.
 pub(crate) fn plan(
     old: &ClusterStatus,
     generation: Option<i64>,
     observed: &Observed,
-    indexed: Option<Indexed>,
+    told: Told,
     now: Timestamp,
 ) -> ClusterStatus {
     let mut next = ClusterStatus { observed_generation: generation, ..old.clone() };
@@ -112,10 +130,10 @@ pub(crate) fn plan(
             set.put("APIServerHealthy", "False", "ReadyzFailed", message);
             set.keep("VersionSupported");
             set.keep("RightsFollowed");
-            set.keep("QuotaEnforced");
+            BY_AGENTS.into_iter().for_each(|kind| set.keep(kind));
             set.put("Ready", "False", "APIServerUnhealthy", message);
         }
-        Observed::Well { link, version, nodes, follows, quota } => {
+        Observed::Well { link, version, nodes, follows, webhooks: (quota, ratio) } => {
             let (reason, text) = link.condition();
             next.phase = Some("Provisioned".into());
             next.last_heartbeat_time = Some(Time(now));
@@ -125,6 +143,7 @@ pub(crate) fn plan(
             set.put("APIServerHealthy", "True", "ReadyzOK", "/readyz answered ok.");
             follow(&mut set, *follows);
             enforce(&mut set, quota.as_ref());
+            apply(&mut set, ratio.as_ref(), told.ratio.as_ref());
             match version_gate(version) {
                 Ok(()) => {
                     set.put(
@@ -143,7 +162,7 @@ pub(crate) fn plan(
             }
         }
     }
-    match indexed {
+    match told.indexed {
         Some((status, reason, message)) if !matches!(observed, Observed::Waiting { .. }) => {
             set.put("Indexed", status, reason, &message);
         }
@@ -166,9 +185,11 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, now: Timestamp) {
     }
     set.keep("VersionSupported");
     set.keep("RightsFollowed");
-    match silent && old.conditions.iter().any(|condition| condition.type_ == "QuotaEnforced") {
-        true => set.put("QuotaEnforced", "Unknown", "HeartbeatLost", message),
-        false => set.keep("QuotaEnforced"),
+    for kind in BY_AGENTS {
+        match silent && old.conditions.iter().any(|condition| condition.type_ == kind) {
+            true => set.put(kind, "Unknown", "HeartbeatLost", message),
+            false => set.keep(kind),
+        }
     }
 }
 
@@ -187,6 +208,32 @@ fn enforce(set: &mut Setter<'_>, quota: Option<&QuotaHealth>) {
             set.put("QuotaEnforced", "False", "WebhookNotServed", &message);
         }
         None => {}
+    }
+}
+
+/// Where ratios are not applied, Pods ask for what they say themselves. The cluster is well without that.
+fn apply(set: &mut Setter<'_>, ratio: Option<&RatioHealth>, handed_down: Option<&Result<(), String>>) {
+    let not = |set: &mut Setter<'_>, reason: &str, why: &str| {
+        let message = format!(
+            "New Pods of projects may not get the overcommit ratio of their namespace or cluster ({why}). They ask for what \
+             they say themselves."
+        );
+        set.put("RatioApplied", "False", reason, &message);
+    };
+    match (ratio, handed_down) {
+        (Some(RatioHealth { applied: false, message }), _) => {
+            not(set, "WebhookNotServed", message.as_deref().unwrap_or("the webhook is not served yet"));
+        }
+        (_, Some(Err(why))) => {
+            let message = format!("The cluster does not have the ratio of spec.properties.oversoldRatio ({why}).");
+            set.put("RatioApplied", "False", "NotHandedDown", &message);
+        }
+        (Some(_), _) => {
+            set.put("RatioApplied", "True", "WebhookServed", "The cluster asks what new Pods of projects ask for.");
+        }
+        // It would look as if it did something.
+        (None, Some(Ok(()))) => not(set, "NoAgent", "the cluster has no agent that sees to it"),
+        (None, None) => {}
     }
 }
 

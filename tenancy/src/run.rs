@@ -59,6 +59,8 @@ pub(crate) struct Core {
     pub(crate) written: watch::Sender<u64>,
     pub(crate) progress: Progress,
     pub(crate) hub: Wire,
+    /// Of each cluster that is to have a ratio of its own, whether it has it, or why not.
+    pub(crate) ratios: watch::Sender<BTreeMap<String, Result<(), String>>>,
     /// What the hub said last about bindings that are given.
     asked: Mutex<HashMap<BindingId, Arc<Asked>>>,
 }
@@ -74,6 +76,7 @@ impl Tenancy {
             written: watch::Sender::new(0),
             progress: Progress::default(),
             hub: Wire::new(parts.hub.clone()),
+            ratios: watch::Sender::default(),
             asked: Mutex::default(),
         });
         let drain = drain.child();
@@ -91,6 +94,11 @@ impl Tenancy {
     /// What each cluster has.
     pub fn mirror(&self) -> &Mirror {
         &self.core.mirror
+    }
+
+    /// Of each cluster that is to have an overcommit ratio of its own, whether it has it, or why not.
+    pub fn ratios(&self) -> watch::Receiver<BTreeMap<String, Result<(), String>>> {
+        self.core.ratios.subscribe()
     }
 
     /// A cluster may be back: it is looked at now, and not when it would be tried again anyway.
@@ -130,6 +138,17 @@ fn spawn(drain: &Drain, task: impl Future<Output = ()> + Send + 'static) -> toki
 }
 
 impl Core {
+    /// Notes whether a cluster has the ratio that it is to have.
+    pub(crate) fn tell_ratio(&self, cluster: &ClusterName, has: Option<Result<(), String>>) {
+        self.ratios.send_if_modified(|all| {
+            let before = match has.clone() {
+                Some(has) => all.insert(cluster.to_string(), has),
+                None => all.remove(cluster.as_str()),
+            };
+            before != has
+        });
+    }
+
     /// What the hub says every cluster is to have.
     pub(crate) fn share_roles(&self, roles: &BTreeMap<String, Arc<Value>>) {
         let same = |book: &Book| book.shared_roles.as_ref() == Some(roles);
@@ -309,6 +328,7 @@ impl Supervisor {
                 running.drain.finish();
                 self.core.mirror.forget(&name, &running.cluster);
                 self.core.progress.forget(&name);
+                self.core.tell_ratio(&name, None);
             }
         }
         for (name, (uid, ready)) in wanted {

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use api_types::tenancy::MANAGED;
 use futures::StreamExt as _;
 use futures::stream;
 use lib_backoff::{Backoff, chance};
@@ -31,7 +32,7 @@ use lib_names::ClusterName;
 use lib_telemetry::chain;
 use tokio::time::Instant;
 
-use crate::book::{About, BindingId};
+use crate::book::{About, BindingId, Book};
 use crate::diff::Operation;
 use crate::mirror::{self, Standing};
 use crate::object::{Key, Kind};
@@ -378,7 +379,9 @@ impl Worker {
                 }
             }
         });
+        let ratio = self.ratio(&book);
         drop((state, book));
+        self.core.tell_ratio(&self.name, ratio);
         self.core.progress.tell(about);
     }
 
@@ -407,6 +410,22 @@ impl Worker {
             role_bindings: count(Kind::RoleBinding),
             items: items.take(8).collect(),
         }
+    }
+
+    /// Whether the cluster has the ratio that it is to have, if it is to have one.
+    fn ratio(&self, book: &Book) -> Option<Result<(), String>> {
+        let member = book.members.get(self.name.as_str())?;
+        if let Err(invalid) = &member.ratio {
+            return Some(Err(invalid.to_string()));
+        }
+        let key = self.desired.keys(&Source::Ratio).first()?;
+        Some(match (self.foreign.contains(key), self.refused.get(key)) {
+            (true, _) => Err(format!(
+                "{key} is there, and is not the platform's: delete it, or hand it over with the label {MANAGED}=true"
+            )),
+            (false, Some(why)) => Err(format!("{key}: {why}")),
+            (false, None) => Ok(()),
+        })
     }
 
     fn project(&self, name: &str) -> Seen {

@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::rustls::ServerConfig;
-use tunnel_protocol::QuotaHealth;
+use tunnel_protocol::{QuotaHealth, RatioHealth, Webhooks};
 
 use super::ledger::Ledger;
 use super::review::Review;
@@ -113,7 +113,7 @@ impl Installer {
     }
 
     /// Looks whether the cluster asks as it should, for good, and puts it right.
-    pub(super) async fn keep(&self, pause: Duration, found: &watch::Sender<QuotaHealth>) {
+    pub(super) async fn keep(&self, pause: Duration, found: &watch::Sender<Webhooks>) {
         let wanted = self.quotas.configuration.object();
         loop {
             let is_right = |stored: &ValidatingWebhookConfiguration| self.quotas.configuration.is_in(stored);
@@ -123,24 +123,30 @@ impl Installer {
                 tracing::warn!(error = %message, "the cluster may not ask about quotas of projects");
             }
             let health = QuotaHealth { enforced: message.is_none(), message };
-            found.send_if_modified(|known| std::mem::replace(known, health.clone()) != health);
+            found.send_if_modified(|known| std::mem::replace(&mut known.quota, health.clone()) != health);
             sleep(if health.enforced { pause } else { pause.min(super::START_AGAIN) }).await;
         }
     }
 
     /// The same for ratios, once they are known. Pods are created without.
-    pub(super) async fn keep_ratios(&self, pause: Duration, ratios: &Ratios) {
-        ratios.ready().await;
+    pub(super) async fn keep_ratios(&self, pause: Duration, ratios: &Ratios, found: &watch::Sender<Webhooks>) {
+        let tell = |message: Option<String>| {
+            let health = RatioHealth { applied: message.is_none(), message };
+            found.send_if_modified(|known| {
+                let is_news = known.ratio != health;
+                if let Some(message) = health.message.as_ref().filter(|_| is_news) {
+                    tracing::warn!(error = %message, "new Pods may not get the overcommit ratio of their namespace");
+                }
+                known.ratio = health;
+                is_news
+            });
+        };
+        ratios.ready(|why| tell(Some(why))).await;
         let wanted = self.ratios.configuration.object();
-        let mut known = None;
         loop {
             let is_right = |stored: &MutatingWebhookConfiguration| self.ratios.configuration.is_in(stored);
             let looked = look(&self.client, ratio::CONFIGURATION, &wanted, is_right).await;
-            let message = looked.err().map(|error| chain(&error).to_string());
-            if let Some(message) = message.as_ref().filter(|_| known != message) {
-                tracing::warn!(error = %message, "new Pods may not get the overcommit ratio of their namespace");
-            }
-            known = message;
+            tell(looked.err().map(|error| chain(&error).to_string()));
             sleep(pause).await;
         }
     }

@@ -48,18 +48,23 @@ impl Ratios {
             match event {
                 Ok(Event::Init) => listed = Book::default(),
                 Ok(Event::InitApply(ratio)) => listed.put(&ratio),
-                Ok(Event::InitDone) => drop(self.known.send_replace(Some(std::mem::take(&mut listed)))),
+                Ok(Event::InitDone) => drop(self.known.send_replace(Ok(std::mem::take(&mut listed)))),
                 Ok(Event::Apply(ratio)) => self.change(|book| book.put(&ratio)),
                 Ok(Event::Delete(ratio)) => self.change(|book| book.remove(&ratio)),
                 // It is tried again; what was known counts until then.
-                Err(_) => {}
+                Err(error) => drop(self.known.send_if_modified(|known| {
+                    if let Err(why) = known {
+                        *why = chain(&error).to_string();
+                    }
+                    known.is_err()
+                })),
             }
         }
     }
 
     fn change(&self, change: impl FnOnce(&mut Book)) {
         self.known.send_modify(|known| {
-            if let Some(book) = known {
+            if let Ok(book) = known {
                 change(book);
             }
         });
@@ -71,8 +76,8 @@ impl Ratios {
         loop {
             let book = known.borrow_and_update().clone();
             let told = match &book {
-                Some(book) => self.tell(book).await,
-                None => Ok(()),
+                Ok(book) => self.tell(book).await,
+                Err(_) => Ok(()),
             };
             let pause = match told {
                 Ok(()) => Duration::MAX,

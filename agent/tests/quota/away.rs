@@ -68,7 +68,7 @@ async fn case_55_nobody_and_somebody_else_refuse() {
     let before = member.configuration().await.unwrap();
     // Another authority than that of the server; it is put right by the next look.
     agent.drain.finish();
-    agent.health.wait_for(|health| !health.enforced).await.unwrap();
+    agent.health.wait_for(|health| !health.quota.enforced).await.unwrap();
     let other = Authority::generate("acp admission authority", std::time::SystemTime::now()).unwrap();
     let mut wrong = before.clone();
     for webhook in wrong.webhooks.iter_mut().flatten() {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use agent::DirectoryStore;
 use agent::quota::Reach;
 use agent::ratio::CONFIGURATION;
+use agent::{DirectoryStore, Webhooks};
 use api_types::tenancy::{NamespaceResourceRatio, Overcommit, PROJECT};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{LimitRange, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::*;
 
+/// What the agent's manifest lets it do for projects.
+const ROLE: &str = "acp:agent:quota";
 const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 fn limits(cpu: &str, memory: &str) -> Value {
@@ -270,4 +273,37 @@ async fn ratios_that_make_no_sense_are_refused() {
         refused(said(created), 422, why);
     }
     member.ratio("a", "r", json!({"cpu": 0, "memory": 1000})).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_may_not_ask_for_it_says_so_until_it_is_mended() {
+    let member = Member::bare().await;
+    let roles: Api<ClusterRole> = Api::all(member.cluster.admin());
+    for (resource, why) in [
+        ("mutatingwebhookconfigurations", "could not read MutatingWebhookConfiguration cpaas-resource-ratio"),
+        ("namespaceresourceratios", "the ratios of the cluster are not known"),
+    ] {
+        let whole = roles.get(ROLE).await.unwrap();
+        let mut less = whole.clone();
+        less.rules
+            .as_mut()
+            .unwrap()
+            .retain(|rule| rule.resources.as_ref().is_none_or(|all| !all.contains(&resource.into())));
+        less.metadata.managed_fields = None;
+        roles.replace(ROLE, &PostParams::default(), &less).await.unwrap();
+        let mut agent = member.agent();
+        let said = |health: &Webhooks| {
+            let message = health.ratio.message.clone().unwrap_or_default();
+            health.quota.enforced && !health.ratio.applied && message.contains(why) && message.contains("forbidden")
+        };
+        let told = timeout(SOON, agent.health.wait_for(said)).await.is_ok();
+        assert!(told, "{resource}: {:?}", agent.health.borrow());
+        let mut mended = roles.get(ROLE).await.unwrap();
+        mended.rules = whole.rules;
+        mended.metadata.managed_fields = None;
+        roles.replace(ROLE, &PostParams::default(), &mended).await.unwrap();
+        timeout(SOON, agent.health.wait_for(|health| health.ratio.applied)).await.unwrap().unwrap();
+        assert_eq!(agent.health.borrow().ratio.message, None);
+        agent.kill().await;
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::quota::{CONFIGURATION, Config, Reach, Timing, enforce};
-use agent::{ClusterApi, CredentialStore, DirectoryStore, QuotaHealth};
+use agent::{ClusterApi, CredentialStore, DirectoryStore, Webhooks};
 use api_types::tenancy::{PROJECT, ProjectQuota};
 use apiserver_access::User;
 use harness::TestCluster;
@@ -36,7 +36,7 @@ pub(crate) struct Member {
 
 pub(crate) struct Enforcing {
     pub(crate) drain: Drain,
-    pub(crate) health: watch::Receiver<QuotaHealth>,
+    pub(crate) health: watch::Receiver<Webhooks>,
 }
 
 impl Enforcing {
@@ -46,7 +46,7 @@ impl Enforcing {
     }
 
     pub(crate) async fn ready(&mut self) {
-        timeout(SOON, self.health.wait_for(|health| health.enforced)).await.unwrap().unwrap();
+        timeout(SOON, self.health.wait_for(|health| health.quota.enforced)).await.unwrap().unwrap();
     }
 }
 
@@ -96,7 +96,7 @@ impl Member {
         timing: Timing,
     ) -> Enforcing {
         let drain = Drain::new();
-        let (found, health) = watch::channel(QuotaHealth::default());
+        let (found, health) = watch::channel(Webhooks::default());
         let config = Config { timing, ..Config::new(listen, reach, store) };
         drain.spawn(enforce(api.client(), config, found, drain.clone()));
         Enforcing { drain, health }

@@ -107,7 +107,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
-    /// Ready, Connected, APIServerHealthy, VersionSupported, RightsFollowed, Indexed, QuotaEnforced.
+    /// Ready, Connected, APIServerHealthy, VersionSupported, RightsFollowed, Indexed, QuotaEnforced, RatioApplied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Pending, Provisioned, Deleting.

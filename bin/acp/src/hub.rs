@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::quota::{self, Reach};
-use agent::{AdmissionUrl, DirectoryStore, HubAddress, QuotaHealth};
+use agent::{AdmissionUrl, DirectoryStore, HubAddress, Webhooks};
 use anyhow::{Context, bail};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
@@ -165,7 +165,7 @@ impl Hub {
         let identity =
             Identity::start(controllers, people, &drain).await.context("could not load people and sessions")?;
         let password = first_administrator(&identity, &dir).await?;
-        let quotas = enforce_quotas(&config, &ground, &drain);
+        let webhooks = enforce_quotas(&config, &ground, &drain);
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let fleet = Fleet::start(
             fleet::Config {
@@ -184,8 +184,9 @@ impl Hub {
         )
         .await
         .context("could not start the fleet")?;
-        fleet.follow_quota(quotas);
+        fleet.follow_webhooks(webhooks);
         let tenancy = keep_tenancy(&fleet, &sessions, &drain);
+        fleet.follow_ratios(tenancy.ratios());
         let url = format!("https://{address}/kubernetes/global");
         kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
         let fingerprint = authority.fingerprint();
@@ -257,9 +258,9 @@ async fn first_administrator(identity: &Identity, data_dir: &Path) -> anyhow::Re
 }
 
 /// Does in the hub's own cluster what agents do in members.
-fn enforce_quotas(config: &HubConfig, ground: &Ground, drain: &Drain) -> watch::Receiver<QuotaHealth> {
-    let unsaid = "the hub's cluster needs --admission-url to ask the hub".to_owned();
-    let (found, health) = watch::channel(QuotaHealth { enforced: false, message: Some(unsaid) });
+fn enforce_quotas(config: &HubConfig, ground: &Ground, drain: &Drain) -> watch::Receiver<Webhooks> {
+    let unsaid = "the hub's cluster needs --admission-url to ask the hub";
+    let (found, health) = watch::channel(Webhooks::unserved(unsaid));
     let place = match (&config.admission, &ground.embedded) {
         (Some((listen, url)), _) => Some((*listen, Reach::Url(url.clone()))),
         (None, Some(_)) => Some((SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Reach::Listener)),

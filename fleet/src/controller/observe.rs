@@ -10,7 +10,7 @@ use kube::api::{Api, PostParams};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use tokio::time::timeout;
-use tunnel_protocol::{ApiHealth, Health};
+use tunnel_protocol::{ApiHealth, Health, Webhooks};
 
 use crate::error::ProbeError;
 use crate::plan::{Link, Observed, follows_rights};
@@ -27,8 +27,10 @@ pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
     };
     if name.is_global() {
         let mut seen = by_address(Link::InProcess, probe::ask(&inner.hub_itself(), LOOK).await);
-        if let Observed::Well { quota, .. } = &mut seen {
-            *quota = inner.quota.get().map(|health| health.borrow().clone());
+        if let Observed::Well { webhooks, .. } = &mut seen
+            && let Some(Webhooks { quota, ratio }) = inner.webhooks.get().map(|health| health.borrow().clone())
+        {
+            *webhooks = (Some(quota), Some(ratio));
         }
         return seen;
     }
@@ -52,8 +54,8 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         };
     }
     match probe::ask_agent(inner, name, LOOK).await {
-        Ok(Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, .. }) => {
-            Observed::Well { link: Link::Tunnel, version, nodes, follows: None, quota }
+        Ok(Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, ratio, .. }) => {
+            Observed::Well { link: Link::Tunnel, version, nodes, follows: None, webhooks: (quota, ratio) }
         }
         Ok(health) => {
             let message = health.api.message.unwrap_or_else(|| "The API server is not ready.".to_owned());
@@ -98,7 +100,7 @@ async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
 fn by_address(link: Link, asked: Result<Probe, ProbeError>) -> Observed {
     match asked {
         Ok(Probe { ready: Ok(()), version, nodes }) => {
-            Observed::Well { link, version, nodes, follows: None, quota: None }
+            Observed::Well { link, version, nodes, follows: None, webhooks: (None, None) }
         }
         Ok(Probe { ready: Err(message), .. }) => Observed::Sick { link, message },
         Err(error @ (ProbeError::Unreachable(_) | ProbeError::Deadline)) => {

@@ -8,7 +8,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn well(version: &str) -> Observed {
     let nodes = Some(NodeCount { total: 3, ready: 2 });
-    Observed::Well { link: Link::Tunnel, version: version.into(), nodes, follows: Some(true), quota: None }
+    Observed::Well { link: Link::Tunnel, version: version.into(), nodes, follows: Some(true), webhooks: (None, None) }
 }
 
 fn gone() -> Observed {
@@ -20,7 +20,7 @@ fn waiting() -> Observed {
 }
 
 fn next(old: &ClusterStatus, observed: &Observed, seconds: i64) -> ClusterStatus {
-    plan(old, Some(1), observed, None, at(seconds))
+    plan(old, Some(1), observed, Told::default(), at(seconds))
 }
 
 #[track_caller]
@@ -139,7 +139,7 @@ fn rules_that_let_the_hub_see_when_rights_change() {
 fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
     let with = |old: &ClusterStatus, follows: Option<bool>| {
         let Observed::Well { link, version, nodes, .. } = well("v1.34.2") else { unreachable!() };
-        next(old, &Observed::Well { link, version, nodes, follows, quota: None }, 0)
+        next(old, &Observed::Well { link, version, nodes, follows, webhooks: (None, None) }, 0)
     };
     let status = with(&ClusterStatus::default(), Some(false));
     check(
@@ -157,7 +157,7 @@ fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
 
 #[test]
 fn whether_objects_are_known_is_said_beside_the_rest() {
-    let said = |status| Some((status, "Following", "The objects are known.".to_owned()));
+    let said = |status| Told { indexed: Some((status, "Following", "The objects are known.".to_owned())), ratio: None };
     let indexed = |status: &ClusterStatus| {
         let found = status.conditions.iter().find(|condition| condition.type_ == "Indexed");
         found.map(|condition| (condition.status.clone(), condition.last_transition_time.0))
@@ -177,7 +177,7 @@ fn whether_objects_are_known_is_said_beside_the_rest() {
 fn case_55_a_webhook_of_quotas_that_is_not_served_is_seen() {
     let says = |quota: Option<QuotaHealth>| {
         let Observed::Well { link, version, nodes, follows, .. } = well("v1.34.2") else { unreachable!() };
-        Observed::Well { link, version, nodes, follows, quota }
+        Observed::Well { link, version, nodes, follows, webhooks: (quota, None) }
     };
     let of = |status: &ClusterStatus| {
         let found = status.conditions.iter().find(|condition| condition.type_ == "QuotaEnforced").cloned();
@@ -193,4 +193,47 @@ fn case_55_a_webhook_of_quotas_that_is_not_served_is_seen() {
     assert!(message.contains("(no port)"), "{message}");
     assert_eq!(of(&next(&off, &gone(), 3)).unwrap().0, "False");
     assert_eq!(of(&next(&off, &gone(), 40)).unwrap().0, "Unknown");
+}
+
+#[test]
+fn ratios_that_are_not_applied_are_seen_and_since_when() {
+    let says = |ratio: Option<(bool, &str)>| {
+        let Observed::Well { link, version, nodes, follows, .. } = well("v1.34.2") else { unreachable!() };
+        let ratio = ratio.map(|(applied, why)| {
+            let message = (!why.is_empty()).then(|| why.to_owned());
+            RatioHealth { applied, message }
+        });
+        Observed::Well { link, version, nodes, follows, webhooks: (None, ratio) }
+    };
+    let mut status = ClusterStatus::default();
+    let seconds = std::cell::Cell::new(0);
+    let mut check =
+        |observed: &Observed, handed_down: Option<Result<(), &str>>, expect: Option<(&str, &str, &str, i64)>| {
+            seconds.set(seconds.get() + 1);
+            let ratio = handed_down.map(|handed_down| handed_down.map_err(str::to_owned));
+            status = plan(&status, Some(1), observed, Told { ratio, ..Told::default() }, at(seconds.get()));
+            let found = status.conditions.iter().find(|condition| condition.type_ == "RatioApplied");
+            let said = found.map(|found| (&*found.status, &*found.reason, found.last_transition_time.0));
+            assert_eq!(said, expect.map(|(status, reason, _, since)| (status, reason, at(since))), "{observed:?}");
+            let message = found.map_or("", |found| &found.message);
+            assert!(message.contains(expect.map_or("", |(_, _, message, _)| message)), "{message}");
+        };
+    check(&says(None), None, None);
+    check(&says(Some((true, ""))), None, Some(("True", "WebhookServed", "", 2)));
+    check(&says(Some((true, ""))), Some(Ok(())), Some(("True", "WebhookServed", "", 2)));
+    check(&says(Some((false, "forbidden"))), Some(Ok(())), Some(("False", "WebhookNotServed", "(forbidden)", 4)));
+    check(
+        &says(Some((false, "forbidden"))),
+        Some(Err("theirs")),
+        Some(("False", "WebhookNotServed", "(forbidden)", 4)),
+    );
+    check(&says(Some((true, ""))), Some(Err("theirs")), Some(("False", "NotHandedDown", "(theirs)", 4)));
+    check(&gone(), Some(Err("theirs")), Some(("False", "NotHandedDown", "(theirs)", 4)));
+    check(&says(Some((true, ""))), Some(Ok(())), Some(("True", "WebhookServed", "", 8)));
+    // A cluster that was imported has nobody who would do it.
+    check(&says(None), Some(Ok(())), Some(("False", "NoAgent", "no agent", 9)));
+    check(&says(None), None, None);
+    check(&says(Some((true, ""))), None, Some(("True", "WebhookServed", "", 11)));
+    seconds.set(71);
+    check(&gone(), None, Some(("Unknown", "HeartbeatLost", "", 72)));
 }

@@ -331,6 +331,13 @@ async fn ratio(place: &Reached) -> Option<serde_json::Value> {
     found.map(|found| found.data["spec"].clone())
 }
 
+/// Waits until this is told of whether the member has its ratio.
+async fn told_of_eu(world: &World, holds: impl Fn(Option<&Result<(), String>>) -> bool) -> Option<Result<(), String>> {
+    let mut told = world.tenancy.ratios();
+    let told = tokio::time::timeout(crate::world::SOON, told.wait_for(|told| holds(told.get("eu")))).await;
+    told.unwrap().unwrap().get("eu").cloned()
+}
+
 fn ratio_of(namespace: &str, name: &str, spec: serde_json::Value) -> serde_json::Value {
     json!({
         "apiVersion": RATIO, "kind": "NamespaceResourceRatio",
@@ -394,12 +401,16 @@ async fn a_ratio_that_somebody_wrote_in_the_cluster_is_theirs() {
     let written = eu.take_writes();
     assert!(!written.is_empty() && !written.iter().any(|write| write.contains("ratios")), "{written:?}");
     assert_eq!(ratio(eu).await, Some(json!({"cpu": 3})));
+    let why = told_of_eu(&world, |has| has.is_some_and(Result::is_err)).await.unwrap().unwrap_err();
+    assert!(why.contains("cpaas-system/cluster") && why.contains("auth.cpaas.io/managed=true"), "{why}");
     // Without it there is the hub's; with the label it becomes the hub's.
     let ratios = api_of(&eu.admin(), &theirs);
     ratios.delete("cluster", &Default::default()).await.unwrap();
     eventually("the hub's takes its place", async || ratio(eu).await == Some(json!({"cpu": 2}))).await;
+    told_of_eu(&world, |has| has == Some(&Ok(()))).await;
     set_ratio(&world, "eu", json!(null)).await;
     eventually("it is gone", async || ratio(eu).await.is_none()).await;
+    told_of_eu(&world, |has| has.is_none()).await;
     create(&eu.admin(), &theirs).await.unwrap();
     set_ratio(&world, "eu", json!({"cpu": "2"})).await;
     let label = json!({"metadata": {"labels": {"auth.cpaas.io/managed": "true"}}});
@@ -420,9 +431,12 @@ async fn a_member_that_knows_no_right_to_its_ratio_has_all_else() {
     world.write(binding("a", "ann@example.org", "platform-auditor-system", "platform", json!([]))).await;
     eventually("it is everywhere", async || world.phase("UserBinding", "a").await == "Synced").await;
     assert_eq!(ratio(eu).await, None);
+    let refused = |has: &Result<(), String>| has.as_ref().is_err_and(|why| why.contains("403"));
+    told_of_eu(&world, |has| has.is_some_and(refused)).await;
     // The manifest is applied again.
     for object in tenancy::guard::identity(false) {
         crate::support::apply(&eu.admin(), &object).await.unwrap();
     }
     eventually("now it has it", async || ratio(eu).await == Some(json!({"cpu": 2}))).await;
+    told_of_eu(&world, |has| has == Some(&Ok(()))).await;
 }

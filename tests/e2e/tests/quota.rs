@@ -74,6 +74,7 @@ async fn creators_in_two_members_and_the_hub_never_exceed_it() {
     .await;
     for cluster in &clusters {
         platform.condition(&admin, cluster, "QuotaEnforced", "True", PATIENCE).await;
+        platform.condition(&admin, cluster, "RatioApplied", "True", PATIENCE).await;
     }
     let places: Vec<Value> =
         clusters.iter().map(|name| json!({"name": name, "quota": {"pods": LIMIT.to_string()}})).collect();

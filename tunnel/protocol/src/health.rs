@@ -20,6 +20,39 @@ pub struct Health {
     /// Whether the quotas of projects are enforced; `None` from agents that do not see to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<QuotaHealth>,
+    /// Whether new Pods get their overcommit ratio; `None` from agents that do not see to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<RatioHealth>,
+}
+
+/// What an agent does for projects in its cluster, by webhooks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Webhooks {
+    /// Their quotas.
+    pub quota: QuotaHealth,
+    /// What their Pods may use beyond what they ask for.
+    pub ratio: RatioHealth,
+}
+
+impl Webhooks {
+    /// None of it is done, and this is why.
+    pub fn unserved(why: &str) -> Self {
+        Self {
+            quota: QuotaHealth { enforced: false, message: Some(why.to_owned()) },
+            ratio: RatioHealth { applied: false, message: Some(why.to_owned()) },
+        }
+    }
+}
+
+/// Whether an agent applies overcommit ratios. While it does not, new Pods ask for what they say themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RatioHealth {
+    /// Whether the cluster asks the agent, and the agent can answer.
+    pub applied: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// Whether an agent enforces the quotas of projects. While it does not, its cluster refuses what it would be asked about.
@@ -91,10 +124,12 @@ impl Health {
         let mut health: Self = serde_json::from_slice(bytes).map_err(BadHealth::Decode)?;
         tame(&mut health.agent_version, Self::VERSION_CHARS);
         let api = &mut health.api;
-        let mut none = None;
-        let quota = health.quota.as_mut().map_or(&mut none, |quota| &mut quota.message);
+        let (mut no_quota, mut no_ratio) = (None, None);
+        let quota = health.quota.as_mut().map_or(&mut no_quota, |quota| &mut quota.message);
+        let ratio = health.ratio.as_mut().map_or(&mut no_ratio, |ratio| &mut ratio.message);
         for (text, limit) in [
             (quota, Self::MESSAGE_CHARS),
+            (ratio, Self::MESSAGE_CHARS),
             (&mut api.message, Self::MESSAGE_CHARS),
             (&mut api.version, Self::VERSION_CHARS),
             (&mut api.uid, Self::VERSION_CHARS),
@@ -128,6 +163,7 @@ mod tests {
                 message: None,
             },
             quota: Some(QuotaHealth { enforced: true, message: None }),
+            ratio: Some(RatioHealth { applied: true, message: None }),
         }
     }
 
@@ -142,12 +178,14 @@ mod tests {
         let mut hostile = health();
         hostile.api.message = Some(format!("\u{1b}[2J\r\n\u{202e}{}", "x".repeat(1000)));
         hostile.quota = Some(QuotaHealth { enforced: false, message: Some("\u{1b}[2J".into()) });
+        hostile.ratio = Some(RatioHealth { applied: false, message: Some("\u{202e}x".into()) });
         hostile.api.nodes = Some(NodeCount { total: 1, ready: u32::MAX });
         let read = Health::decode(&serde_json::to_vec(&hostile).unwrap()).unwrap();
         let message = read.api.message.unwrap();
         assert!(message.starts_with("\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}xxx"), "{message}");
         assert_eq!(message.chars().count(), 512);
         assert_eq!(read.quota.unwrap().message.as_deref(), Some("\u{fffd}[2J"));
+        assert_eq!(read.ratio.unwrap().message.as_deref(), Some("\u{fffd}x"));
         assert_eq!(read.api.nodes, Some(NodeCount { total: 1, ready: 1 }));
     }
 

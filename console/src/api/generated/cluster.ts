@@ -54,7 +54,7 @@ export interface ClusterSpec {
 
 /** What is known of a cluster. */
 export interface ClusterStatus {
-  /** Ready, Connected, APIServerHealthy, VersionSupported, RightsFollowed, Indexed, QuotaEnforced. */
+  /** Ready, Connected, APIServerHealthy, VersionSupported, RightsFollowed, Indexed, QuotaEnforced, RatioApplied. */
   conditions?: Array<{
     /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;

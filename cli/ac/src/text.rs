@@ -92,6 +92,7 @@ catalogue! {
     BadJsonPath { template, problem } "error parsing jsonpath {template}, {problem}" "无法解析 jsonpath {template}：{problem}";
     BadNamespace { namespace } "\"{namespace}\" cannot be a namespace's name" "\"{namespace}\" 不能作为命名空间名称";
     BadRequest {} "could not form the request" "无法构造请求";
+    BadLimit { flag, word } "{flag}: \"{word}\" is not an amount such as cpu=500m or memory=512Mi" "{flag}：\"{word}\" 不是有效的数量，例如 cpu=500m 或 memory=512Mi";
     BadSelector { why } "the label selector is not valid: {why}" "标签选择器无效：{why}";
     BadSessionName { name } "\"{name}\" cannot be a session's name" "\"{name}\" 不能作为会话名称";
     BadToken {} "the token contains blanks" "令牌中含有空白字符";
@@ -117,9 +118,13 @@ catalogue! {
     LosesRole { who, role, place } "{who} no longer gets what {role} holds, {place}:" "{who} 在{place}不再获得 {role} 的以下权限：";
     MissingRule { rule } "What is missing: {rule}" "缺少的权限：{rule}";
     MoreFound { shown, total } "{shown} of {total} are shown; --all shows the others too" "共 {total} 项，已显示 {shown} 项；使用 --all 显示全部";
-    NamespaceWithoutQuota { namespace, project } "namespace \"{namespace}\" of project \"{project}\" was created, and has no quota" "项目 \"{project}\" 的命名空间 \"{namespace}\" 已创建，但没有配额";
+    NamespaceHalfMade { made, missing, cluster }
+        "{made} was created, {missing} was not. With what was refused put right, the same command with --dry-run=client -o yaml, piped into ac apply --cluster {cluster} -f -, makes the rest"
+        "已创建 {made}，未创建 {missing}。修正被拒绝的内容后，用相同的命令加上 --dry-run=client -o yaml，并将输出通过管道传给 ac apply --cluster {cluster} -f -，即可创建其余部分";
     NamespacesGo { cluster, names } "Deleted in cluster {cluster}, with all that is in them: {names}" "集群 {cluster} 中以下命名空间及其全部内容将被删除：{names}";
     NamespacesStay { cluster, names } "In cluster {cluster} these namespaces stay and belong to no project: {names}" "集群 {cluster} 中以下命名空间将保留，但不再属于任何项目：{names}";
+    LimitAbove { flag, word, other, most } "{flag}: {word} is more than {other} allows, which is {most}" "{flag}：{word} 超过了 {other} 的 {most}";
+    LimitTwice { flag, key } "{flag}: \"{key}\" is given twice" "{flag}：重复指定了 \"{key}\"";
     NoGrantors {} "Nobody whom you may know of can grant it; ask an administrator of the platform." "没有您可见的用户或用户组可以授予；请联系平台管理员。";
     NoTarget { target } "unable to find target [{target}]" "找不到目标 [{target}]";
     NothingChanges {} "Nobody gains or loses anything." "没有任何权限变化。";

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{DryRun, ListOutput};
 
@@ -46,11 +46,52 @@ pub struct NewProjectNamespace {
     /// Most that it may use, such as limits.cpu=2,pods=10
     #[arg(long, value_name = "KEY=AMOUNT,...")]
     pub quota: Vec<String>,
+    #[command(flatten)]
+    pub limits: Limits,
+    /// What its Pods may do to their node, by the Pod Security Standards; who may say so, the cluster decides
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub pod_security: Option<PodSecurity>,
     /// Name to show to people
     #[arg(long, value_name = "TEXT")]
     pub display_name: Option<String>,
     #[command(flatten)]
     pub write: Write,
+}
+
+/// What a LimitRange says of containers.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Limits {
+    /// Limits of a container that says none, such as cpu=500m,memory=512Mi
+    #[arg(long, value_name = "KEY=AMOUNT,...")]
+    pub limit_default: Vec<String>,
+    /// Requests of a container that says none, such as cpu=100m,memory=128Mi
+    #[arg(long, value_name = "KEY=AMOUNT,...")]
+    pub limit_default_request: Vec<String>,
+    /// Most that a container's limits may be, such as cpu=4,memory=8Gi
+    #[arg(long, value_name = "KEY=AMOUNT,...")]
+    pub limit_max: Vec<String>,
+}
+
+/// A level of the Pod Security Standards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PodSecurity {
+    /// Anything
+    Privileged,
+    /// Nothing that is known to lead to more rights
+    Baseline,
+    /// What hardened Pods do
+    Restricted,
+}
+
+impl PodSecurity {
+    /// As labels have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Privileged => "privileged",
+            Self::Baseline => "baseline",
+            Self::Restricted => "restricted",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Args)]

@@ -30,8 +30,8 @@ use crate::text::Text;
 use crate::ui::cancelled;
 
 const PRINTED: &str = "project.auth.alauda.io";
-/// The name of a namespace's quota, as the console calls it.
-const QUOTA: &str = "default";
+/// The name of a namespace's quota, as the console calls it, and of what its containers get.
+const BOUNDS: &str = "default";
 /// How often somebody else may be faster.
 const ATTEMPTS: u32 = 5;
 /// How long rights in a new namespace may take to come.
@@ -159,67 +159,94 @@ pub async fn new_namespace(cx: &Cx, args: &NewProjectNamespace) -> Result<i32> {
     checked(&args.name)?;
     checked(&args.project)?;
     let cluster = one_cluster(cx)?;
-    let hard = quota::bounds(&args.quota)?;
-    let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace",
-        "metadata": {"name": args.name, "labels": {"cpaas.io/project": args.project}}});
-    let annotations = annotations(args.display_name.as_ref(), None);
-    if annotations != json!({}) {
-        namespace["metadata"]["annotations"] = annotations;
-    }
+    let mut wanted = vec![namespace(args)];
+    wanted.extend(bounds(args)?);
     let endpoint = cx.platform().await?;
-    let path = format!("/kubernetes/{cluster}/api/v1/namespaces");
-    let namespace = create(&endpoint, &path, namespace, args.write.dry_run).await?;
-    let printed = format!("namespace/{}", args.name);
-    if hard.is_empty() {
-        told(cx, &args.write, &printed, &namespace, "created")?;
-        return Ok(0);
-    }
-    let mut objects = vec![namespace.clone()];
-    if format.is_none() {
-        // It is there whatever becomes of its quota.
-        told(cx, &args.write, &printed, &namespace, "created")?;
-    }
-    let wanted = json!({"apiVersion": "v1", "kind": "ResourceQuota",
-        "metadata": {"name": QUOTA, "namespace": args.name}, "spec": {"hard": hard}});
-    // A namespace that does not exist has no quota to try.
-    let made = match args.write.dry_run {
-        DryRun::None => bound(&endpoint, &cluster, &args.project, &args.name, wanted).await,
-        DryRun::Client | DryRun::Server => Ok(wanted),
-    };
-    let made = match made {
-        Ok(made) => made,
-        Err(error) => {
-            cx.ui.error(&error);
-            let (namespace, project) = (args.name.clone(), args.project.clone());
-            return Err(Error::told(Text::NamespaceWithoutQuota { namespace, project }));
+    let mut made = Vec::new();
+    for object in &wanted {
+        let result = match object["kind"].as_str() {
+            Some("Namespace") => {
+                let path = format!("/kubernetes/{cluster}/api/v1/namespaces");
+                create(&endpoint, &path, object.clone(), args.write.dry_run).await
+            }
+            // What is in a namespace that does not exist cannot be tried.
+            _ if args.write.dry_run != DryRun::None => Ok(object.clone()),
+            _ => bound(&endpoint, &cluster, &args.project, object).await,
+        };
+        match result {
+            Ok(object) => made.push(object),
+            Err(error) if made.is_empty() => return Err(error),
+            Err(error) => {
+                cx.ui.error(&error);
+                let names = |objects: &[Value]| objects.iter().map(printed).collect::<Vec<_>>().join(", ");
+                let (made, missing) = (names(&made), names(&wanted[made.len()..]));
+                return Err(Error::told(Text::NamespaceHalfMade { made, missing, cluster }));
+            }
         }
-    };
-    let printed_quota = format!("resourcequota/{QUOTA}");
-    match format {
-        None => cx.ui.out_line(format!("{printed_quota} created{}", suffix(args.write.dry_run)))?,
-        Some(Format::Name) => cx.ui.out(&format!("{printed}\n{printed_quota}\n"))?,
-        Some(format) => {
-            objects.push(made);
-            let whole =
-                json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": objects});
+        if format.is_none() {
+            // It is there whatever becomes of the others.
+            cx.ui.out_line(format!("{} created{}", printed(object), suffix(args.write.dry_run)))?;
+        }
+    }
+    match (format, made.as_slice()) {
+        (None, _) => {}
+        (Some(Format::Name), made) => made.iter().try_for_each(|object| cx.ui.out_line(printed(object)))?,
+        (Some(format), [namespace]) => cx.ui.out(&format.object(namespace)?)?,
+        (Some(format), made) => {
+            let whole = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": made});
             cx.ui.out(&format.object(&whole)?)?;
         }
     }
     Ok(0)
 }
 
-/// Creates a quota in a namespace that was made just now: whoever made it through a project has rights there only once
-/// the project's bindings have reached it, and a project that was made just now has no quota there yet.
-async fn bound(endpoint: &Endpoint, cluster: &str, project: &str, namespace: &str, quota: Value) -> Result<Value> {
+/// As kubectl names it.
+fn printed(object: &Value) -> String {
+    format!("{}/{}", text(&object["kind"]).to_lowercase(), text(&object["metadata"]["name"]))
+}
+
+fn namespace(args: &NewProjectNamespace) -> Value {
+    let mut namespace = json!({"apiVersion": "v1", "kind": "Namespace",
+        "metadata": {"name": args.name, "labels": {"cpaas.io/project": args.project}}});
+    if let Some(level) = args.pod_security {
+        for mode in ["enforce", "audit", "warn"] {
+            namespace["metadata"]["labels"][format!("pod-security.kubernetes.io/{mode}")] = level.as_str().into();
+        }
+    }
+    let annotations = annotations(args.display_name.as_ref(), None);
+    if annotations != json!({}) {
+        namespace["metadata"]["annotations"] = annotations;
+    }
+    namespace
+}
+
+/// What is put into the namespace: first what containers get, as a quota refuses those that say nothing.
+fn bounds(args: &NewProjectNamespace) -> Result<Vec<Value>> {
+    let object = |kind: &str, spec: Value| {
+        let metadata = json!({"name": BOUNDS, "namespace": args.name});
+        json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec})
+    };
+    let limits = quota::containers(&args.limits)?.map(|entry| object("LimitRange", json!({"limits": [entry]})));
+    let hard = quota::bounds(&args.quota)?;
+    let quota = (!hard.is_empty()).then(|| object("ResourceQuota", json!({"hard": hard})));
+    Ok(limits.into_iter().chain(quota).collect())
+}
+
+/// Creates what bounds a namespace that was made just now: whoever made it through a project has rights there only once the
+/// project's bindings have reached it, and a project that was made just now has no quota there yet.
+async fn bound(endpoint: &Endpoint, cluster: &str, project: &str, object: &Value) -> Result<Value> {
+    let is_quota = object["kind"] == "ResourceQuota";
+    let resource = if is_quota { "resourcequotas" } else { "limitranges" };
+    let namespace = text(&object["metadata"]["namespace"]);
     let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {"verb": "create", "resource": "resourcequotas", "namespace": namespace}}});
+        "spec": {"resourceAttributes": {"verb": "create", "resource": resource, "namespace": namespace}}});
     let asking = format!("/kubernetes/{cluster}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
     let bounds = format!("/kubernetes/{cluster}/apis/auth.alauda.io/v1/projectquotas/{}", segment(project));
     let ready = async {
         let mut pause = Duration::from_millis(50);
         loop {
             let answer = endpoint.send(&Ask::new(Method::POST, &asking).json(&review)).await?.json()?;
-            if answer["status"]["allowed"] == true && endpoint.get(&bounds).await.is_ok() {
+            if answer["status"]["allowed"] == true && (!is_quota || endpoint.get(&bounds).await.is_ok()) {
                 return Ok::<_, Error>(());
             }
             tokio::time::sleep(pause).await;
@@ -230,8 +257,8 @@ async fn bound(endpoint: &Endpoint, cluster: &str, project: &str, namespace: &st
     if let Ok(asked) = tokio::time::timeout(RIGHTS, ready).await {
         asked?;
     }
-    let path = format!("/kubernetes/{cluster}/api/v1/namespaces/{namespace}/resourcequotas");
-    create(endpoint, &path, quota, DryRun::None).await
+    let path = format!("/kubernetes/{cluster}/api/v1/namespaces/{namespace}/{resource}");
+    create(endpoint, &path, object.clone(), DryRun::None).await
 }
 
 /// What is where in a project.

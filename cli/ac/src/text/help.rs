@@ -276,6 +276,19 @@ const HELP: &[(&str, &str)] = &[
     ("Project that it belongs to", "所属项目"),
     ("Most that it may use, such as limits.cpu=2,pods=10", "命名空间的配额，例如 limits.cpu=2,pods=10"),
     (
+        "Limits of a container that says none, such as cpu=500m,memory=512Mi",
+        "未设置限制的容器的默认限制，例如 cpu=500m,memory=512Mi",
+    ),
+    (
+        "Requests of a container that says none, such as cpu=100m,memory=128Mi",
+        "未设置请求的容器的默认请求，例如 cpu=100m,memory=128Mi",
+    ),
+    ("Most that a container's limits may be, such as cpu=4,memory=8Gi", "容器限制的最大值，例如 cpu=4,memory=8Gi"),
+    (
+        "What its Pods may do to their node, by the Pod Security Standards; who may say so, the cluster decides",
+        "Pod 安全标准的级别，约束 Pod 对节点的访问；谁可以设置由集群决定",
+    ),
+    (
         "Delete its namespaces with all that is in them, or with =false keep them; unless said, as the project has it",
         "同时删除其命名空间及其中的全部内容，=false 表示保留；默认以项目的设置为准",
     ),

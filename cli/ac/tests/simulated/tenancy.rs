@@ -36,7 +36,7 @@ pub(super) fn is_wide(plural: &str) -> bool {
 }
 
 pub(super) fn is_collection(name: &str) -> bool {
-    is_wide(name) || ["resourcequotas", "rolebindings", "deployments"].contains(&name)
+    is_wide(name) || ["resourcequotas", "limitranges", "rolebindings", "deployments"].contains(&name)
 }
 
 pub(crate) fn project(name: &str, clusters: &[&str]) -> Value {
@@ -79,6 +79,9 @@ pub(super) fn in_cluster(state: &mut State, method: &Method, path: &str, body: &
     }
     if path.ends_with("/resourcequotas") && *method == Method::POST && body.contains("\"999\"") {
         return Some(refuse(403, "Forbidden", "admission webhook denied the request: exceeds the project's quota"));
+    }
+    if path.ends_with("/limitranges") && *method == Method::POST && body.contains("\"999Gi\"") {
+        return Some(refuse(422, "Invalid", "LimitRange \"default\" is invalid"));
     }
     None
 }

@@ -114,6 +114,8 @@ fn what_makes_no_sense_about_a_project_is_not_sent() {
         &["adm", "new-project-namespace", "shop-web", "--project", "shop"],
         &["adm", "new-project-namespace", "shop-web", "--project", "shop", "--cluster", "east,west"],
         &["adm", "new-project-namespace", "shop-web", "--cluster", "east"],
+        &["adm", "new-project-namespace", "x", "--project", "shop", "--cluster", "east", "--limit-max", "cpu=many"],
+        &["adm", "new-project-namespace", "x", "--project", "shop", "--cluster", "east", "--pod-security", "lax"],
         &["adm", "set-project-quota", "shop", "--cluster", "east", "pods"],
         &["adm", "delete-project", ""],
     ] {
@@ -129,6 +131,14 @@ fn what_makes_no_sense_about_a_project_is_not_sent() {
     assert_eq!(writes(&platform), Vec::<String>::new());
     let chinese = machine.run_with(&["adm", "new-project", "shop"], "", &[("AC_LANG", "zh")]);
     assert_eq!(chinese.err, "error: 缺少 --cluster\n");
+    let namespace = ["adm", "new-project-namespace", "x", "--project", "shop", "--cluster", "east"];
+    let lax = machine.run(&[&namespace[..], &["--pod-security", "lax"]].concat());
+    assert!(lax.err.contains("'lax' for '--pod-security <LEVEL>'") && lax.err.contains("restricted"), "{}", lax.err);
+    let above = [&namespace[..], &["--limit-default", "cpu=2", "--limit-max", "cpu=1"]].concat();
+    check(&machine.run(&above), 3, "", "error: --limit-default: cpu=2 is more than --limit-max allows, which is 1\n");
+    let chinese = machine.run_with(&above, "", &[("AC_LANG", "zh")]);
+    assert_eq!(chinese.err, "error: --limit-default：cpu=2 超过了 --limit-max 的 1\n");
+    assert_eq!(writes(&platform), Vec::<String>::new());
 }
 
 #[test]
@@ -156,8 +166,93 @@ fn a_namespace_has_its_quota_as_soon_as_its_maker_may() {
         1,
         "namespace/shop-db created\n",
         "Error from server (Forbidden): admission webhook denied the request: exceeds the project's quota\n\
-         error: namespace \"shop-db\" of project \"shop\" was created, and has no quota\n",
+         error: namespace/shop-db was created, resourcequota/default was not. With what was refused put right, the same \
+         command with --dry-run=client -o yaml, piped into ac apply --cluster west -f -, makes the rest\n",
     );
+}
+
+#[test]
+fn a_namespace_says_what_its_containers_get_and_may_do() {
+    let (platform, machine) = at_work();
+    platform.state.lock().unwrap().tenancy.rights_after = 1;
+    let args = ["adm", "new-project-namespace", "shop-web", "--project", "shop", "--cluster", "west"];
+    let limits =
+        ["--limit-default", "cpu=500m,memory=512Mi", "--limit-default-request=cpu=100m", "--limit-max", "cpu=4"];
+    let rest = ["--limit-max", "memory=8Gi", "--pod-security", "baseline", "--quota", "limits.cpu=8"];
+    let all = [&args[..], &limits[..], &rest[..]].concat();
+    let three = |suffix: &str| {
+        ["namespace/shop-web", "limitrange/default", "resourcequota/default"]
+            .map(|name| format!("{name} created{suffix}\n"))
+            .concat()
+    };
+    check(&machine.run(&[&all[..], &["--dry-run=client"]].concat()), 0, &three(" (dry run)"), "");
+    assert_eq!(writes(&platform), Vec::<String>::new());
+    check(&machine.run(&[&all[..], &["--dry-run=server"]].concat()), 0, &three(" (server dry run)"), "");
+    assert_eq!(sent(&platform, "POST /kubernetes/west/api/v1/namespaces/shop-web/limitranges").len(), 0);
+    let names = machine.ok(&[&all[..], &["--dry-run", "-o", "name"]].concat());
+    assert_eq!(names, "namespace/shop-web\nlimitrange/default\nresourcequota/default\n");
+    check(&machine.run(&all), 0, &three(""), "");
+    let namespaces = sent(&platform, "POST /kubernetes/west/api/v1/namespaces");
+    let labels = json!({
+        "cpaas.io/project": "shop", "pod-security.kubernetes.io/enforce": "baseline",
+        "pod-security.kubernetes.io/audit": "baseline", "pod-security.kubernetes.io/warn": "baseline",
+    });
+    assert_eq!(namespaces.last().unwrap()["metadata"]["labels"], labels);
+    let range = sent(&platform, "POST /kubernetes/west/api/v1/namespaces/shop-web/limitranges").remove(0);
+    assert_eq!(
+        (&range["metadata"]["name"], &range["spec"]),
+        (
+            &json!("default"),
+            &json!({"limits": [{"type": "Container", "default": {"cpu": "500m", "memory": "512Mi"},
+                "defaultRequest": {"cpu": "100m"}, "max": {"cpu": "4", "memory": "8Gi"}}]})
+        )
+    );
+
+    // What comes after a refusal is not tried, and both are told.
+    let refused = machine.run(&[
+        "adm",
+        "new-project-namespace",
+        "shop-db",
+        "--project",
+        "shop",
+        "--cluster",
+        "west",
+        "--limit-max",
+        "memory=999Gi",
+        "--quota",
+        "pods=5",
+    ]);
+    assert_eq!((refused.code, refused.out.as_str()), (1, "namespace/shop-db created\n"));
+    let told = "error: namespace/shop-db was created, limitrange/default, resourcequota/default was not. ";
+    assert!(
+        refused.err.contains("LimitRange \"default\" is invalid\n") && refused.err.contains(told),
+        "{}",
+        refused.err
+    );
+    assert_eq!(sent(&platform, "POST /kubernetes/west/api/v1/namespaces/shop-db/resourcequotas").len(), 0);
+    // And what is told to go on with, is what there is to write.
+    let yaml = machine.ok(&[
+        "adm",
+        "new-project-namespace",
+        "shop-db",
+        "--project",
+        "shop",
+        "--cluster",
+        "west",
+        "--limit-max",
+        "memory=9Gi",
+        "--quota",
+        "pods=5",
+        "--dry-run=client",
+        "-o",
+        "yaml",
+    ]);
+    for kind in
+        ["kind: List", "kind: Namespace", "kind: LimitRange", "memory: 9Gi", "kind: ResourceQuota", "pods: \"5\""]
+    {
+        assert!(yaml.contains(kind), "{kind}: {yaml}");
+    }
+    assert_eq!(yaml.matches("namespace: shop-db").count(), 2, "{yaml}");
 }
 
 #[test]

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use api_meta::Quantity;
+use serde_json::{Map, Value, json};
+
+use crate::args::Limits;
 use crate::error::{Error, Result};
 use crate::text::Text;
 
@@ -50,6 +54,55 @@ pub fn bounds(words: &[String]) -> Result<Bounds> {
         insert(&mut bounds, pair(word)?)?;
     }
     Ok(bounds)
+}
+
+/// Amounts of a flag that is about single containers.
+pub fn limits(flag: &str, words: &[String]) -> Result<Bounds> {
+    let mut limits = Bounds::new();
+    for word in words.iter().flat_map(|words| words.split(',')) {
+        let bad = || Error::usage(Text::BadLimit { flag: flag.to_owned(), word: word.to_owned() });
+        let (key, amount) = pair(word).map_err(|_| bad())?;
+        amount.parse::<Quantity>().map_err(|_| bad())?;
+        if limits.insert(key.clone(), amount).is_some() {
+            return Err(Error::usage(Text::LimitTwice { flag: flag.to_owned(), key }));
+        }
+    }
+    Ok(limits)
+}
+
+/// The LimitRange entry for containers, if there is anything to say. What the server would refuse is refused before anything
+/// is made.
+pub fn containers(limits_of: &Limits) -> Result<Option<Value>> {
+    let read = [
+        (
+            "--limit-default-request",
+            "defaultRequest",
+            limits("--limit-default-request", &limits_of.limit_default_request)?,
+        ),
+        ("--limit-default", "default", limits("--limit-default", &limits_of.limit_default)?),
+        ("--limit-max", "max", limits("--limit-max", &limits_of.limit_max)?),
+    ];
+    // None may be above any that comes after it.
+    for (at, (flag, _, lower)) in read.iter().enumerate() {
+        for (other, _, upper) in &read[at + 1..] {
+            let above = lower.iter().find_map(|(key, amount)| {
+                let most = upper.get(key)?;
+                (amount.parse::<Quantity>().ok()? > most.parse::<Quantity>().ok()?).then_some((key, amount, most))
+            });
+            if let Some((key, amount, most)) = above {
+                let word = format!("{key}={amount}");
+                let (flag, other, most) = ((*flag).to_owned(), (*other).to_owned(), most.clone());
+                return Err(Error::usage(Text::LimitAbove { flag, word, other, most }));
+            }
+        }
+    }
+    let said: Map<String, Value> = read
+        .into_iter()
+        .filter(|(_, _, amounts)| !amounts.is_empty())
+        .map(|(_, field, amounts)| (field.to_owned(), json!(amounts)))
+        .collect();
+    let of_containers = [("type".to_owned(), json!("Container"))];
+    Ok((!said.is_empty()).then(|| said.into_iter().chain(of_containers).collect()))
 }
 
 /// Bounds by cluster. Those without a cluster are for each.
@@ -118,6 +171,45 @@ mod tests {
         }
         check(&["pods=5", "east:pods=6"], None);
         assert!(bounds(&words(&["east:pods=5"])).is_err(), "a namespace is in one cluster");
+    }
+
+    #[test]
+    fn limits_of_containers_fit_each_other() {
+        #[track_caller]
+        fn check(default: &str, request: &str, max: &str, expect: Result<Value, &str>) {
+            let words = |text: &str| if text.is_empty() { Vec::new() } else { vec![text.to_owned()] };
+            let limits =
+                Limits { limit_default: words(default), limit_default_request: words(request), limit_max: words(max) };
+            match (containers(&limits), expect) {
+                (Ok(found), Ok(expect)) => assert_eq!(found.unwrap_or_default(), expect),
+                (Err(error), Err(expect)) => assert_eq!(error.to_string(), expect),
+                (found, _) => panic!("{found:?}"),
+            }
+        }
+        check("", "", "", Ok(Value::Null));
+        check(
+            "cpu=500m,memory=512Mi",
+            "cpu=0.5",
+            "memory=1Gi",
+            Ok(json!({"type": "Container", "default": {"cpu": "500m", "memory": "512Mi"},
+                "defaultRequest": {"cpu": "0.5"}, "max": {"memory": "1Gi"}})),
+        );
+        check("cpu=2", "", "cpu=1500m", Err("--limit-default: cpu=2 is more than --limit-max allows, which is 1500m"));
+        check(
+            "cpu=1",
+            "cpu=2",
+            "",
+            Err("--limit-default-request: cpu=2 is more than --limit-default allows, which is 1"),
+        );
+        check(
+            "",
+            "memory=2Gi",
+            "memory=2G",
+            Err("--limit-default-request: memory=2Gi is more than --limit-max allows, which is 2G"),
+        );
+        check("cpu=1,cpu=2", "", "", Err("--limit-default: \"cpu\" is given twice"));
+        check("", "", "cpu=1x", Err("--limit-max: \"cpu=1x\" is not an amount such as cpu=500m or memory=512Mi"));
+        check("cpu", "", "", Err("--limit-default: \"cpu\" is not an amount such as cpu=500m or memory=512Mi"));
     }
 
     #[test]

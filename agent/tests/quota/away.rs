@@ -31,6 +31,29 @@ fn deaf_after_noting(api: ClusterApi, noted: watch::Sender<bool>) -> ClusterApi 
     })
 }
 
+/// How often an agent has looked at its configuration, and written it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    looks: usize,
+    writes: usize,
+}
+
+/// A cluster that counts that. A look counts once it is answered, so a write that follows from one comes before the next.
+fn counting(api: ClusterApi, seen: watch::Sender<Seen>) -> ClusterApi {
+    ClusterApi::from_fn(move |request| {
+        let is_it = request.uri().path().ends_with(CONFIGURATION);
+        let is_look = request.method() == Method::GET;
+        let (answer, seen) = (api.send(request), seen.clone());
+        Box::pin(async move {
+            let answer = answer.await;
+            if is_it {
+                seen.send_modify(|seen| if is_look { seen.looks += 1 } else { seen.writes += 1 });
+            }
+            answer
+        })
+    })
+}
+
 #[tokio::test]
 async fn room_of_an_agent_that_was_killed_comes_back() {
     let (member, first) = Member::start().await;
@@ -105,9 +128,18 @@ async fn case_55_nobody_and_somebody_else_refuse() {
 
 #[tokio::test]
 async fn a_configuration_that_is_right_is_not_written_again() {
-    let (member, _agent) = Member::start().await;
+    let member = Member::bare().await;
+    let (seen, mut counted) = watch::channel(Seen::default());
+    let store = Arc::new(DirectoryStore::new(member.dir.path()));
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut agent = member.agent_with(counting(member.api(), seen), store, listen, Reach::Listener, timing());
+    agent.ready().await;
     let first = member.configuration().await.unwrap();
-    tokio::time::sleep(timing().look * 5).await;
+    let Seen { looks, writes } = *counted.borrow();
+    assert_eq!(writes, 1);
+    let wait = counted.wait_for(|seen| seen.looks >= looks + 5);
+    let then = *tokio::time::timeout(SOON, wait).await.unwrap().unwrap();
+    assert_eq!(then.writes, writes);
     assert_eq!(member.configuration().await.unwrap().metadata.resource_version, first.metadata.resource_version);
     let text = serde_json::to_string(&first).unwrap();
     assert!(!text.contains("Ignore"), "{text}");

@@ -142,19 +142,11 @@ impl From<kube::Error> for Refusal {
     }
 }
 
-impl From<identity::api::Refused> for Refusal {
-    fn from(refused: identity::api::Refused) -> Self {
+impl From<lib_rest::Refused> for Refusal {
+    fn from(refused: lib_rest::Refused) -> Self {
         let code = StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let causes = refused.causes.into_iter().map(|(field, message)| Cause { field, message }).collect();
         Self { causes, retry_after: refused.retry_after, ..Self::new(code, refused.reason, refused.message) }
-    }
-}
-
-impl From<tenancy::api::Refused> for Refusal {
-    fn from(refused: tenancy::api::Refused) -> Self {
-        let code = StatusCode::from_u16(refused.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let causes = refused.causes.into_iter().map(|(field, message)| Cause { field, message }).collect();
-        Self { causes, ..Self::new(code, refused.reason, refused.message) }
     }
 }
 

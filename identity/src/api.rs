@@ -16,17 +16,20 @@ mod users;
 use std::collections::HashMap;
 
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Client;
 use kube::api::{Api, PostParams};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::audit::Origin;
 use crate::{Error, Identity, LoginError, Presented, Session, objects};
+
+pub use lib_rest::Refused;
+pub(crate) use lib_rest::json_answer;
+use lib_rest::no_content;
 
 pub(crate) use ::bytes::Bytes;
 
@@ -59,72 +62,24 @@ pub struct Caller {
     pub client: Client,
 }
 
-/// Why a request is refused, as a Kubernetes `Status` says it.
-#[derive(Debug)]
-pub struct Refused {
-    /// As in HTTP.
-    pub code: u16,
-    /// In one word.
-    pub reason: String,
-    /// For people.
-    pub message: String,
-    /// What is wrong with which field.
-    pub causes: Vec<(String, String)>,
-    /// When to try again, in seconds.
-    pub retry_after: Option<u64>,
-}
-
-impl Refused {
-    pub(crate) fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self { code, reason: reason.to_owned(), message: message.into(), causes: Vec::new(), retry_after: None }
-    }
-
-    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(400, "BadRequest", message)
-    }
-
-    pub(crate) fn not_found() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
-    }
-
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(403, "Forbidden", message)
-    }
-
-    fn method() -> Self {
-        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
-    }
-
-    fn unauthorized() -> Self {
-        Self::new(401, "Unauthorized", "Unauthorized")
-    }
-
-    /// For whom the hub could not answer. What helps is said; the rest is for the log.
-    fn failed(cause: &Error) -> Self {
-        tracing::error!(error = %lib_telemetry::chain(cause), "identity could not answer");
-        let away = |message| Self::new(503, "ServiceUnavailable", message);
-        match cause {
-            Error::Hub { source, .. } if objects::is(source, 507) => {
-                away("there is no room on the hub's disk, so nobody is let in: an administrator has to make some")
-            }
-            Error::Hub { source, .. } if !matches!(**source, kube::Error::Api(_)) => {
-                away("the hub's API cannot be reached: try again later")
-            }
-            _ => Self::new(500, "InternalError", "the request could not be served; the hub's log says why"),
+/// For whom the hub could not answer. What helps is said; the rest is for the log.
+fn failed(cause: &Error) -> Refused {
+    tracing::error!(error = %lib_telemetry::chain(cause), "identity could not answer");
+    match cause {
+        Error::Hub { source, .. } if objects::is(source, 507) => Refused::unavailable(
+            "there is no room on the hub's disk, so nobody is let in: an administrator has to make some",
+        ),
+        Error::Hub { source, .. } if !matches!(**source, kube::Error::Api(_)) => {
+            Refused::unavailable("the hub's API cannot be reached: try again later")
         }
-    }
-
-    /// Fields that are wrong, all at once.
-    pub(crate) fn invalid(causes: Vec<(String, String)>) -> Self {
-        let all: Vec<_> = causes.iter().map(|(field, message)| format!("{field}: {message}")).collect();
-        Self { causes, ..Self::new(422, "Invalid", all.join("; ")) }
+        _ => Refused::internal(),
     }
 }
 
 impl From<LoginError> for Refused {
     fn from(error: LoginError) -> Self {
         if let LoginError::Failed(cause) = &error {
-            return Self::failed(cause);
+            return failed(cause);
         }
         let mut refused = Self::new(error.code(), error.reason(), error.to_string());
         match &error {
@@ -153,23 +108,6 @@ impl From<Error> for Refused {
             // What the hub's API says to a caller is the caller's business.
             Error::Hub { source, .. } => (*source).into(),
             other => LoginError::from(other).into(),
-        }
-    }
-}
-
-impl From<kube::Error> for Refused {
-    fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => {
-                let reason = if status.reason.is_empty() { "InternalError" } else { &status.reason };
-                let causes = status.details.iter().flat_map(|details| &details.causes);
-                let causes = causes.map(|cause| (cause.field.clone(), cause.message.clone())).collect();
-                Self { causes, ..Self::new(status.code, reason, status.message.clone()) }
-            }
-            other => {
-                tracing::error!(error = %lib_telemetry::chain(&other), "the hub's API could not be reached");
-                Self::new(503, "ServiceUnavailable", "the hub's API cannot be reached")
-            }
         }
     }
 }
@@ -218,8 +156,7 @@ impl Ask<'_> {
     }
 
     fn only(&self, method: &Method) -> Result<(), Refused> {
-        let allowed = self.method() == method || (*method == Method::GET && self.method() == Method::HEAD);
-        allowed.then_some(()).ok_or_else(Refused::method)
+        lib_rest::only(self.parts, method)
     }
 
     fn caller(&self) -> Result<&Caller, Refused> {
@@ -235,20 +172,8 @@ impl Ask<'_> {
         }
     }
 
-    /// A JSON body. A page of another origin cannot send one without asking.
     fn json<T: DeserializeOwned>(&self) -> Result<T, Refused> {
-        let kind =
-            self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let message = format!("Content-Type must be application/json, and not {essence:?}");
-            return Err(Refused::new(415, "UnsupportedMediaType", message));
-        }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // The parser's text may quote the body; where it stopped is enough.
-            let (line, column) = (error.line(), error.column());
-            Refused::bad_request(format!("the body cannot be decoded (line {line}, column {column})"))
-        })
+        lib_rest::json(self.parts, &self.body)
     }
 
     fn query(&self) -> Params {
@@ -333,31 +258,9 @@ fn all_unreadable(field: &str, value: &Value, causes: &mut Vec<(String, String)>
     }
 }
 
-/// JSON, which nobody keeps.
-pub(crate) fn json_answer(code: StatusCode, value: &impl Serialize) -> Response<Bytes> {
-    typed(code, "application/json", serde_json::to_vec(value).unwrap_or_default())
-}
-
 /// A few words, for a person whom a client has sent here with something that is wrong.
 pub(crate) fn page(code: StatusCode, text: &str) -> Response<Bytes> {
-    typed(code, "text/plain; charset=utf-8", text.as_bytes().to_vec())
-}
-
-fn typed(code: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(bytes));
-    *response.status_mut() = code;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
-}
-
-fn no_content() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    lib_rest::answer(code, "text/plain; charset=utf-8", text.as_bytes().to_vec())
 }
 
 fn ok(value: &Value) -> Response<Bytes> {

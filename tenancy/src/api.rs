@@ -13,12 +13,13 @@ mod questions;
 
 use std::sync::Arc;
 
-use api_rbac::TooMany;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 use kube::Client;
 use lib_names::ClusterName;
+pub use lib_rest::Refused;
+use lib_rest::{json_answer, no_content};
 use lib_telemetry::chain;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -85,84 +86,13 @@ pub struct Caller {
     pub clusters: Option<Vec<String>>,
 }
 
-/// Why a request is refused, as a Kubernetes `Status` says it.
-#[derive(Debug)]
-pub struct Refused {
-    /// As in HTTP.
-    pub code: u16,
-    /// In one word.
-    pub reason: String,
-    /// For people.
-    pub message: String,
-    /// What is wrong with which field.
-    pub causes: Vec<(String, String)>,
-}
-
-impl Refused {
-    fn new(code: u16, reason: &str, message: impl Into<String>) -> Self {
-        Self { code, reason: reason.to_owned(), message: message.into(), causes: Vec::new() }
-    }
-
-    fn bad_request(message: impl Into<String>) -> Self {
-        Self::new(400, "BadRequest", message)
-    }
-
-    fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(403, "Forbidden", message)
-    }
-
-    fn not_found() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
-    }
-
-    /// Of what is not there, and of what the caller may not see.
-    fn no(what: &str, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{what} {name:?} not found"))
-    }
-
-    fn method() -> Self {
-        Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
-    }
-
-    fn unavailable(message: impl Into<String>) -> Self {
-        Self::new(503, "ServiceUnavailable", message)
-    }
-
-    /// Fields that are wrong, all at once.
-    fn invalid(causes: Vec<(String, String)>) -> Self {
-        let all: Vec<_> = causes.iter().map(|(field, message)| format!("{field}: {message}")).collect();
-        Self { causes, ..Self::new(422, "Invalid", all.join("; ")) }
-    }
-
-    fn field(field: impl Into<String>, message: impl ToString) -> Self {
-        Self::invalid(vec![(field.into(), message.to_string())])
-    }
-
-    /// For what the platform wrote in its own name: why that failed is not the caller's affair.
-    fn of_platform(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) if !matches!(status.code, 401 | 403) => Self::from(kube::Error::Api(status)),
-            error => {
-                tracing::error!(error = %chain(&error), "the platform could not write a binding");
-                Self::new(500, "InternalError", "the request could not be served; the hub's log says why")
-            }
-        }
-    }
-}
-
-impl From<kube::Error> for Refused {
-    fn from(error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => {
-                let reason = if status.reason.is_empty() { "InternalError" } else { &status.reason };
-                let causes = status.details.iter().flat_map(|details| &details.causes);
-                let causes = causes.map(|cause| (cause.field.clone(), cause.message.clone())).collect();
-                Self { causes, ..Self::new(status.code, reason, status.message.clone()) }
-            }
-            other => {
-                tracing::error!(error = %chain(&other), "the hub's API could not be reached");
-                Self::unavailable("the hub's API cannot be reached: try again later")
-            }
+/// For what the platform wrote in its own name: why that failed is not the caller's affair.
+fn of_platform(error: kube::Error) -> Refused {
+    match error {
+        kube::Error::Api(status) if !matches!(status.code, 401 | 403) => Refused::from(kube::Error::Api(status)),
+        error => {
+            tracing::error!(error = %chain(&error), "the platform could not write a binding");
+            Refused::internal()
         }
     }
 }
@@ -174,12 +104,6 @@ impl From<Denied> for Refused {
             denied if denied.is_invalid() => Self::field("spec", denied),
             _ => Self::forbidden(denied.to_string()),
         }
-    }
-}
-
-impl From<TooMany> for Refused {
-    fn from(error: TooMany) -> Self {
-        Self::field("spec", error)
     }
 }
 
@@ -228,8 +152,7 @@ impl Ask<'_> {
     }
 
     fn only(&self, method: &Method) -> Result<(), Refused> {
-        let allowed = self.method() == method || (*method == Method::GET && self.method() == Method::HEAD);
-        allowed.then_some(()).ok_or_else(Refused::method)
+        lib_rest::only(self.parts, method)
     }
 
     /// The parameters, of which only these are known.
@@ -247,42 +170,13 @@ impl Ask<'_> {
         }
     }
 
-    /// A JSON body. A page of another origin cannot send one without asking.
     fn json<T: DeserializeOwned>(&self) -> Result<T, Refused> {
-        let kind =
-            self.parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let message = format!("Content-Type must be application/json, and not {essence:?}");
-            return Err(Refused::new(415, "UnsupportedMediaType", message));
-        }
-        serde_json::from_slice(&self.body).map_err(|error| {
-            // The parser's text may quote the body; where it stopped is enough.
-            let (line, column) = (error.line(), error.column());
-            Refused::bad_request(format!("the body cannot be decoded (line {line}, column {column})"))
-        })
+        lib_rest::json(self.parts, &self.body)
     }
-}
-
-/// JSON, which nobody keeps.
-fn json_answer(code: StatusCode, value: &impl Serialize) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(serde_json::to_vec(value).unwrap_or_default()));
-    *response.status_mut() = code;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }
 
 fn ok(value: &impl Serialize) -> Response<Bytes> {
     json_answer(StatusCode::OK, value)
-}
-
-fn no_content() -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
 }
 
 /// An object as lists show it: without what only servers read.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::sessions::{give_cookie, set_cookie};
-use super::{Ask, Bytes, Params, Refused, list, no_content, now, ok, typed};
+use super::{Ask, Bytes, Params, Refused, list, no_content, now, ok};
 use crate::audit::Action;
 use crate::issuer::authorize::redirect;
 use crate::providers::Vouched;
@@ -122,7 +122,7 @@ fn posting(form: &identity_saml::Form) -> Response<Bytes> {
          <p>Go on to the sign-in of your organisation. <span lang=\"zh\">继续前往您所在组织的登录页面。</span></p>\
          <p><button autofocus>Continue <span lang=\"zh\">继续</span></button></p></form></html>"
     );
-    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", page.into_bytes());
+    let mut response = lib_rest::answer(StatusCode::OK, "text/html; charset=utf-8", page.into_bytes());
     let origin = form.action.origin().ascii_serialization();
     let policy = format!("default-src 'none'; form-action {origin}; frame-ancestors 'none'; base-uri 'none'");
     if let Ok(policy) = HeaderValue::from_str(&policy) {
@@ -143,7 +143,7 @@ pub(super) async fn dex(inner: &Inner, ask: &Ask<'_>, rest: &[&str]) -> Result<R
             match &*inner.provider(&connector).await?.map_err(|unusable| Refused::invalid(unusable.0))? {
                 Live::Saml(provider) => {
                     let metadata = provider.metadata().into_bytes();
-                    Ok(typed(StatusCode::OK, "application/samlmetadata+xml", metadata))
+                    Ok(lib_rest::answer(StatusCode::OK, "application/samlmetadata+xml", metadata))
                 }
                 _ => Err(Refused::not_found()),
             }

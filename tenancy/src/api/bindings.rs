@@ -164,7 +164,7 @@ async fn create(service: &Service, ask: &Ask<'_>) -> Result<Response<Bytes>, Ref
     let made =
         match writer(service, ask, &[("create", "userbindings", ""), ("bind", "roletemplates", binding.template())])? {
             Writer::Caller(client) => bindings(client).create(&post, &object).await?,
-            Writer::Platform(client) => bindings(client).create(&post, &object).await.map_err(Refused::of_platform)?,
+            Writer::Platform(client) => bindings(client).create(&post, &object).await.map_err(super::of_platform)?,
         };
     Ok(json_answer(StatusCode::CREATED, &shown(&json!(made))))
 }
@@ -189,7 +189,7 @@ async fn delete(service: &Service, ask: &Ask<'_>, name: &str) -> Result<Response
         DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
     match writer(service, ask, &[("delete", "userbindings", "")])? {
         Writer::Caller(client) => drop(bindings(client).delete(name, &only).await?),
-        Writer::Platform(client) => drop(bindings(client).delete(name, &only).await.map_err(Refused::of_platform)?),
+        Writer::Platform(client) => drop(bindings(client).delete(name, &only).await.map_err(super::of_platform)?),
     }
     Ok(no_content())
 }

@@ -197,5 +197,6 @@ pub(super) fn preview(service: &Service, ask: &Ask<'_>) -> Result<Response<Bytes
         gone.push(bound);
     }
     let gone: Vec<&Binding> = gone.iter().filter_map(|bound| bound.says.as_ref().ok()).collect();
-    Ok(ok(&explain::preview(service.view(), &made, &gone)?))
+    let preview = explain::preview(service.view(), &made, &gone).map_err(|error| Refused::field("spec", error))?;
+    Ok(ok(&preview))
 }

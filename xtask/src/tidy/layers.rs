@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "lib-fetch",
     "lib-drain",
     "lib-admission",
+    "lib-rest",
     "lib-yaml",
     "lib-kubernetes",
     "api-meta",

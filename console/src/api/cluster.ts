@@ -3,6 +3,9 @@ import type { ClusterSpec, ClusterStatus } from "./generated/cluster";
 
 export const CLUSTERS_PATH = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
 
+/** Those in which the caller has a role. */
+export const OWN_CLUSTERS_PATH = "/auth/v1/clusters";
+
 /** The hub's own entry in its fleet. */
 export const HUB_NAME = "global";
 

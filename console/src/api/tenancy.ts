@@ -5,6 +5,7 @@ import type { ProjectQuotaSpec, ProjectQuotaStatus } from "./generated/projectqu
 import type { RoleTemplateSpec, RoleTemplateStatus } from "./generated/roletemplate";
 import type { UserBindingSpec, UserBindingStatus } from "./generated/userbinding";
 import { request } from "./http";
+import { requestWhole } from "./pages";
 import { ApiError } from "./status";
 
 const AUTH = "/kubernetes/global/apis/auth.alauda.io";
@@ -118,10 +119,14 @@ export async function readProjectQuota(cluster: string, project: string): Promis
   }
 }
 
-export async function readProjectNamespaces(project: string, cluster: string): Promise<Namespace[]> {
-  const { items } = await request<{ items?: Namespace[] }>("GET", `${OWN_PROJECTS_PATH}/${encodeURIComponent(project)}/clusters/${encodeURIComponent(cluster)}/namespaces`);
-  return items ?? [];
+export interface ProjectNamespaces {
+  items: Namespace[];
+  /** Where the cluster is not reached it is as it was then. */
+  staleClusters?: { name: string; since?: string }[];
 }
+
+export const readProjectNamespaces = (project: string, cluster: string): Promise<ProjectNamespaces> =>
+  requestWhole<Namespace, ProjectNamespaces>(`${OWN_PROJECTS_PATH}/${encodeURIComponent(project)}/clusters/${encodeURIComponent(cluster)}/namespaces`);
 
 // ---- bindings ------------------------------------------------------------------------------
 
@@ -257,6 +262,8 @@ export interface FoundObject {
 export interface SearchAnswer {
   items?: FoundObject[];
   total?: number;
+  /** How many of each kind. */
+  counts?: { cluster?: string; group?: string; resource?: string; count?: number }[];
   continue?: string;
   /** Clusters of which nothing is heard now, and since when. */
   staleClusters?: { name: string; since?: string }[];

@@ -25,6 +25,33 @@ export const bindingCommand = (name: string): string => `ac get userbindings ${q
 export const PROJECTS_COMMAND = "ac get projects --cluster global";
 export const projectCommand = (name: string): string => `ac get projects ${quoted(name)} -o yaml --cluster global`;
 
+const amounts = (of: Record<string, string>): string => quoted(Object.entries(of).map((pair) => pair.join("=")).join(","));
+/** For what has no command of its own. */
+const applied = (object: object, where: string): string => `ac apply ${where} -f - <<'EOF'\n${JSON.stringify(object)}\nEOF`;
+
+interface NewNamespace {
+  project: string;
+  cluster: string;
+  name: string;
+  displayName: string;
+  hard: Record<string, string>;
+  /** The namespace itself, where it says what no flag can. */
+  object?: object | undefined;
+  limitRange?: object | undefined;
+}
+
+export function createNamespaceCommand({ project, cluster, name, displayName, hard, object, limitRange }: NewNamespace): string {
+  const bounded = Object.keys(hard).length > 0;
+  const where = `-n ${quoted(name)} --cluster ${quoted(cluster)}`;
+  const made = object
+    ? [applied(object, `--cluster ${quoted(cluster)}`), ...(bounded ? [`ac create quota default --hard=${amounts(hard)} ${where}`] : [])]
+    : [[`ac adm new-project-namespace ${quoted(name)} --project ${quoted(project)} --cluster ${quoted(cluster)}`, ...(bounded ? [`--quota ${amounts(hard)}`] : []), ...flag("--display-name", displayName)].join(" ")];
+  return [...made, ...(limitRange ? [applied(limitRange, where)] : [])].join("\n");
+}
+export const importNamespaceCommand = (cluster: string, name: string, project: string): string => `ac label ns ${quoted(name)} ${quoted(`cpaas.io/project=${project}`)} --cluster ${quoted(cluster)}`;
+export const takeOutNamespaceCommand = (cluster: string, name: string): string => `ac label ns ${quoted(name)} cpaas.io/project- --cluster ${quoted(cluster)}`;
+export const deleteNamespaceCommand = (cluster: string, name: string): string => `ac delete ns ${quoted(name)} --cluster ${quoted(cluster)}`;
+
 type Words<Name extends string> = Partial<Record<Name, string>>;
 const flag = (name: string, value: string | undefined): string[] => (value ? [`${name} ${quoted(value)}`] : []);
 

@@ -19,3 +19,14 @@ export function share(used: unknown, hard: unknown): number | undefined {
   if (part === undefined || whole === undefined) return undefined;
   return whole === 0 ? (part > 0 ? Number.POSITIVE_INFINITY : 0) : part / whole;
 }
+
+/** What is left of the bound, in its own unit and never more than there is; undefined when either is no quantity. */
+export function left(used: unknown, hard: unknown): string | undefined {
+  const [part, whole] = [quantity(used), quantity(hard)];
+  if (part === undefined || whole === undefined) return undefined;
+  const [, , suffix = ""] = QUANTITY.exec(String(hard)) ?? [];
+  const rest = Math.max(0, whole - part) / (SUFFIXES[suffix] ?? 1);
+  // Sums of such numbers are a little off: what is less than a millionth away from a number is meant to be it.
+  const thousandths = Math.floor(rest * 1_000 + 1e-3);
+  return `${thousandths / 1_000}${suffix}`;
+}

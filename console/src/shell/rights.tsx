@@ -39,48 +39,65 @@ export const useRights = (accesses: readonly Access[], cluster: string = HUB_NAM
 /** Whether any of them is held; not known while none is known to be. */
 export const anyOf = (verdicts: readonly Verdict[]): Verdict => verdicts.includes(true) || (verdicts.includes(undefined) ? undefined : false);
 
+/** What something takes that takes all of several rights: of those, the one to be named. */
+export function allOf(placed: readonly PlacedAccess[], verdicts: readonly Verdict[]): Guard {
+  const missing = verdicts.indexOf(false);
+  const named = placed[Math.max(0, missing)];
+  if (!named) throw new Error("it takes no right");
+  return { ...named, may: missing >= 0 ? false : verdicts.includes(undefined) ? undefined : true };
+}
+
 /** A right as people write it: `delete projects.auth.alauda.io shop in namespace x`. */
 export function useRightWords(): (access: Access, cluster?: string) => string {
   const { t } = useTranslation();
   return ({ verb, group, resource, subresource, namespace, name }, cluster) => {
     const what = [verb, `${resource}${subresource ? `/${subresource}` : ""}${group ? `.${group}` : ""}`, name].filter(Boolean).join(" ");
-    const where = [namespace && t("rights.inNamespace", { namespace }), cluster && t("rights.onCluster", { cluster })].filter(Boolean);
+    // A namespace is in itself, as its own API sees it.
+    const within = resource === "namespaces" ? undefined : namespace;
+    const where = [within && t("rights.inNamespace", { namespace: within }), cluster && t("rights.onCluster", { cluster })].filter(Boolean);
     return [what, ...where].join(" ");
   };
 }
 
-interface GuardProps {
+/** A right, where it is to be held, and whether it is. */
+export interface Guard extends PlacedAccess {
   may: Verdict;
-  access: Access;
-  cluster?: string;
 }
 
-interface Props extends Omit<ComponentProps<typeof Button>, "disabled" | "aria-disabled">, GuardProps {
+interface Props extends Omit<ComponentProps<typeof Button>, "disabled" | "aria-disabled">, Guard {
+  /** Why nobody can do it now, whatever they may. */
+  blocked?: string | undefined;
   children: ReactNode;
 }
 
 /** It takes the focus also when it does nothing, so that what is missing can be read. */
-export function GuardedButton({ may, access, cluster, children, onClick, className, ...props }: Props) {
+export function GuardedButton({ may, access, cluster, blocked, children, onClick, className, ...props }: Props) {
   const { t } = useTranslation();
   const words = useRightWords();
   const id = useId();
+  const free = may === true && blocked === undefined;
+  const refused = may === false || blocked !== undefined;
   return (
     <span className="group/guard relative inline-flex">
       <Button
         {...props}
-        {...(may ? { onClick } : { "aria-disabled": true })}
-        {...(may === false ? { "aria-describedby": id } : {})}
-        className={[className, may ? "" : "cursor-not-allowed! text-ink-faint! opacity-60"].filter(Boolean).join(" ")}
+        {...(free ? { onClick } : { "aria-disabled": true })}
+        {...(refused ? { "aria-describedby": id } : {})}
+        className={[className, free ? "" : "cursor-not-allowed! text-ink-faint! opacity-60"].filter(Boolean).join(" ")}
       >
         {children}
       </Button>
-      {may === false && (
+      {refused && (
         <span
           id={id}
           role="tooltip"
           className="pointer-events-none absolute top-full right-0 z-40 mt-1 hidden w-max max-w-72 rounded-md border border-line bg-raised px-2.5 py-1.5 text-left text-caption font-normal text-ink-soft shadow-lift group-focus-within/guard:block group-hover/guard:block"
         >
-          {t("rights.missing")} <span className="font-mono break-words text-ink">{words(access, cluster)}</span>
+          {blocked ?? (
+            <>
+              {t("rights.missing")} <span className="font-mono break-words text-ink">{words(access, cluster)}</span>
+            </>
+          )}
         </span>
       )}
     </span>
@@ -88,7 +105,7 @@ export function GuardedButton({ may, access, cluster, children, onClick, classNa
 }
 
 /** The same in a menu. */
-export function GuardNote({ may, access, cluster }: GuardProps) {
+export function GuardNote({ may, access, cluster }: Guard) {
   const { t } = useTranslation();
   const words = useRightWords();
   if (may !== false) return null;

@@ -253,7 +253,7 @@ function NamespaceChoice({ values: { project, cluster, namespace }, set, error }
       </Field>
     );
   }
-  return <Choice name="namespace" label={t("level.namespace")} value={namespace} options={(query.data ?? []).map(({ metadata }) => metadata.name)} error={error} onChange={(next) => set({ namespace: next })} />;
+  return <Choice name="namespace" label={t("level.namespace")} value={namespace} options={(query.data?.items ?? []).map(({ metadata }) => metadata.name)} error={error} onChange={(next) => set({ namespace: next })} />;
 }
 
 interface ChoiceProps {

@@ -102,9 +102,11 @@ export const selectProjects = (all: readonly ProjectView[], query: Query<Project
   });
 
 /** Names that belong to clusters or to the platform. */
-const REFUSED_NAMES = new Set(["cpaas-system", "cert-manager", "default", "global-credentials", "kube-ovn", "kube-public", "kube-system", "nsx-system", "alauda-system", "kube-federation-system", "true"]);
+const SYSTEM_NAMES = new Set(["cpaas-system", "cert-manager", "default", "global-credentials", "kube-ovn", "kube-public", "kube-system", "nsx-system", "alauda-system", "kube-federation-system"]);
+export const isSystemName = (name: string): boolean => name.startsWith("kube-") || SYSTEM_NAMES.has(name);
 const LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
-export const isProjectName = (name: string): boolean => LABEL.test(name) && !name.startsWith("kube-") && !REFUSED_NAMES.has(name);
+export const isLabel = (name: string): boolean => LABEL.test(name);
+export const isProjectName = (name: string): boolean => isLabel(name) && !isSystemName(name) && name !== "true";
 
 // ---- roles ---------------------------------------------------------------------------------
 

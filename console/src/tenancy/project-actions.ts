@@ -1,9 +1,12 @@
 // What can be done to a project, and which right each takes.
 import { createContext } from "react";
-import type { Access } from "../api/tenancy";
+import type { Access, Namespace } from "../api/tenancy";
 import type { ProjectView } from "./model";
 
-export type ProjectAction = { action: "quota"; cluster: string } | { action: "removeCluster"; cluster: string } | { action: "addCluster" } | { action: "addMember" } | { action: "remove" };
+export type ProjectAction =
+  | { action: "quota" | "removeCluster" | "createNamespace" | "importNamespace"; cluster: string }
+  | { action: "takeOutNamespace" | "deleteNamespace"; cluster: string; namespace: Namespace }
+  | { action: "addCluster" | "addMember" | "remove" };
 
 /** The page of the list owns the dialogs. */
 export const ProjectActionContext = createContext<(action: ProjectAction, view: ProjectView) => void>(() => undefined);

@@ -1,80 +1,19 @@
 // Make a project, change what it has, and end it.
 import { useMutation, useQueries } from "@tanstack/react-query";
-import { useEffect, useRef, useState, type FormEvent, type ReactNode } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
 import { ApiError, fieldErrors } from "../api/status";
 import { createProject, deleteProject, patchProjectClusters, readProjectNamespaces, type Amounts, type ReclaimPolicy } from "../api/tenancy";
-import { clusterView } from "../clusters/model";
-import { reveal } from "../lib/reveal";
 import { useShell, useStore } from "../shell/context";
-import { useListed } from "../shell/listed";
-import { Button } from "../ui/button";
 import { Checkbox } from "../ui/checkbox";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Dialog } from "../ui/dialog";
-import { Failure } from "../ui/failure";
 import { Field, Input, Select, TextArea } from "../ui/field";
+import { FormDialog } from "../ui/form-dialog";
 import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
+import { useChoices } from "./cluster-choices";
 import { bindingView, isProjectName, type ProjectView } from "./model";
 import { filled, QuotaFields, wrongAmounts } from "./quota-fields";
-
-interface ClusterChoice {
-  name: string;
-  /** Why it cannot be chosen. */
-  unfit: string | undefined;
-}
-
-/** A cluster that nobody reaches cannot be given anything. */
-function useChoices(): readonly ClusterChoice[] | undefined {
-  const { t } = useTranslation();
-  return useListed<Cluster>(CLUSTERS_PATH)?.map(clusterView).map(({ name, health }) => ({ name, unfit: health === "healthy" || health === "degraded" ? undefined : t(`health.${health}`) }));
-}
-
-interface FormProps {
-  id: string;
-  title: string;
-  subtitle?: string;
-  submit: string;
-  busy: boolean;
-  onSubmit: () => void;
-  onClose: () => void;
-  children: ReactNode;
-}
-
-function FormDialog({ id, title, subtitle, submit, busy, onSubmit, onClose, children }: FormProps) {
-  const { t } = useTranslation();
-  return (
-    <Dialog
-      title={title}
-      {...(subtitle ? { subtitle } : {})}
-      onClose={onClose}
-      footer={
-        <>
-          <Button onClick={onClose}>{t("action.cancel")}</Button>
-          <Button type="submit" form={id} look="solid" busy={busy} disabled={busy}>
-            {submit}
-          </Button>
-        </>
-      }
-    >
-      <form
-        id={id}
-        noValidate
-        className="flex flex-col gap-4"
-        onSubmit={(event: FormEvent) => {
-          event.preventDefault();
-          onSubmit();
-        }}
-      >
-        {children}
-      </form>
-    </Dialog>
-  );
-}
-
-const focusWrong = (form: HTMLElement | null) => requestAnimationFrame(() => form?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
 
 const FIELDS = ["name", "clusters"] as const;
 
@@ -87,8 +26,6 @@ export function CreateProjectDialog({ onClose }: { onClose: () => void }) {
   const [displayName, setDisplayName] = useState("");
   const [description, setDescription] = useState("");
   const [quotas, setQuotas] = useState<Record<string, Amounts>>({});
-  const [tried, setTried] = useState(false);
-  const body = useRef<HTMLDivElement>(null);
   const chosen = Object.entries(quotas).map(([cluster, quota]) => ({ name: cluster, quota: filled(quota) }));
   const creation = useMutation({
     mutationFn: () => createProject({ name, displayName: displayName.trim(), description: description.trim(), clusters: chosen }),
@@ -99,9 +36,6 @@ export function CreateProjectDialog({ onClose }: { onClose: () => void }) {
     },
   });
   const refused = creation.error instanceof ApiError ? fieldErrors(creation.error, FIELDS) : undefined;
-  useEffect(() => {
-    if (creation.error) focusWrong(body.current);
-  }, [creation.error]);
   const problem = name === "" ? t("form.required") : !isProjectName(name) ? t("projects.badName") : items?.some(({ metadata }) => metadata.name === name) ? t("projects.taken") : undefined;
   const wrong = Object.values(quotas).some((quota) => wrongAmounts(quota).length > 0);
   const choose = (cluster: string, on: boolean) =>
@@ -111,19 +45,18 @@ export function CreateProjectDialog({ onClose }: { onClose: () => void }) {
     });
   return (
     <FormDialog
-      id="create-project"
       title={t("projects.createTitle")}
       subtitle={t("projects.createDetail")}
       submit={t("projects.create")}
+      wrong={problem !== undefined || wrong}
       busy={creation.isPending}
+      error={creation.error}
+      lines={refused?.rest}
+      send={() => creation.mutate()}
       onClose={onClose}
-      onSubmit={() => {
-        setTried(true);
-        if (problem || wrong) focusWrong(body.current);
-        else if (!creation.isPending) creation.mutate();
-      }}
     >
-      <div ref={body} className="flex flex-col gap-4">
+      {(tried) => (
+        <>
         <div className="grid items-start gap-4 sm:grid-cols-2">
           <Field label={t("form.name")} hint={t("projects.nameHint")} error={(tried ? problem : undefined) ?? refused?.fields.name}>
             {(props) => <Input {...props} name="name" autoComplete="off" autoCapitalize="none" maxLength={63} value={name} onChange={(event) => setName(event.target.value)} />}
@@ -155,12 +88,8 @@ export function CreateProjectDialog({ onClose }: { onClose: () => void }) {
             </p>
           )}
         </fieldset>
-        {creation.error && (!refused || refused.rest.length > 0) && (
-          <div ref={reveal}>
-            <Failure error={creation.error} {...(refused ? { lines: refused.rest } : {})} />
-          </div>
-        )}
-      </div>
+        </>
+      )}
     </FormDialog>
   );
 }
@@ -185,34 +114,22 @@ function useChange(view: ProjectView, onDone: () => void) {
 export function QuotaDialog({ view, cluster, onClose }: { view: ProjectView; cluster: string; onClose: () => void }) {
   const { t } = useTranslation();
   const [quota, setQuota] = useState<Amounts>(() => view.clusters.find(({ name }) => name === cluster)?.quota ?? {});
-  const [tried, setTried] = useState(false);
-  const body = useRef<HTMLDivElement>(null);
   const change = useChange(view, () => {
     toast(t("projects.quotaChanged", { name: view.title, cluster }));
     onClose();
   });
   return (
     <FormDialog
-      id="edit-quota"
       title={t("projects.quotaTitle", { name: view.title, cluster })}
       subtitle={t("projects.quotaDetail")}
       submit={t("action.save")}
+      wrong={wrongAmounts(quota).length > 0}
       busy={change.isPending}
+      error={change.error}
+      send={() => change.mutate((clusters) => clusters.map((each) => (each.name === cluster ? { ...each, quota: filled(quota) } : each)))}
       onClose={onClose}
-      onSubmit={() => {
-        setTried(true);
-        if (wrongAmounts(quota).length > 0) focusWrong(body.current);
-        else if (!change.isPending) change.mutate((clusters) => clusters.map((each) => (each.name === cluster ? { ...each, quota: filled(quota) } : each)));
-      }}
     >
-      <div ref={body}>
-        <QuotaFields quota={quota} tried={tried} onChange={setQuota} />
-      </div>
-      {change.error && (
-        <div ref={reveal}>
-          <Failure error={change.error} />
-        </div>
-      )}
+      {(tried) => <QuotaFields quota={quota} tried={tried} onChange={setQuota} />}
     </FormDialog>
   );
 }
@@ -222,27 +139,23 @@ export function AddClusterDialog({ view, onClose }: { view: ProjectView; onClose
   const choices = useChoices()?.filter(({ name }) => !view.clusters.some((cluster) => cluster.name === name && !cluster.leaving));
   const [cluster, setCluster] = useState("");
   const [quota, setQuota] = useState<Amounts>({});
-  const [tried, setTried] = useState(false);
-  const body = useRef<HTMLDivElement>(null);
   const change = useChange(view, () => {
     toast(t("projects.clusterAdded", { name: view.title, cluster }));
     onClose();
   });
   return (
     <FormDialog
-      id="add-cluster"
       title={t("projects.addClusterTitle", { name: view.title })}
       subtitle={t("projects.addClusterDetail")}
       submit={t("projects.addCluster")}
+      wrong={cluster === "" || wrongAmounts(quota).length > 0}
       busy={change.isPending}
+      error={change.error}
+      send={() => change.mutate((clusters) => [...clusters, { name: cluster, quota: filled(quota) }])}
       onClose={onClose}
-      onSubmit={() => {
-        setTried(true);
-        if (cluster === "" || wrongAmounts(quota).length > 0) focusWrong(body.current);
-        else if (!change.isPending) change.mutate((clusters) => [...clusters, { name: cluster, quota: filled(quota) }]);
-      }}
     >
-      <div ref={body} className="flex flex-col gap-4">
+      {(tried) => (
+        <>
         <Field label={t("level.cluster")} error={tried && cluster === "" ? t("form.required") : undefined}>
           {(props) => (
             <Select {...props} name="cluster" value={cluster} onChange={(event) => setCluster(event.target.value)}>
@@ -256,11 +169,7 @@ export function AddClusterDialog({ view, onClose }: { view: ProjectView; onClose
           )}
         </Field>
         <QuotaFields quota={quota} tried={tried} onChange={setQuota} />
-      </div>
-      {change.error && (
-        <div ref={reveal}>
-          <Failure error={change.error} />
-        </div>
+        </>
       )}
     </FormDialog>
   );
@@ -334,7 +243,7 @@ function Dependents({ view, clusters }: { view: ProjectView; clusters: readonly 
       <ul className="max-h-40 overflow-y-auto rounded-lg border border-line bg-surface text-table">
         {clusters.map((cluster, at) => {
           const query = queries[at];
-          const names = query?.data?.map(({ metadata }) => metadata.name);
+          const names = query?.data?.items.map(({ metadata }) => metadata.name);
           return (
             <li key={cluster} className="border-b border-line px-3 py-1.5 last:border-0">
               <span className="font-medium break-all">{cluster}</span>

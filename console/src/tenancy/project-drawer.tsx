@@ -1,33 +1,30 @@
 // One project beside the list: its clusters, its members and its namespaces.
-import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { clsx } from "clsx";
 import { CircleCheck, CircleHelp, CircleX, Plus, Trash2 } from "lucide-react";
 import { use, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { readProjectNamespaces, readProjectQuota, type Amounts } from "../api/tenancy";
+import type { Amounts } from "../api/tenancy";
 import { projectCommand } from "../lib/commands";
-import { share } from "../lib/quantity";
 import { dateAndTime } from "../lib/time";
 import { useShell, useStore } from "../shell/context";
 import { ObjectDrawer } from "../shell/object-drawer";
 import { anyOf, GuardedButton, useRights, useRightsIn, type Verdict } from "../shell/rights";
-import { Button } from "../ui/button";
 import { Conditions, Fact, Section } from "../ui/detail";
 import { Failure } from "../ui/failure";
 import { Notice } from "../ui/message";
-import { Queried, Terminal } from "../ui/panel";
+import { Terminal } from "../ui/panel";
 import { Absent, Since } from "../ui/values";
 import { bindingAccess, BindingRemovalContext, givenIn, removalAccess } from "./binding-actions";
 import { useBindingKind, useRoleName } from "./binding-listing";
 import { BindingRemoval } from "./binding-removal";
+import { useChoices } from "./cluster-choices";
 import { readAmounts, type BindingView, type ClusterWork, type ProjectClusterView, type ProjectView } from "./model";
 import { changeProject, ProjectActionContext, removeProject } from "./project-actions";
 import { projectKind } from "./project-listing";
-import { useQuotaName } from "./quota-fields";
+import { Namespaces } from "./project-namespaces";
+import { AmountsOf, useProjectQuota } from "./project-quota";
 import { BindingStateBadge, LevelChip, ProjectStateBadge, SubjectName, usePlaceWords } from "./states";
-
-const QUOTA_EVERY_MS = 15_000;
 
 export const ProjectDrawer = () => <ObjectDrawer kind={projectKind} Subtitle={Subtitle} State={State} Detail={Detail} />;
 
@@ -104,13 +101,14 @@ interface ClusterProps {
 function ClusterPart({ view, cluster: { name, quota, work, leaving }, mayChange }: ClusterProps) {
   const { t } = useTranslation();
   const act = use(ProjectActionContext);
-  const [showing, setShowing] = useState(false);
+  const unfit = useChoices()?.find((choice) => choice.name === name)?.unfit;
+  const staying = !leaving && view.state !== "Terminating";
   const change = changeProject(view.name);
   return (
     <li className="rounded-lg border border-line bg-surface">
       <header className="flex flex-wrap items-center gap-2 border-b border-line px-3 py-2">
         <h4 className="min-w-0 flex-1 font-medium break-all">{name}</h4>
-        {!leaving && view.state !== "Terminating" && (
+        {staying && (
           <>
             <GuardedButton size="small" may={mayChange} access={change} onClick={() => act({ action: "quota", cluster: name }, view)}>
               {t("projects.editQuota")}
@@ -134,16 +132,7 @@ function ClusterPart({ view, cluster: { name, quota, work, leaving }, mayChange 
             <Quota project={view.name} cluster={name} wanted={quota} />
           </>
         )}
-        {showing ? (
-          <Namespaces project={view.name} cluster={name} />
-        ) : (
-          <div>
-            <Button look="link" size="inline" onClick={() => setShowing(true)}>
-              {t("projects.showNamespaces")}
-              <span className="sr-only">{name}</span>
-            </Button>
-          </div>
-        )}
+        <Namespaces view={view} cluster={name} staying={staying} away={unfit && t("namespaces.away", { why: unfit })} />
       </div>
     </li>
   );
@@ -179,11 +168,9 @@ function Work({ work }: { work: readonly ClusterWork[] }) {
 
 function Quota({ project, cluster, wanted }: { project: string; cluster: string; wanted: Amounts }) {
   const { t } = useTranslation();
-  // What the project asks for is part of the question: a new bound is looked for at once.
-  const query = useQuery({ queryKey: ["projectquota", cluster, project, wanted], queryFn: () => readProjectQuota(cluster, project), refetchInterval: QUOTA_EVERY_MS, retry: false, placeholderData: (old) => old });
+  const query = useProjectQuota(project, cluster, wanted);
   const exceeded = query.data?.status?.conditions?.find(({ type, status }) => type === "Exceeded" && status === "True");
   const used = readAmounts(query.data?.status?.used);
-  const keys = [...new Set([...Object.keys(wanted), ...Object.keys(used)])];
   return (
     <>
       {query.error && <Failure error={query.error} />}
@@ -193,69 +180,8 @@ function Quota({ project, cluster, wanted }: { project: string; cluster: string;
           {exceeded.message && <span className="block text-caption">{exceeded.message}</span>}
         </Notice>
       )}
-      {keys.length === 0 ? (
-        <p className="text-table text-ink-soft">{t("quota.none")}</p>
-      ) : (
-        <dl className="grid gap-x-4 gap-y-2 sm:grid-cols-2">
-          {keys.map((key) => (
-            <Amount key={key} name={key} hard={wanted[key]} used={used[key]} />
-          ))}
-        </dl>
-      )}
+      {Object.keys({ ...wanted, ...used }).length === 0 ? <p className="text-table text-ink-soft">{t("quota.none")}</p> : <AmountsOf hard={wanted} used={used} words="quota.usedOf" />}
     </>
-  );
-}
-
-function Amount({ name, hard, used }: { name: string; hard: string | undefined; used: string | undefined }) {
-  const { t } = useTranslation();
-  const quotaName = useQuotaName();
-  const part = hard === undefined ? undefined : share(used ?? "0", hard);
-  const over = part !== undefined && part > 1;
-  return (
-    <div className="min-w-0 text-table">
-      <dt className="text-caption text-ink-faint">{quotaName(name)}</dt>
-      <dd className="tabular">
-        {t("quota.usedOf", { used: used ?? "–", hard: hard ?? t("quota.noBound") })}
-        {part !== undefined && (
-          <span className="mt-1 block h-1 overflow-hidden rounded bg-well" aria-hidden>
-            <span className={clsx("block h-full rounded", over ? "bg-bad" : part >= 0.9 ? "bg-warn" : "bg-accent")} style={{ width: `${Math.min(100, Math.round(part * 100))}%` }} />
-          </span>
-        )}
-      </dd>
-    </div>
-  );
-}
-
-function Namespaces({ project, cluster }: { project: string; cluster: string }) {
-  const { t } = useTranslation();
-  const query = useQuery({ queryKey: ["namespaces", project, cluster], queryFn: () => readProjectNamespaces(project, cluster), retry: false });
-  return (
-    <div className="-mx-3 border-t border-line">
-      <Queried query={query}>
-        {(namespaces) =>
-          namespaces.length === 0 ? (
-            <p className="px-3 pt-2 text-table text-ink-faint">{t("projects.noNamespaces")}</p>
-          ) : (
-            <ul aria-label={t("projects.namespacesOn", { name: cluster })}>
-              {namespaces.map(({ metadata, status }) => {
-                const created = Date.parse(metadata.creationTimestamp ?? "");
-                return (
-                  <li key={metadata.name} className="flex items-baseline gap-3 border-b border-line px-3 py-1.5 text-table last:border-0">
-                    <span className="min-w-0 flex-1 font-mono text-caption break-all">{metadata.name}</span>
-                    <span className="text-caption text-ink-soft">{metadata.name === project ? t("projects.own") : status?.phase}</span>
-                    {!Number.isNaN(created) && (
-                      <span className="text-caption text-ink-faint">
-                        <Since time={created} />
-                      </span>
-                    )}
-                  </li>
-                );
-              })}
-            </ul>
-          )
-        }
-      </Queried>
-    </div>
   );
 }
 

@@ -9,6 +9,7 @@ import { FilterChips } from "../ui/filter-chips";
 import { BindingDialog } from "./binding-dialog";
 import { PROJECT_STATES, type ProjectState } from "./keys";
 import type { ProjectView } from "./model";
+import { CreateNamespaceDialog, DeleteNamespaceDialog, ImportNamespaceDialog, TakeOutNamespaceDialog } from "./namespace-dialogs";
 import { CREATE_PROJECT, ProjectActionContext, type ProjectAction } from "./project-actions";
 import { AddClusterDialog, CreateProjectDialog, QuotaDialog, RemoveClusterDialog, RemoveProjectDialog } from "./project-dialogs";
 import { projectKind } from "./project-listing";
@@ -52,6 +53,14 @@ function ProjectDialog({ open, onClose }: { open: NonNullable<Open>; onClose: ()
       return <AddClusterDialog view={open.view} onClose={onClose} />;
     case "removeCluster":
       return <RemoveClusterDialog view={open.view} cluster={open.cluster} onClose={onClose} />;
+    case "createNamespace":
+      return <CreateNamespaceDialog view={open.view} cluster={open.cluster} onClose={onClose} />;
+    case "importNamespace":
+      return <ImportNamespaceDialog view={open.view} cluster={open.cluster} onClose={onClose} />;
+    case "takeOutNamespace":
+      return <TakeOutNamespaceDialog view={open.view} cluster={open.cluster} namespace={open.namespace} onClose={onClose} />;
+    case "deleteNamespace":
+      return <DeleteNamespaceDialog view={open.view} cluster={open.cluster} namespace={open.namespace} onClose={onClose} />;
     case "addMember":
       return <BindingDialog project={open.view.name} onClose={onClose} />;
     case "remove":

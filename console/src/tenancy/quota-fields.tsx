@@ -1,10 +1,12 @@
-// The most that the namespaces of a project may be given in one cluster. What is left empty has no bound.
+// The most that a namespace, or those of a project in one cluster, may be given. What is left empty has no bound; where the
+// project has one, its namespaces have one too.
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Amounts } from "../api/tenancy";
 import { quantity } from "../lib/quantity";
 import { Button } from "../ui/button";
 import { Field, Input } from "../ui/field";
+import { boundProblem, leftOf, type Bounds } from "./namespaces";
 
 /** What most quotas are about; any other key of a ResourceQuota can be added. */
 const COMMON = ["requests.cpu", "limits.cpu", "requests.memory", "limits.memory", "requests.storage", "pods", "persistentvolumeclaims"] as const;
@@ -17,20 +19,26 @@ export const isQuotaKey = (key: string): boolean => key.length <= 317 && (PLAIN.
 /** The keys whose amounts are none. */
 export const wrongAmounts = (quota: Amounts): string[] => Object.entries(quota).flatMap(([key, amount]) => (amount.trim() !== "" && quantity(amount.trim()) === undefined ? [key] : []));
 
+/** Whether an amount is none, or does not fit what the project has. */
+export const unfitAmounts = (quota: Amounts, bounds: Bounds): boolean => wrongAmounts(quota).length > 0 || Object.entries(bounds).some(([key, bound]) => boundProblem(quota[key] ?? "", bound) !== undefined);
+
 /** Without what was left empty. */
 export const filled = (quota: Amounts): Amounts => Object.fromEntries(Object.entries(quota).flatMap(([key, amount]) => (amount.trim() === "" ? [] : [[key, amount.trim()]])));
 
 interface Props {
   quota: Amounts;
   tried: boolean;
+  /** What the project itself has, which is to be shared out. */
+  bounds?: Bounds;
   onChange: (quota: Amounts) => void;
 }
 
-export function QuotaFields({ quota, tried, onChange }: Props) {
+export function QuotaFields({ quota, tried, bounds = {}, onChange }: Props) {
   const { t } = useTranslation();
+  const nameOf = useQuotaName();
   const [key, setKey] = useState("");
   const wrong = tried ? wrongAmounts(quota) : [];
-  const keys = [...COMMON, ...Object.keys(quota).filter((known) => !(COMMON as readonly string[]).includes(known))];
+  const keys = [...new Set([...COMMON, ...Object.keys(bounds), ...Object.keys(quota)])];
   const other = key.trim();
   const add = () => {
     onChange({ ...quota, [other]: "" });
@@ -39,22 +47,33 @@ export function QuotaFields({ quota, tried, onChange }: Props) {
   return (
     <div className="flex flex-col gap-3">
       <div className="grid items-start gap-3 sm:grid-cols-2">
-        {keys.map((name) => (
-          <Field key={name} label={(COMMON as readonly string[]).includes(name) ? t(`quota.${key_(name)}`) : name} error={wrong.includes(name) ? t("quota.wrong") : undefined}>
-            {(props) => (
-              <Input
-                {...props}
-                name={name}
-                autoComplete="off"
-                autoCapitalize="none"
-                placeholder={t("quota.unlimited", { example: examples[name] ?? "10" })}
-                className="tabular"
-                value={quota[name] ?? ""}
-                onChange={(event) => onChange({ ...quota, [name]: event.target.value })}
-              />
-            )}
-          </Field>
-        ))}
+        {keys.map((name) => {
+          const amount = quota[name] ?? "";
+          const bound = bounds[name];
+          const problem = tried && bound ? boundProblem(amount, bound) : undefined;
+          const rest = bound && leftOf(bound);
+          return (
+            <Field
+              key={name}
+              label={nameOf(name)}
+              hint={bound && (rest === undefined ? t("quota.leftUnknown", { hard: bound.hard }) : t("quota.left", { left: rest, hard: bound.hard }))}
+              error={wrong.includes(name) ? t("quota.wrong") : problem && t(`quotaProblem.${problem}`, { left: rest })}
+            >
+              {(props) => (
+                <Input
+                  {...props}
+                  name={name}
+                  autoComplete="off"
+                  autoCapitalize="none"
+                  placeholder={bound ? t("quota.some", { example: examples[name] ?? "10" }) : t("quota.unlimited", { example: examples[name] ?? "10" })}
+                  className="tabular"
+                  value={amount}
+                  onChange={(event) => onChange({ ...quota, [name]: event.target.value })}
+                />
+              )}
+            </Field>
+          );
+        })}
       </div>
       <div className="flex items-end gap-2">
         <div className="min-w-0 flex-1">

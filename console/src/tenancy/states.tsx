@@ -1,6 +1,7 @@
 // The states of projects, roles and bindings, and the words for levels and places.
 import { Ban, CircleCheck, CircleX, Clock3, Trash2, TriangleAlert, UserRound, UsersRound } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import { POD_SECURITY_LEVELS } from "../api/namespaces";
 import { Badge, type Look } from "../ui/badge";
 import { Chip } from "../ui/values";
 import type { Level, ProjectState } from "./keys";
@@ -33,6 +34,21 @@ export function RoleStateBadge({ state }: { state: RoleState }) {
 export function BindingStateBadge({ state }: { state: BindingState }) {
   const { t } = useTranslation();
   return <Badge look={bindingLooks[state]} words={t(`bindingState.${state}`)} />;
+}
+
+export function NamespaceBadge({ phase }: { phase: string }) {
+  const { t } = useTranslation();
+  const known = phase === "Active" || phase === "Terminating" ? phase : undefined;
+  return <Badge look={known === "Active" ? good : known === "Terminating" ? going : waiting} words={known ? t(`namespacePhase.${known}`) : phase} />;
+}
+
+/** What Pods of a namespace may ask for. */
+export function usePodSecurityName(): (level: string | undefined) => string {
+  const { t } = useTranslation();
+  return (level) => {
+    const known = POD_SECURITY_LEVELS.find((each) => each === level);
+    return known ? t(`podSecurity.${known}`) : (level ?? t("namespaces.clusterDefault"));
+  };
 }
 
 export function LevelChip({ level }: { level: Level | undefined }) {

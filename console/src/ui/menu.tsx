@@ -1,7 +1,9 @@
 import { clsx } from "clsx";
-import { Check } from "lucide-react";
+import { Check, Ellipsis } from "lucide-react";
 import { DropdownMenu } from "radix-ui";
 import type { ComponentProps, ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import { Button } from "./button";
 
 /** Not modal: a modal one hides from screen readers a page whose controls still take the focus. */
 export function Menu(props: ComponentProps<typeof DropdownMenu.Root>) {
@@ -71,4 +73,19 @@ export function MenuLabel({ children }: { children: ReactNode }) {
 
 export function MenuSeparator() {
   return <DropdownMenu.Separator className="-mx-1 my-1 h-px bg-line" />;
+}
+
+/** What else can be done to one of many. */
+export function MoreMenu({ of, children }: { of: string; children: ReactNode }) {
+  const { t } = useTranslation();
+  return (
+    <Menu>
+      <MenuTrigger asChild>
+        <Button look="ghost" size="icon" aria-label={`${t("action.more")}: ${of}`}>
+          <Ellipsis className="size-4" aria-hidden />
+        </Button>
+      </MenuTrigger>
+      <MenuContent align="end">{children}</MenuContent>
+    </Menu>
+  );
 }

@@ -5,12 +5,12 @@
 // target larger. Long lists draw the rows in sight and leave room for the rest.
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { clsx } from "clsx";
-import { ArrowDown, ArrowUp, Ellipsis } from "lucide-react";
+import { ArrowDown, ArrowUp } from "lucide-react";
 import { memo, useLayoutEffect, useRef, useState, type KeyboardEvent, type MouseEvent, type ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useHotkeys } from "../lib/hotkeys";
 import { Button } from "./button";
-import { Menu, MenuContent, MenuTrigger } from "./menu";
+import { MoreMenu } from "./menu";
 
 const ROW_HEIGHT = 48;
 const WINDOWED_ABOVE = 100;
@@ -187,18 +187,10 @@ const TableRow = memo(function TableRow({ listing, view, index, selected, onOpen
 });
 
 function RowMenu<View extends Row, Key extends string>({ listing, view }: { listing: Listing<View, Key>; view: View }) {
-  const { t } = useTranslation();
   return (
-    <Menu>
-      <MenuTrigger asChild>
-        <Button look="ghost" size="icon" aria-label={`${t("action.more")}: ${labelOf(view)}`}>
-          <Ellipsis className="size-4" aria-hidden />
-        </Button>
-      </MenuTrigger>
-      <MenuContent align="end">
-        <listing.MenuItems view={view} />
-      </MenuContent>
-    </Menu>
+    <MoreMenu of={labelOf(view)}>
+      <listing.MenuItems view={view} />
+    </MoreMenu>
   );
 }
 

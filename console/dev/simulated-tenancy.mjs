@@ -30,6 +30,10 @@ const roleTemplates = [
   { name: "namespace-developer-system", level: "namespace", en: "Namespace Developer", zh: "命名空间开发人员", about: ["Builds, deploys and looks after applications in a namespace.", "在命名空间中开发、部署和维护应用。"], rules: { "business-ns": develop } },
 ];
 
+/** Half of an amount, in whole numbers of its unit. */
+const half = (amount) => String(amount).replace(/^\d+/, (digits) => String(Math.floor(Number(digits) / 2)));
+let spaceCount = 0;
+
 export function tenancy({ json, status, read, clusters }) {
   const names = () => [...clusters.keys()];
   const condition = (type, value, reason, message, since = 3 * DAY) => ({ type, status: value, reason, message, lastTransitionTime: ago(since) });
@@ -98,17 +102,40 @@ export function tenancy({ json, status, read, clusters }) {
     }, 800).unref();
   }
 
-  const namespacesOf = (name, cluster) => {
-    const found = kinds.projects.objects.get(name);
-    if (!found?.spec?.clusters?.some((each) => each.name === cluster)) return undefined;
-    const own = name === "sandbox" ? [name] : [name, `${name}-api`, `${name}-jobs`];
-    return own.map((namespace) => ({ metadata: { name: namespace, labels: { "cpaas.io/project": name }, creationTimestamp: found.metadata.creationTimestamp }, status: { phase: "Active" } }));
+  // ---- namespaces, by cluster ------------------------------------------------------------------------------
+  const spaces = new Map();
+  const spacesOf = (cluster) => {
+    if (!spaces.has(cluster)) {
+      spaces.set(cluster, new Map());
+      for (const name of ["default", "kube-system", "cpaas-system", "legacy-billing", "tools"]) addSpace(cluster, { name });
+    }
+    return spaces.get(cluster);
   };
+  function addSpace(cluster, { name, labels = {}, annotations = {} }, created = 30 * DAY) {
+    const space = { apiVersion: "v1", kind: "Namespace", metadata: { name, uid: `${cluster}-${name}-${++spaceCount}`, resourceVersion: String(spaceCount), labels, annotations, creationTimestamp: ago(created) }, status: { phase: "Active" } };
+    spacesOf(cluster).set(name, { space, quotas: [] });
+    return space;
+  }
+  const projectOf = ({ space }) => space.metadata.labels["cpaas.io/project"];
+  const quotaKeys = (name, cluster) => kinds.projects.objects.get(name)?.spec?.clusters?.find((each) => each.name === cluster)?.quota ?? {};
+  for (const { metadata: { name }, spec } of kinds.projects.objects.values())
+    for (const { name: cluster } of spec.clusters)
+      for (const [at, namespace] of [name, `${name}-api`, `${name}-jobs`].entries()) {
+        addSpace(cluster, { name: namespace, labels: { "cpaas.io/project": name, ...(at === 1 ? { "pod-security.kubernetes.io/enforce": "restricted" } : {}) } });
+        if (at === 1) spacesOf(cluster).get(namespace).quotas.push({ metadata: { name: "default" }, spec: { hard: Object.fromEntries(Object.entries(quotaKeys(name, cluster)).map(([key, hard]) => [key, half(hard)])) } });
+      }
+  const namespacesOf = (name, cluster) => {
+    if (!kinds.projects.objects.get(name)?.spec?.clusters?.some((each) => each.name === cluster)) return undefined;
+    if (!spacesOf(cluster).has(name)) addSpace(cluster, { name, labels: { "cpaas.io/project": name } }, 0);
+    return [...spacesOf(cluster).values()].filter((each) => projectOf(each) === name).map(({ space }) => space);
+  };
+  /** What of a key the namespaces of a project were given. */
+  const givenOf = (name, cluster, key) => [...spacesOf(cluster).values()].filter((each) => projectOf(each) === name).flatMap(({ quotas }) => quotas).reduce((sum, { spec }) => sum + Number.parseFloat(spec.hard[key] ?? 0), 0);
 
   // ---- rights ----------------------------------------------------------------------------------------------
   const isAdmin = (session) => session.admin;
   /** Who is no administrator holds what a project's administrator does, in `payments`. */
-  const allowed = (session, { verb, resource, namespace, name }) => isAdmin(session) || (resource === "userbindings" && ["create", "delete"].includes(verb) && namespace?.startsWith("payments")) || (resource === "projects" && ["patch", "update"].includes(verb) && name === "payments");
+  const allowed = (session, { verb, resource, namespace, name }) => isAdmin(session) || (resource === "userbindings" && ["create", "delete"].includes(verb) && namespace?.startsWith("payments")) || (resource === "projects" && ["patch", "update"].includes(verb) && name === "payments") || (resource === "namespaces" && (verb === "create" || (name?.startsWith("payments-") && ["patch", "delete"].includes(verb)))) || (resource === "projectnamespaces" && namespace === "payments");
   const changes = (binding) => {
     const { subjects = [], roleRef, constraint = [{}] } = binding?.spec ?? {};
     const role = roleOf(roleRef);
@@ -135,6 +162,7 @@ export function tenancy({ json, status, read, clusters }) {
       for (const [group, version, kind, resource] of kindsOf)
         for (const owner of ["payments", "logistics", "shop"])
           found.push({ cluster, apiVersion: [group, version].filter(Boolean).join("/"), kind, resource, metadata: { namespace: `${owner}-api`, name: kind === "Pod" ? `${app}-7d9f8c6b5d-${String(at)}x2kq` : app, creationTimestamp: ago((at + 1) * DAY), labels: { app, team: owner, "cpaas.io/project": owner } }, ...(["Deployment", "Pod", "CronJob"].includes(kind) ? { images: [`registry.example/${owner}/${app}:1.${at}.0`, "registry.example/base/proxy:2.4.1"] } : {}) });
+  const countsOf = (rows) => kindsOf.map(([group, , , resource]) => ({ group, resource, count: rows.filter((row) => row.resource === resource).length })).filter(({ count }) => count > 0);
   function search(query) {
     const get = (name) => query.get(name) ?? "";
     const words = get("q").toLowerCase().split(/\s+/).filter(Boolean);
@@ -146,7 +174,7 @@ export function tenancy({ json, status, read, clusters }) {
     rows.sort((a, b) => (way === "d" ? -1 : 1) * value(a).localeCompare(value(b)));
     const from = Number(get("continue") || 0);
     const limit = Number(get("limit") || 100);
-    return { items: rows.slice(from, from + limit), total: rows.length, ...(from + limit < rows.length ? { continue: String(from + limit) } : {}), staleClusters: [{ name: "gz-edge-03", since: ago(352) }] };
+    return { items: rows.slice(from, from + limit), total: rows.length, ...(from + limit < rows.length ? { continue: String(from + limit) } : {}), counts: countsOf(rows), staleClusters: [{ name: "gz-edge-03", since: ago(352) }] };
   }
 
   // ---- answers ---------------------------------------------------------------------------------------------
@@ -204,14 +232,56 @@ export function tenancy({ json, status, read, clusters }) {
       const wanted = kinds.projects.objects.get(quota[2])?.spec?.clusters?.find((cluster) => cluster.name === quota[1]);
       if (!wanted) return missing(response);
       if (quota[1] === "gz-edge-03") return status(response, 503, "ServiceUnavailable", "gz-edge-03 is not reached"), true;
+      const hard = wanted.quota ?? {};
       const over = quota[2] === "shop";
-      const used = Object.fromEntries(Object.entries(wanted.quota ?? {}).map(([key, hard], at) => [key, over ? "6" : key.includes("memory") ? "48Gi" : String(Math.round((Number.parseFloat(hard) * (at + 1)) / 6))]));
-      return said({ metadata: { name: quota[2] }, spec: { hard: wanted.quota }, status: { hard: wanted.quota, used, conditions: over ? [condition("Exceeded", "True", "Exceeded", "requests.cpu: 6 is given, 4 is allowed", 900)] : [] } });
+      const used = Object.fromEntries(Object.entries(hard).map(([key, most]) => [key, over ? "6" : String(most).replace(/^\d+/, String(givenOf(quota[2], quota[1], key)))]));
+      return said({ metadata: { name: quota[2] }, spec: { hard }, status: { hard, used, conditions: over ? [condition("Exceeded", "True", "Exceeded", "requests.cpu: 6 is given, 4 is allowed", 900)] : [] } });
     }
+    const core = /^\/kubernetes\/([^/]+)\/api\/v1\/namespaces(?:\/([^/]+)(?:\/(resourcequotas|limitranges))?)?$/.exec(path);
+    if (core && clusters.has(core[1])) return inCluster(request, response, core, session);
+    if (path.endsWith("/selfsubjectaccessreviews")) return said({ status: { allowed: true } }, 201);
     // Who is no administrator may not list them all.
     const listed = /^\/kubernetes\/global\/apis\/auth\.alauda\.io\/v1\/(projects|userbindings|groupbindings)$/.exec(path);
     if (listed && !isAdmin(session)) return status(response, 403, "Forbidden", `${listed[1]}.auth.alauda.io is forbidden: User "${session.username}" cannot list resource "${listed[1]}" in API group "auth.alauda.io" at the cluster scope`), true;
     return objects(request, response, url);
+  }
+  /** A cluster's own API of namespaces, and what admission there says. */
+  async function inCluster(request, response, [, cluster, name, bound], session) {
+    const said = (body, code = 200) => (json(response, code, body), true);
+    const { method } = request;
+    const all = spacesOf(cluster);
+    const old = all.get(name);
+    if (!name && method === "GET") return isAdmin(session) ? said({ items: [...all.values()].map(({ space }) => space) }) : (status(response, 403, "Forbidden", "namespaces is forbidden"), true);
+    if (!name && method === "POST") {
+      const { metadata } = await read(request);
+      if (all.has(metadata.name)) return status(response, 409, "AlreadyExists", `namespaces "${metadata.name}" already exists`), true;
+      return said(addSpace(cluster, metadata, 0), 201);
+    }
+    if (!old) return status(response, 404, "NotFound", `namespaces "${name}" not found`), true;
+    if (bound === "limitranges") return said(await read(request), 201);
+    if (bound && method === "GET") return said({ items: old.quotas.map((quota) => ({ ...quota, status: { hard: quota.spec.hard, used: Object.fromEntries(Object.entries(quota.spec.hard).map(([key, hard]) => [key, half(hard)])) } })) });
+    if (bound) {
+      const quota = await read(request);
+      const owner = projectOf(old);
+      const over = Object.entries(quotaKeys(owner, cluster)).flatMap(([key, hard]) => {
+        const left = Number.parseFloat(hard) - givenOf(owner, cluster, key);
+        return Number.parseFloat(quota.spec.hard[key] ?? 0) > left ? [`${key}: ${quota.spec.hard[key]} more asked for, ${left} left`] : [];
+      });
+      if (over.length > 0) return status(response, 403, "Forbidden", `admission webhook "cpaas-project-quota" denied the request: the quota of project ${owner} in this cluster does not allow it: ${over.join("; ")}`), true;
+      old.quotas.push(quota);
+      return said(quota, 201);
+    }
+    if (method === "PATCH") {
+      const { metadata } = await read(request);
+      old.space.metadata.labels = Object.fromEntries(Object.entries({ ...old.space.metadata.labels, ...metadata.labels }).filter(([, value]) => value !== null));
+      return said(old.space);
+    }
+    if (method === "DELETE") {
+      old.space.status.phase = "Terminating";
+      setTimeout(() => all.delete(name), 3_000).unref();
+      return said(old.space);
+    }
+    return said(old.space);
   }
   return { answer };
 }

@@ -378,6 +378,41 @@ try {
       await one.context().close();
     });
 
+    await step("simulation: a namespace of a project is made with what is left of its quota, imported, taken out and deleted", async () => {
+      const one = await person(hub.user);
+      await rows(one).first().waitFor();
+      await one.goto("/projects/payments");
+      const detail = one.getByRole("dialog", { name: "Payments" });
+      const modal = one.locator("[data-modal]");
+      const gone = () => modal.waitFor({ state: "detached" });
+      const act = async (name, item) => {
+        await detail.getByRole("button", { name: `More actions: ${name}` }).click();
+        await one.getByRole("menuitem", { name: item }).click();
+      };
+      await detail.getByRole("button", { name: /^Create namespace\s*gz-prod-01/ }).click();
+      await modal.getByText("32 of 64 left").waitFor();
+      for (const [name, value] of Object.entries({ name: "payments-reports", "requests.cpu": "40", "limits.cpu": "8", "requests.memory": "16Gi", pods: "50", "requests.nvidia.com/gpu": "0" })) await modal.locator(`[name="${name}"]`).fill(value);
+      await modal.locator("button[type=submit]").click();
+      await modal.getByText("No more than 32 is left of the project's.").waitFor();
+      await modal.locator("[name='requests.cpu']").fill("4");
+      await modal.locator("button[type=submit]").click();
+      await gone();
+      await detail.getByText("payments-reports").waitFor();
+      await detail.getByRole("button", { name: /^Import\s*gz-prod-01/ }).click();
+      await modal.locator("[name=namespace]").selectOption("tools");
+      await modal.locator("button[type=submit]").click();
+      await gone();
+      await act("tools", "Take out…");
+      await modal.locator("button[type=submit]").click();
+      await detail.getByRole("button", { name: "More actions: tools" }).waitFor({ state: "detached" });
+      await act("payments-reports", "Delete…");
+      await modal.locator("input").fill("payments-reports");
+      await modal.locator("button[type=submit]").click();
+      await gone();
+      await detail.getByRole("button", { name: "More actions: payments-reports" }).waitFor({ state: "detached" });
+      await one.context().close();
+    });
+
     await step("simulation: a provider is tried out before it is saved", async () => {
       const one = await person(hub.user);
       await rows(one).first().waitFor();

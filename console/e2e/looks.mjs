@@ -60,7 +60,7 @@ try {
       { width: 768, height: 1024 },
       { width: 720, height: 450 },
     ])
-      for (const name of ["sign-in", "list", "cluster-lost", "import-token-missing", "register-waiting", "remove-refused", "list-forbidden", "sign-in-providers", "sign-in-enrol", "device-question", "account", "account-token", "users", "user-locked", "user-create", "group", "provider-add", "provider-works", "policy", "projects", "project", "project-create", "bindings", "role", "explain-yes", "search"]) {
+      for (const name of ["sign-in", "list", "cluster-lost", "import-token-missing", "register-waiting", "remove-refused", "list-forbidden", "sign-in-providers", "sign-in-enrol", "device-question", "account", "account-token", "users", "user-locked", "user-create", "group", "provider-add", "provider-works", "policy", "projects", "project", "project-create", "namespaces", "namespace-create", "bindings", "role", "explain-yes", "search"]) {
         const one = await visit({ viewport, deviceScaleFactor: viewport.width === 720 ? 2 : 1 });
         await show(one, name);
         await fits(one, `${name} at ${viewport.width} px`);

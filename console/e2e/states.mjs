@@ -317,7 +317,14 @@ const holds = (allowed) => ok({ items: Array.from({ length: 300 }, () => ({ allo
 const NAMESPACES = (name) => `GET /auth/v1/projects/payments/clusters/${name}/namespaces`;
 const SEARCH = "GET /acp/v1/resources/search";
 const EXPLAIN = "GET /auth/v1/explain";
-const namespaces = ok({ items: ["payments", "payments-api", "payments-jobs"].map((name) => ({ metadata: { name, creationTimestamp: ago(9 * DAY) }, status: { phase: "Active" } })) });
+const namespaceObject = (name, { level, displayName, phase = "Active" } = {}) => ({ metadata: { name, uid: name, resourceVersion: "5", creationTimestamp: ago(9 * DAY), labels: level ? { "pod-security.kubernetes.io/enforce": level } : {}, annotations: displayName ? { "cpaas.io/display-name": displayName } : {} }, status: { phase } });
+const LONGEST_NAMESPACE = "payments-with-a-name-of-the-greatest-length-that-is-allowed-001";
+const namespaces = ok({ items: [namespaceObject("payments"), namespaceObject("payments-api", { level: "restricted", displayName: "Payments API" }), namespaceObject("payments-jobs"), namespaceObject("payments-old", { level: "privileged", phase: "Terminating" }), namespaceObject(LONGEST_NAMESPACE, { displayName: "支付系统的夜间批处理任务与对账作业" })] });
+const MEMBER = "/kubernetes/gz-prod-01/api/v1/namespaces";
+const QUOTA_OF = "GET /kubernetes/gz-prod-01/apis/auth.alauda.io/v1/projectquotas/payments";
+const quotaOf = (hard, used) => ok({ items: [{ metadata: { name: "default" }, spec: { hard }, status: { hard, used } }] });
+const someLeft = { [QUOTA_OF]: ok({ spec: { hard: { "requests.cpu": "64", "limits.cpu": "128", "requests.memory": "256Gi", pods: "800", "requests.nvidia.com/gpu": "8" } }, status: { used: { "requests.cpu": "48500m", "limits.cpu": "120", "requests.memory": "48Gi", pods: "12" } } }) };
+const made = { ...someLeft, [`POST ${MEMBER}`]: { code: 201, body: {} }, "POST /kubernetes/gz-prod-01/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": ok({ status: { allowed: true } }) };
 const away = refusal(503, "ServiceUnavailable", "gz-edge-03 is not reached");
 const tenancy = (routes = {}, lists = {}) =>
   directory(
@@ -326,7 +333,12 @@ const tenancy = (routes = {}, lists = {}) =>
       [NAMESPACES("gz-prod-01")]: namespaces,
       [NAMESPACES("gz-edge-03")]: away,
       [NAMESPACES("gz-prod-02")]: ok({ items: [] }),
-      "GET /kubernetes/gz-prod-01/apis/auth.alauda.io/v1/projectquotas/payments": ok({ status: { used: { "requests.cpu": "70", "limits.cpu": "120", "requests.memory": "48Gi", pods: "12" }, conditions: [condition("Exceeded", "True", "Exceeded", "requests.cpu: 70 is given, 64 is allowed")] } }),
+      [`GET ${MEMBER}`]: ok({ items: ["default", "kube-system", "tools", "legacy-billing"].map((name) => namespaceObject(name)) }),
+      [`GET ${MEMBER}/payments-api/resourcequotas`]: quotaOf({ "requests.cpu": "16", "limits.cpu": "32", "requests.memory": "64Gi", pods: "200", "requests.nvidia.com/gpu": "2" }, { "requests.cpu": "15500m", "limits.cpu": "40", "requests.memory": "12Gi", pods: "31", "requests.nvidia.com/gpu": "0" }),
+      [`GET ${MEMBER}/payments-jobs/resourcequotas`]: ok({ items: [] }),
+      [`GET ${MEMBER}/payments-old/resourcequotas`]: quotaOf({ pods: "10" }, { pods: "0" }),
+      [`GET ${MEMBER}/${LONGEST_NAMESPACE}/resourcequotas`]: refusal(403, "Forbidden", 'resourcequotas is forbidden: User "ada@example.com" cannot list resource "resourcequotas" in API group "" in the namespace'),
+      [QUOTA_OF]: ok({ status: { used: { "requests.cpu": "70", "limits.cpu": "120", "requests.memory": "48Gi", pods: "12" }, conditions: [condition("Exceeded", "True", "Exceeded", "requests.cpu: 70 is given, 64 is allowed")] } }),
       "GET /kubernetes/gz-edge-03/apis/auth.alauda.io/v1/projectquotas/payments": away,
       [PREVIEW]: ok({ unknownClusters: ["gz-edge-03"], truncated: true, gains: Array.from({ length: 30 }, (_, at) => change(at)), losses: [change(0)] }),
       "GET /kubernetes/global/apis/rbac.authorization.k8s.io/v1/clusterroles": ok({ items: ["cluster", "business-ns", "project-ns"].map((scope) => ({ metadata: { name: `cpaas:project-admin-system:${scope}` }, rules: scope === "cluster" ? [] : rules })) }),
@@ -338,6 +350,12 @@ const rowsShown = async (page) => { await names(page).first().waitFor(); await p
 const emptyShown = async (page) => page.getByRole("heading", { level: 2 }).waitFor();
 const inProject = async (page) => { await page.getByRole("dialog").locator("h4").first().waitFor(); };
 const pressed = (en, zh) => async (page) => { await inProject(page); await page.locator("button:not([aria-disabled])").filter({ hasText: new RegExp(`^(${en}|${zh})`) }).first().click(); await page.locator("[data-modal]").waitFor(); };
+const showNamespaces = (name) => async (page) => { await inProject(page); await page.getByRole("button", { name: new RegExp(`^(Show namespaces|查看命名空间)\\s*${name}`) }).click(); };
+const namespacesShown = async (page) => { await showNamespaces("gz-prod-01")(page); await page.getByText(/^(15\.5 of 16|已使用 15\.5)/).waitFor(); await page.getByText("payments-api", { exact: true }).first().evaluate((each) => each.scrollIntoView()); };
+const toCreateNamespace = async (page) => { await pressed("Create namespace", "创建命名空间")(page); await page.locator("[data-modal]").getByText(/(of 64 left|项目上限 64)$/).waitFor(); };
+const fillNamespace = async (page) => { for (const [name, value] of Object.entries({ name: "payments-reports", displayName: "Reports", "requests.cpu": "4", "limits.cpu": "8", "requests.memory": "16Gi", pods: "50", "requests.nvidia.com/gpu": "0", "default.cpu": "500m", "default.memory": "512Mi" })) await page.locator(`[data-modal] [name="${name}"]`).fill(value); };
+const createNamespace = async (page) => { await toCreateNamespace(page); await fillNamespace(page); await submitModal(page); await page.locator("[data-modal] [role=alert]").waitFor(); };
+const ofNamespace = (at) => async (page) => { await namespacesShown(page); await page.getByRole("button", { name: /: payments-api$/ }).click(); if (at === undefined) return page.getByRole("menu").waitFor(); await page.getByRole("menuitem").nth(at).click(); await page.locator("[data-modal]").waitFor(); };
 const giveRole = async (page) => { await pressed("Add member", "添加成员")(page); await page.locator("[name=subject]").fill("ann@example.com"); await page.locator("[name=role]").selectOption("project-admin-system"); await submitModal(page); };
 const foundObject = (name, more = {}) => ({ cluster: "gz-prod-01", apiVersion: "apps/v1", kind: "Deployment", resource: "deployments", metadata: { namespace: "payments-api", name, creationTimestamp: ago(3 * DAY), labels: { app: name, "app.kubernetes.io/part-of": "payments" } }, images: [`registry.example/payments/${name}:1.4.0`, "registry.example/base/proxy:2.4.1"], ...more });
 const searched = ok({ items: [foundObject("ledger"), foundObject("a-deployment-whose-name-is-about-as-long-as-names-of-deployments-get"), foundObject("node-1", { kind: "Node", metadata: { name: "node-1" }, images: [] })], total: 20_341, continue: "next", staleClusters: [{ name: "gz-edge-03", since: ago(6 * MINUTE) }] });
@@ -357,6 +375,18 @@ const tenancyStates = {
   "project-add-cluster": { path: "/projects/payments", answers: tenancy(), act: pressed("Add cluster", "添加集群") },
   "project-take-out": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await pressed("Take out", "移出")(page); await page.locator("[data-modal]").getByText("payments-jobs").waitFor(); } },
   "project-delete": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await pressed("Delete…", "删除…")(page); await page.locator("[data-modal]").getByText("payments-jobs").waitFor(); } },
+  "namespaces": { path: "/projects/payments", answers: tenancy(), act: namespacesShown },
+  "namespaces-away": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await showNamespaces("gz-edge-03")(page); await page.getByRole("button", { name: /^(Retry|重试)$/ }).scrollIntoViewIfNeeded(); await page.locator("button[aria-describedby]").filter({ hasText: /^(Create namespace|创建命名空间)/ }).last().focus(); } },
+  "namespaces-forbidden": { path: "/projects/payments", answers: tenancy({ [RIGHTS]: holds(false) }), act: ofNamespace() },
+  "namespace-create": { path: "/projects/payments", answers: tenancy(someLeft), act: async (page) => { await toCreateNamespace(page); await page.locator("[data-modal] [name=name]").fill("reports"); await page.locator("[name='limits.cpu']").fill("9"); await page.locator("[name='default.cpu']").fill("2"); await page.locator("[name='max.cpu']").fill("1"); await submitModal(page); await page.locator("[aria-invalid=true]").nth(3).waitFor(); } },
+  "namespace-create-filled": { path: "/projects/payments", answers: tenancy(someLeft), act: async (page) => { await toCreateNamespace(page); await fillNamespace(page); await page.locator("[name=podSecurity]").selectOption("restricted"); await page.locator("[data-modal] pre").scrollIntoViewIfNeeded(); } },
+  "namespace-create-used-up": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await pressed("Create namespace", "创建命名空间")(page); await page.locator("[data-modal] [role=alert]").waitFor(); } },
+  "namespace-create-refused": { path: "/projects/payments", answers: tenancy({ ...someLeft, [`POST ${MEMBER}`]: refusal(403, "Forbidden", 'namespaces "payments-reports" is forbidden: ValidatingAdmissionPolicy "cpaas-namespaces" with binding "cpaas-namespaces" denied request: you may not put namespaces into project "payments": that takes create projectnamespaces.auth.alauda.io in the namespace payments, which administrators of the project have') }), act: createNamespace },
+  "namespace-create-without-quota": { path: "/projects/payments", answers: tenancy({ ...made, [`POST ${MEMBER}/payments-reports/resourcequotas`]: refusal(403, "Forbidden", 'admission webhook "cpaas-project-quota" denied the request: the quota of project payments in this cluster does not allow it: limits.cpu: 8 more asked for, 4 left (124 of 128 is given to namespaces)'), [`POST ${MEMBER}/payments-reports/limitranges`]: { code: 201, body: {} } }), act: createNamespace },
+  "namespace-import": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await pressed("Import", "导入")(page); await page.locator("[name=namespace]").selectOption("legacy-billing"); } },
+  "namespace-import-none": { path: "/projects/payments", answers: tenancy({ [`GET ${MEMBER}`]: ok({ items: [namespaceObject("kube-system")] }) }), act: async (page) => { await pressed("Import", "导入")(page); await page.locator("[data-modal] form p").first().waitFor(); } },
+  "namespace-take-out": { path: "/projects/payments", answers: tenancy(), act: ofNamespace(0) },
+  "namespace-delete": { path: "/projects/payments", answers: tenancy({ [SEARCH]: ok({ total: 412, counts: [["", "secrets", 14], ["apps", "deployments", 6], ["", "pods", 31], ["", "persistentvolumeclaims", 3]].map(([group, resource, count]) => ({ group, resource, count })) }) }), act: async (page) => { await ofNamespace(1)(page); await page.getByText("persistentvolumeclaims").waitFor(); } },
   "project-add-member": { path: "/projects/payments", answers: tenancy(), act: async (page) => { await giveRole(page); await page.locator("[data-changes]").waitFor(); } },
   "project-add-member-refused": { path: "/projects/payments", answers: tenancy({ [PREVIEW]: refusal(403, "Forbidden", 'userbindings.auth.alauda.io is forbidden: User "ada@example.com" may give only what is held: create pods/exec in namespace payments-api') }), act: async (page) => { await giveRole(page); await page.getByRole("alert").waitFor(); } },
   "bindings": { path: "/bindings", answers: tenancy(), act: rowsShown },

@@ -20,13 +20,20 @@ export function share(used: unknown, hard: unknown): number | undefined {
   return whole === 0 ? (part > 0 ? Number.POSITIVE_INFINITY : 0) : part / whole;
 }
 
+const unitOf = (text: unknown): string => QUANTITY.exec(String(text))?.[2] ?? "";
+/** With three digits after the point, cut off. Sums of such numbers are a little off: what is that near to one is meant to be it. */
+const written = (value: number, unit: string): string => `${Math.floor((value / (SUFFIXES[unit] ?? 1)) * 1_000 + 1e-3) / 1_000}${unit}`;
+
 /** What is left of the bound, in its own unit and never more than there is; undefined when either is no quantity. */
 export function left(used: unknown, hard: unknown): string | undefined {
   const [part, whole] = [quantity(used), quantity(hard)];
-  if (part === undefined || whole === undefined) return undefined;
-  const [, , suffix = ""] = QUANTITY.exec(String(hard)) ?? [];
-  const rest = Math.max(0, whole - part) / (SUFFIXES[suffix] ?? 1);
-  // Sums of such numbers are a little off: what is less than a millionth away from a number is meant to be it.
-  const thousandths = Math.floor(rest * 1_000 + 1e-3);
-  return `${thousandths / 1_000}${suffix}`;
+  return part === undefined || whole === undefined ? undefined : written(Math.max(0, whole - part), unitOf(hard));
+}
+
+/** An amount in the unit of its bound, so that both can be compared at a glance; as it is where that would not show it. */
+export function inUnitOf(hard: unknown, used: string): string {
+  const part = quantity(used);
+  if (part === undefined || quantity(hard) === undefined) return used;
+  const same = written(part, unitOf(hard));
+  return Math.abs((quantity(same) ?? 0) - part) <= part * 0.01 ? same : used;
 }

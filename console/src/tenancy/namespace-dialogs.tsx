@@ -231,7 +231,7 @@ function Group({ title, hint, done, busy, children }: GroupProps) {
   return (
     <fieldset disabled={done || busy} className="flex min-w-0 flex-col gap-3 border-t border-line pt-4">
       <legend className="float-left text-table font-semibold">{title}</legend>
-      <p className="clear-both text-caption text-ink-soft">{hint}</p>
+      <p className="-mt-2 text-caption text-ink-soft">{hint}</p>
       {children}
     </fieldset>
   );

@@ -106,7 +106,7 @@ test("what a namespace uses, how it is bounded; nothing is done to the project's
   const detail = await open();
   await userEvent.click(await detail.findByRole("button", { name: /^Show namespaces\s*east/ }));
   expect(await detail.findByText("Namespaces (2)")).toBeTruthy();
-  expect(await detail.findByText("500m of 2")).toBeTruthy();
+  expect(await detail.findByText("0.5 of 2")).toBeTruthy();
   for (const words of ["The web", "Pod Security: Baseline", "Active"]) expect(detail.getAllByText(words).length, words).toBeGreaterThan(0);
   expect(detail.queryByRole("button", { name: "More actions: shop" })).toBeNull();
 });
@@ -160,14 +160,14 @@ test("creating one: name, amounts and limits are looked at first, against what i
   await field(form, "CPU limits", "7");
   await field(form, "Pods", "0");
   await field(form, "Default CPU limit", "1");
-  await field(form, "Most CPU", "500m");
+  await field(form, "Maximum CPU", "500m");
   expect(form.getByText("The name has to begin with shop-.")).toBeTruthy();
   expect(form.getByText("No more than 6 is left of the project's.")).toBeTruthy();
   expect(form.getByText("May not be less than what stands before it.")).toBeTruthy();
   expect(sent).toEqual([]);
   await field(form, "Name", "shop-api");
   await field(form, "CPU limits", "2");
-  await field(form, "Most CPU", "2");
+  await field(form, "Maximum CPU", "2");
   await field(form, "Display nameoptional", "The API");
   await userEvent.selectOptions(form.getByLabelText("Pod Security"), "restricted");
   await userEvent.click(form.getByRole("button", { name: "Create namespace" }));

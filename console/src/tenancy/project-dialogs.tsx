@@ -240,21 +240,25 @@ function Dependents({ view, clusters }: { view: ProjectView; clusters: readonly 
   return (
     <section aria-busy={queries.some(({ isPending }) => isPending)}>
       <h3 className="mb-1 text-table">{t("projects.dependents")}</h3>
-      <ul className="max-h-40 overflow-y-auto rounded-lg border border-line bg-surface text-table">
-        {clusters.map((cluster, at) => {
-          const query = queries[at];
-          const names = query?.data?.items.map(({ metadata }) => metadata.name);
-          return (
-            <li key={cluster} className="border-b border-line px-3 py-1.5 last:border-0">
-              <span className="font-medium break-all">{cluster}</span>
-              <span className="block text-caption break-words text-ink-soft">
-                {names === undefined ? (query?.error ? query.error.message || t("error.unreachable") : t("list.loading")) : names.join(", ") || t("projects.noNamespaces")}
-              </span>
-            </li>
-          );
-        })}
-        {clusters.length === 0 && <li className="px-3 py-1.5 text-ink-faint">{t("projects.noClusters")}</li>}
-      </ul>
+      {/* A region that scrolls must be reachable by keyboard. */}
+      {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div role="region" aria-label={t("projects.dependents")} tabIndex={0} className="max-h-40 overflow-y-auto rounded-lg border border-line bg-surface text-table">
+        <ul>
+          {clusters.map((cluster, at) => {
+            const query = queries[at];
+            const names = query?.data?.items.map(({ metadata }) => metadata.name);
+            return (
+              <li key={cluster} className="border-b border-line px-3 py-1.5 last:border-0">
+                <span className="font-medium break-all">{cluster}</span>
+                <span className="block text-caption break-words text-ink-soft">
+                  {names === undefined ? (query?.error ? query.error.message || t("error.unreachable") : t("list.loading")) : names.join(", ") || t("projects.noNamespaces")}
+                </span>
+              </li>
+            );
+          })}
+          {clusters.length === 0 && <li className="px-3 py-1.5 text-ink-faint">{t("projects.noClusters")}</li>}
+        </ul>
+      </div>
     </section>
   );
 }

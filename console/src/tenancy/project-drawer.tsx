@@ -132,7 +132,7 @@ function ClusterPart({ view, cluster: { name, quota, work, leaving }, mayChange 
             <Quota project={view.name} cluster={name} wanted={quota} />
           </>
         )}
-        <Namespaces view={view} cluster={name} staying={staying} away={unfit && t("namespaces.away", { why: unfit })} />
+        {!leaving && <Namespaces view={view} cluster={name} staying={staying} away={unfit && t("namespaces.away", { why: unfit })} />}
       </div>
     </li>
   );

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { clsx } from "clsx";
 import { useTranslation } from "react-i18next";
 import { readProjectQuota, type Amounts } from "../api/tenancy";
-import { share } from "../lib/quantity";
+import { inUnitOf, share } from "../lib/quantity";
 import { useQuotaName } from "./quota-fields";
 
 const EVERY_MS = 15_000;
@@ -26,12 +26,13 @@ export function AmountsOf({ hard, used, words }: AmountsProps) {
     <dl className="grid gap-x-4 gap-y-2 sm:grid-cols-2">
       {keys.map((key) => {
         const most = hard[key];
-        const part = most === undefined ? undefined : share(used[key] ?? "0", most);
+        const amount = used[key];
+        const part = most === undefined ? undefined : share(amount ?? "0", most);
         return (
           <div key={key} className="min-w-0 text-table">
             <dt className="text-caption break-words text-ink-faint">{quotaName(key)}</dt>
             <dd className="tabular">
-              {t(words, { used: used[key] ?? "–", hard: most ?? t("quota.noBound") })}
+              {t(words, { used: amount === undefined ? "–" : inUnitOf(most, amount), hard: most ?? t("quota.noBound") })}
               {part !== undefined && (
                 <span className="mt-1 block h-1 overflow-hidden rounded bg-well" aria-hidden>
                   <span className={clsx("block h-full rounded", part > 1 ? "bg-bad" : part >= 0.9 ? "bg-warn" : "bg-accent")} style={{ width: `${Math.min(100, Math.round(part * 100))}%` }} />

@@ -75,7 +75,7 @@ export function QuotaFields({ quota, tried, bounds = {}, onChange }: Props) {
           );
         })}
       </div>
-      <div className="flex items-end gap-2">
+      <div className="flex items-start gap-2">
         <div className="min-w-0 flex-1">
           <Field label={t("quota.other")} hint={t("quota.otherHint")} error={other !== "" && !isQuotaKey(other) ? t("quota.badKey") : undefined}>
             {(props) => (
@@ -95,7 +95,7 @@ export function QuotaFields({ quota, tried, bounds = {}, onChange }: Props) {
             )}
           </Field>
         </div>
-        <Button className="mb-5 h-9" disabled={!isQuotaKey(other) || keys.includes(other)} onClick={add}>
+        <Button className="mt-6 h-9" disabled={!isQuotaKey(other) || keys.includes(other)} onClick={add}>
           {t("quota.add")}
         </Button>
       </div>

@@ -7,6 +7,7 @@ import type { Kind } from "../shell/kind";
 import { OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Changing } from "../ui/values";
 import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
 import { LIST_COMMAND, REGISTER_COMMAND } from "./commands";
@@ -104,21 +105,20 @@ function MenuItems({ view }: Props) {
 
 function Card({ view }: Props) {
   return (
-    <>
-      <div className="flex items-start gap-2 pr-8">
-        <div className="min-w-0 flex-1">
+    <RowCard
+      title={
+        <>
           <ClusterLink view={view} />
           {view.displayName && <p className="truncate text-caption text-ink-faint">{view.displayName}</p>}
-        </div>
-        <HealthBadge health={view.health} />
-      </div>
-      {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{view.reason}</p>}
-      <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line pt-2">
-        {view.version && <Version view={view} />}
-        {view.nodes && <Nodes view={view} />}
-        <Heartbeat view={view} />
-        <LinkKind link={view.link} />
-      </div>
-    </>
+        </>
+      }
+      badge={<HealthBadge health={view.health} />}
+      detail={view.reason}
+    >
+      {view.version && <Version view={view} />}
+      {view.nodes && <Nodes view={view} />}
+      <Heartbeat view={view} />
+      <LinkKind link={view.link} />
+    </RowCard>
   );
 }

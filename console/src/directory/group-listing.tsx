@@ -9,6 +9,7 @@ import type { Kind } from "../shell/kind";
 import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Changing } from "../ui/values";
 import { groupViews, selectGroups, type GroupKey, type GroupView } from "./model";
 
@@ -85,12 +86,9 @@ function MenuItems({ view }: Props) {
 function Card({ view }: Props) {
   const { t } = useTranslation();
   return (
-    <div className="pr-8">
-      <Name view={view} />
-      <p className="mt-2 flex flex-wrap gap-x-3 border-t border-line pt-2 text-ink-soft">
-        <span>{t("groups.memberCount", { count: view.members.length })}</span>
-        <Source view={view} />
-      </p>
-    </div>
+    <RowCard title={<Name view={view} />}>
+      <span>{t("groups.memberCount", { count: view.members.length })}</span>
+      <Source view={view} />
+    </RowCard>
   );
 }

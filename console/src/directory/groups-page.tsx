@@ -1,6 +1,6 @@
 import { useMutation } from "@tanstack/react-query";
 import { Outlet, useMatch, useNavigate } from "@tanstack/react-router";
-import { useState, type FormEvent } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { createGroup, deleteGroup } from "../api/directory";
 import { ApiError, fieldErrors } from "../api/status";
@@ -9,9 +9,8 @@ import { useList } from "../shell/kind";
 import { ListPage } from "../shell/list-page";
 import { Button } from "../ui/button";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Dialog } from "../ui/dialog";
-import { Failure } from "../ui/failure";
 import { Field, Input, TextArea } from "../ui/field";
+import { FormDialog } from "../ui/form-dialog";
 import { toast } from "../ui/toast";
 import { GroupRemovalContext, useGroupKind } from "./group-listing";
 import { lines } from "./lines";
@@ -74,7 +73,6 @@ function CreateGroupDialog({ onClose }: { onClose: () => void }) {
   const [name, setName] = useState("");
   const [displayName, setDisplayName] = useState("");
   const [members, setMembers] = useState("");
-  const [tried, setTried] = useState(false);
   const creation = useMutation({
     mutationFn: () => createGroup(name, { ...(displayName.trim() ? { displayName: displayName.trim() } : {}), users: lines(members) }),
     onSuccess: () => {
@@ -85,39 +83,33 @@ function CreateGroupDialog({ onClose }: { onClose: () => void }) {
   const refused = creation.error instanceof ApiError ? fieldErrors(creation.error, FIELDS) : undefined;
   const problem =
     name === "" ? t("form.required") : !NAME.test(name) ? t("groups.badName") : items?.some(({ metadata }) => metadata.name === name) ? t("groups.taken") : undefined;
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    if (!problem && !creation.isPending) creation.mutate();
-  };
   return (
-    <Dialog
+    <FormDialog
       title={t("groups.createTitle")}
       subtitle={t("groups.createDetail")}
+      submit={t("groups.create")}
+      wrong={problem !== undefined}
+      busy={creation.isPending}
+      error={creation.error}
+      lines={refused?.rest}
+      send={() => creation.mutate()}
       onClose={onClose}
-      footer={
-        <>
-          <Button onClick={onClose}>{t("action.cancel")}</Button>
-          <Button type="submit" form="create-group" look="solid" busy={creation.isPending} disabled={creation.isPending}>
-            {t("groups.create")}
-          </Button>
-        </>
-      }
     >
-      <form id="create-group" onSubmit={submit} noValidate className="flex flex-col gap-4">
-        <div className="grid items-start gap-4 sm:grid-cols-2">
-          <Field label={t("form.name")} hint={t("groups.nameHint")} error={(tried ? problem : undefined) ?? refused?.fields.name}>
-            {(props) => <Input {...props} name="name" autoComplete="off" autoCapitalize="none" value={name} onChange={(event) => setName(event.target.value)} />}
+      {(tried) => (
+        <>
+          <div className="grid items-start gap-4 sm:grid-cols-2">
+            <Field label={t("form.name")} hint={t("groups.nameHint")} error={(tried ? problem : undefined) ?? refused?.fields.name}>
+              {(props) => <Input {...props} name="name" autoComplete="off" autoCapitalize="none" value={name} onChange={(event) => setName(event.target.value)} />}
+            </Field>
+            <Field label={t("form.displayName")} optional error={refused?.fields.displayName}>
+              {(props) => <Input {...props} name="displayName" autoComplete="off" value={displayName} onChange={(event) => setDisplayName(event.target.value)} />}
+            </Field>
+          </div>
+          <Field label={t("groups.members")} optional hint={t("groups.membersHint")} error={refused?.fields.users}>
+            {(props) => <TextArea {...props} name="users" rows={4} value={members} onChange={(event) => setMembers(event.target.value)} />}
           </Field>
-          <Field label={t("form.displayName")} optional error={refused?.fields.displayName}>
-            {(props) => <Input {...props} name="displayName" autoComplete="off" value={displayName} onChange={(event) => setDisplayName(event.target.value)} />}
-          </Field>
-        </div>
-        <Field label={t("groups.members")} optional hint={t("groups.membersHint")} error={refused?.fields.users}>
-          {(props) => <TextArea {...props} name="users" rows={4} value={members} onChange={(event) => setMembers(event.target.value)} />}
-        </Field>
-        {creation.error && (!refused || refused.rest.length > 0) && <Failure error={creation.error} {...(refused ? { lines: refused.rest } : {})} />}
-      </form>
-    </Dialog>
+        </>
+      )}
+    </FormDialog>
   );
 }

@@ -8,6 +8,7 @@ import type { Kind } from "../shell/kind";
 import { OpenItem, RowLink } from "../shell/rows";
 import { MenuItem, MenuSeparator } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Absent, Changing, Since } from "../ui/values";
 import { CONNECTOR_TYPES, providerView, selectProviders, type ProviderKey, type ProviderView } from "./model";
 import { ProviderStateBadge } from "./state-badge";
@@ -118,22 +119,13 @@ function MenuItems({ view }: Props) {
 
 function Card({ view }: Props) {
   return (
-    <>
-      <div className="flex items-start gap-2 pr-8">
-        <div className="min-w-0 flex-1">
-          <Name view={view} />
+    <RowCard title={<Name view={view} />} badge={<ProviderStateBadge state={view.state} />} detail={view.reason}>
+      <Type view={view} />
+      {view.synced && (
+        <div className="min-w-0">
+          <Synced view={view} />
         </div>
-        <ProviderStateBadge state={view.state} />
-      </div>
-      {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{view.reason}</p>}
-      <div className="mt-2 flex flex-wrap gap-x-3 border-t border-line pt-2">
-        <Type view={view} />
-        {view.synced && (
-          <div className="min-w-0">
-            <Synced view={view} />
-          </div>
-        )}
-      </div>
-    </>
+      )}
+    </RowCard>
   );
 }

@@ -1,7 +1,7 @@
 // What is asked before something is done to a user.
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useMatch, useNavigate } from "@tanstack/react-router";
-import { useRef, useState, type FormEvent } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import {
   createUser,
@@ -18,15 +18,12 @@ import { endSessions } from "../api/identity";
 import { ApiError, fieldErrors } from "../api/status";
 import { CREATE_USER_COMMAND, userCommand } from "../lib/commands";
 import { useShell, useStore } from "../shell/context";
-import { Button } from "../ui/button";
 import { Checkbox } from "../ui/checkbox";
 import { ConfirmDialog } from "../ui/confirm-dialog";
-import { Dialog } from "../ui/dialog";
-import { Failure } from "../ui/failure";
 import { Field, Input, TextArea } from "../ui/field";
+import { FormDialog } from "../ui/form-dialog";
 import { isGoodPassword, NewPassword } from "../ui/new-password";
 import { OnceDialog } from "../ui/once-dialog";
-import { Terminal } from "../ui/panel";
 import { Segmented } from "../ui/segmented";
 import { toast } from "../ui/toast";
 import { lines } from "./lines";
@@ -204,7 +201,6 @@ function EditDialog({ view, onClose }: DialogProps) {
   const [admin, setAdmin] = useState(view.admin);
   const [begin, setBegin] = useState(toLocal(view.begin));
   const [end, setEnd] = useState(toLocal(view.end));
-  const [tried, setTried] = useState(false);
   const save = useMutation({
     mutationFn: (spec: Record<string, unknown>) => patchUser(view.name, spec),
     onSuccess: () => {
@@ -214,10 +210,7 @@ function EditDialog({ view, onClose }: DialogProps) {
   });
   const refused = save.error instanceof ApiError ? fieldErrors(save.error, EDITABLE) : undefined;
   const backwards = begin !== "" && end !== "" && end <= begin;
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    if (backwards || save.isPending) return;
+  const send = () => {
     // Only what was changed: others may be changing the rest.
     const spec: Record<string, unknown> = {};
     if (view.local && lines(groups).join("\n") !== view.groups.join("\n")) spec.groups = lines(groups);
@@ -227,35 +220,34 @@ function EditDialog({ view, onClose }: DialogProps) {
     save.mutate(spec);
   };
   return (
-    <Dialog
+    <FormDialog
       title={t("userAsk.edit", { name: view.username })}
       subtitle={view.displayName}
+      submit={t("action.save")}
+      wrong={backwards}
+      busy={save.isPending}
+      error={save.error}
+      lines={refused?.rest}
+      send={send}
       onClose={onClose}
-      footer={
-        <>
-          <Button onClick={onClose}>{t("action.cancel")}</Button>
-          <Button type="submit" form="edit-user" look="solid" busy={save.isPending} disabled={save.isPending}>
-            {t("action.save")}
-          </Button>
-        </>
-      }
     >
-      <form id="edit-user" onSubmit={submit} noValidate className="flex flex-col gap-4">
-        <Field label={t("users.column.groups")} hint={view.local ? t("users.groupsHint") : t("users.groupsElsewhere", { provider: view.provider.name })} error={refused?.fields.groups}>
-          {(props) => <TextArea {...props} name="groups" rows={3} disabled={!view.local} value={groups} onChange={(event) => setGroups(event.target.value)} />}
-        </Field>
-        <Checkbox checked={admin} onChange={setAdmin} label={t("users.makeAdmin")} hint={t("users.makeAdminHint")} />
-        <div className="grid items-start gap-4 sm:grid-cols-2">
-          <Field label={t("users.validFrom")} optional error={refused?.fields.begin}>
-            {(props) => <Input {...props} name="begin" type="datetime-local" value={begin} onChange={(event) => setBegin(event.target.value)} />}
+      {(tried) => (
+        <>
+          <Field label={t("users.column.groups")} hint={view.local ? t("users.groupsHint") : t("users.groupsElsewhere", { provider: view.provider.name })} error={refused?.fields.groups}>
+            {(props) => <TextArea {...props} name="groups" rows={3} disabled={!view.local} value={groups} onChange={(event) => setGroups(event.target.value)} />}
           </Field>
-          <Field label={t("users.validTo")} optional error={tried && backwards ? t("users.backwards") : refused?.fields.end}>
-            {(props) => <Input {...props} name="end" type="datetime-local" value={end} onChange={(event) => setEnd(event.target.value)} />}
-          </Field>
-        </div>
-        {save.error && (!refused || refused.rest.length > 0) && <Failure error={save.error} {...(refused ? { lines: refused.rest } : {})} />}
-      </form>
-    </Dialog>
+          <Checkbox checked={admin} onChange={setAdmin} label={t("users.makeAdmin")} hint={t("users.makeAdminHint")} />
+          <div className="grid items-start gap-4 sm:grid-cols-2">
+            <Field label={t("users.validFrom")} optional error={refused?.fields.begin}>
+              {(props) => <Input {...props} name="begin" type="datetime-local" value={begin} onChange={(event) => setBegin(event.target.value)} />}
+            </Field>
+            <Field label={t("users.validTo")} optional error={tried && backwards ? t("users.backwards") : refused?.fields.end}>
+              {(props) => <Input {...props} name="end" type="datetime-local" value={end} onChange={(event) => setEnd(event.target.value)} />}
+            </Field>
+          </div>
+        </>
+      )}
+    </FormDialog>
   );
 }
 
@@ -301,8 +293,6 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
   const [by, setBy] = useState<"made" | "chosen">("made");
   const [password, setPassword] = useState({ first: "", second: "" });
   const lengths = usePasswordLengths();
-  const [tried, setTried] = useState(false);
-  const form = useRef<HTMLFormElement>(null);
   const refused = error instanceof ApiError ? fieldErrors(error, FIELDS) : undefined;
   const username = values.username.trim();
   const email = values.email.trim();
@@ -314,12 +304,7 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
     const { value } = event.target;
     setValues((old) => ({ ...old, [field]: value }));
   };
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    setTried(true);
-    const first = problems.username ? "username" : problems.email ? "email" : undefined;
-    if (first) return form.current?.querySelector<HTMLElement>(`[name=${first}]`)?.focus();
-    if (busy || (by === "chosen" && !isGoodPassword(password, lengths))) return;
+  const send = () => {
     const displayName = values.displayName.trim();
     const groups = lines(values.groups);
     onSubmit({
@@ -332,54 +317,53 @@ function AskUser({ busy, error, onSubmit, onClose }: AskProps) {
     });
   };
   return (
-    <Dialog
+    <FormDialog
       title={t("users.createTitle")}
       subtitle={t("users.createDetail")}
+      submit={t("users.create")}
+      wrong={Object.values(problems).some(Boolean) || (by === "chosen" && !isGoodPassword(password, lengths))}
+      busy={busy}
+      error={error}
+      lines={refused?.rest}
+      command={username ? CREATE_USER_COMMAND.replace("NAME", () => username) : CREATE_USER_COMMAND}
+      send={send}
       onClose={onClose}
-      footer={
-        <>
-          <Button onClick={onClose}>{t("action.cancel")}</Button>
-          <Button type="submit" form="create-user" look="solid" busy={busy} disabled={busy}>
-            {t("users.create")}
-          </Button>
-        </>
-      }
     >
-      <form id="create-user" ref={form} onSubmit={submit} noValidate className="flex flex-col gap-4">
-        <div className="grid items-start gap-4 sm:grid-cols-2">
-          <Field label={t("account.username")} error={(tried ? problems.username : undefined) ?? refused?.fields.username}>
-            {(props) => <Input {...props} name="username" autoComplete="off" autoCapitalize="none" value={values.username} onChange={set("username")} />}
+      {(tried) => (
+        <>
+          <div className="grid items-start gap-4 sm:grid-cols-2">
+            <Field label={t("account.username")} error={(tried ? problems.username : undefined) ?? refused?.fields.username}>
+              {(props) => <Input {...props} name="username" autoComplete="off" autoCapitalize="none" value={values.username} onChange={set("username")} />}
+            </Field>
+            <Field label={t("users.email")} error={(tried ? problems.email : undefined) ?? refused?.fields.email}>
+              {(props) => <Input {...props} name="email" type="email" autoComplete="off" value={values.email} onChange={set("email")} />}
+            </Field>
+          </div>
+          <Field label={t("form.displayName")} optional error={refused?.fields.displayName}>
+            {(props) => <Input {...props} name="displayName" autoComplete="off" value={values.displayName} onChange={set("displayName")} />}
           </Field>
-          <Field label={t("users.email")} error={(tried ? problems.email : undefined) ?? refused?.fields.email}>
-            {(props) => <Input {...props} name="email" type="email" autoComplete="off" value={values.email} onChange={set("email")} />}
+          <Field label={t("users.column.groups")} optional hint={t("users.groupsHint")} error={refused?.fields.groups}>
+            {(props) => <TextArea {...props} name="groups" rows={2} className="min-h-16!" value={values.groups} onChange={set("groups")} />}
           </Field>
-        </div>
-        <Field label={t("form.displayName")} optional error={refused?.fields.displayName}>
-          {(props) => <Input {...props} name="displayName" autoComplete="off" value={values.displayName} onChange={set("displayName")} />}
-        </Field>
-        <Field label={t("users.column.groups")} optional hint={t("users.groupsHint")} error={refused?.fields.groups}>
-          {(props) => <TextArea {...props} name="groups" rows={2} className="min-h-16!" value={values.groups} onChange={set("groups")} />}
-        </Field>
-        <Checkbox checked={admin} onChange={setAdmin} label={t("users.makeAdmin")} hint={t("users.makeAdminHint")} />
-        <div className="flex flex-col gap-2">
-          <p className="font-medium" aria-hidden>
-            {t("users.firstPassword")}
-          </p>
-          <Segmented
-            label={t("users.firstPassword")}
-            value={by}
-            onChange={setBy}
-            options={[
-              { value: "made", label: t("users.passwordMade") },
-              { value: "chosen", label: t("users.passwordChosen") },
-            ]}
-          />
-          <p className="text-caption text-ink-faint">{by === "made" ? t("users.passwordMadeHint") : t("users.changesAtFirst")}</p>
-        </div>
-        {by === "chosen" && <NewPassword value={password} lengths={lengths} onChange={setPassword} tried={tried} refused={refused?.fields.password} />}
-        {error && (!refused || refused.rest.length > 0) && <Failure error={error} {...(refused ? { lines: refused.rest } : {})} />}
-        <Terminal command={username ? CREATE_USER_COMMAND.replace("NAME", () => username) : CREATE_USER_COMMAND} />
-      </form>
-    </Dialog>
+          <Checkbox checked={admin} onChange={setAdmin} label={t("users.makeAdmin")} hint={t("users.makeAdminHint")} />
+          <div className="flex flex-col gap-2">
+            <p className="font-medium" aria-hidden>
+              {t("users.firstPassword")}
+            </p>
+            <Segmented
+              label={t("users.firstPassword")}
+              value={by}
+              onChange={setBy}
+              options={[
+                { value: "made", label: t("users.passwordMade") },
+                { value: "chosen", label: t("users.passwordChosen") },
+              ]}
+            />
+            <p className="text-caption text-ink-faint">{by === "made" ? t("users.passwordMadeHint") : t("users.changesAtFirst")}</p>
+          </div>
+          {by === "chosen" && <NewPassword value={password} lengths={lengths} onChange={setPassword} tried={tried} refused={refused?.fields.password} />}
+        </>
+      )}
+    </FormDialog>
   );
 }

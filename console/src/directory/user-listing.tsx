@@ -10,6 +10,7 @@ import type { Kind } from "../shell/kind";
 import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem, MenuSeparator } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Absent, Changing, Chip, Since } from "../ui/values";
 import { selectUsers, userView, type UserFilters, type UserSortKey, type UserView } from "./model";
 import { UserStateBadge, useReason } from "./state-badge";
@@ -138,20 +139,19 @@ function Card({ view }: Props) {
   const reason = useReason();
   const providerName = useProviderName();
   return (
-    <>
-      <div className="flex items-start gap-2 pr-8">
-        <div className="min-w-0 flex-1">
+    <RowCard
+      title={
+        <>
           <UserLink view={view} />
           {view.displayName && <p className="truncate text-caption text-ink-faint">{view.displayName}</p>}
-        </div>
-        <UserStateBadge state={view.state} />
-      </div>
-      {view.reason && <p className="mt-1 truncate text-caption text-ink-soft">{reason(view)}</p>}
-      <div className="mt-2 flex flex-wrap items-center gap-x-3 gap-y-1 border-t border-line pt-2 text-ink-soft">
-        <span>{providerName(view.provider)}</span>
-        {view.secondFactor && <SecondFactor view={view} />}
-        <LastSignIn view={view} />
-      </div>
-    </>
+        </>
+      }
+      badge={<UserStateBadge state={view.state} />}
+      detail={view.reason && reason(view)}
+    >
+      <span>{providerName(view.provider)}</span>
+      {view.secondFactor && <SecondFactor view={view} />}
+      <LastSignIn view={view} />
+    </RowCard>
   );
 }

@@ -10,6 +10,7 @@ import { GuardNote, useRights } from "../shell/rights";
 import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Changing } from "../ui/values";
 import { BindingRemovalContext, removalAccess } from "./binding-actions";
 import type { BindingFilters, BindingKey } from "./keys";
@@ -128,18 +129,17 @@ function Card({ view }: Props) {
   const role = useRoleName()(view.role);
   const where = usePlacesWords()(view.level, view.places);
   return (
-    <>
-      <div className="flex items-start gap-2 pr-8">
-        <div className="min-w-0 flex-1">
+    <RowCard
+      title={
+        <>
           <RowLink path="bindings" view={view} />
           <p className="truncate text-caption text-ink-faint">{role}</p>
-        </div>
-        <BindingStateBadge state={view.state} />
-      </div>
-      <p className="mt-2 flex flex-wrap items-center gap-x-2 gap-y-1 border-t border-line pt-2 text-ink-soft">
-        <LevelChip level={view.level} />
-        <span className="min-w-0 break-words">{where}</span>
-      </p>
-    </>
+        </>
+      }
+      badge={<BindingStateBadge state={view.state} />}
+    >
+      <LevelChip level={view.level} />
+      <span className="min-w-0 break-words">{where}</span>
+    </RowCard>
   );
 }

@@ -57,37 +57,37 @@ export function CreateProjectDialog({ onClose }: { onClose: () => void }) {
     >
       {(tried) => (
         <>
-        <div className="grid items-start gap-4 sm:grid-cols-2">
-          <Field label={t("form.name")} hint={t("projects.nameHint")} error={(tried ? problem : undefined) ?? refused?.fields.name}>
-            {(props) => <Input {...props} name="name" autoComplete="off" autoCapitalize="none" maxLength={63} value={name} onChange={(event) => setName(event.target.value)} />}
+          <div className="grid items-start gap-4 sm:grid-cols-2">
+            <Field label={t("form.name")} hint={t("projects.nameHint")} error={(tried ? problem : undefined) ?? refused?.fields.name}>
+              {(props) => <Input {...props} name="name" autoComplete="off" autoCapitalize="none" maxLength={63} value={name} onChange={(event) => setName(event.target.value)} />}
+            </Field>
+            <Field label={t("form.displayName")} optional>
+              {(props) => <Input {...props} name="displayName" autoComplete="off" value={displayName} onChange={(event) => setDisplayName(event.target.value)} />}
+            </Field>
+          </div>
+          <Field label={t("projects.description")} optional>
+            {(props) => <TextArea {...props} name="description" rows={2} className="min-h-16! font-sans! text-table!" value={description} onChange={(event) => setDescription(event.target.value)} />}
           </Field>
-          <Field label={t("form.displayName")} optional>
-            {(props) => <Input {...props} name="displayName" autoComplete="off" value={displayName} onChange={(event) => setDisplayName(event.target.value)} />}
-          </Field>
-        </div>
-        <Field label={t("projects.description")} optional>
-          {(props) => <TextArea {...props} name="description" rows={2} className="min-h-16! font-sans! text-table!" value={description} onChange={(event) => setDescription(event.target.value)} />}
-        </Field>
-        <fieldset className="flex flex-col gap-3 border-t border-line pt-4">
-          <legend className="float-left text-table font-semibold">{t("projects.column.clusters")}</legend>
-          <p className="clear-both text-caption text-ink-soft">{t("projects.clustersHint")}</p>
-          {choices?.length === 0 || !choices ? <p className="text-table text-ink-faint">{t("projects.noClusterToChoose")}</p> : null}
-          {choices?.map(({ name: cluster, unfit }) => (
-            <div key={cluster} className="rounded-lg border border-line px-3 py-2.5">
-              <Checkbox checked={cluster in quotas} disabled={unfit !== undefined} label={cluster} hint={unfit} onChange={(on) => choose(cluster, on)} />
-              {quotas[cluster] && (
-                <div role="group" aria-label={t("projects.editQuotaOf", { name: cluster })} className="mt-3 border-t border-line pt-3">
-                  <QuotaFields quota={quotas[cluster]} tried={tried} onChange={(quota) => setQuotas((old) => ({ ...old, [cluster]: quota }))} />
-                </div>
-              )}
-            </div>
-          ))}
-          {refused?.fields.clusters && (
-            <p role="alert" className="text-caption text-bad-text">
-              {refused.fields.clusters}
-            </p>
-          )}
-        </fieldset>
+          <fieldset className="flex flex-col gap-3 border-t border-line pt-4">
+            <legend className="float-left text-table font-semibold">{t("projects.column.clusters")}</legend>
+            <p className="clear-both text-caption text-ink-soft">{t("projects.clustersHint")}</p>
+            {choices?.length === 0 || !choices ? <p className="text-table text-ink-faint">{t("projects.noClusterToChoose")}</p> : null}
+            {choices?.map(({ name: cluster, unfit }) => (
+              <div key={cluster} className="rounded-lg border border-line px-3 py-2.5">
+                <Checkbox checked={cluster in quotas} disabled={unfit !== undefined} label={cluster} hint={unfit} onChange={(on) => choose(cluster, on)} />
+                {quotas[cluster] && (
+                  <div role="group" aria-label={t("projects.editQuotaOf", { name: cluster })} className="mt-3 border-t border-line pt-3">
+                    <QuotaFields quota={quotas[cluster]} tried={tried} onChange={(quota) => setQuotas((old) => ({ ...old, [cluster]: quota }))} />
+                  </div>
+                )}
+              </div>
+            ))}
+            {refused?.fields.clusters && (
+              <p role="alert" className="text-caption text-bad-text">
+                {refused.fields.clusters}
+              </p>
+            )}
+          </fieldset>
         </>
       )}
     </FormDialog>
@@ -156,19 +156,19 @@ export function AddClusterDialog({ view, onClose }: { view: ProjectView; onClose
     >
       {(tried) => (
         <>
-        <Field label={t("level.cluster")} error={tried && cluster === "" ? t("form.required") : undefined}>
-          {(props) => (
-            <Select {...props} name="cluster" value={cluster} onChange={(event) => setCluster(event.target.value)}>
-              <option value="">{t("bindings.choose")}</option>
-              {choices?.map(({ name, unfit }) => (
-                <option key={name} value={name} disabled={unfit !== undefined}>
-                  {unfit === undefined ? name : t("projects.unfit", { name, why: unfit })}
-                </option>
-              ))}
-            </Select>
-          )}
-        </Field>
-        <QuotaFields quota={quota} tried={tried} onChange={setQuota} />
+          <Field label={t("level.cluster")} error={tried && cluster === "" ? t("form.required") : undefined}>
+            {(props) => (
+              <Select {...props} name="cluster" value={cluster} onChange={(event) => setCluster(event.target.value)}>
+                <option value="">{t("bindings.choose")}</option>
+                {choices?.map(({ name, unfit }) => (
+                  <option key={name} value={name} disabled={unfit !== undefined}>
+                    {unfit === undefined ? name : t("projects.unfit", { name, why: unfit })}
+                  </option>
+                ))}
+              </Select>
+            )}
+          </Field>
+          <QuotaFields quota={quota} tried={tried} onChange={setQuota} />
         </>
       )}
     </FormDialog>

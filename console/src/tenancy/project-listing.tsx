@@ -9,6 +9,7 @@ import { GuardNote, useRights } from "../shell/rights";
 import { Created, OpenItem, RowLink } from "../shell/rows";
 import { MenuItem } from "../ui/menu";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Absent, Changing, Since } from "../ui/values";
 import type { ProjectFilters, ProjectKey } from "./keys";
 import { projectView, selectProjects, type ProjectView } from "./model";
@@ -105,17 +106,8 @@ function MenuItems({ view }: Props) {
 
 function Card({ view }: Props) {
   return (
-    <>
-      <div className="flex items-start gap-2 pr-8">
-        <div className="min-w-0 flex-1">
-          <Name view={view} />
-        </div>
-        <ProjectStateBadge state={view.state} />
-      </div>
-      {view.reason && <p className="mt-1 text-caption break-words text-ink-soft">{view.reason}</p>}
-      <div className="mt-2 border-t border-line pt-2">
-        <Clusters view={view} />
-      </div>
-    </>
+    <RowCard title={<Name view={view} />} badge={<ProjectStateBadge state={view.state} />} detail={view.reason}>
+      <Clusters view={view} />
+    </RowCard>
   );
 }

@@ -7,6 +7,7 @@ import { ROLES_COMMAND } from "../lib/commands";
 import type { Kind } from "../shell/kind";
 import { Created, OpenItem, RowLink } from "../shell/rows";
 import type { Listing } from "../ui/object-table";
+import { RowCard } from "../ui/row-card";
 import { Changing, Chip } from "../ui/values";
 import type { RoleFilters, RoleKey } from "./keys";
 import { roleView, selectRoles, type RoleView } from "./model";
@@ -78,17 +79,8 @@ function State({ view }: Props) {
 
 function Card({ view }: Props) {
   return (
-    <>
-      <div className="flex items-start gap-2 pr-8">
-        <div className="min-w-0 flex-1">
-          <RoleName view={view} />
-        </div>
-        <RoleStateBadge state={view.state} />
-      </div>
-      <p className="mt-1 text-caption text-ink-soft">{view.description ?? view.name}</p>
-      <p className="mt-2 border-t border-line pt-2">
-        <LevelChip level={view.level} />
-      </p>
-    </>
+    <RowCard title={<RoleName view={view} />} badge={<RoleStateBadge state={view.state} />} detail={view.description ?? view.name}>
+      <LevelChip level={view.level} />
+    </RowCard>
   );
 }

@@ -22,6 +22,7 @@ import { MenuItem } from "../ui/menu";
 import { Empty, Notice } from "../ui/message";
 import { focusRow, ObjectCards, ObjectTable, rowLink, type Listing } from "../ui/object-table";
 import { Terminal } from "../ui/panel";
+import { RowCard } from "../ui/row-card";
 import { Absent, Since } from "../ui/values";
 import type { SearchKey, SearchText } from "./keys";
 
@@ -101,10 +102,9 @@ function MenuItems({ view }: Props) {
 function Card({ view }: Props) {
   const { kind, cluster, metadata } = view.object;
   return (
-    <div className="pr-8">
-      <Name view={view} />
-      <p className="mt-2 border-t border-line pt-2 break-words text-ink-soft">{[kind, metadata.namespace, cluster].filter(Boolean).join(" · ")}</p>
-    </div>
+    <RowCard title={<Name view={view} />}>
+      <span className="min-w-0 break-words">{[kind, metadata.namespace, cluster].filter(Boolean).join(" · ")}</span>
+    </RowCard>
   );
 }
 

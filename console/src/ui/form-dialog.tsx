@@ -10,7 +10,7 @@ import { Terminal } from "./panel";
 
 interface Props {
   title: string;
-  subtitle?: string;
+  subtitle?: string | undefined;
   submit: string;
   /** What the other button says, where it does not leave everything as it was. */
   leave?: string;

@@ -26,5 +26,5 @@ test("what is left is told in the unit of the bound, and never as more than ther
 });
 
 test("an amount is told in the unit of its bound, unless nothing would be left of it", () => {
-  expect([inUnitOf("16", "15500m"), inUnitOf("64Gi", "12884901888"), inUnitOf("64Gi", "1Ki"), inUnitOf("8", "0"), inUnitOf("1000m", "2"), inUnitOf(undefined, "5"), inUnitOf("8", "x")]).toEqual(["15.5", "12Gi", "1Ki", "0", "2000m", "5", "x"]);
+  expect([inUnitOf("16", "15500m"), inUnitOf("64Gi", "12884901888"), inUnitOf("64Gi", "1Ki"), inUnitOf("8Gi", "0"), inUnitOf("1000m", "2"), inUnitOf(undefined, "5"), inUnitOf("8", "x")]).toEqual(["15.5", "12Gi", "1Ki", "0", "2000m", "5", "x"]);
 });

@@ -34,6 +34,7 @@ export function left(used: unknown, hard: unknown): string | undefined {
 export function inUnitOf(hard: unknown, used: string): string {
   const part = quantity(used);
   if (part === undefined || quantity(hard) === undefined) return used;
+  if (part === 0) return "0";
   const same = written(part, unitOf(hard));
   return Math.abs((quantity(same) ?? 0) - part) <= part * 0.01 ? same : used;
 }

@@ -352,7 +352,8 @@ const MOST_KINDS = 12;
 function Inside({ cluster, namespace }: { cluster: string; namespace: string }) {
   const { t } = useTranslation();
   const query = useQuery({ queryKey: ["inside", cluster, namespace], queryFn: () => searchResources({ cluster, namespace, limit: "1" }), gcTime: 0, retry: false });
-  const counts = (query.data?.counts ?? []).flatMap(({ group, resource, count }) => (resource && count ? [{ kind: group ? `${resource}.${group}` : resource, count }] : [])).toSorted((a, b) => b.count - a.count);
+  // The namespace itself is found there, too.
+  const counts = (query.data?.counts ?? []).flatMap(({ group, resource, count }) => (resource && resource !== "namespaces" && count ? [{ kind: group ? `${resource}.${group}` : resource, count }] : [])).toSorted((a, b) => b.count - a.count);
   return (
     <section aria-busy={query.isPending}>
       <h3 className="mb-1 text-table">{t("namespaces.inside")}</h3>

@@ -50,7 +50,7 @@ beforeEach(() => {
     [`POST ${REVIEW}`]: json({ status: { allowed: true } }, 201),
     [`POST ${NAMESPACES}/shop-api/resourcequotas`]: json({}, 201),
     [`POST ${NAMESPACES}/shop-api/limitranges`]: json({}, 201),
-    "GET /acp/v1/resources/search": json({ total: 5, counts: [{ group: "", resource: "secrets", count: 2 }, { group: "apps", resource: "deployments", count: 3 }] }),
+    "GET /acp/v1/resources/search": json({ total: 5, counts: [{ group: "", resource: "namespaces", count: 1 }, { group: "", resource: "secrets", count: 2 }, { group: "apps", resource: "deployments", count: 3 }] }),
   };
   vi.stubGlobal("fetch", (input: RequestInfo | URL, init?: RequestInit) => {
     const url = new URL(String(input), "http://x");
@@ -294,6 +294,7 @@ test("deleting takes the exact name, says what dies, and is of this very namespa
   await userEvent.click(await itemOf(await menuOf("shop-web"), /^Delete/));
   const form = await top();
   expect((await form.findAllByRole("listitem")).map(({ textContent }) => textContent)).toEqual(expect.arrayContaining(["deployments.apps3", "secrets2"]));
+  expect(form.queryByText("namespaces")).toBeNull();
   const submit = form.getByRole<HTMLButtonElement>("button", { name: "Delete namespace" });
   await userEvent.type(form.getByLabelText(/Type the namespace's name/), "shop");
   expect(submit.disabled).toBe(true);

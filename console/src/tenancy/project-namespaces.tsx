@@ -21,6 +21,8 @@ import { NamespaceBadge, usePodSecurityName } from "./states";
 /** Others work there, too, and rights in a new one take a moment to come. */
 const EVERY_MS = 5_000;
 const QUOTAS_EVERY_MS = 30_000;
+/** A new quota is counted in a moment. */
+const UNCOUNTED_EVERY_MS = 2_000;
 /** Each asks for its quotas. */
 const AT_ONCE = 20;
 
@@ -194,7 +196,7 @@ function Actions({ project, cluster, view, away, takeOut, removal }: ItemProps &
 /** What is used in it, of what its quotas allow. */
 function Spent({ cluster, namespace }: { cluster: string; namespace: string }) {
   const { t } = useTranslation();
-  const { data, error } = useQuery({ queryKey: ["quotas", cluster, namespace], queryFn: () => readQuotas(cluster, namespace), refetchInterval: QUOTAS_EVERY_MS, retry: false });
+  const { data, error } = useQuery({ queryKey: ["quotas", cluster, namespace], queryFn: () => readQuotas(cluster, namespace), refetchInterval: ({ state }) => (state.data?.some(({ status }) => !status?.used) ? UNCOUNTED_EVERY_MS : QUOTAS_EVERY_MS), retry: false });
   if (data === undefined) return error && <p className="text-caption break-words text-ink-faint">{t("namespaces.quotaUnread", { why: error.message || t("error.unreachable") })}</p>;
   const bounds = Object.entries(tightest(data));
   if (bounds.length === 0) return <p className="text-caption text-ink-faint">{t("namespaces.noQuota")}</p>;

@@ -148,6 +148,14 @@ test("who may not list clusters is told of those in which they have a role", asy
   await enabled(detail, /^Create namespace\s*east/);
 });
 
+test("who may not see what is given of the project's quota sees its bounds, and no failure", async () => {
+  answers[QUOTA] = refuse(403, "Forbidden");
+  const detail = await open();
+  expect(await detail.findByText("You may not see how much of it is given.")).toBeTruthy();
+  expect(detail.getByText("– of 100")).toBeTruthy();
+  expect(detail.queryByText("because of Forbidden")).toBeNull();
+});
+
 // ---- create ----------------------------------------------------------------------------------
 
 test("creating one: name, amounts and limits are looked at first, against what is left", async () => {

@@ -4,6 +4,7 @@ import { clsx } from "clsx";
 import { CircleCheck, CircleHelp, CircleX, Plus, Trash2 } from "lucide-react";
 import { use, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { ApiError } from "../api/status";
 import type { Amounts } from "../api/tenancy";
 import { projectCommand } from "../lib/commands";
 import { dateAndTime } from "../lib/time";
@@ -171,9 +172,11 @@ function Quota({ project, cluster, wanted }: { project: string; cluster: string;
   const query = useProjectQuota(project, cluster, wanted);
   const exceeded = query.data?.status?.conditions?.find(({ type, status }) => type === "Exceeded" && status === "True");
   const used = readAmounts(query.data?.status?.used);
+  // Who only works there sees the project, and not its quota: nothing has failed.
+  const unseen = query.error instanceof ApiError && query.error.code === 403;
   return (
     <>
-      {query.error && <Failure error={query.error} />}
+      {unseen ? <p className="text-caption text-ink-faint">{t("quota.unseen")}</p> : query.error && <Failure error={query.error} />}
       {exceeded && (
         <Notice tone="bad" live={false}>
           {t("quota.exceeded")}

@@ -19,7 +19,7 @@ import { AmountsOf } from "./project-quota";
 import { NamespaceBadge, usePodSecurityName } from "./states";
 
 /** Others work there, too, and rights in a new one take a moment to come. */
-const EVERY_MS = 5_000;
+const EVERY_MS = 2_000;
 const QUOTAS_EVERY_MS = 30_000;
 /** A new quota is counted in a moment. */
 const UNCOUNTED_EVERY_MS = 2_000;

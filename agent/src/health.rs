@@ -83,10 +83,9 @@ async fn look(member: &ClusterApi, known: ApiHealth) -> ApiHealth {
     health.ready = true;
     let details = async {
         health.version = Some(get_json::<Version>(member, "/version", MAX_ANSWER).await?.git_version);
-        if health.uid.is_none() {
-            let namespace: Object = get_json(member, "/api/v1/namespaces/kube-system", MAX_ANSWER).await?;
-            health.uid = Some(namespace.metadata.uid);
-        }
+        // Each time: the address may lead to another cluster now.
+        let namespace: Object = get_json(member, "/api/v1/namespaces/kube-system", MAX_ANSWER).await?;
+        health.uid = Some(namespace.metadata.uid);
         health.nodes = Some(count_nodes(member).await?);
         Ok::<_, LookError>(())
     };

@@ -9,6 +9,7 @@
 //!
 //! - A member that is lost is `Unknown` within 40 s; one that comes back is looked at at once, or within 2 s if the hub
 //!   dials it.
+//! - What answers under a cluster's name and shows another identity than the one that was noted gets no requests.
 //! - A cluster that becomes ready has let the platform's administrators in before it says so, unless it refuses.
 //! - Nothing is written when nothing is new, except a heartbeat every ten seconds.
 //! - Removal asks the member for nothing, so it does not wait for one that is away. The member keeps what it has.
@@ -34,7 +35,8 @@ use tokio::sync::{Notify, broadcast};
 use tunnel_hub::Change;
 
 use crate::error::Error;
-use crate::plan::{Observed, Told, is_due, is_ready, plan};
+use crate::plan::identity::is_another_now;
+use crate::plan::{Known, Observed, is_due, is_ready, plan};
 use crate::version::version_gate;
 use crate::{Fleet, Inner, MANAGER, inventory};
 
@@ -142,6 +144,7 @@ fn drop_worker(inner: &Inner, workers: &mut HashMap<String, Worker>, name: &str)
         worker.drain.finish();
     }
     inner.directs.forget(name);
+    inner.strangers.forget(name);
     inner.inventory.forget(name);
     // The object is gone, by us or by somebody who removed the finalizer: either way it is no longer managed.
     if let Ok(name) = name.parse::<ClusterName>() {
@@ -205,20 +208,23 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
     // Never closed.
     let _turn = inner.looks.acquire().await;
     let mut observed = observe::observe(inner, &cluster).await;
-    if let Observed::Well { version, follows, .. } = &mut observed
+    let old = cluster.status.clone().unwrap_or_default();
+    let another = is_another_now(&old, observed.told_mut().map(|told| &told.identity));
+    inner.strangers.note(name, another);
+    if !another
+        && let Observed::Well { version, follows, told, .. } = &mut observed
         && version_gate(version).is_ok()
         && let Ok(name) = name.parse::<ClusterName>()
     {
         // Before it is called ready: who sees that goes in.
-        inner.grant_admins(&cluster, &name).await;
+        inner.grant_admins(&cluster, &name, told.identity.uid.as_deref()).await;
         // Only now: where a cluster was imported, the role for it may have come with that.
         *follows = observe::follows(inner, &name).await;
     }
-    let old = cluster.status.clone().unwrap_or_default();
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
     let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());
-    let told = Told { indexed, ratio };
-    let next = plan(&old, cluster.metadata.generation, &observed, told, Timestamp::now());
+    let known = Known { indexed, ratio };
+    let next = plan(&old, cluster.metadata.generation, &observed, known, Timestamp::now());
     let ready = is_ready(&next);
     if is_due(&old, &next) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});

@@ -103,6 +103,11 @@ pub enum SendError {
         #[source]
         source: BoxError,
     },
+    /// Another cluster answers under its name.
+    #[error(
+        "another cluster answers under the name {0}, and gets no requests: its condition IdentityConfirmed says what to do"
+    )]
+    Another(ClusterName),
     /// It did not begin to answer in time.
     #[error("cluster {0} did not answer in time")]
     Deadline(ClusterName),

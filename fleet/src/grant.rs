@@ -25,15 +25,16 @@ use lib_kubernetes::ClusterApi;
 const DEADLINE: Duration = Duration::from_secs(4);
 
 impl Inner {
-    /// Once per cluster and process; a failure is tried again with the next look.
-    pub(crate) async fn grant_admins(&self, cluster: &Cluster, name: &ClusterName) {
-        let uid = cluster.uid().unwrap_or_default();
-        if self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(&uid) {
+    /// Once per cluster and process; a failure is tried again with the next look. `shows` is the uid that the cluster has
+    /// just shown: one that was rebuilt has lost what it had.
+    pub(crate) async fn grant_admins(&self, cluster: &Cluster, name: &ClusterName, shows: Option<&str>) {
+        let granted = (cluster.uid().unwrap_or_default(), shows.map(str::to_owned));
+        if self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(&granted) {
             return;
         }
-        let granted = timeout(DEADLINE, self.try_grant(cluster, name)).await;
-        match granted.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
-            Ok(()) => drop(self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(uid)),
+        let done = timeout(DEADLINE, self.try_grant(cluster, name)).await;
+        match done.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
+            Ok(()) => drop(self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(granted)),
             Err(error) => {
                 tracing::warn!(cluster = %name, error = %chain(&error), "could not bind the administrators");
             }

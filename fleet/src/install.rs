@@ -104,7 +104,7 @@ fn controllers_objects() -> Vec<Value> {
             CONTROLLERS,
             json!([
                 {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
-                {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE], "verbs": ["get"]},
+                {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE, "kube-system"], "verbs": ["get"]},
                 {"nonResourceURLs": ["/version", "/readyz"], "verbs": ["get"]},
                 // People. What is secret of them lies in the platform's namespace.
                 {"apiGroups": ["auth.alauda.io"], "resources": ["users", "groups"], "verbs": everything},

@@ -45,6 +45,7 @@ use self::backoff::Backoff;
 use self::told::Told;
 use crate::Inner;
 use crate::error::NoAccess;
+use crate::plan::identity::CHANGED;
 use lib_kubernetes::{BodyError, BoxError, collect, full};
 
 /// Clusters that tell all their objects at the same time.
@@ -225,6 +226,8 @@ pub(crate) enum Failed {
     NoAccess(#[source] NoAccess),
     #[error("it does not say how it is reached")]
     NoConnection,
+    #[error("another cluster answers under this name")]
+    Another,
     #[error("the cluster did not answer in time")]
     Deadline,
     #[error(transparent)]
@@ -256,6 +259,7 @@ impl Failed {
             Self::Refused { code: StatusCode::FORBIDDEN, .. } => "NotAllowed",
             Self::Refused { .. } => "AgentRefused",
             Self::NoAccess(_) | Self::NoConnection => "NoCredential",
+            Self::Another => CHANGED,
             Self::Tunnel(_) | Self::Deadline | Self::Feed(_) => "Unreachable",
             Self::Broken(_) | Self::Ended | Self::Silent => "FeedLost",
             Self::Line(_) | Self::UnknownKind => "BadFeed",
@@ -267,7 +271,10 @@ impl Failed {
     fn is_patient(&self) -> bool {
         let refused = matches!(self, Self::Refused { code: StatusCode::FORBIDDEN, .. });
         let not_allowed = matches!(self, Self::Feed(fleet_inventory::Error::NotAllowed));
-        let of_us = matches!(self, Self::OldAgent | Self::Disconnected | Self::NoAccess(_) | Self::NoConnection);
+        let of_us = matches!(
+            self,
+            Self::OldAgent | Self::Disconnected | Self::NoAccess(_) | Self::NoConnection | Self::Another
+        );
         refused || not_allowed || of_us || matches!(self, Self::Room(_) | Self::Line(_) | Self::UnknownKind)
     }
 }
@@ -303,6 +310,9 @@ async fn follow_once(inner: &Inner, place: &Place, uid: &str) -> Result<std::con
     if by_tunnel && !is_connected(inner, &place.cluster) {
         return Err(Failed::Disconnected);
     }
+    if inner.strangers.has(&cluster) {
+        return Err(Failed::Another);
+    }
     // Never closed.
     let mut turn = inner.inventory.0.listings.0.acquire().await.ok();
     let began = Instant::now();
@@ -312,6 +322,9 @@ async fn follow_once(inner: &Inner, place: &Place, uid: &str) -> Result<std::con
     loop {
         let piece = timeout(SILENCE, pieces.next()).await.map_err(|_| Failed::Silent)?;
         let piece = piece.ok_or(Failed::Ended)?.map_err(Failed::Broken)?;
+        if inner.strangers.has(&cluster) {
+            return Err(Failed::Another);
+        }
         for batch in decoder.push(&piece)?.chunks(BATCH) {
             place.change(|index| batch.iter().try_for_each(|line| told.take(index, &place.cluster, line)))?;
             // Others may have waited for the lock, or for us.

@@ -1,20 +1,28 @@
 //! From what was observed to what a cluster's status says. Pure.
 
+pub(crate) mod clock;
+pub(crate) mod identity;
+mod program;
+
 use api_types::cluster::{ClusterStatus, Nodes};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth};
 
+use self::identity::Claim;
 use crate::FLEET_USER;
 use crate::version::version_gate;
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 8] = [
+pub(crate) const CONDITIONS: [&str; 11] = [
     "Ready",
     "Connected",
     "APIServerHealthy",
     "VersionSupported",
+    KIND,
+    "ClockSynchronised",
+    "AgentCurrent",
     "RightsFollowed",
     "Indexed",
     "QuotaEnforced",
@@ -22,6 +30,8 @@ pub(crate) const CONDITIONS: [&str; 8] = [
 ];
 /// Those that only the agent knows, so that nobody knows when it is silent.
 const BY_AGENTS: [&str; 2] = ["QuotaEnforced", "RatioApplied"];
+
+const KIND: &str = "IdentityConfirmed";
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const RBAC_KINDS: [&str; 4] = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"];
@@ -55,6 +65,8 @@ pub(crate) enum Observed {
         link: Link,
         /// Why.
         message: String,
+        /// What it says all the same.
+        told: Told,
     },
     /// It answers.
     Well {
@@ -68,7 +80,30 @@ pub(crate) enum Observed {
         follows: Option<bool>,
         /// Whether the quotas of projects are enforced there, and overcommit ratios applied, if it says so.
         webhooks: (Option<QuotaHealth>, Option<RatioHealth>),
+        /// What else it says.
+        told: Told,
     },
+}
+
+impl Observed {
+    /// What a cluster that answers says of itself.
+    pub(crate) fn told_mut(&mut self) -> Option<&mut Told> {
+        match self {
+            Self::Well { told, .. } | Self::Sick { told, .. } => Some(told),
+            Self::Waiting { .. } | Self::Lost { .. } => None,
+        }
+    }
+}
+
+/// What a cluster says of itself, well or not. It need not be true.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// How far its clock is ahead, if that could be measured.
+    pub(crate) clock: Option<SignedDuration>,
+    /// The version of its agent, where it has one.
+    pub(crate) agent: Option<String>,
+    /// Which cluster it is.
+    pub(crate) identity: Claim,
 }
 
 /// What a working link is called.
@@ -95,9 +130,9 @@ impl Link {
 /// Status, reason and message of whether it is known which objects a cluster has.
 pub(crate) type Indexed = (&'static str, &'static str, String);
 
-/// What others have seen of a cluster.
+/// What other parts of the hub know of a cluster.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct Known {
     pub(crate) indexed: Option<Indexed>,
     /// Where it is to have an overcommit ratio of its own: whether it has it, or why not.
     pub(crate) ratio: Option<Result<(), String>>,
@@ -108,7 +143,7 @@ pub(crate) fn plan(
     old: &ClusterStatus,
     generation: Option<i64>,
     observed: &Observed,
-    told: Told,
+    known: Known,
     now: Timestamp,
 ) -> ClusterStatus {
     let mut next = ClusterStatus { observed_generation: generation, ..old.clone() };
@@ -123,7 +158,7 @@ pub(crate) fn plan(
             set.put("Connected", "False", reason, message);
             lost(&mut set, old, now);
         }
-        Observed::Sick { link, message } => {
+        Observed::Sick { link, message, told } => {
             let (reason, text) = link.condition();
             next.last_heartbeat_time = Some(Time(now));
             set.put("Connected", "True", reason, text);
@@ -131,9 +166,10 @@ pub(crate) fn plan(
             set.keep("VersionSupported");
             set.keep("RightsFollowed");
             BY_AGENTS.into_iter().for_each(|kind| set.keep(kind));
+            tell(&mut set, &mut next, told, now);
             set.put("Ready", "False", "APIServerUnhealthy", message);
         }
-        Observed::Well { link, version, nodes, follows, webhooks: (quota, ratio) } => {
+        Observed::Well { link, version, nodes, follows, webhooks: (quota, ratio), told } => {
             let (reason, text) = link.condition();
             next.phase = Some("Provisioned".into());
             next.last_heartbeat_time = Some(Time(now));
@@ -143,26 +179,26 @@ pub(crate) fn plan(
             set.put("APIServerHealthy", "True", "ReadyzOK", "/readyz answered ok.");
             follow(&mut set, *follows);
             enforce(&mut set, quota.as_ref());
-            apply(&mut set, ratio.as_ref(), told.ratio.as_ref());
-            match version_gate(version) {
+            apply(&mut set, ratio.as_ref(), known.ratio.as_ref());
+            let another = tell(&mut set, &mut next, told, now);
+            let supported = version_gate(version);
+            match &supported {
                 Ok(()) => {
-                    set.put(
-                        "VersionSupported",
-                        "True",
-                        "InRange",
-                        &format!("The version is within {}.", crate::SUPPORTED),
-                    );
-                    set.put("Ready", "True", "AllChecksPassed", "Connected, healthy and of a supported version.");
+                    let message = format!("The version is within {}.", crate::SUPPORTED);
+                    set.put("VersionSupported", "True", "InRange", &message);
                 }
-                Err(error) => {
-                    let message = format!("{error}.");
-                    set.put("VersionSupported", "False", "OutOfRange", &message);
-                    set.put("Ready", "False", "VersionNotSupported", &message);
+                Err(error) => set.put("VersionSupported", "False", "OutOfRange", &format!("{error}.")),
+            }
+            match (another, supported) {
+                (Some(message), _) => set.put("Ready", "False", identity::CHANGED, &message),
+                (None, Err(error)) => set.put("Ready", "False", "VersionNotSupported", &format!("{error}.")),
+                (None, Ok(())) => {
+                    set.put("Ready", "True", "AllChecksPassed", "Connected, healthy and of a supported version.");
                 }
             }
         }
     }
-    match told.indexed {
+    match known.indexed {
         Some((status, reason, message)) if !matches!(observed, Observed::Waiting { .. }) => {
             set.put("Indexed", status, reason, &message);
         }
@@ -171,6 +207,17 @@ pub(crate) fn plan(
     }
     next.conditions = set.finish();
     next
+}
+
+/// What a cluster says of itself, well or not; a message if it is another one than it was.
+fn tell(set: &mut Setter<'_>, next: &mut ClusterStatus, told: &Told, now: Timestamp) -> Option<String> {
+    let (identity, another) = identity::judge(set, next.identity.as_ref(), &told.identity, now);
+    next.identity = identity;
+    next.clock_offset_seconds = clock::judge(set, next.clock_offset_seconds, told.clock);
+    if let Some(agent) = &told.agent {
+        program::judge(set, agent);
+    }
+    another
 }
 
 /// For a while the last known state is the best guess; then it is none.
@@ -183,8 +230,9 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, now: Timestamp) {
             false => set.keep(kind),
         }
     }
-    set.keep("VersionSupported");
-    set.keep("RightsFollowed");
+    for kind in ["VersionSupported", KIND, "ClockSynchronised", "AgentCurrent", "RightsFollowed"] {
+        set.keep(kind);
+    }
     for kind in BY_AGENTS {
         match silent && old.conditions.iter().any(|condition| condition.type_ == kind) {
             true => set.put(kind, "Unknown", "HeartbeatLost", message),

@@ -5,15 +5,17 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request, StatusCode, header};
+use jiff::{SignedDuration, Timestamp};
 use lib_names::ClusterName;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 use tunnel_protocol::{Health, NodeCount, Target};
 
 use crate::Inner;
 use crate::error::ProbeError;
+use crate::plan::clock;
 use crate::version::version_gate;
 use lib_kubernetes::{Body, ClusterApi, collect, full};
 
@@ -33,18 +35,23 @@ pub struct Probe {
     pub version: String,
     /// `None` if they may not be counted.
     pub nodes: Option<NodeCount>,
+    /// The uid of its namespace kube-system; `None` if that may not be read.
+    pub uid: Option<String>,
+    /// How far its clock is ahead of the hub's; `None` if it does not tell, or too slowly.
+    pub clock: Option<SignedDuration>,
 }
 
 /// Asks a cluster at its address, or the hub itself.
 pub(crate) async fn ask(api: &ClusterApi, deadline: Duration) -> Result<Probe, ProbeError> {
     timeout(deadline, async {
-        let version: Version = decode(api, "/version", SMALL).await?;
+        let (version, clock) = version(api).await?;
         let ready = match get(api, "/readyz", SMALL).await? {
             (StatusCode::OK, _) => Ok(()),
             (_, text) => Err(plain(&String::from_utf8_lossy(&text))),
         };
         let nodes = count_nodes(api).await?;
-        Ok(Probe { ready, version: plain(&version.git_version), nodes })
+        let uid = uid(api).await?;
+        Ok(Probe { ready, version, nodes, uid, clock })
     })
     .await
     .map_err(|_| ProbeError::Deadline)?
@@ -76,6 +83,16 @@ pub(crate) async fn ask_agent(inner: &Inner, cluster: &ClusterName, deadline: Du
 #[serde(rename_all = "camelCase")]
 struct Version {
     git_version: String,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    metadata: ObjectMeta,
+}
+
+#[derive(Deserialize)]
+struct ObjectMeta {
+    uid: String,
 }
 
 #[derive(Deserialize)]
@@ -138,19 +155,43 @@ async fn count_nodes(api: &ClusterApi) -> Result<Option<NodeCount>, ProbeError> 
     Ok(Some(count))
 }
 
-async fn decode<T: DeserializeOwned>(api: &ClusterApi, path: &'static str, limit: usize) -> Result<T, ProbeError> {
-    match get(api, path, limit).await? {
-        (StatusCode::OK, body) => serde_json::from_slice(&body).map_err(|_| ProbeError::Answer { path }),
-        (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), _) => Err(ProbeError::Refused(status.as_u16())),
-        _ => Err(ProbeError::Answer { path }),
+/// The version, and what the header `Date` of the answer says of the clock.
+async fn version(api: &ClusterApi) -> Result<(String, Option<SignedDuration>), ProbeError> {
+    const PATH: &str = "/version";
+    let sent = Timestamp::now();
+    let (head, body) = exchange(api, PATH, SMALL).await?;
+    let clock = date(&head.headers).and_then(|date| clock::offset(date.as_second(), sent, Timestamp::now()));
+    match head.status {
+        StatusCode::OK => {
+            let version: Version = serde_json::from_slice(&body).map_err(|_| ProbeError::Answer { path: PATH })?;
+            Ok((plain(&version.git_version), clock))
+        }
+        status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(ProbeError::Refused(status.as_u16())),
+        _ => Err(ProbeError::Answer { path: PATH }),
     }
 }
 
+/// RFC 9110, section 5.6.7.
+fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let text = headers.get(header::DATE)?.to_str().ok()?;
+    Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
+}
+
+/// Where it may not be read, or says nothing, the cluster is worked with all the same.
+async fn uid(api: &ClusterApi) -> Result<Option<String>, ProbeError> {
+    let (status, body) = get(api, "/api/v1/namespaces/kube-system", SMALL).await?;
+    let namespace = (status == StatusCode::OK).then(|| serde_json::from_slice::<Namespace>(&body).ok()).flatten();
+    Ok(namespace.map(|namespace| plain(&namespace.metadata.uid)).filter(|uid| !uid.is_empty()))
+}
+
 async fn get(api: &ClusterApi, path: &str, limit: usize) -> Result<(StatusCode, Bytes), ProbeError> {
+    exchange(api, path, limit).await.map(|(head, body)| (head.status, body))
+}
+
+async fn exchange(api: &ClusterApi, path: &str, limit: usize) -> Result<(Parts, Bytes), ProbeError> {
     let request = get_request(path).ok_or(ProbeError::Answer { path: "/" })?;
-    let response = api.send(request).await.map_err(ProbeError::Unreachable)?;
-    let status = response.status();
-    Ok((status, collect(response.into_body(), limit).await?))
+    let (head, body) = api.send(request).await.map_err(ProbeError::Unreachable)?.into_parts();
+    Ok((head, collect(body, limit).await?))
 }
 
 fn get_request(path: &str) -> Option<Request<Body>> {

@@ -16,6 +16,7 @@ use tunnel_protocol::Target;
 use crate::access::Access;
 use crate::error::{NoAccess, SendError};
 use crate::import::credential_name;
+use crate::plan::identity::is_another;
 use crate::{Caller, Fleet, Inner, direct};
 use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
 
@@ -44,6 +45,30 @@ impl Directs {
 
     pub(crate) fn forget(&self, cluster: &str) {
         self.lock().remove(cluster);
+    }
+}
+
+/// Whether what answers under a name is another cluster than was noted, as the last look found it.
+#[derive(Default)]
+pub(crate) struct Strangers(Mutex<HashMap<String, bool>>);
+
+impl Strangers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, bool>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn note(&self, cluster: &str, another: bool) {
+        self.lock().insert(cluster.to_owned(), another);
+    }
+
+    pub(crate) fn forget(&self, cluster: &str) {
+        self.lock().remove(cluster);
+    }
+
+    /// Until it was looked at, what stands in its status holds.
+    pub(crate) fn has(&self, cluster: &Cluster) -> bool {
+        let noted = self.lock().get(&cluster.name_any()).copied();
+        noted.unwrap_or_else(|| cluster.status.as_ref().is_some_and(is_another))
     }
 }
 
@@ -80,6 +105,9 @@ impl Inner {
             return self.hub.send(request).await.map_err(unreachable);
         }
         let object = self.cluster(cluster.as_str()).ok_or_else(|| SendError::Unknown(cluster.clone()))?;
+        if self.strangers.has(&object) {
+            return Err(SendError::Another(cluster.clone()));
+        }
         match Connection::of(&object) {
             Some(Connection::Tunnel) => self
                 .through_tunnel(cluster, Target::KubernetesApi, request)

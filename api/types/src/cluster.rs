@@ -22,6 +22,8 @@ pub const CONNECTION: &str = "fleet.cpaas.io/connection";
 pub const DISPLAY_NAME: &str = "cpaas.io/display-name";
 /// Annotation: the hash of the key of the cluster's agent.
 pub const AGENT_KEY: &str = "fleet.cpaas.io/agent-key";
+/// Annotation: the uid of the cluster that an administrator takes under this name in place of the one that is noted.
+pub const ACCEPTED_UID: &str = "fleet.cpaas.io/cluster-uid";
 /// Label: the cluster's name, on everything that belongs to it.
 pub const CLUSTER_NAME: &str = "cpaas.io/cluster-name";
 /// Finalizer: the hub forgets the cluster before its object goes.
@@ -107,7 +109,8 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
-    /// Ready, Connected, APIServerHealthy, VersionSupported, RightsFollowed, Indexed, QuotaEnforced, RatioApplied.
+    /// Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent,
+    /// RightsFollowed, Indexed, QuotaEnforced, RatioApplied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Pending, Provisioned, Deleting.
@@ -119,12 +122,28 @@ pub struct ClusterStatus {
     /// How many nodes there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Nodes>,
+    /// Which cluster answered first under this name. It is not written again, unless somebody accepts another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<ClusterIdentity>,
+    /// How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_seconds: Option<i64>,
     /// When the cluster was last heard of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_heartbeat_time: Option<Time>,
     /// The generation that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
+}
+
+/// Which cluster it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterIdentity {
+    /// The uid of its namespace kube-system.
+    pub uid: String,
+    /// Since when it is known under this name. Of two clusters with one uid, the first is the earlier.
+    pub since: Time,
 }
 
 /// How many nodes there are.

@@ -19,6 +19,10 @@ describe("health", () => {
   test("a node not ready", () => check({ conditions: well, nodes: { total: 3, ready: 2 } }, "degraded"));
   test("ready, but a version outside the gate", () =>
     check({ conditions: [...well, condition("VersionSupported", "False")] }, "degraded"));
+  test("ready, but with a clock that is wrong", () =>
+    check({ conditions: [...well, condition("ClockSynchronised", "False")] }, "degraded"));
+  test("an agent of another version is none the worse for it", () =>
+    check({ conditions: [...well, condition("AgentCurrent", "False")] }, "healthy"));
   test("not ready", () => check({ conditions: [condition("Ready", "False"), condition("Connected", "True")] }, "unhealthy"));
   test("heartbeat lost", () => check({ conditions: [condition("Ready", "Unknown")], nodes: { total: 3, ready: 3 } }, "unknown"));
   test("agent not come yet", () => check({ conditions: [condition("Ready", "False"), condition("Connected", "False")] }, "pending"));

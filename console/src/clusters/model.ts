@@ -71,8 +71,8 @@ function makeView({ metadata, spec, status }: Cluster): ClusterView {
   };
 }
 
-/** The conditions that the fleet itself sets, for all of which True is well. */
-const OURS = new Set(["Connected", "APIServerHealthy", "VersionSupported"]);
+/** The conditions of the fleet's own without which a cluster is not well, for all of which True is well. */
+const OURS = new Set(["Connected", "APIServerHealthy", "VersionSupported", "IdentityConfirmed", "ClockSynchronised"]);
 
 function readCondition(condition: ClusterCondition | null): ClusterCondition[] {
   const type = clipped(condition?.type);

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use tunnel_protocol::{ApiHealth, Health, Webhooks};
 
 use crate::error::ProbeError;
-use crate::plan::{Link, Observed, follows_rights};
+use crate::plan::identity::Claim;
+use crate::plan::{Link, Observed, Told, clock, follows_rights};
 use crate::probe::{self, Probe};
 use crate::registration::known_key;
 use crate::{Caller, Inner, NAMESPACE};
@@ -22,6 +23,17 @@ use crate::{Caller, Inner, NAMESPACE};
 const LOOK: Duration = Duration::from_secs(4);
 
 pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
+    let mut seen = see(inner, cluster).await;
+    if let Some(Told { identity, .. }) = seen.told_mut()
+        && let Some(uid) = identity.uid.take()
+    {
+        let all = inner.store.state();
+        *identity = Claim::of(uid, cluster, all.iter().map(|cluster| &**cluster));
+    }
+    seen
+}
+
+async fn see(inner: &Inner, cluster: &Cluster) -> Observed {
     let Ok(name) = cluster.name_any().parse::<ClusterName>() else {
         return waiting("InvalidName", "The name is not one of a cluster.");
     };
@@ -53,13 +65,20 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
             Some(_) => lost("TunnelClosed", "The agent is not connected."),
         };
     }
-    match probe::ask_agent(inner, name, LOOK).await {
-        Ok(Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, ratio, .. }) => {
-            Observed::Well { link: Link::Tunnel, version, nodes, follows: None, webhooks: (quota, ratio) }
+    let sent = Timestamp::now();
+    let asked = probe::ask_agent(inner, name, LOOK).await;
+    let told = |health: &Health| Told {
+        clock: clock::offset(health.unix_time, sent, Timestamp::now()),
+        agent: Some(health.agent_version.clone()),
+        identity: claim(health.api.uid.clone()),
+    };
+    match asked.map(|health| (told(&health), health)) {
+        Ok((told, Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, ratio, .. })) => {
+            Observed::Well { link: Link::Tunnel, version, nodes, follows: None, webhooks: (quota, ratio), told }
         }
-        Ok(health) => {
+        Ok((told, health)) => {
             let message = health.api.message.unwrap_or_else(|| "The API server is not ready.".to_owned());
-            Observed::Sick { link: Link::Tunnel, message }
+            Observed::Sick { link: Link::Tunnel, message, told }
         }
         // The tunnel may have closed meanwhile, or the agent does not answer: nothing is known.
         Err(error) => lost("AgentSilent", &chain(&error).to_string()),
@@ -99,15 +118,23 @@ async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
 
 fn by_address(link: Link, asked: Result<Probe, ProbeError>) -> Observed {
     match asked {
-        Ok(Probe { ready: Ok(()), version, nodes }) => {
-            Observed::Well { link, version, nodes, follows: None, webhooks: (None, None) }
+        Ok(Probe { ready, version, nodes, uid, clock }) => {
+            let told = Told { clock, agent: None, identity: claim(uid) };
+            match ready {
+                Ok(()) => Observed::Well { link, version, nodes, follows: None, webhooks: (None, None), told },
+                Err(message) => Observed::Sick { link, message, told },
+            }
         }
-        Ok(Probe { ready: Err(message), .. }) => Observed::Sick { link, message },
         Err(error @ (ProbeError::Unreachable(_) | ProbeError::Deadline)) => {
             lost("Unreachable", &chain(&error).to_string())
         }
-        Err(error) => Observed::Sick { link, message: chain(&error).to_string() },
+        Err(error) => Observed::Sick { link, message: chain(&error).to_string(), told: Told::default() },
     }
+}
+
+/// Before the other clusters were looked at.
+fn claim(uid: Option<String>) -> Claim {
+    Claim { uid: uid.filter(|uid| !uid.is_empty()), ..Claim::default() }
 }
 
 fn waiting(reason: &'static str, message: &str) -> Observed {

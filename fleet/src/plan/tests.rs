@@ -8,7 +8,14 @@ fn at(seconds: i64) -> Timestamp {
 
 fn well(version: &str) -> Observed {
     let nodes = Some(NodeCount { total: 3, ready: 2 });
-    Observed::Well { link: Link::Tunnel, version: version.into(), nodes, follows: Some(true), webhooks: (None, None) }
+    Observed::Well {
+        link: Link::Tunnel,
+        version: version.into(),
+        nodes,
+        follows: Some(true),
+        webhooks: (None, None),
+        told: Told::default(),
+    }
 }
 
 fn gone() -> Observed {
@@ -139,7 +146,7 @@ fn rules_that_let_the_hub_see_when_rights_change() {
 fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
     let with = |old: &ClusterStatus, follows: Option<bool>| {
         let Observed::Well { link, version, nodes, .. } = well("v1.34.2") else { unreachable!() };
-        next(old, &Observed::Well { link, version, nodes, follows, webhooks: (None, None) }, 0)
+        next(old, &Observed::Well { link, version, nodes, follows, webhooks: (None, None), told: Told::default() }, 0)
     };
     let status = with(&ClusterStatus::default(), Some(false));
     check(
@@ -177,7 +184,7 @@ fn whether_objects_are_known_is_said_beside_the_rest() {
 fn case_55_a_webhook_of_quotas_that_is_not_served_is_seen() {
     let says = |quota: Option<QuotaHealth>| {
         let Observed::Well { link, version, nodes, follows, .. } = well("v1.34.2") else { unreachable!() };
-        Observed::Well { link, version, nodes, follows, webhooks: (quota, None) }
+        Observed::Well { link, version, nodes, follows, webhooks: (quota, None), told: Told::default() }
     };
     let of = |status: &ClusterStatus| {
         let found = status.conditions.iter().find(|condition| condition.type_ == "QuotaEnforced").cloned();
@@ -203,7 +210,7 @@ fn ratios_that_are_not_applied_are_seen_and_since_when() {
             let message = (!why.is_empty()).then(|| why.to_owned());
             RatioHealth { applied, message }
         });
-        Observed::Well { link, version, nodes, follows, webhooks: (None, ratio) }
+        Observed::Well { link, version, nodes, follows, webhooks: (None, ratio), told: Told::default() }
     };
     let mut status = ClusterStatus::default();
     let seconds = std::cell::Cell::new(0);
@@ -211,7 +218,7 @@ fn ratios_that_are_not_applied_are_seen_and_since_when() {
         |observed: &Observed, handed_down: Option<Result<(), &str>>, expect: Option<(&str, &str, &str, i64)>| {
             seconds.set(seconds.get() + 1);
             let ratio = handed_down.map(|handed_down| handed_down.map_err(str::to_owned));
-            status = plan(&status, Some(1), observed, Told { ratio, ..Told::default() }, at(seconds.get()));
+            status = plan(&status, Some(1), observed, Known { ratio, ..Known::default() }, at(seconds.get()));
             let found = status.conditions.iter().find(|condition| condition.type_ == "RatioApplied");
             let said = found.map(|found| (&*found.status, &*found.reason, found.last_transition_time.0));
             assert_eq!(said, expect.map(|(status, reason, _, since)| (status, reason, at(since))), "{observed:?}");
@@ -236,4 +243,60 @@ fn ratios_that_are_not_applied_are_seen_and_since_when() {
     check(&says(Some((true, ""))), None, Some(("True", "WebhookServed", "", 11)));
     seconds.set(71);
     check(&gone(), None, Some(("Unknown", "HeartbeatLost", "", 72)));
+}
+
+fn telling(told: Told) -> Observed {
+    let mut seen = well("v1.34.2");
+    *seen.told_mut().unwrap() = told;
+    seen
+}
+
+fn said(status: &ClusterStatus, kind: &str) -> Option<(String, String, String)> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == kind).cloned();
+    found.map(|condition| (condition.status, condition.reason, condition.message))
+}
+
+#[test]
+fn case_29_a_clock_that_is_wrong_is_said_and_keeps_nobody_from_work() {
+    let ahead = |millis: i64| telling(Told { clock: Some(SignedDuration::from_millis(millis)), ..Told::default() });
+    let status = next(&ClusterStatus::default(), &ahead(900), 0);
+    assert_eq!(said(&status, "ClockSynchronised").unwrap().0, "True");
+    let status = next(&status, &ahead(61_400), 10);
+    let (value, reason, message) = said(&status, "ClockSynchronised").unwrap();
+    assert_eq!((&*value, &*reason, status.clock_offset_seconds), ("False", "ClockAhead", Some(61)));
+    assert!(message.starts_with("The clock is 61 s ahead"), "{message}");
+    assert!(is_ready(&status));
+    // Noise is no news; nor is an exchange that took too long to measure anything.
+    for again in [ahead(62_300), ahead(59_600), telling(Told::default())] {
+        assert_eq!(
+            ClusterStatus { last_heartbeat_time: None, ..next(&status, &again, 11) },
+            ClusterStatus { last_heartbeat_time: None, ..status.clone() }
+        );
+    }
+    let behind = next(&status, &ahead(-86_400_000 * 365), 20);
+    let (_, reason, message) = said(&behind, "ClockSynchronised").unwrap();
+    assert_eq!(reason, "ClockBehind");
+    assert!(message.starts_with("The clock is 365 days behind"), "{message}");
+    assert_eq!(said(&next(&behind, &gone(), 90), "ClockSynchronised").unwrap().1, "ClockBehind", "nobody has set it");
+    assert_eq!(said(&next(&behind, &ahead(0), 100), "ClockSynchronised").unwrap().0, "True");
+}
+
+#[test]
+fn an_agent_of_another_version_is_said_with_what_to_do() {
+    let of = |agent: &str| {
+        let told = Told { agent: Some(agent.into()), ..Told::default() };
+        let status = next(&ClusterStatus::default(), &telling(told), 0);
+        assert!(is_ready(&status));
+        said(&status, "AgentCurrent").unwrap()
+    };
+    assert_eq!(of(env!("CARGO_PKG_VERSION")).0, "True");
+    let (value, reason, message) = of("0.0.1");
+    assert_eq!((&*value, &*reason), ("False", "AgentOlder"));
+    assert!(message.contains("Deployment acp-agent"), "{message}");
+    let (value, reason, message) = of("99.0.0");
+    assert_eq!((&*value, &*reason), ("False", "AgentNewer"));
+    assert!(message.contains("Upgrade the hub"), "{message}");
+    assert_eq!(of("\u{fffd}[2J").0, "Unknown");
+    // Where there is no agent, nothing is said of one.
+    assert_eq!(said(&next(&ClusterStatus::default(), &well("v1.34.2"), 0), "AgentCurrent"), None);
 }

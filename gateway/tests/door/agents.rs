@@ -21,7 +21,7 @@ use crate::support::{Answer, Door, JSON, SOON, eventually, exchange, request};
 const REGISTER: &str = "/agent/v1/register";
 const RENEW: &str = "/agent/v1/renew";
 
-async fn register(door: &Door, bearer: &str, name: &str) -> Value {
+pub(crate) async fn register(door: &Door, bearer: &str, name: &str) -> Value {
     let body = json!({"name": name}).to_string();
     let path = "/platform/fleet.cpaas.io/v1/registrations";
     let answer = door.ask("POST", path, &[JSON, ("authorization", bearer)], &body).await;
@@ -64,10 +64,19 @@ pub(crate) async fn join(door: &Door, bearer: &str, name: &str, member: &TestClu
 
 /// Runs the agent of a cluster until it is drained. What it has registered before lies in the folder.
 pub(crate) fn run_agent(door: &Door, name: &str, member: &TestCluster, folder: &Path, token: Option<Token>) -> Drain {
+    run_agent_of(door, name, api_of(member), folder, token)
+}
+
+/// A member's API, as its agent has it.
+pub(crate) fn api_of(member: &TestCluster) -> ClusterApi {
+    ClusterApi::in_process(member.server.service_as(User::new("agent", [MASTERS])))
+}
+
+/// The same, of a member that is reached in some other way.
+pub(crate) fn run_agent_of(door: &Door, name: &str, api: ClusterApi, folder: &Path, token: Option<Token>) -> Drain {
     let hub: HubAddress = door.address.to_string().parse().unwrap();
     let mut config = Config::new(name.parse().unwrap(), hub, Trust::Pin(door.authority.pin()));
     config.token = token;
-    let api = ClusterApi::in_process(member.server.service_as(User::new("agent", [MASTERS])));
     let agent = config.build(api, Arc::new(DirectoryStore::new(folder)));
     let drain = Drain::new();
     let owner = drain.clone();

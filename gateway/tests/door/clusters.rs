@@ -141,7 +141,7 @@ pub(crate) async fn liar_to_all(
     (address, STANDARD.encode(authority.certificate_pem()))
 }
 
-fn http(code: &str, body: &str) -> String {
+pub(crate) fn http(code: &str, body: &str) -> String {
     format!(
         "HTTP/1.1 {code}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
@@ -228,7 +228,7 @@ struct Rebinding {
 #[async_trait]
 impl Resolve for Rebinding {
     async fn resolve(&self, _: &str, _: u16) -> io::Result<Vec<SocketAddr>> {
-        let first = self.asked.fetch_add(1, Ordering::SeqCst) < 3;
+        let first = self.asked.fetch_add(1, Ordering::SeqCst) < 4;
         let ip = if first { [127, 0, 0, 1] } else { [169, 254, 169, 254] };
         Ok(vec![(ip, self.port).into()])
     }

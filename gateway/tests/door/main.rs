@@ -12,6 +12,7 @@ mod clusters;
 mod credentials;
 mod directory;
 mod federation;
+mod identity;
 mod issuer;
 mod kinds;
 #[path = "../../../identity/oidc/tests/relying_party/peer.rs"]

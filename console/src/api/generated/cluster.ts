@@ -54,7 +54,9 @@ export interface ClusterSpec {
 
 /** What is known of a cluster. */
 export interface ClusterStatus {
-  /** Ready, Connected, APIServerHealthy, VersionSupported, RightsFollowed, Indexed, QuotaEnforced, RatioApplied. */
+  /** How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it. */
+  clockOffsetSeconds?: number;
+  /** Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied. */
   conditions?: Array<{
     /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;
@@ -69,6 +71,13 @@ export interface ClusterStatus {
     /** type of condition in CamelCase or in foo.example.com/CamelCase. */
     type: string;
   }>;
+  /** Which cluster answered first under this name. */
+  identity?: {
+    /** Since when it is known under this name. */
+    since: string;
+    /** The uid of its namespace kube-system. */
+    uid: string;
+  };
   /** As `v1.34.2`. */
   kubernetesVersion?: string;
   /** When the cluster was last heard of. */

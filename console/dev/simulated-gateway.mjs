@@ -18,6 +18,7 @@ import { tenancy } from "./simulated-tenancy.mjs";
 const PORT = Number(process.env.SIMULATED_PORT ?? 4480);
 const COUNT = Number(process.env.SIMULATED_CLUSTERS ?? 9);
 const CLUSTERS = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
+const MATRIX = new URL("../../api/types/src/support/matrix.json", import.meta.url);
 const DIST = fileURLToPath(new URL("../dist/", import.meta.url));
 const POLICY = [
   "default-src 'none'",
@@ -249,6 +250,7 @@ createServer((request, response) => {
     if (!session) return status(response, 401, "Unauthorized", "Unauthorized");
     if (await people.objects(request, response, url)) return;
     if (path === "/platform/fleet.cpaas.io/v1/imports") return imports(url, request, response);
+    if (path === "/platform/fleet.cpaas.io/v1/support-matrix") return json(response, 200, JSON.parse(await readFile(MATRIX, "utf8")));
     if (path === "/platform/fleet.cpaas.io/v1/registrations") return registrations(request, response);
     if (path === CLUSTERS) return url.searchParams.get("watch") ? watch(response) : list(url, response);
     if (path.startsWith(`${CLUSTERS}/`) && request.method === "DELETE") return remove(path.slice(CLUSTERS.length + 1), response);

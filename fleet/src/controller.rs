@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api_types::cluster::{Cluster, FINALIZER};
+use api_types::support::{self, Origin};
 use futures::StreamExt;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -37,7 +38,6 @@ use tunnel_hub::Change;
 use crate::error::Error;
 use crate::plan::identity::is_another_now;
 use crate::plan::{Known, Observed, is_due, is_ready, plan};
-use crate::version::version_gate;
 use crate::{Fleet, Inner, MANAGER, inventory};
 
 /// Between two looks at a cluster that is well.
@@ -213,7 +213,7 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<bool, Error> {
     inner.strangers.note(name, another);
     if !another
         && let Observed::Well { version, follows, told, .. } = &mut observed
-        && version_gate(version).is_ok()
+        && support::current().judge(Origin::ThirdParty, version).is_ok()
         && let Ok(name) = name.parse::<ClusterName>()
     {
         // Before it is called ready: who sees that goes in.

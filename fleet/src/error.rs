@@ -1,9 +1,9 @@
 //! What can go wrong, and what a caller may know of it.
 
+use api_types::support::VersionError;
 use lib_names::ClusterName;
 
 use crate::caller::Unspeakable;
-use crate::version::VersionError;
 use lib_kubernetes::{BodyError, BoxError};
 
 /// One field of a request that is wrong.

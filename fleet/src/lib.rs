@@ -20,7 +20,6 @@ mod plan;
 mod probe;
 mod registration;
 mod router;
-mod version;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -49,7 +48,6 @@ pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, c
 pub use manifest::member_objects;
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
-pub use version::{SUPPORTED, VersionError, version_gate};
 
 /// Where the fleet's objects are.
 pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;

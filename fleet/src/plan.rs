@@ -5,6 +5,7 @@ pub(crate) mod identity;
 mod program;
 
 use api_types::cluster::{ClusterStatus, Nodes};
+use api_types::support::{self, Origin};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -12,7 +13,6 @@ use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth};
 
 use self::identity::Claim;
 use crate::FLEET_USER;
-use crate::version::version_gate;
 
 /// The conditions, in the order in which people read them.
 pub(crate) const CONDITIONS: [&str; 11] = [
@@ -181,10 +181,11 @@ pub(crate) fn plan(
             enforce(&mut set, quota.as_ref());
             apply(&mut set, ratio.as_ref(), known.ratio.as_ref());
             let another = tell(&mut set, &mut next, told, now);
-            let supported = version_gate(version);
+            let supported = support::current().judge(Origin::ThirdParty, version);
             match &supported {
                 Ok(()) => {
-                    let message = format!("The version is within {}.", crate::SUPPORTED);
+                    let range = support::current().range(Origin::ThirdParty).unwrap_or_default();
+                    let message = format!("The version is within {range}.");
                     set.put("VersionSupported", "True", "InRange", &message);
                 }
                 Err(error) => set.put("VersionSupported", "False", "OutOfRange", &format!("{error}.")),

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use api_types::support::{self, Origin};
 use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, header};
@@ -16,7 +17,6 @@ use tunnel_protocol::{Health, NodeCount, Target};
 use crate::Inner;
 use crate::error::ProbeError;
 use crate::plan::clock;
-use crate::version::version_gate;
 use lib_kubernetes::{Body, ClusterApi, collect, full};
 
 const SMALL: usize = 64 * 1024;
@@ -60,7 +60,7 @@ pub(crate) async fn ask(api: &ClusterApi, deadline: Duration) -> Result<Probe, P
 /// As [`ask`], for a cluster that is to be imported: a version outside the gate is an error.
 pub(crate) async fn check(api: &ClusterApi, deadline: Duration) -> Result<Probe, ProbeError> {
     let probe = ask(api, deadline).await?;
-    version_gate(&probe.version)?;
+    support::current().judge(Origin::ThirdParty, &probe.version)?;
     Ok(probe)
 }
 

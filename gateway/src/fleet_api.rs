@@ -1,5 +1,6 @@
 //! `/platform/fleet.cpaas.io/v1/`: what takes more than writing one object. All of it happens in the caller's name.
 
+use api_types::support;
 use fleet::{Body, Caller, Import, ImportRequest, RegistrationRequest};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
@@ -38,6 +39,7 @@ pub(crate) async fn answer(
             let registration = chain.hub.fleet.register(caller, body).await?;
             Ok(respond::answer(StatusCode::CREATED, &registration))
         }
+        "/platform/fleet.cpaas.io/v1/support-matrix" => Ok(respond::answer(StatusCode::OK, support::matrix())),
         "/platform/fleet.cpaas.io/v1/imports" | "/platform/fleet.cpaas.io/v1/registrations" => {
             Err(Refusal::method_not_allowed())
         }

@@ -22,6 +22,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/auth/v1/clusters"),
     ("POST", "/platform/fleet.cpaas.io/v1/imports"),
     ("POST", "/platform/fleet.cpaas.io/v1/registrations"),
+    ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
     // Projects, roles and rights.
     ("GET", "/auth/v1/projects"),
     ("GET", "/auth/v1/projects/{}"),

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cluster;
 pub mod dex;
+pub mod support;
 pub mod tenancy;
 
 pub use cluster::{Cluster, ClusterSpec, ClusterStatus};

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use api_types::Cluster;
+use api_types::support::{self, Origin};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
@@ -60,8 +61,15 @@ pub(crate) struct MemberFlags {
     #[arg(long, value_name = "N", default_value_t = 3)]
     nodes: usize,
     /// The Kubernetes version that members report: 1.31 to 1.34.
-    #[arg(long, value_name = "VERSION", default_value = "1.34")]
+    #[arg(long, value_name = "VERSION", default_value = "1.34", value_parser = member_version)]
     kubernetes_version: KubernetesVersion,
+}
+
+/// What members may pretend to be: what the platform's own clusters may run.
+fn member_version(text: &str) -> anyhow::Result<KubernetesVersion> {
+    let version: KubernetesVersion = text.parse()?;
+    support::current().judge(Origin::Platform, &version.to_string())?;
+    Ok(version)
 }
 
 impl MemberFlags {
@@ -247,4 +255,19 @@ async fn apply(client: &kube::Client, manifest: &str) -> anyhow::Result<()> {
 fn is_ready(cluster: &Cluster) -> bool {
     let mut conditions = cluster.status.iter().flat_map(|status| &status.conditions);
     conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_pretend_to_be_what_the_platform_works_with() {
+        for version in ["1.31", "v1.32.4", "1.33", "1.34.2"] {
+            member_version(version).unwrap();
+        }
+        for version in ["1.30", "1.35", "2.31", "latest"] {
+            assert!(member_version(version).is_err(), "{version}");
+        }
+    }
 }

@@ -27,6 +27,16 @@ export function importCluster(body: ImportRequest): Promise<Cluster> {
   return request("POST", `${FLEET}/imports?dryRun=false`, { body });
 }
 
+/** Which versions of Kubernetes which release of the platform works with. */
+export interface SupportMatrix {
+  current: string;
+  releases: readonly { version: string; thirdParty?: { from: string; below: string } }[];
+}
+
+export function supportMatrix(signal: AbortSignal): Promise<SupportMatrix> {
+  return request("GET", `${FLEET}/support-matrix`, { signal });
+}
+
 export interface Registration {
   name: string;
   token: string;

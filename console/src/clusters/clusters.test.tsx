@@ -6,6 +6,8 @@ import { CLUSTERS_PATH, type Cluster } from "../api/cluster";
 import Shell from "../shell/shell";
 import { nameProblem, serverProblem, toCaData } from "./form";
 
+const MATRIX = { current: "4.3", releases: [{ version: "4.3", thirdParty: { from: "1.19.0", below: "1.35.0" } }, { version: "4.2" }] };
+
 const session = { username: "ada", groups: ["cpaas:platform-admins"], expirationTimestamp: "2030-01-01T00:00:00Z" };
 const json = (body: unknown, status = 200) => new Response(JSON.stringify(body), { status });
 const invalid = (field: string, message: string) =>
@@ -45,6 +47,7 @@ beforeEach(() => {
       sent.push({ method, path, body });
       return Promise.resolve(post(path, body));
     }
+    if (path === "/platform/fleet.cpaas.io/v1/support-matrix") return Promise.resolve(json(MATRIX));
     if (!path.startsWith(CLUSTERS_PATH)) return Promise.resolve(json({}, 404));
     if (!path.includes("watch=1")) return Promise.resolve(list());
     if (watch) return Promise.resolve(watch());
@@ -153,6 +156,7 @@ test("import checks first, imports what was checked, and checks again after an e
   await open();
   await userEvent.click(await screen.findByRole("button", { name: "Import" }));
   const dialog = await screen.findByRole("dialog");
+  await within(dialog).findByText(/of Kubernetes 1\.19\.0 and newer, below 1\.35\.0/);
   await userEvent.type(within(dialog).getByLabelText("Name"), "edge");
   await userEvent.type(within(dialog).getByLabelText("Kubeconfig"), "kind: Config");
   await userEvent.click(within(dialog).getByRole("button", { name: "Check connectivity" }));

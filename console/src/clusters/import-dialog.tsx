@@ -1,9 +1,9 @@
 // Import: the hub dials the cluster. Connectivity is checked first, and only what was checked can be imported.
-import { useMutation } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
 import { useRef, useState, type FormEvent } from "react";
 import { useTranslation } from "react-i18next";
-import { checkImport, importCluster, type Connectivity, type ImportRequest } from "../api/gateway";
+import { checkImport, importCluster, supportMatrix, type Connectivity, type ImportRequest } from "../api/gateway";
 import { ApiError, fieldErrors } from "../api/status";
 import { useClusters } from "../shell/context";
 import { Button } from "../ui/button";
@@ -59,6 +59,10 @@ export default function ImportDialog({ onClose }: { onClose: () => void }) {
     },
   });
 
+  // Only a hint: without it, the check says the same of the one version that counts.
+  const matrix = useQuery({ queryKey: ["support-matrix"], queryFn: ({ signal }) => supportMatrix(signal), staleTime: Infinity, retry: false });
+  const range = matrix.data?.releases.find(({ version }) => version === matrix.data.current)?.thirdParty;
+
   const failure = importing.error ?? check.error;
   const refused = failure instanceof ApiError ? fieldErrors(failure, FIELDS) : undefined;
   const problems: Partial<Record<FieldName, FieldProblem | undefined>> = {
@@ -110,7 +114,7 @@ export default function ImportDialog({ onClose }: { onClose: () => void }) {
   return (
     <Dialog
       title={t("import.title")}
-      subtitle={t("import.subtitle")}
+      subtitle={range ? t("import.subtitleWithRange", range) : t("import.subtitle")}
       onClose={close}
       footer={
         <>

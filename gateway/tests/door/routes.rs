@@ -86,6 +86,7 @@ fn lines(others: &Others) -> Vec<Line> {
         line("POST", "/platform/fleet.cpaas.io/v1/imports", [401, 403, 403])
             .at("/platform/fleet.cpaas.io/v1/imports?dryRun=false").with(json!({"name": "x", "kubeconfig": kubeconfig})),
         line("POST", "/platform/fleet.cpaas.io/v1/registrations", [401, 403, 403]).with(json!({"name": "x"})),
+        line("GET", "/platform/fleet.cpaas.io/v1/support-matrix", [401, 200, 200]),
         // Projects, roles and rights.
         line("GET", "/auth/v1/projects", [401, 200, 200]),
         line("GET", "/auth/v1/projects/{}", [401, 404, 200]).at(format!("/auth/v1/projects/{OTHERS}")),

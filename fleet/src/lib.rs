@@ -33,7 +33,7 @@ use kube::runtime::reflector;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::Authority;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 use tunnel_hub::Sessions;
 use tunnel_protocol::Webhooks;
 
@@ -110,7 +110,7 @@ struct Inner {
     directs: router::Directs,
     strangers: router::Strangers,
     inventory: Inventory,
-    looks: Semaphore,
+    looks: controller::Looks,
     /// By the uid of the object, and the one that the cluster showed.
     granted: Mutex<HashSet<(String, Option<String>)>>,
     woken: Notify,
@@ -140,7 +140,7 @@ impl Fleet {
             directs: router::Directs::default(),
             strangers: router::Strangers::default(),
             inventory: Inventory::default(),
-            looks: Semaphore::new(controller::LOOKS),
+            looks: controller::Looks::default(),
             granted: Mutex::default(),
             woken: Notify::new(),
             names_woken: Mutex::default(),

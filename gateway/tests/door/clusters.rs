@@ -115,7 +115,8 @@ pub(crate) async fn liar_to_all(
     answers: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
 ) -> (SocketAddr, String) {
     let authority = Authority::generate("liar", SystemTime::now()).unwrap();
-    let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into(), "member.test".into()])).unwrap();
+    let credential =
+        authority.issue(&Leaf::Server(vec!["127.0.0.1".into(), "member.test".into(), "*.member.test".into()])).unwrap();
     let config = server_config(&credential, &ClientVerification::None, &[b"http/1.1"]).unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -15,6 +15,7 @@ mod federation;
 mod identity;
 mod issuer;
 mod kinds;
+mod lost;
 #[path = "../../../identity/oidc/tests/relying_party/peer.rs"]
 #[expect(dead_code, reason = "what only the relying party's own tests need is there too")]
 mod peer;

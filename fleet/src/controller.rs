@@ -11,7 +11,8 @@
 //!   an eighth of the time that it was away, and 10 s at most. How many others are lost makes no difference.
 //! - What answers under a cluster's name and shows another identity than the one that was noted gets no requests.
 //! - A cluster that becomes ready has let the platform's administrators in before it says so, unless it refuses.
-//! - Nothing is written when nothing is new, except a heartbeat every ten seconds.
+//! - Nothing is written when nothing is new, except a heartbeat once in a minute. When a cluster falls silent, the last time
+//!   that it was heard of is written as it was.
 //! - Removal asks the member for nothing, so it does not wait for one that is away. The member keeps what it has.
 
 mod looks;
@@ -28,6 +29,7 @@ use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
+use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
@@ -37,7 +39,7 @@ use tunnel_hub::Change;
 
 use crate::error::Error;
 use crate::plan::identity::is_another_now;
-use crate::plan::{Known, Observed, is_due, is_ready, plan};
+use crate::plan::{Heard, Known, Observed, is_due, is_ready, plan};
 use crate::{Fleet, Inner, MANAGER, inventory};
 
 pub(crate) use looks::Looks;
@@ -171,9 +173,10 @@ fn wake_named(inner: &Inner, workers: &HashMap<String, Worker>) {
 /// Looks at one cluster again and again.
 async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain) {
     let mut pace = Pace::default();
+    let mut heard = Heard { since: Timestamp::now(), last: None };
     let rounds = async {
         loop {
-            let seen = inner.looks.turn(&pace, look(inner, name, uid)).await.unwrap_or_else(|error| {
+            let seen = inner.looks.turn(&pace, look(inner, name, uid, &mut heard)).await.unwrap_or_else(|error| {
                 tracing::warn!(cluster = %name, error = %chain(&error), "could not look after a cluster");
                 Seen::Silent
             });
@@ -187,7 +190,7 @@ async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain
 }
 
 /// Observe, plan, report.
-async fn look(inner: &Inner, name: &str, uid: &str) -> Result<Seen, Error> {
+async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard) -> Result<Seen, Error> {
     let Some(cluster) = inner.cluster(name).filter(|cluster| cluster.uid().as_deref() == Some(uid)) else {
         return Ok(Seen::Well);
     };
@@ -214,13 +217,15 @@ async fn look(inner: &Inner, name: &str, uid: &str) -> Result<Seen, Error> {
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
     let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());
     let known = Known { indexed, ratio };
-    let next = plan(&old, cluster.metadata.generation, &observed, known, Timestamp::now());
+    let now = Timestamp::now();
+    heard.note(&observed, now);
+    let next = plan(&old, cluster.metadata.generation, &observed, known, *heard, now);
     let seen = match &observed {
         Observed::Lost { .. } | Observed::Waiting { .. } => Seen::Silent,
         _ if is_ready(&next) => Seen::Well,
         _ => Seen::Ill,
     };
-    if is_due(&old, &next) {
+    if is_due(&old, &next, chance()) {
         let patch = json!({"metadata": {"uid": uid}, "status": next});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         match inner.clusters().patch_status(name, &params, &Patch::Merge(&patch)).await {

@@ -39,8 +39,27 @@ const RBAC_KINDS: [&str; 4] = ["roles", "rolebindings", "clusterroles", "cluster
 /// How long the last word of a cluster counts.
 pub(crate) const SILENCE: SignedDuration = SignedDuration::from_secs(30);
 
-/// How often a heartbeat alone is worth a write.
-pub(crate) const HEARTBEAT: SignedDuration = SignedDuration::from_secs(10);
+/// How often a heartbeat alone is worth a write, at most. It is for people, and each one goes to all who watch clusters;
+/// what is decided by it is decided by [`Heard`].
+const HEARTBEAT: SignedDuration = SignedDuration::from_secs(60);
+
+/// When a cluster was heard of, as far as this process knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Heard {
+    /// Since when it was listened to. Before that nobody was there to hear anything.
+    pub(crate) since: Timestamp,
+    /// The last time.
+    pub(crate) last: Option<Timestamp>,
+}
+
+impl Heard {
+    /// Puts down what was just observed.
+    pub(crate) fn note(&mut self, observed: &Observed, now: Timestamp) {
+        if matches!(observed, Observed::Well { .. } | Observed::Sick { .. }) {
+            self.last = Some(now);
+        }
+    }
+}
 
 /// What was seen of a cluster just now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,9 +163,11 @@ pub(crate) fn plan(
     generation: Option<i64>,
     observed: &Observed,
     known: Known,
+    heard: Heard,
     now: Timestamp,
 ) -> ClusterStatus {
     let mut next = ClusterStatus { observed_generation: generation, ..old.clone() };
+    next.last_heartbeat_time = heard.last.map(Time).or(next.last_heartbeat_time);
     let mut set = Setter { old: &old.conditions, now, said: Vec::new() };
     match observed {
         Observed::Waiting { reason, message } => {
@@ -156,11 +177,11 @@ pub(crate) fn plan(
         }
         Observed::Lost { reason, message } => {
             set.put("Connected", "False", reason, message);
-            lost(&mut set, old, now);
+            let last = next.last_heartbeat_time.as_ref().map(|last| last.0.max(heard.since));
+            lost(&mut set, old, last, now);
         }
         Observed::Sick { link, message, told } => {
             let (reason, text) = link.condition();
-            next.last_heartbeat_time = Some(Time(now));
             set.put("Connected", "True", reason, text);
             set.put("APIServerHealthy", "False", "ReadyzFailed", message);
             set.keep("VersionSupported");
@@ -172,7 +193,6 @@ pub(crate) fn plan(
         Observed::Well { link, version, nodes, follows, webhooks: (quota, ratio), told } => {
             let (reason, text) = link.condition();
             next.phase = Some("Provisioned".into());
-            next.last_heartbeat_time = Some(Time(now));
             next.kubernetes_version = Some(version.clone());
             next.nodes = nodes.map(count).or(next.nodes);
             set.put("Connected", "True", reason, text);
@@ -222,8 +242,8 @@ fn tell(set: &mut Setter<'_>, next: &mut ClusterStatus, told: &Told, now: Timest
 }
 
 /// For a while the last known state is the best guess; then it is none.
-fn lost(set: &mut Setter<'_>, old: &ClusterStatus, now: Timestamp) {
-    let silent = old.last_heartbeat_time.as_ref().is_none_or(|last| now.duration_since(last.0) >= SILENCE);
+fn lost(set: &mut Setter<'_>, old: &ClusterStatus, last: Option<Timestamp>, now: Timestamp) {
+    let silent = last.is_none_or(|last| now.duration_since(last) >= SILENCE);
     let message = "No heartbeat; the last known state may no longer hold.";
     for kind in ["Ready", "APIServerHealthy"] {
         match silent {
@@ -321,14 +341,17 @@ pub(crate) fn follows_rights(rules: &SubjectRulesReviewStatus) -> Option<bool> {
     }
 }
 
-/// Whether the next status is worth a write: it says something else, or the heartbeat on record is old.
-pub(crate) fn is_due(old: &ClusterStatus, next: &ClusterStatus) -> bool {
+/// Whether the next status is worth a write: it says something else, or the heartbeat on record is old. `chance` lies
+/// between 0 and 1 and takes away up to a quarter, so that clusters that came together are not written together for ever.
+pub(crate) fn is_due(old: &ClusterStatus, next: &ClusterStatus, chance: f64) -> bool {
     let without_heartbeat = |status: &ClusterStatus| ClusterStatus { last_heartbeat_time: None, ..status.clone() };
     if without_heartbeat(old) != without_heartbeat(next) {
         return true;
     }
     match (&old.last_heartbeat_time, &next.last_heartbeat_time) {
-        (Some(old), Some(next)) => next.0.duration_since(old.0) >= HEARTBEAT,
+        (Some(old), Some(next)) => {
+            next.0.duration_since(old.0) >= HEARTBEAT.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 4.0)
+        }
         (old, next) => old != next,
     }
 }

@@ -128,7 +128,7 @@ pub struct ClusterStatus {
     /// How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_seconds: Option<i64>,
-    /// When the cluster was last heard of.
+    /// When the cluster was last heard of: to within a minute or so while it is, exactly once it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_heartbeat_time: Option<Time>,
     /// The generation that this status is about.

@@ -8,7 +8,8 @@ import { Absent, Changing, Chip } from "../ui/values";
 import type { ClusterView, Link } from "./model";
 
 /** Members that say nothing for this long count as lost. */
-const LATE_AFTER_MS = 40_000;
+/** While nothing is new, the hub writes a heartbeat once in a minute. */
+const LATE_AFTER_MS = 90_000;
 
 export function Version({ view }: { view: ClusterView }) {
   const { t } = useTranslation();

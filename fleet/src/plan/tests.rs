@@ -27,7 +27,15 @@ fn waiting() -> Observed {
 }
 
 fn next(old: &ClusterStatus, observed: &Observed, seconds: i64) -> ClusterStatus {
-    plan(old, Some(1), observed, Told::default(), at(seconds))
+    planned(old, observed, Known::default(), seconds)
+}
+
+/// By a hub that has listened for long, and has heard what stands on record.
+fn planned(old: &ClusterStatus, observed: &Observed, known: Known, seconds: i64) -> ClusterStatus {
+    let last = old.last_heartbeat_time.as_ref().map(|last| last.0);
+    let mut heard = Heard { since: at(-10_000), last };
+    heard.note(observed, at(seconds));
+    plan(old, Some(1), observed, known, heard, at(seconds))
 }
 
 #[track_caller]
@@ -97,11 +105,13 @@ fn a_pending_cluster() {
 #[test]
 fn nothing_is_written_when_nothing_is_new() {
     let first = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
-    assert!(!is_due(&first, &next(&first, &well("v1.34.2"), 9)));
-    assert!(is_due(&first, &next(&first, &well("v1.34.2"), 10)));
-    assert!(is_due(&first, &next(&first, &well("v1.34.3"), 1)));
+    assert!(!is_due(&first, &next(&first, &well("v1.34.2"), 59), 0.0));
+    assert!(is_due(&first, &next(&first, &well("v1.34.2"), 60), 0.0));
+    assert!(!is_due(&first, &next(&first, &well("v1.34.2"), 44), 1.0));
+    assert!(is_due(&first, &next(&first, &well("v1.34.2"), 45), 1.0));
+    assert!(is_due(&first, &next(&first, &well("v1.34.3"), 1), 0.0));
     let pending = next(&ClusterStatus::default(), &waiting(), 0);
-    assert!(!is_due(&pending, &next(&pending, &waiting(), 500)));
+    assert!(!is_due(&pending, &next(&pending, &waiting(), 500), 1.0));
 }
 
 #[test]
@@ -164,20 +174,20 @@ fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
 
 #[test]
 fn whether_objects_are_known_is_said_beside_the_rest() {
-    let said = |status| Told { indexed: Some((status, "Following", "The objects are known.".to_owned())), ratio: None };
+    let said = |status| Known { indexed: Some((status, "Following", "The objects are known.".to_owned())), ratio: None };
     let indexed = |status: &ClusterStatus| {
         let found = status.conditions.iter().find(|condition| condition.type_ == "Indexed");
         found.map(|condition| (condition.status.clone(), condition.last_transition_time.0))
     };
-    let first = plan(&ClusterStatus::default(), Some(1), &well("v1.34.2"), said("False"), at(0));
+    let first = planned(&ClusterStatus::default(), &well("v1.34.2"), said("False"), 0);
     assert!(is_ready(&first), "it changes nothing else");
     assert_eq!(indexed(&first), Some(("False".into(), at(0))));
-    let second = plan(&first, Some(1), &well("v1.34.2"), said("True"), at(5));
-    assert!(is_due(&first, &second));
+    let second = planned(&first, &well("v1.34.2"), said("True"), 5);
+    assert!(is_due(&first, &second, 0.0));
     assert_eq!(indexed(&second), Some(("True".into(), at(5))));
-    let third = plan(&second, Some(1), &gone(), said("True"), at(6));
+    let third = planned(&second, &gone(), said("True"), 6);
     assert_eq!(indexed(&third), Some(("True".into(), at(5))));
-    assert_eq!(indexed(&plan(&third, Some(1), &waiting(), said("True"), at(7))), None, "nobody was there");
+    assert_eq!(indexed(&planned(&third, &waiting(), said("True"), 7)), None, "nobody was there");
 }
 
 #[test]
@@ -218,7 +228,7 @@ fn ratios_that_are_not_applied_are_seen_and_since_when() {
         |observed: &Observed, handed_down: Option<Result<(), &str>>, expect: Option<(&str, &str, &str, i64)>| {
             seconds.set(seconds.get() + 1);
             let ratio = handed_down.map(|handed_down| handed_down.map_err(str::to_owned));
-            status = plan(&status, Some(1), observed, Known { ratio, ..Known::default() }, at(seconds.get()));
+            status = planned(&status, observed, Known { ratio, ..Known::default() }, seconds.get());
             let found = status.conditions.iter().find(|condition| condition.type_ == "RatioApplied");
             let said = found.map(|found| (&*found.status, &*found.reason, found.last_transition_time.0));
             assert_eq!(said, expect.map(|(status, reason, _, since)| (status, reason, at(since))), "{observed:?}");
@@ -299,4 +309,33 @@ fn an_agent_of_another_version_is_said_with_what_to_do() {
     assert_eq!(of("\u{fffd}[2J").0, "Unknown");
     // Where there is no agent, nothing is said of one.
     assert_eq!(said(&next(&ClusterStatus::default(), &well("v1.34.2"), 0), "AgentCurrent"), None);
+}
+
+#[test]
+fn silence_counts_from_what_was_heard_and_not_from_what_was_written() {
+    let first = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
+    // It was heard of again without a write, and is lost after that.
+    let heard = Heard { since: at(-10_000), last: Some(at(50)) };
+    let lost = plan(&first, Some(1), &gone(), Known::default(), heard, at(64));
+    assert_eq!((&*said(&lost, "Connected").unwrap().0, &*said(&lost, "Ready").unwrap().0), ("False", "True"));
+    assert_eq!(lost.last_heartbeat_time, Some(Time(at(50))), "that is worth a write, and exact");
+    let heard = Heard { since: at(-10_000), last: Some(at(50)) };
+    assert_eq!(said(&plan(&lost, Some(1), &gone(), Known::default(), heard, at(80)), "Ready").unwrap().0, "Unknown");
+}
+
+#[test]
+fn a_hub_that_has_just_started_has_missed_nothing_yet() {
+    let first = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
+    let heard = Heard { since: at(600), last: None };
+    let soon = plan(&first, Some(1), &gone(), Known::default(), heard, at(602));
+    assert_eq!(said(&soon, "Ready").unwrap().0, "True", "its tunnel may be on its way");
+    assert_eq!(soon.last_heartbeat_time, first.last_heartbeat_time, "nothing was heard");
+    let later = plan(&soon, Some(1), &gone(), Known::default(), heard, at(630));
+    assert_eq!(said(&later, "Ready").unwrap().0, "Unknown");
+    // What was unknown before stays so.
+    let again = Heard { since: at(700), last: None };
+    assert_eq!(said(&plan(&later, Some(1), &gone(), Known::default(), again, at(701)), "Ready").unwrap().0, "Unknown");
+    // And what was never heard of at all has nothing to wait for.
+    let never = plan(&ClusterStatus::default(), Some(1), &gone(), Known::default(), again, at(701));
+    assert_eq!(said(&never, "Ready").unwrap().0, "Unknown");
 }

@@ -80,7 +80,7 @@ export interface ClusterStatus {
   };
   /** As `v1.34.2`. */
   kubernetesVersion?: string;
-  /** When the cluster was last heard of. */
+  /** When the cluster was last heard of: to within a minute or so while it is, exactly once it is not. */
   lastHeartbeatTime?: string;
   /** How many nodes there are. */
   nodes?: {

@@ -1,9 +1,11 @@
-use super::super::{CONDITIONS, Link, Observed, Told, plan};
+use super::super::{CONDITIONS, Heard, Known, Link, Observed, Told, plan};
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
+
+const HEARD: Heard = Heard { since: Timestamp::UNIX_EPOCH, last: None };
 
 fn cluster(name: &str) -> Cluster {
     let mut cluster = Cluster::new(name, Default::default());
@@ -18,8 +20,8 @@ fn shown(mut cluster: Cluster, uid: &str, others: &[Cluster], seconds: i64) -> C
     let another = is_another_now(&old, Some(&claim));
     let told = Told { identity: claim, ..Told::default() };
     let seen =
-        Observed::Well { link: Link::Tunnel, version: "v1.34.2".into(), nodes: None, follows: None, quota: None, told };
-    let status = plan(&old, None, &seen, None, at(seconds));
+        Observed::Well { link: Link::Tunnel, version: "v1.34.2".into(), nodes: None, follows: None, webhooks: (None, None), told };
+    let status = plan(&old, None, &seen, Known::default(), HEARD, at(seconds));
     assert_eq!(is_another(&status), another);
     cluster.status = Some(status);
     cluster
@@ -63,13 +65,13 @@ fn case_29_another_cluster_under_a_known_name_gets_no_requests() {
             version: "v1.34.2".into(),
             nodes: None,
             follows: None,
-            quota: None,
+            webhooks: (None, None),
             told: Told::default(),
         },
         Observed::Sick { link: Link::Tunnel, message: "ill".into(), told: Told::default() },
         Observed::Lost { reason: "TunnelClosed", message: "gone".into() },
     ] {
-        let status = plan(other.status.as_ref().unwrap(), None, &seen, None, at(600));
+        let status = plan(other.status.as_ref().unwrap(), None, &seen, Known::default(), HEARD, at(600));
         assert!(is_another(&status), "{seen:?}: {status:?}");
         let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").unwrap();
         assert_ne!(ready.status, "True", "{seen:?}");

@@ -15,15 +15,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
+use tunnel_protocol::limits::FRAME;
+
 pub use lent::{Lent, Returned};
 
-/// The most bytes that one write hands to h2.
-const CHUNK: usize = 64 * 1024;
+/// The most bytes that one write hands to h2: a frame.
+const CHUNK: usize = FRAME as usize;
 
 /// The most bytes that are taken from a stream which is being closed. Who has more to say than the end of an answer is
 /// cut off.
@@ -112,32 +114,48 @@ impl TunnelStream {
 
 impl AsyncRead for TunnelStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        while self.unread.is_empty() {
-            match ready!(self.receive.poll_data(cx)) {
-                None => return Poll::Ready(Ok(())),
-                Some(Ok(data)) => self.unread = data,
-                Some(Err(error)) => return Poll::Ready(Err(into_io(error))),
+        let before = out.filled().len();
+        // As many frames as there is room for: each turn of the reader costs more than a frame does.
+        while out.remaining() > 0 {
+            if self.unread.is_empty() {
+                match self.receive.poll_data(cx) {
+                    Poll::Ready(Some(Ok(data))) => self.unread = data,
+                    // How it ends is said again at the next read.
+                    _ if out.filled().len() > before => break,
+                    Poll::Ready(None) => break,
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(into_io(error))),
+                    Poll::Pending => return Poll::Pending,
+                }
             }
+            let take = self.unread.len().min(out.remaining());
+            out.put_slice(&self.unread.split_to(take));
         }
-        let take = self.unread.len().min(out.remaining());
-        let taken = self.unread.split_to(take);
-        out.put_slice(&taken);
-        self.meter.received.fetch_add(take as u64, Ordering::Relaxed);
+        let taken = out.filled().len() - before;
+        self.meter.received.fetch_add(taken as u64, Ordering::Relaxed);
         // After a reset there is nobody to give credit to, and the bytes are still good.
-        let _ = self.receive.flow_control().release_capacity(take);
+        let _ = self.receive.flow_control().release_capacity(taken);
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for TunnelStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        if data.is_empty() {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(data)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length: usize = data.iter().map(|slice| slice.len()).sum();
+        if length == 0 {
             return Poll::Ready(Ok(0));
         }
         if self.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        self.send.reserve_capacity(data.len().min(CHUNK));
+        self.send.reserve_capacity(length.min(CHUNK));
         let granted = loop {
             match ready!(self.send.poll_capacity(cx)) {
                 Some(Ok(0)) => {}
@@ -146,10 +164,20 @@ impl AsyncWrite for TunnelStream {
                 None => return Poll::Ready(Err(self.broken(cx))),
             }
         };
-        let take = granted.min(data.len());
-        self.send.send_data(Bytes::copy_from_slice(&data[..take]), false).map_err(into_io)?;
+        let take = granted.min(length).min(CHUNK);
+        let mut piece = BytesMut::with_capacity(take);
+        for slice in data {
+            let rest = take - piece.len();
+            piece.extend_from_slice(&slice[..rest.min(slice.len())]);
+        }
+        self.send.send_data(piece.freeze(), false).map_err(into_io)?;
         self.meter.sent.fetch_add(take as u64, Ordering::Relaxed);
         Poll::Ready(Ok(take))
+    }
+
+    /// Libraries would copy the pieces together, and we copy once more.
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     /// The connection's own task writes; there is nothing to push.

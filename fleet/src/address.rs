@@ -4,7 +4,7 @@
 //! a cloud's metadata service. What counts is the address that is dialled and not the text it came from; the check is made
 //! at every connect, and the connection goes to the address that was checked.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What an operator decides.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,8 @@ pub struct AddressPolicy {
     pub allow_loopback: bool,
     /// Further addresses that are no members, such as the hub's own Service.
     pub denied: Vec<IpAddr>,
+    /// The same, of which the address may be somebody else's too, at other ports.
+    pub doors: Vec<SocketAddr>,
 }
 
 /// Why an address is not dialled.
@@ -28,6 +30,15 @@ pub struct AddressRefused {
 const AWS_METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
 impl AddressPolicy {
+    /// Whether a port of an address may be dialled.
+    pub fn check_target(&self, target: SocketAddr) -> Result<(), AddressRefused> {
+        let same = |door: &SocketAddr| (unwrap(door.ip()), door.port()) == (unwrap(target.ip()), target.port());
+        if self.doors.iter().any(same) {
+            return Err(AddressRefused { address: target.ip(), what: "an address of the hub" });
+        }
+        self.check(target.ip())
+    }
+
     /// Whether an address may be dialled.
     pub fn check(&self, address: IpAddr) -> Result<(), AddressRefused> {
         let inner = unwrap(address);
@@ -80,7 +91,7 @@ mod tests {
 
     #[track_caller]
     fn check(address: &str, allowed: bool) {
-        let policy = AddressPolicy { allow_loopback: false, denied: vec!["10.96.0.1".parse().unwrap()] };
+        let policy = AddressPolicy { denied: vec!["10.96.0.1".parse().unwrap()], ..Default::default() };
         assert_eq!(policy.check(address.parse().unwrap()).is_ok(), allowed, "{address}");
     }
 
@@ -120,7 +131,7 @@ mod tests {
 
     #[test]
     fn loopback_only_when_asked_for() {
-        let policy = AddressPolicy { allow_loopback: true, denied: Vec::new() };
+        let policy = AddressPolicy { allow_loopback: true, ..Default::default() };
         assert!(policy.check("127.0.0.1".parse().unwrap()).is_ok());
         assert!(policy.check("169.254.169.254".parse().unwrap()).is_err());
     }

@@ -191,7 +191,7 @@ impl Connector {
             .map_err(|source| DialError::Resolve { host: host(), source })?;
         // One bad address spoils the name: an honest cluster has none.
         for address in &addresses {
-            let checked = self.dialler.addresses.check(address.ip());
+            let checked = self.dialler.addresses.check_target(*address);
             checked.map_err(|source| DialError::Refused { host: host(), source })?;
         }
         let stream = self.reach(&addresses).await?;

@@ -1,5 +1,7 @@
 //! `acp hub`, and the hub part of `acp up`: the door, identity, fleet and console over one Kubernetes API.
 
+mod own;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +63,7 @@ pub(crate) struct HubCommand {
     /// Run on this Kubernetes instead of the embedded one; the user that the file names needs the rights of cluster-admin.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Allow importing clusters at loopback addresses, as on a developer's machine.
+    /// Allow importing clusters at addresses of this machine, as on a developer's.
     #[arg(long)]
     allow_loopback: bool,
     /// Where the API server of the hub's own cluster asks the hub about quotas of projects, with --admission-url.
@@ -129,6 +131,8 @@ struct Ground {
     /// Under an identity that may speak for others.
     api: ClusterApi,
     embedded: Option<Embedded>,
+    /// Where it is, if somebody else runs it.
+    place: own::Ground,
 }
 
 impl Hub {
@@ -158,7 +162,7 @@ impl Hub {
             audit: Arc::new(AuditLog::open(dir.join("audit/identity.log"))?),
             ask_providers: ASK_PROVIDERS,
             providers: {
-                let addresses = AddressPolicy { allow_loopback: config.allow_loopback, denied: Vec::new() };
+                let addresses = AddressPolicy { allow_loopback: config.allow_loopback, ..Default::default() };
                 Arc::new(move |address| addresses.check(address).is_ok())
             },
         };
@@ -171,7 +175,7 @@ impl Hub {
             fleet::Config {
                 hub_address: address.clone(),
                 agent_image: programs::AGENT_IMAGE.into(),
-                addresses: AddressPolicy { allow_loopback: config.allow_loopback, denied: Vec::new() },
+                addresses: own::policy(local, &address, &ground.place, config.allow_loopback).await,
                 member_rights: identity_of_tenancy(false).into(),
             },
             fleet::Parts {
@@ -298,7 +302,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
     .context("could not prepare the hub's API server")?;
     let nobody_else: [&str; 0] = [];
     let api = ClusterApi::in_process(embedded.server.service_as(User::new(DOOR, nobody_else)));
-    Ok(Ground { api, embedded: Some(embedded) })
+    Ok(Ground { api, embedded: Some(embedded), place: own::Ground::default() })
 }
 
 /// A Kubernetes that somebody else runs. Nothing is changed there, or here, before it is known to work.
@@ -327,7 +331,8 @@ async fn foreign(path: &Path) -> anyhow::Result<Ground> {
     let rights = identity_of_tenancy(true);
     tokio::try_join!(fleet::install(&api), fleet::lay_rights(&api, &rights))
         .with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
-    Ok(Ground { api, embedded: None })
+    let place = own::Ground { services: own::services(api.client()).await, server: Some(server) };
+    Ok(Ground { api, embedded: None, place })
 }
 
 /// Has projects, roles and bindings looked after, in every cluster that the fleet reaches.

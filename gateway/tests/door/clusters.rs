@@ -220,6 +220,21 @@ async fn case_10_redirects_of_members_stay_here() {
     .await;
 }
 
+#[tokio::test]
+async fn case_26_the_hub_itself_is_no_member() {
+    let (address, ca) = liar(|path| api(path, "v1.34.0")).await;
+    let policy = AddressPolicy { allow_loopback: true, doors: vec![address], ..Default::default() };
+    let door = Door::with(policy, Arc::new(fleet::SystemResolver)).await;
+    let bearer = administrator(&door).await;
+    for host in ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]"] {
+        let server = format!("https://{host}:{}", address.port());
+        let answer = import(&door, &bearer, json!({"name": "x", "server": server, "caData": ca, "token": "t"})).await;
+        answer.refused(422);
+        assert!(answer.text.contains("an address of the hub"), "{server}: {answer:?}");
+    }
+    nothing_left(&door, &bearer).await;
+}
+
 /// Leads to this machine at first, and to the metadata service afterwards.
 struct Rebinding {
     port: u16,

@@ -6,6 +6,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lib_kubernetes::ClusterApi;
 use lib_names::{ClusterName, GroupName, UserName};
+use tunnel_hub::Room;
 
 const USER: HeaderName = HeaderName::from_static("impersonate-user");
 const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
@@ -23,6 +24,8 @@ pub struct Caller {
     user: HeaderValue,
     groups: Vec<HeaderValue>,
     uid: Option<HeaderValue>,
+    /// Whose room their requests take in a tunnel. It comes with the name, so nobody can ask for another.
+    room: Room,
 }
 
 impl Caller {
@@ -32,6 +35,7 @@ impl Caller {
             user: plain(name.as_str())?,
             groups: groups.iter().map(|group| plain(group.as_str())).collect::<Result<_, _>>()?,
             uid: (!uid.is_empty()).then(|| plain(uid)).transpose()?,
+            room: Room::People,
         })
     }
 
@@ -41,27 +45,27 @@ impl Caller {
             return Err(Unspeakable);
         }
         let groups = groups.iter().map(|group| plain(group)).collect::<Result<_, _>>()?;
-        Ok(Self { user: plain(common_name)?, groups, uid: None })
+        Ok(Self { user: plain(common_name)?, groups, uid: None, room: Room::People })
     }
 
     /// The hub's own controllers, with the narrow role that members give them.
     pub(crate) fn fleet() -> Self {
-        Self { user: HeaderValue::from_static(crate::FLEET_USER), groups: Vec::new(), uid: None }
+        Self::part(crate::FLEET_USER)
     }
 
     /// The hub's own controllers on the hub, with the narrow role that [`install`](crate::install()) lays.
     pub fn controllers() -> Self {
-        Self { user: HeaderValue::from_static(crate::CONTROLLERS), groups: Vec::new(), uid: None }
+        Self::part(crate::CONTROLLERS)
     }
 
     /// Who enforces the quotas of projects on the hub, with the narrow role that [`install`](crate::install()) lays.
     pub fn quota() -> Self {
-        Self { user: HeaderValue::from_static(crate::QUOTA_USER), groups: Vec::new(), uid: None }
+        Self::part(crate::QUOTA_USER)
     }
 
-    /// A part of the hub, on the hub, by the name of its user.
+    /// A part of the hub, by the name of its user.
     pub fn part(user: &'static str) -> Self {
-        Self { user: HeaderValue::from_static(user), groups: Vec::new(), uid: None }
+        Self { user: HeaderValue::from_static(user), groups: Vec::new(), uid: None, room: Room::Hub }
     }
 
     /// The hub's own parts in a cluster, with the narrow role that they have there.
@@ -89,6 +93,10 @@ impl Caller {
     /// The groups.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().filter_map(|group| group.to_str().ok())
+    }
+
+    pub(crate) fn room(&self) -> Room {
+        self.room
     }
 
     /// The name.
@@ -145,6 +153,19 @@ mod tests {
         assert_eq!(headers.get_all(GROUP).iter().collect::<Vec<_>>(), ["dev", "ops"]);
         assert_eq!(headers[UID], "u1");
         assert_eq!(headers.keys().filter(|name| is_identity(name)).count(), 3);
+    }
+
+    #[test]
+    fn case_76_only_parts_of_the_hub_take_its_room() {
+        let member: ClusterName = "edge".parse().unwrap();
+        for part in [Caller::fleet(), Caller::controllers(), Caller::quota(), Caller::hub_in(&member)] {
+            assert_eq!(part.room(), Room::Hub, "{part:?}");
+        }
+        assert_eq!(person("ann", &[]).unwrap().room(), Room::People);
+        // Whatever they are called.
+        for name in [crate::FLEET_USER, crate::CONTROLLERS, "ann"] {
+            assert_eq!(Caller::certificate(name, &[]).unwrap().room(), Room::People);
+        }
     }
 
     #[test]

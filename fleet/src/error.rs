@@ -108,6 +108,9 @@ pub enum SendError {
         "another cluster answers under the name {0}, and gets no requests: its condition IdentityConfirmed says what to do"
     )]
     Another(ClusterName),
+    /// People have as many requests open there as its tunnel carries.
+    #[error("the tunnel to cluster {0} carries as many requests as it can: try again when some have ended")]
+    Full(ClusterName),
     /// It did not begin to answer in time.
     #[error("cluster {0} did not answer in time")]
     Deadline(ClusterName),

@@ -37,7 +37,7 @@ use lib_telemetry::chain;
 use serde::Deserialize;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
-use tunnel_hub::OpenError;
+use tunnel_hub::{OpenError, Room};
 use tunnel_protocol::inventory::{BEAT, BadLine, Decoder, PATH};
 use tunnel_protocol::{Refusal, Target};
 
@@ -374,7 +374,7 @@ async fn open(inner: &Inner, cluster: &Cluster) -> Result<Pieces, Failed> {
 async fn through_tunnel(inner: &Inner, cluster: &str) -> Result<Pieces, Failed> {
     let name: ClusterName = cluster.parse().map_err(|_| Failed::NoConnection)?;
     let request = Request::get(PATH).body(full(Bytes::new())).map_err(|error| Failed::Broken(error.into()))?;
-    let answer = inner.through_tunnel(&name, Target::Inventory, request).await;
+    let answer = inner.through_tunnel(&name, Room::Hub, Target::Inventory, request).await;
     let response = answer.map_err(|error| match error {
         tunnel_hub::SendError::Open(OpenError::NoTunnel { .. }) => Failed::Disconnected,
         tunnel_hub::SendError::Open(OpenError::Refused { refusal: Refusal::Forbidden, .. }) => Failed::OldAgent,

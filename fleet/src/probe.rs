@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use lib_names::ClusterName;
 use serde::Deserialize;
 use tokio::time::timeout;
+use tunnel_hub::Room;
 use tunnel_protocol::{Health, NodeCount, Target};
 
 use crate::Inner;
@@ -69,7 +70,7 @@ pub(crate) async fn ask_agent(inner: &Inner, cluster: &ClusterName, deadline: Du
     timeout(deadline, async {
         let request = get_request(Health::PATH).ok_or(ProbeError::Answer { path: Health::PATH })?;
         let response = inner
-            .through_tunnel(cluster, Target::AgentStatus, request)
+            .through_tunnel(cluster, Room::Hub, Target::AgentStatus, request)
             .await
             .map_err(|error| ProbeError::Unreachable(error.into()))?;
         let bytes = collect(response.into_body(), Health::MAX_BYTES).await?;

@@ -11,6 +11,7 @@ use http_body_util::Limited;
 use kube::ResourceExt;
 use lib_names::ClusterName;
 use tokio::time::timeout;
+use tunnel_hub::{Deadlines, OpenError, Room};
 use tunnel_protocol::Target;
 
 use crate::access::Access;
@@ -22,8 +23,9 @@ use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
 
 /// How long a cluster may take to begin its answer. API servers give up after 60 s themselves.
 const ANSWER: Duration = Duration::from_secs(65);
-/// How long a stream in a tunnel may take to open.
-const OPEN: Duration = Duration::from_secs(65);
+/// How long a stream in a tunnel may take to open. The agent does that by itself, and whoever waits for one that does not
+/// can be told soon.
+const OPEN: Duration = Duration::from_secs(5);
 /// The most that the answer to a short question may be.
 const BRIEF: usize = 1024 * 1024;
 
@@ -80,10 +82,31 @@ impl Fleet {
         &self,
         cluster: &ClusterName,
         caller: &Caller,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, SendError> {
+        self.send_in(caller.room(), cluster, caller, request).await
+    }
+
+    /// The same for what the hub has to know about a caller, whom the cluster would tell it too: what they may do. However
+    /// much people have open there, it goes through. Whoever asks bounds how often.
+    pub async fn ask_for(
+        &self,
+        cluster: &ClusterName,
+        caller: &Caller,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, SendError> {
+        self.send_in(Room::Hub, cluster, caller, request).await
+    }
+
+    async fn send_in(
+        &self,
+        room: Room,
+        cluster: &ClusterName,
+        caller: &Caller,
         mut request: Request<Body>,
     ) -> Result<Response<Body>, SendError> {
         caller.impersonate(request.headers_mut());
-        let answer = self.inner.exchange(cluster, request);
+        let answer = self.inner.exchange(cluster, room, request);
         timeout(ANSWER, answer).await.map_err(|_| SendError::Deadline(cluster.clone()))?
     }
 
@@ -99,7 +122,12 @@ impl Fleet {
 
 impl Inner {
     /// The cluster's API and how it is reached. Which clusters there are is read from memory.
-    async fn exchange(&self, cluster: &ClusterName, request: Request<Body>) -> Result<Response<Body>, SendError> {
+    async fn exchange(
+        &self,
+        cluster: &ClusterName,
+        room: Room,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, SendError> {
         let unreachable = |source: BoxError| SendError::Unreachable { cluster: cluster.clone(), source };
         if cluster.is_global() {
             return self.hub.send(request).await.map_err(unreachable);
@@ -109,10 +137,12 @@ impl Inner {
             return Err(SendError::Another(cluster.clone()));
         }
         match Connection::of(&object) {
-            Some(Connection::Tunnel) => self
-                .through_tunnel(cluster, Target::KubernetesApi, request)
-                .await
-                .map_err(|error| unreachable(error.into())),
+            Some(Connection::Tunnel) => {
+                self.through_tunnel(cluster, room, Target::KubernetesApi, request).await.map_err(|error| match error {
+                    tunnel_hub::SendError::Open(OpenError::Full { cluster, .. }) => SendError::Full(cluster),
+                    error => unreachable(error.into()),
+                })
+            }
             Some(Connection::Direct) => {
                 let api = self.direct(&object).await.map_err(|error| unreachable(error.into()))?;
                 api.send(request).await.map_err(unreachable)
@@ -129,7 +159,7 @@ impl Inner {
         ClusterApi::from_fn(move |request| {
             let (inner, cluster) = (inner.clone(), cluster.clone());
             Box::pin(async move {
-                let response = inner.exchange(&cluster, request).await?;
+                let response = inner.exchange(&cluster, Room::Hub, request).await?;
                 Ok(response.map(|body| boxed(Limited::new(body, BRIEF))))
             })
         })
@@ -147,12 +177,14 @@ impl Inner {
     pub(crate) fn through_tunnel(
         &self,
         cluster: &ClusterName,
+        room: Room,
         target: Target,
         request: Request<Body>,
     ) -> BoxFuture<'static, Result<Response<Body>, tunnel_hub::SendError>> {
         let (sessions, cluster) = (self.sessions.clone(), cluster.clone());
         Box::pin(async move {
-            let response = sessions.send(&cluster, target, request, OPEN).await?;
+            let deadlines = Deadlines { open: OPEN, head: ANSWER };
+            let response = sessions.send(&cluster, room, target, request, deadlines).await?;
             Ok(response.map(boxed))
         })
     }

@@ -23,6 +23,7 @@ use crate::metrics::{Metrics, Route};
 use crate::path::CanonicalPath;
 use crate::respond::{Refusal, answer, text};
 use crate::rights::Rights;
+use crate::shares::Shares;
 use crate::{
     Hub, agents, assets, clusters, fleet_api, headers, origin, people, proxy, review, routes, scope, search, tenancy,
 };
@@ -52,6 +53,7 @@ pub(crate) struct Chain {
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
     pub(crate) rights: Rights,
+    pub(crate) shares: Shares,
     /// As `Host` says them.
     hosts: Vec<String>,
 }
@@ -97,7 +99,7 @@ impl Chain {
     pub(crate) fn new(hub: Hub, drain: Drain) -> Self {
         let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
         let rights = Rights::new(hub.fleet.clone(), hub.ask_rights, drain.clone());
-        Self { hub, metrics: Metrics::new(), drain, rights, hosts }
+        Self { hub, metrics: Metrics::new(), drain, rights, shares: Shares::default(), hosts }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.

@@ -23,6 +23,7 @@ mod rights;
 mod routes;
 mod scope;
 mod search;
+mod shares;
 mod tenancy;
 mod until;
 

@@ -16,6 +16,7 @@ use crate::chain::{Chain, Who};
 use crate::headers::{Kind, strip_request, strip_response};
 use crate::respond::Refusal;
 use crate::rights::{Attributes, Held};
+use crate::shares::Share;
 use crate::until::Until;
 
 /// How long both ends of an upgrade may take to agree that it happened.
@@ -31,6 +32,7 @@ pub(crate) async fn forward(
     kind: Kind,
 ) -> Result<Response<Body>, Refusal> {
     let caller = who.caller()?;
+    let share = chain.shares.take(&caller, cluster)?;
     // The client's end stays here, wherever the cluster is: what it streams passes through us, and ends with the session.
     let client = request.extensions_mut().remove::<OnUpgrade>();
     let held = hold(chain, who, &caller, cluster, rest, &request, kind);
@@ -49,7 +51,7 @@ pub(crate) async fn forward(
             let (Some(client), Some(member)) = (client, member) else {
                 return Err(Refusal::bad_gateway("the cluster switched protocols and gave no stream"));
             };
-            chain.drain.spawn(splice(client, member, revoked(who, held), closing(chain)));
+            chain.drain.spawn(splice(client, member, revoked(who, held, share), closing(chain)));
             Ok(response)
         }
         // A client that follows would take its credential to wherever the cluster says.
@@ -58,7 +60,7 @@ pub(crate) async fn forward(
             Err(Refusal::bad_gateway("the cluster answered with a redirect, which is not passed on"))
         }
         _ => {
-            let (revoked, closing) = (revoked(who, held), closing(chain));
+            let (revoked, closing) = (revoked(who, held, share), closing(chain));
             Ok(response.map(|body| boxed(Until::new(body, revoked, closing))))
         }
     }
@@ -93,12 +95,14 @@ fn hold(
     Some(chain.rights.hold(cluster, caller, attributes))
 }
 
-/// Completes when the caller may no longer be served: signed out, disabled, expired, or without the right.
-fn revoked(who: &Who, held: Option<Held>) -> BoxFuture<'static, ()> {
+/// Completes when the caller may no longer be served: signed out, disabled, expired, or without the right. Whoever waits
+/// for that serves them, and that is how long it counts as their share.
+fn revoked(who: &Who, held: Option<Held>, share: Share) -> BoxFuture<'static, ()> {
     match who {
         Who::Session(session, _) => {
             let session = session.clone();
             Box::pin(async move {
+                let _share = share;
                 match held {
                     Some(held) => tokio::select! {
                         () = session.ended() => {}
@@ -109,7 +113,10 @@ fn revoked(who: &Who, held: Option<Held>) -> BoxFuture<'static, ()> {
             })
         }
         // A certificate lasts as long as its date, which the next connection is asked for.
-        Who::Certificate(_) => Box::pin(std::future::pending()),
+        Who::Certificate(_) => Box::pin(async move {
+            let _share = share;
+            std::future::pending().await
+        }),
     }
 }
 

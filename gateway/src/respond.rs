@@ -11,8 +11,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::shares::TooMany;
+
 /// How long a body may take to arrive.
 pub(crate) const BODY: Duration = Duration::from_secs(30);
+
+/// After how many seconds it is worth to ask again for what others may have given back by then.
+const AGAIN: u64 = 1;
 
 /// A refusal, on its way to becoming an answer.
 #[derive(Debug)]
@@ -78,6 +83,12 @@ impl Refusal {
     pub(crate) fn media_type(given: &str) -> Self {
         let message = format!("Content-Type must be application/json, and not {given:?}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message)
+    }
+
+    /// For whoever has as much as there is for them: it comes back by itself.
+    fn too_many(message: impl Into<String>) -> Self {
+        let answer = Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", message);
+        Self { retry_after: Some(AGAIN), ..answer }
     }
 
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
@@ -174,12 +185,19 @@ impl From<SendError> for Refusal {
     fn from(error: SendError) -> Self {
         match &error {
             SendError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "NotFound", error.to_string()),
+            SendError::Full(_) => Self::too_many(error.to_string()),
             SendError::Deadline(_) => Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", error.to_string()),
             other => {
                 tracing::info!(error = %chain(other), "a cluster could not be reached");
                 Self::unavailable(error.to_string())
             }
         }
+    }
+}
+
+impl From<TooMany> for Refusal {
+    fn from(error: TooMany) -> Self {
+        Self::too_many(error.to_string())
     }
 }
 

@@ -226,7 +226,9 @@ async fn is_allowed(fleet: &Fleet, question: &Question) -> Result<bool, Error> {
         .header(header::ACCEPT, "application/json")
         .body(full(serde_json::to_vec(&review)?))?;
     let answer = timeout(ANSWER, async {
-        let body = send(fleet, &question.cluster, &question.caller, request).await?.into_body();
+        // Where people take all the room that they have, this is how they lose it.
+        let asked = fleet.ask_for(&question.cluster, &question.caller, request).await;
+        let body = succeeded(asked?)?.into_body();
         Ok::<_, Error>(collect(body, SMALL).await?)
     });
     let answer = answer.await.map_err(|_| Error::Deadline)??;
@@ -240,7 +242,10 @@ async fn send(
     caller: &Caller,
     request: Request<Body>,
 ) -> Result<Response<Body>, Error> {
-    let response = fleet.send(cluster, caller, request).await?;
+    succeeded(fleet.send(cluster, caller, request).await?)
+}
+
+fn succeeded(response: Response<Body>) -> Result<Response<Body>, Error> {
     match response.status() {
         code if code.is_success() => Ok(response),
         code => Err(Error::Answered(code)),

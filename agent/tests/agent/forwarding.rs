@@ -15,6 +15,7 @@ use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use tunnel_hub::{Deadlines, Room};
 use tunnel_protocol::Target;
 
 use crate::support::*;
@@ -23,7 +24,7 @@ const FINE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine";
 
 /// Sends bytes on a stream of their own and reads until the agent closes it.
 async fn raw(hub: &Hub, bytes: &[u8]) -> String {
-    let mut stream = hub.sessions.open(&cluster(), Target::KubernetesApi, SOON).await.unwrap();
+    let mut stream = hub.sessions.open(&cluster(), Room::People, Target::KubernetesApi, SOON).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
     let mut chunk = [0; 4096];
@@ -59,7 +60,8 @@ async fn a_request_reaches_the_member_in_the_users_name() {
         .header("Authorization", "Bearer of-the-hub")
         .body(Empty::<Bytes>::new())
         .unwrap();
-    let response = hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap();
+    let response =
+        hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, DEADLINES).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "fine");
     let seen = member.seen();
@@ -177,7 +179,8 @@ async fn upgrades_carry_bytes_both_ways() {
         .header("Upgrade", "SPDY/3.1")
         .body(Empty::<Bytes>::new())
         .unwrap();
-    let mut response = hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap();
+    let mut response =
+        hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, DEADLINES).await.unwrap();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     assert_eq!(response.headers()["upgrade"], "SPDY/3.1");
     let mut stream = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
@@ -210,7 +213,8 @@ async fn a_quiet_watch_ends_at_the_member_when_the_hub_hangs_up() {
     let _agent = connect(&hub, member.api()).await;
     let request =
         Request::get("/api/v1/pods?watch=1").header("Impersonate-User", "a").body(Empty::<Bytes>::new()).unwrap();
-    let response = hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap();
+    let response =
+        hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, DEADLINES).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(member.closed.available_permits(), 0);
     drop(response);
@@ -223,7 +227,8 @@ async fn a_request_that_hangs_ends_when_the_hub_gives_up() {
     let member = RawMember::start(b"").await;
     let _agent = connect(&hub, member.api()).await;
     let request = Request::get("/slow").header("Impersonate-User", "a").body(Empty::<Bytes>::new()).unwrap();
-    let late = hub.sessions.send(&cluster(), Target::KubernetesApi, request, Duration::from_secs(2)).await;
+    let deadlines = Deadlines { head: Duration::from_secs(2), ..DEADLINES };
+    let late = hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, deadlines).await;
     assert!(matches!(late, Err(tunnel_hub::SendError::Deadline { .. })), "{late:?}");
     let _closed = timeout(SOON, member.closed.acquire()).await.unwrap().unwrap();
 }
@@ -258,7 +263,7 @@ async fn an_agent_that_stops_ends_watches_and_finishes_other_answers() {
     let agent = connect(&hub, member).await;
     let ask = async |path: &str| {
         let request = Request::get(path).header("Impersonate-User", "a").body(Empty::<Bytes>::new()).unwrap();
-        hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap()
+        hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, DEADLINES).await.unwrap()
     };
     let watch = ask("/api/v1/pods?watch=true").await;
     let watched = heard.recv().await.unwrap();
@@ -295,7 +300,8 @@ async fn case_13_a_reader_who_stops_stops_the_member() {
     let hub = Hub::start(&["token"]).await;
     let _agent = connect(&hub, member).await;
     let request = Request::get("/log").header("Impersonate-User", "a").body(Empty::<Bytes>::new()).unwrap();
-    let response = hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap();
+    let response =
+        hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, DEADLINES).await.unwrap();
     // Nobody reads: what is under way stays within the windows, however long one looks.
     let mut last = 0;
     let settled = timeout(SOON, async {

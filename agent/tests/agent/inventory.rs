@@ -15,6 +15,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use tunnel_hub::Room;
 use tunnel_protocol::Target;
 use tunnel_protocol::inventory::{Decoder, Line, PATH, USER};
 
@@ -47,7 +48,7 @@ async fn lay_role(member: &Server) {
 
 async fn ask(hub: &Hub, method: Method, path: &str) -> Response<Incoming> {
     let request = Request::builder().method(method).uri(path).body(Empty::<Bytes>::new()).unwrap();
-    hub.sessions.send(&cluster(), Target::Inventory, request, SOON).await.unwrap()
+    hub.sessions.send(&cluster(), Room::People, Target::Inventory, request, DEADLINES).await.unwrap()
 }
 
 /// A feed, once the agent gives one.

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt, Full};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use tunnel_hub::Room;
 use tunnel_protocol::Target;
 
 use crate::support::*;
@@ -32,7 +33,8 @@ async fn ask(hub: &Hub, user: &str, groups: &[&str], method: Method, path: &str,
     }
     let request =
         request.header("content-type", "application/json").body(Full::<Bytes>::from(body.to_owned())).unwrap();
-    let response = hub.sessions.send(&cluster(), Target::KubernetesApi, request, SOON).await.unwrap();
+    let response =
+        hub.sessions.send(&cluster(), Room::People, Target::KubernetesApi, request, DEADLINES).await.unwrap();
     let status = response.status();
     let body: Bytes = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8(body.to_vec()).unwrap())

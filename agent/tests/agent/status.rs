@@ -8,13 +8,14 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::timeout;
+use tunnel_hub::Room;
 use tunnel_protocol::{Health, NodeCount, Target};
 
 use crate::support::*;
 
 async fn ask(hub: &Hub, path: &str) -> (StatusCode, Bytes) {
     let request = Request::get(path).body(Empty::<Bytes>::new()).unwrap();
-    let response = hub.sessions.send(&cluster(), Target::AgentStatus, request, SOON).await.unwrap();
+    let response = hub.sessions.send(&cluster(), Room::People, Target::AgentStatus, request, DEADLINES).await.unwrap();
     (response.status(), response.into_body().collect().await.unwrap().to_bytes())
 }
 

@@ -20,11 +20,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tunnel_hub::{Connection, Peer, Sessions};
+use tunnel_hub::{Connection, Deadlines, Peer, Sessions};
 use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, REGISTER_PATH, RENEW_PATH};
 use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+pub(crate) const DEADLINES: Deadlines = Deadlines { open: SOON, head: SOON };
 
 pub(crate) fn cluster() -> ClusterName {
     "one".parse().unwrap()

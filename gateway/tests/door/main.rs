@@ -10,6 +10,7 @@ mod browser;
 mod client;
 mod clusters;
 mod credentials;
+mod crowds;
 mod directory;
 mod federation;
 mod identity;

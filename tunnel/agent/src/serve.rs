@@ -67,9 +67,12 @@ fn builder() -> Builder {
         .max_send_buffer_size(limits::SEND_BUFFER)
         .max_header_list_size(limits::HEADER_LIST)
         .max_frame_size(limits::FRAME)
-        .max_concurrent_reset_streams(limits::CUT_OFF.0)
-        .reset_stream_duration(limits::CUT_OFF.1)
-        .max_local_error_reset_streams(Some(limits::VIOLATIONS));
+        // As the hub does: streams that end early do not end the others, nor do those that were given up while the link
+        // stood still and come with their ends. The hub may do here what it likes, so there is no bound on it.
+        .max_pending_accept_reset_streams(limits::RESET_STREAMS)
+        .max_concurrent_reset_streams(limits::RESET_STREAMS)
+        .reset_stream_duration(limits::RESET_MEMORY)
+        .max_local_error_reset_streams(None);
     builder
 }
 

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use lib_names::ClusterName;
 use tunnel_protocol::{NotAnAgent, Refusal, Target};
 
+use crate::Room;
+
 /// Why a connection does not become a session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -50,11 +52,13 @@ pub enum OpenError {
         /// Since when; `None` if it was never connected to this process.
         since: Option<SystemTime>,
     },
-    /// Every stream of the tunnel is in use.
+    /// Every stream of that room is in use.
     #[error("the tunnel of cluster {cluster} is full")]
     Full {
         /// The cluster.
         cluster: ClusterName,
+        /// The room.
+        room: Room,
     },
     /// The agent did not answer before the deadline.
     #[error("the agent of cluster {cluster} did not answer in time")]

@@ -13,17 +13,20 @@
 //!   changes that.
 //! - The newest session of the same key wins. Another key does not displace a session that lives.
 //! - A session counts as connected once it has answered a ping, and is dropped when it stops answering.
+//! - Streams of people and streams of the hub itself have a [`Room`] each; neither takes the other's.
 
 mod error;
 mod peer;
 mod registry;
 mod request;
+mod room;
 mod session;
 mod sessions;
 
 pub use error::{OpenError, Refused, SendError};
 pub use peer::Peer;
 pub use registry::{Change, Connection, Snapshot};
+pub use room::Room;
 pub use session::Ended;
-pub use sessions::{Config, Sessions};
+pub use sessions::{Config, Deadlines, Sessions};
 pub use tunnel_stream::TunnelStream;

@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub since: SystemTime,
     /// Open streams.
     pub streams: usize,
+    /// Those among them that are the hub's own.
+    pub hub_streams: usize,
     /// Bytes from the member since then.
     pub received: u64,
     /// Bytes to the member since then.

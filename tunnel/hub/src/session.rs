@@ -10,7 +10,6 @@ use http::{Method, Request, StatusCode, Uri};
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tunnel_protocol::{Refusal, Target, limits};
@@ -18,7 +17,8 @@ use tunnel_stream::alive::{self, LastHeard, Listened};
 use tunnel_stream::{Meter, TunnelStream};
 
 use crate::registry::Snapshot;
-use crate::{OpenError, Peer, Refused};
+use crate::room::Rooms;
+use crate::{OpenError, Peer, Refused, Room};
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,7 @@ pub(crate) struct Session {
     pub(crate) since: SystemTime,
     /// Absent once the session takes no new streams.
     send: Mutex<Option<SendRequest<Bytes>>>,
-    /// One permit per stream: the bound is ours, whatever the agent's settings say.
-    permits: Arc<Semaphore>,
+    rooms: Rooms,
     meter: Arc<Meter>,
     round_trip_micros: AtomicU64,
     end: CancellationToken,
@@ -81,12 +80,14 @@ where
         answered = alive::round_trip(&mut pings, &heard, timing.handshake) => answered.ok_or(Refused::Silent)?,
         closed = &mut connection => return Err(closed.map_or_else(Refused::Handshake, |()| Refused::Silent)),
     };
+    // The agent's settings came before its answer.
+    let rooms = Rooms::within(send.current_max_send_streams());
     let session = Session {
         cluster: peer.cluster().clone(),
         key: peer.key(),
         since: SystemTime::now(),
         send: Mutex::new(Some(send)),
-        permits: Arc::new(Semaphore::new(limits::STREAMS as usize)),
+        rooms,
         meter: Arc::default(),
         round_trip_micros: AtomicU64::new(micros(round_trip)),
         end: CancellationToken::new(),
@@ -104,8 +105,9 @@ fn builder() -> Builder {
         .max_send_buffer_size(limits::SEND_BUFFER)
         .max_header_list_size(limits::HEADER_LIST)
         .max_frame_size(limits::FRAME)
-        .max_concurrent_reset_streams(limits::CUT_OFF.0)
-        .reset_stream_duration(limits::CUT_OFF.1)
+        // Whoever hangs up on many streams that have much to say is no reason to end the others.
+        .max_concurrent_reset_streams(limits::RESET_STREAMS)
+        .reset_stream_duration(limits::RESET_MEMORY)
         .max_local_error_reset_streams(Some(limits::VIOLATIONS))
         // Pushes are the one way in which a server opens streams. None are allowed, and none have room.
         .enable_push(false)
@@ -151,12 +153,12 @@ impl Session {
         self.end.cancel();
     }
 
-    pub(crate) async fn open(&self, target: Target, deadline: Duration) -> Result<TunnelStream, OpenError> {
-        let permit =
-            self.permits.clone().try_acquire_owned().map_err(|_| OpenError::Full { cluster: self.cluster.clone() })?;
+    pub(crate) async fn open(&self, room: Room, target: Target, deadline: Duration) -> Result<TunnelStream, OpenError> {
+        let full = || OpenError::Full { cluster: self.cluster.clone(), room };
+        let place = self.rooms.take(room).ok_or_else(full)?;
         let opened = timeout(deadline, self.connect(target)).await;
         let stream = opened.map_err(|_| OpenError::Deadline { cluster: self.cluster.clone() })??;
-        Ok(stream.holding(permit))
+        Ok(stream.holding(place))
     }
 
     async fn connect(&self, target: Target) -> Result<TunnelStream, OpenError> {
@@ -183,7 +185,8 @@ impl Session {
         Snapshot {
             cluster: self.cluster.clone(),
             since: self.since,
-            streams: limits::STREAMS as usize - self.permits.available_permits(),
+            streams: self.rooms.taken(Room::People) + self.rooms.taken(Room::Hub),
+            hub_streams: self.rooms.taken(Room::Hub),
             received: self.meter.received(),
             sent: self.meter.sent(),
             round_trip: Duration::from_micros(self.round_trip_micros.load(Ordering::Relaxed)),

@@ -20,7 +20,7 @@ use tunnel_stream::TunnelStream;
 
 use crate::registry::{Change, Connection, Registry, Snapshot};
 use crate::session::{Ended, begin};
-use crate::{OpenError, Peer, Refused, SendError, request};
+use crate::{OpenError, Peer, Refused, Room, SendError, request};
 
 /// How a hub holds its tunnels.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,15 @@ impl Default for Config {
     fn default() -> Self {
         Self { timing: Timing::default(), change_backlog: 1024 }
     }
+}
+
+/// How long an exchange may take to begin; the body may take as long as it likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// For the stream. The agent opens it by itself, whatever is behind it.
+    pub open: Duration,
+    /// For the head of the response, from then on.
+    pub head: Duration,
 }
 
 /// The sessions of a hub. Clones share them.
@@ -98,32 +107,33 @@ impl Sessions {
     pub async fn open(
         &self,
         cluster: &ClusterName,
+        room: Room,
         target: Target,
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
         let session =
             self.registry.find(cluster).map_err(|since| OpenError::NoTunnel { cluster: cluster.clone(), since })?;
-        session.open(target, deadline).await
+        session.open(room, target, deadline).await
     }
 
-    /// Sends one request on a stream of its own and waits for the head of the response. `deadline` counts twice: for the
-    /// stream, and for the head of the response; the body may take as long as it likes.
+    /// Sends one request on a stream of its own and waits for the head of the response.
     ///
     /// For an upgrade take `hyper::upgrade::on` of the response. A dropped response, or body, ends the stream.
     pub async fn send<B>(
         &self,
         cluster: &ClusterName,
+        room: Room,
         target: Target,
         request: Request<B>,
-        deadline: Duration,
+        deadlines: Deadlines,
     ) -> Result<Response<Incoming>, SendError>
     where
         B: Body + Send + 'static,
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let stream = self.open(cluster, target, deadline).await?;
-        request::send(&self.tasks, cluster, target, stream, request, deadline).await
+        let stream = self.open(cluster, room, target, deadlines.open).await?;
+        request::send(&self.tasks, cluster, target, stream, request, deadlines.head).await
     }
 
     /// Whether a cluster is connected.

@@ -3,7 +3,13 @@
 use std::time::Duration;
 
 /// How many streams one tunnel carries at a time. One more is refused, not queued.
-pub const STREAMS: u32 = 256;
+///
+/// A team of a hundred has room for twenty open requests each: consoles, watching tools and shells.
+pub const STREAMS: u32 = 2048;
+
+/// How many of them only the hub itself opens: to see how the member is, to follow its objects and its rights, and to
+/// write what it is to have. Some forty are in use at most; nothing that people do takes them.
+pub const HUB_STREAMS: u32 = 64;
 
 /// How many bytes may be under way on one stream and not yet taken by its reader.
 pub const STREAM_WINDOW: u32 = 256 * 1024;
@@ -11,9 +17,20 @@ pub const STREAM_WINDOW: u32 = 256 * 1024;
 /// How many bytes may be under way on all streams together.
 ///
 /// The product, and not less: HTTP/2 takes unread bytes of any stream from the connection's window, so with less some
-/// readers who stop would stop everybody. It is credit and not memory; it is also the most that one tunnel can make an
-/// end buffer.
+/// readers who stop would stop everybody. It is credit and not memory: an end holds what readers have not taken yet, so a
+/// buffer grows only with readers who stop, by one [`STREAM_WINDOW`] each. How many readers one person may have, the door
+/// says.
 pub const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
+
+// What HTTP/2 has numbers for (RFC 9113 section 6.9.1).
+const _: () = assert!(CONNECTION_WINDOW < 1 << 31 && HUB_STREAMS < STREAMS);
+
+/// How many streams that it has reset an end remembers, and how long: what was under way on them is dropped quietly.
+///
+/// On those that it has forgotten each frame is an error in the eyes of h2, which ends a connection after so many.
+pub const RESET_STREAMS: usize = STREAMS as usize;
+/// As long as a link may stand still.
+pub const RESET_MEMORY: Duration = Duration::from_secs(15);
 
 /// How many bytes one stream may have waiting to be sent.
 pub const SEND_BUFFER: usize = 256 * 1024;
@@ -25,12 +42,9 @@ pub const HEADER_LIST: u32 = 4 * 1024;
 /// nine bytes of its head it fills four records of TLS (RFC 8446 section 5.1), and leaves no stub for a fifth.
 pub const FRAME: u32 = 4 * 16 * 1024 - 9;
 
-/// How many streams that were cut off are remembered, and how long: what was under way on them is not held against the far
-/// end until then.
-pub const CUT_OFF: (usize, Duration) = (1024, Duration::from_secs(10));
-
-/// How many frames for streams that do not exist a connection survives. One by one they do happen: this is a bound on
-/// what somebody can have us answer, over the life of a connection.
+/// How many frames of an agent for streams that do not exist a connection survives. One by one they do happen; this is a
+/// bound on what an agent that reads nothing can have the hub keep to answer it (RUSTSEC-2024-0003), over the life of
+/// the connection, as h2 counts.
 pub const VIOLATIONS: usize = 16 * 1024;
 
 /// How long either end waits, and when it takes the link for dead.

@@ -6,12 +6,12 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use lib_drain::Drain;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tunnel_agent::TunnelStream;
-use tunnel_hub::{Connection, OpenError};
-use tunnel_protocol::limits::Timing;
+use tunnel_hub::{Connection, OpenError, Room};
+use tunnel_protocol::limits::{HUB_STREAMS, STREAMS, Timing};
 use tunnel_protocol::{ALPN, Target};
 
 use crate::support::*;
@@ -127,8 +127,8 @@ async fn case_15_one_byte_frames_and_nonsense_are_cut() {
     check_violation([0xff; 64].repeat(64)).await;
 }
 
-/// Takes one agent and speaks to it as a hub that was broken into.
-async fn evil_hub() -> (h2::client::SendRequest<Bytes>, Drain) {
+/// Takes one agent, as a hub that was broken into.
+async fn evil_connection() -> (tokio_rustls::server::TlsStream<TcpStream>, Drain) {
     let authority = authority();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let trust = lib_tls::Trust::Pin(authority.pin());
@@ -137,12 +137,17 @@ async fn evil_hub() -> (h2::client::SendRequest<Bytes>, Drain) {
     let server = authority.issue(&lib_tls::Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
     let config = lib_tls::server_config(&server, &lib_tls::ClientVerification::None, &[ALPN]).unwrap();
     let (tcp, _) = listener.accept().await.unwrap();
-    let stream = TlsAcceptor::from(std::sync::Arc::new(config)).accept(tcp).await.unwrap();
+    (TlsAcceptor::from(std::sync::Arc::new(config)).accept(tcp).await.unwrap(), agent.drain)
+}
+
+/// The same, and speaks HTTP/2.
+async fn evil_hub() -> (h2::client::SendRequest<Bytes>, Drain) {
+    let (stream, agent) = evil_connection().await;
     let (send, connection) = h2::client::handshake(stream).await.unwrap();
-    agent.drain.spawn(async move {
+    agent.spawn(async move {
         let _ = connection.await;
     });
-    (send, agent.drain)
+    (send, agent)
 }
 
 async fn ask(send: &mut h2::client::SendRequest<Bytes>, method: Method, uri: &str) -> StatusCode {
@@ -169,20 +174,39 @@ async fn case_11_an_agent_leads_to_its_targets_only() {
     }
 }
 
+/// Streams, from the given one on, each with its end behind it.
+fn given_up(first: u32, count: u32) -> Vec<u8> {
+    // By HPACK's static table, and as they are.
+    let connect = [b"\x02\x07CONNECT".as_slice(), b"\x01\x0ekubernetes-api"].concat();
+    let cancel = 8u32.to_be_bytes();
+    let streams = (0..count).map(|number| first + 2 * number);
+    streams
+        .flat_map(|id| [frame(HEADERS, END_HEADERS, id, &connect), frame(RST_STREAM, 0, id, &cancel)].concat())
+        .collect()
+}
+
+/// Everybody gives up while the link stands still: that is no attack. More than there could be is one.
 #[tokio::test]
 async fn case_15_rapid_reset_ends_the_tunnel() {
-    let (send, agent) = evil_hub().await;
-    let attack = async {
-        loop {
-            let mut request = Request::new(());
-            *request.method_mut() = Method::CONNECT;
-            *request.uri_mut() = "kubernetes-api".parse().unwrap();
-            let Ok(mut send) = send.clone().ready().await else { return };
-            let Ok((_, mut outward)) = send.send_request(request, false) else { return };
-            outward.send_reset(h2::Reason::CANCEL);
-            // Lets the connection write: an attack that stays in our own queue is none.
-            tokio::task::yield_now().await;
+    let (mut stream, agent) = evil_connection().await;
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream.write_all(&given_up(1, 1000)).await.unwrap();
+    stream.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+    let mut seen = Vec::new();
+    let answer = frame(PING, ACK, 0, &[7; 8]);
+    let answered = async {
+        while !seen.windows(answer.len()).any(|part| part == answer) {
+            assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "the tunnel ended");
         }
+    };
+    timeout(SOON, answered).await.expect("the tunnel lives");
+    let attack = async {
+        let (mut first, mut rest) = (2001, Vec::new());
+        while stream.write_all(&given_up(first, 5000)).await.is_ok() {
+            first += 10_000;
+        }
+        let _ = stream.read_to_end(&mut rest).await;
     };
     timeout(SOON, attack).await.expect("the agent should have hung up");
     let _ = agent.drain(Duration::ZERO).await;
@@ -195,7 +219,8 @@ async fn case_14_pending_dials_time_out_and_leave_nothing() {
     let stream = hub.dial(Some(&credential(&hub.authority, "one")), &[ALPN]).await.unwrap();
     let black_hole = Drain::new();
     black_hole.spawn(async move {
-        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let handshake = h2::server::Builder::new().max_concurrent_streams(STREAMS).handshake::<_, Bytes>(stream);
+        let mut connection = handshake.await.unwrap();
         let mut taken = Vec::new();
         while let Some(Ok(asked)) = connection.accept().await {
             taken.push(asked);
@@ -203,12 +228,12 @@ async fn case_14_pending_dials_time_out_and_leave_nothing() {
     });
     hub.connected("one").await;
     let one = cluster("one");
-    for _ in 0..10 {
-        let dials: Vec<_> = (0..1000)
+    for _ in 0..3 {
+        let dials: Vec<_> = (0..2500)
             .map(|_| {
                 let (sessions, one) = (hub.sessions.clone(), one.clone());
                 tokio::spawn(async move {
-                    sessions.open(&one, Target::KubernetesApi, Duration::from_millis(50)).await.map(drop)
+                    sessions.open(&one, Room::People, Target::KubernetesApi, Duration::from_secs(1)).await.map(drop)
                 })
             })
             .collect();
@@ -220,9 +245,43 @@ async fn case_14_pending_dials_time_out_and_leave_nothing() {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(late >= 256 && full > 0, "{late} late, {full} full");
+        assert!(late >= STREAMS - HUB_STREAMS && full > 0, "{late} late, {full} full");
     }
     assert_eq!(hub.sessions.snapshots()[0].streams, 0);
+}
+
+/// An earlier version's agent takes fewer streams than this hub would open: the hub's own come first.
+#[tokio::test]
+async fn case_76_the_hub_has_room_in_the_tunnel_of_an_agent_that_takes_less() {
+    const TAKEN: u32 = HUB_STREAMS + 3;
+    let hub = Hub::start(Timing::default()).await;
+    let stream = hub.dial(Some(&credential(&hub.authority, "one")), &[ALPN]).await.unwrap();
+    let modest = Drain::new();
+    modest.spawn(async move {
+        let mut connection =
+            h2::server::Builder::new().max_concurrent_streams(TAKEN).handshake::<_, Bytes>(stream).await.unwrap();
+        let mut open = Vec::new();
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            open.push(respond.send_response(Response::new(()), false));
+        }
+    });
+    hub.connected("one").await;
+    let open = |room| {
+        let sessions = hub.sessions.clone();
+        async move { sessions.open(&cluster("one"), room, Target::KubernetesApi, SOON).await }
+    };
+    let mut people = Vec::new();
+    for _ in 0..3 {
+        people.push(open(Room::People).await.unwrap());
+    }
+    let full = open(Room::People).await;
+    assert!(matches!(full, Err(OpenError::Full { room: Room::People, .. })), "{full:?}");
+    let mut own = Vec::new();
+    for _ in 0..HUB_STREAMS {
+        own.push(open(Room::Hub).await.unwrap());
+    }
+    let full = open(Room::Hub).await;
+    assert!(matches!(full, Err(OpenError::Full { room: Room::Hub, .. })), "{full:?}");
 }
 
 #[tokio::test]
@@ -238,7 +297,8 @@ async fn refusals_are_passed_on() {
         }
     });
     hub.connected("one").await;
-    let refused: Result<TunnelStream, _> = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    let refused: Result<TunnelStream, _> =
+        hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(
         matches!(refused, Err(OpenError::Refused { refusal: tunnel_protocol::Refusal::Forbidden, .. })),
         "{refused:?}"

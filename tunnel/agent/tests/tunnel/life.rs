@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tunnel_agent::State;
-use tunnel_hub::{Change, Connection, OpenError};
+use tunnel_hub::{Change, Connection, OpenError, Room};
 use tunnel_protocol::Target;
 use tunnel_protocol::limits::Timing;
 
@@ -83,7 +83,7 @@ async fn a_forgotten_cluster_is_cut_off() {
     hub.connected("one").await;
     agent.drain.finish();
     hub.sessions.forget(&cluster("one"));
-    let none = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    let none = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(matches!(none, Err(OpenError::NoTunnel { since: None, .. })), "{none:?}");
 }
 
@@ -96,7 +96,7 @@ async fn a_draining_hub_lets_streams_finish() {
     let sessions = hub.sessions.clone();
     let draining = tokio::spawn(async move { sessions.drain(SOON).await });
     hub.disconnected("one").await;
-    let none = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    let none = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(matches!(none, Err(OpenError::NoTunnel { .. })), "{none:?}");
     echo_once(&mut stream, b"not yet").await;
     stream.write_all(b"the end").await.unwrap();

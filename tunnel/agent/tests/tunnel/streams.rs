@@ -14,9 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tunnel_agent::{Handler, TunnelStream};
-use tunnel_hub::OpenError;
+use tunnel_hub::{Deadlines, OpenError, Room};
 use tunnel_protocol::Target;
-use tunnel_protocol::limits::{STREAM_WINDOW, STREAMS, Timing};
+use tunnel_protocol::limits::{HUB_STREAMS, STREAM_WINDOW, STREAMS, Timing};
 
 use crate::support::*;
 
@@ -54,17 +54,22 @@ async fn throughput_is_sane() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_13_readers_who_stop_do_not_stop_others() {
+    /// More than one person's; what they leave unread takes 128 MiB.
+    const STOPPED: u32 = 512;
     let hub = Hub::start(Timing::default()).await;
     let agent = agent_of(&hub, "one", Flood, Timing::default());
     hub.connected("one").await;
-    // All streams but one are full and unread.
+    // Of the streams that people may have, many are full and unread, and all but one are open.
     let mut stopped = Vec::new();
-    for _ in 0..STREAMS - 1 {
-        let mut stream = hub.open("one").await;
-        stream.read_exact(&mut [0]).await.unwrap();
+    for number in 1..STREAMS - HUB_STREAMS {
+        let target = if number <= STOPPED { Target::KubernetesApi } else { Target::AgentStatus };
+        let mut stream = hub.sessions.open(&cluster("one"), Room::People, target, SOON).await.unwrap();
+        if number <= STOPPED {
+            stream.read_exact(&mut [0]).await.unwrap();
+        }
         stopped.push(stream);
     }
-    let mut lively = hub.sessions.open(&cluster("one"), Target::AgentStatus, SOON).await.unwrap();
+    let mut lively = hub.sessions.open(&cluster("one"), Room::People, Target::AgentStatus, SOON).await.unwrap();
     let mut slowest = Duration::ZERO;
     for _ in 0..100 {
         let began = Instant::now();
@@ -73,30 +78,55 @@ async fn case_13_readers_who_stop_do_not_stop_others() {
     }
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     let received = hub.sessions.snapshots()[0].received;
-    assert!(received < u64::from(STREAM_WINDOW) * 4, "unread bytes were counted as taken: {received}");
+    assert!(received < u64::from(STREAM_WINDOW) * 8, "unread bytes were counted as taken: {received}");
     // There is no room for one more, and nobody waits for it.
     let began = Instant::now();
-    let full = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    let full = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(matches!(full, Err(OpenError::Full { .. })), "{full:?}");
     assert!(began.elapsed() < Duration::from_secs(1));
+    // For people. The hub has room of its own.
+    let mut own = hub.sessions.open(&cluster("one"), Room::Hub, Target::AgentStatus, SOON).await.unwrap();
+    echo_once(&mut own, b"how are you").await;
+    let figures = &hub.sessions.snapshots()[0];
+    assert_eq!((figures.streams as u32, figures.hub_streams), (STREAMS - HUB_STREAMS + 1, 1));
+    drop(own);
     // Room comes back with the streams, and the flooding tasks end with theirs.
     drop(stopped);
     drop(lively);
     wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
-    hub.sessions.open(&cluster("one"), Target::AgentStatus, SOON).await.map(drop).unwrap();
+    hub.sessions.open(&cluster("one"), Room::People, Target::AgentStatus, SOON).await.map(drop).unwrap();
     assert_eq!(agent.drain.drain(SOON).await, Drained::Complete);
+}
+
+/// What is still under way on streams that have ended comes to nobody. Much of it, again and again, is no reason to end
+/// the tunnel of everybody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_76_whoever_hangs_up_often_ends_nothing_of_others() {
+    let hub = Hub::start(Timing::default()).await;
+    let _agent = agent_of(&hub, "one", Flood, Timing::default());
+    hub.connected("one").await;
+    let mut bystander = hub.sessions.open(&cluster("one"), Room::People, Target::AgentStatus, SOON).await.unwrap();
+    for _ in 0..10 {
+        let mut chatty = Vec::new();
+        for _ in 0..256 {
+            chatty.push(hub.open("one").await);
+        }
+        drop(chatty);
+        echo_once(&mut bystander, b"undisturbed").await;
+    }
+    assert!(hub.endings.lock().unwrap().is_empty(), "{:?}", hub.endings);
 }
 
 #[tokio::test]
 async fn no_tunnel_is_said_at_once() {
     let hub = Hub::start(quick()).await;
-    let none = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    let none = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(matches!(none, Err(OpenError::NoTunnel { since: None, .. })), "{none:?}");
     let agent = agent_of(&hub, "one", Echo, quick());
     hub.connected("one").await;
     let _ = agent.drain.drain(SOON).await;
     hub.disconnected("one").await;
-    let gone = hub.sessions.open(&cluster("one"), Target::KubernetesApi, SOON).await;
+    let gone = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(matches!(gone, Err(OpenError::NoTunnel { since: Some(_), .. })), "{gone:?}");
 }
 
@@ -154,7 +184,11 @@ async fn requests_and_upgrades_are_carried() {
     hub.connected("one").await;
     let one = cluster("one");
     let request = Request::get("/api/v1/pods?watch=true").body(Empty::<Bytes>::new()).unwrap();
-    let response = hub.sessions.send(&one, Target::KubernetesApi, request, SOON).await.unwrap();
+    let response = hub
+        .sessions
+        .send(&one, Room::People, Target::KubernetesApi, request, Deadlines { open: SOON, head: SOON })
+        .await
+        .unwrap();
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "/api/v1/pods?watch=true");
 
     let request = Request::builder()
@@ -164,7 +198,11 @@ async fn requests_and_upgrades_are_carried() {
         .header("upgrade", "echo")
         .body(Empty::<Bytes>::new())
         .unwrap();
-    let mut response = hub.sessions.send(&one, Target::KubernetesApi, request, SOON).await.unwrap();
+    let mut response = hub
+        .sessions
+        .send(&one, Room::People, Target::KubernetesApi, request, Deadlines { open: SOON, head: SOON })
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     let mut upgraded = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
     upgraded.write_all(b"ping").await.unwrap();

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tunnel_agent::{Agent, Config, Handler, HubAddress, Network, State, TunnelStream};
-use tunnel_hub::{Change, Connection, Ended, Peer, Refused, Sessions};
+use tunnel_hub::{Change, Connection, Ended, Peer, Refused, Room, Sessions};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user};
 
@@ -105,7 +105,7 @@ impl Hub {
     }
 
     pub(crate) async fn open(&self, name: &str) -> TunnelStream {
-        self.sessions.open(&cluster(name), Target::KubernetesApi, SOON).await.unwrap()
+        self.sessions.open(&cluster(name), Room::People, Target::KubernetesApi, SOON).await.unwrap()
     }
 
     /// A TLS connection to the door, as an agent would make it.

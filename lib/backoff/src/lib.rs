@@ -22,9 +22,18 @@ impl Backoff {
     /// The wait after a failure, `longest` at most. `chance` lies between 0 and 1 and takes away up to half, so that those
     /// who failed together do not come back in step.
     pub fn after(&mut self, longest: Duration, chance: f64) -> Duration {
+        self.whole(longest).mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// The same where very many fail at one moment: `chance` takes away anything up to the whole wait.
+    pub fn anywhere(&mut self, longest: Duration, chance: f64) -> Duration {
+        self.whole(longest).mul_f64(1.0 - chance.clamp(0.0, 1.0))
+    }
+
+    fn whole(&mut self, longest: Duration) -> Duration {
         let whole = self.first.saturating_mul(1 << self.failures.min(10)).min(longest);
         self.failures = self.failures.saturating_add(1);
-        whole.mul_f64(1.0 - chance.clamp(0.0, 1.0) / 2.0)
+        whole
     }
 
     /// The next failure is a first one.
@@ -67,6 +76,8 @@ mod tests {
             let (first, longest) = (Duration::from_millis(first), Duration::from_millis(longest));
             let wait = Backoff { first, failures }.after(longest, chance);
             prop_assert!(wait >= longest.min(first) / 2 && wait <= longest);
+            let wait = Backoff { first, failures }.anywhere(longest, chance);
+            prop_assert!(wait <= longest);
         }
     }
 }

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
-/// What kind of failure came last.
+/// How the last attempt, or the last connection, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The hub was not reached, or the link broke. It may be back any moment.
-    Link,
+    /// Somebody is there and hangs up at once, as a machine does while the hub on it restarts: for all agents.
+    Refused,
+    /// Nobody answers, or no way leads there. It may be back any moment.
+    Unreachable,
+    /// The hub said goodbye to a connection that had held: to all agents, most likely.
+    Closed,
     /// The hub was reached and one of us refused the other. That takes a person to repair.
-    Refusal,
+    Denied,
 }
 
 /// Grows from fast to patient, and starts again after success.
 #[derive(Clone, Debug)]
-pub struct Backoff(lib_backoff::Backoff);
+pub(crate) struct Backoff(lib_backoff::Backoff);
 
 impl Default for Backoff {
     fn default() -> Self {
@@ -23,18 +27,22 @@ impl Default for Backoff {
 
 impl Backoff {
     const FIRST: Duration = Duration::from_millis(100);
-    /// With the dial itself, which may have begun just before, a link that is back is used within 5 seconds.
-    const LINK_CAP: Duration = Duration::from_millis(2500);
-    const REFUSAL_CAP: Duration = Duration::from_secs(15);
+    /// A thousand agents come back to a hub that restarts within this time, and not together. With handshakes and a look
+    /// at the member, whoever was refused on the way is ready within 3 seconds.
+    const SPREAD: Duration = Duration::from_millis(2500);
+    /// A way that is back is used within this time.
+    const UNREACHABLE: Duration = Duration::from_secs(1);
+    const DENIED: Duration = Duration::from_secs(15);
 
-    /// The wait after a failure. `chance` lies between 0 and 1 and takes away up to half, so that the agents of a hub
-    /// that restarts do not come back in step.
+    /// The wait after a failure. `chance` lies between 0 and 1.
     pub(crate) fn after(&mut self, failure: Failure, chance: f64) -> Duration {
-        let cap = match failure {
-            Failure::Link => Self::LINK_CAP,
-            Failure::Refusal => Self::REFUSAL_CAP,
-        };
-        self.0.after(cap, chance)
+        match failure {
+            Failure::Refused => self.0.anywhere(Self::SPREAD, chance),
+            Failure::Unreachable => self.0.after(Self::UNREACHABLE, chance),
+            // Nothing has failed yet, and whoever takes over is to be met by few at a time.
+            Failure::Closed => lib_backoff::Backoff::new(Self::SPREAD).anywhere(Self::SPREAD, chance),
+            Failure::Denied => self.0.after(Self::DENIED, chance),
+        }
     }
 
     /// The next failure is a first one.
@@ -49,31 +57,80 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn fast_first_and_patient_later() {
+    #[track_caller]
+    fn check(failure: Failure, expect: &[u128]) {
         let mut backoff = Backoff::default();
-        let waits: Vec<_> = (0..8).map(|_| backoff.after(Failure::Link, 0.0).as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 2500, 2500, 2500]);
+        let waits: Vec<_> = expect.iter().map(|_| backoff.after(failure, 0.0).as_millis()).collect();
+        assert_eq!(waits, expect);
         backoff.reset();
-        assert_eq!(backoff.after(Failure::Link, 1.0).as_millis(), 50);
+        assert_eq!(backoff.after(failure, 0.0).as_millis(), expect[0]);
     }
 
     #[test]
-    fn refusals_wait_longer() {
-        let mut backoff = Backoff::default();
-        let last = (0..12).map(|_| backoff.after(Failure::Refusal, 0.0)).last().unwrap();
-        assert_eq!(last.as_secs(), 15);
+    fn each_kind_has_its_pace() {
+        check(Failure::Refused, &[100, 200, 400, 800, 1600, 2500, 2500]);
+        check(Failure::Unreachable, &[100, 200, 400, 800, 1000, 1000]);
+        check(Failure::Closed, &[2500, 2500]);
+        check(Failure::Denied, &[100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000]);
+    }
+
+    /// A thousand agents, who were all refused since the hub died, by the time at which each finds it back.
+    #[track_caller]
+    fn back_after(down: Duration) -> Vec<Duration> {
+        let mut state = 1u64;
+        let mut chance = move || {
+            // A linear congruential generator (Knuth's MMIX): chance that is the same in each run.
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        };
+        let mut back: Vec<_> = (0..1000)
+            .map(|_| {
+                let (mut backoff, mut now) = (Backoff::default(), Duration::ZERO);
+                while now < down {
+                    now += backoff.after(Failure::Refused, chance());
+                }
+                now - down
+            })
+            .collect();
+        back.sort();
+        back
+    }
+
+    #[test]
+    fn case_77_a_thousand_agents_come_back_one_after_another() {
+        for down in [2, 5, 30, 600] {
+            let back = back_after(Duration::from_secs(down));
+            assert!(back[999] <= Backoff::SPREAD, "{:?}", back[999]);
+            // In no tenth of a second more than a tenth.
+            for window in back.windows(100) {
+                assert!(window[99] - window[0] >= Duration::from_millis(100), "{down} s: {window:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn case_77_a_thousand_agents_that_are_told_goodbye_come_back_one_after_another() {
+        let mut waits: Vec<_> =
+            (0..1000).map(|n| Backoff::default().after(Failure::Closed, f64::from(n) / 1000.0)).collect();
+        waits.sort();
+        assert!(waits.windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(2)));
     }
 
     proptest! {
         #[test]
         fn always_within_bounds(attempts in 0..100, chance: f64) {
-            let mut backoff = Backoff::default();
-            for _ in 0..attempts {
-                backoff.after(Failure::Link, chance);
+            for (failure, longest) in [
+                (Failure::Refused, Backoff::SPREAD),
+                (Failure::Unreachable, Backoff::UNREACHABLE),
+                (Failure::Closed, Backoff::SPREAD),
+                (Failure::Denied, Backoff::DENIED),
+            ] {
+                let mut backoff = Backoff::default();
+                for _ in 0..attempts {
+                    backoff.after(failure, chance);
+                }
+                prop_assert!(backoff.after(failure, chance) <= longest);
             }
-            let wait = backoff.after(Failure::Link, chance);
-            prop_assert!(wait >= Backoff::FIRST / 2 && wait <= Backoff::LINK_CAP);
         }
     }
 }

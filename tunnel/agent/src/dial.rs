@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
@@ -14,11 +15,24 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tunnel_protocol::ALPN;
 
+use crate::backoff::Failure;
 use crate::network::{Network, Socket};
+use crate::race::{by_turns, race};
 
-/// How long one address may take to answer. Where packets are lost, TCP asks again after 1, 3 and 7 seconds; a new dial
-/// soon finds a link that is back sooner than an old one that waits.
-const CONNECT: Duration = Duration::from_secs(3);
+/// How long a name may take to be found again. Where the way to the hub is cut, so is the way to names, more often than
+/// not; what the name meant before is tried then.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
+
+/// The addresses that a name had when it was last found.
+#[derive(Debug, Default)]
+pub(crate) struct Known(Mutex<Vec<SocketAddr>>);
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        // Every change is one assignment: a panic leaves nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Where the hub's door is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,17 +69,34 @@ impl FromStr for HubAddress {
 }
 
 impl HubAddress {
-    /// Connects to the first of its addresses that answers. Finding them takes no longer than `limit`.
+    /// Connects to the first of its addresses that answers. Finding them takes no longer than `limit`, and each is asked
+    /// again every second for a while.
     pub async fn connect(&self, network: &Network, limit: Duration) -> io::Result<Socket> {
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no addresses");
-        for address in timeout(limit, lookup_host((self.host.as_str(), self.port))).await?? {
-            last = match timeout(CONNECT, network.connect(address)).await {
-                Ok(Ok(socket)) => return socket.set_nodelay().map(|()| socket),
-                Ok(Err(error)) => error,
-                Err(_) => io::ErrorKind::TimedOut.into(),
-            };
+        self.connect_with(&Known::default(), network, limit).await
+    }
+
+    /// The same for whoever has been there before.
+    pub(crate) async fn connect_with(&self, known: &Known, network: &Network, limit: Duration) -> io::Result<Socket> {
+        let addresses = self.addresses(known, limit).await?;
+        let socket = race(&addresses, |address| network.connect(address)).await?;
+        socket.set_nodelay()?;
+        Ok(socket)
+    }
+
+    async fn addresses(&self, known: &Known, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+        let before = known.lock().clone();
+        let limit = if before.is_empty() { limit } else { limit.min(RESOLVE_AGAIN) };
+        let found = match timeout(limit, lookup_host((self.host.as_str(), self.port))).await {
+            Ok(Ok(found)) => by_turns(found),
+            Ok(Err(_)) | Err(_) if !before.is_empty() => return Ok(before),
+            Ok(Err(error)) => return Err(error),
+            Err(late) => return Err(late.into()),
+        };
+        if found.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
         }
-        Err(last)
+        known.lock().clone_from(&found);
+        Ok(found)
     }
 }
 
@@ -109,19 +140,27 @@ pub enum DialError {
 }
 
 impl DialError {
-    /// Whether the two have met, and did not get along.
-    pub(crate) fn is_refusal(&self) -> bool {
+    pub(crate) fn failure(&self) -> Failure {
         match self {
-            Self::Address(_) | Self::Protocol { .. } => true,
-            // A connection that breaks during the handshake is a broken link; an alert or a bad certificate is not.
-            Self::Tls { source, .. } => source.kind() == io::ErrorKind::InvalidData,
-            Self::Connect { .. } | Self::Deadline { .. } => false,
+            Self::Address(_) | Self::Protocol { .. } => Failure::Denied,
+            Self::Deadline { .. } => Failure::Unreachable,
+            Self::Connect { source, .. } | Self::Tls { source, .. } => match source.kind() {
+                // An alert, or a bad certificate. A connection that breaks meanwhile is neither.
+                io::ErrorKind::InvalidData => Failure::Denied,
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::UnexpectedEof => Failure::Refused,
+                _ => Failure::Unreachable,
+            },
         }
     }
 }
 
 pub(crate) async fn dial(
     hub: &HubAddress,
+    known: &Known,
     network: &Network,
     tls: Arc<ClientConfig>,
     limit: Duration,
@@ -129,7 +168,7 @@ pub(crate) async fn dial(
     let late = || DialError::Deadline { hub: hub.clone() };
     let name = ServerName::try_from(hub.host.clone()).map_err(|_| DialError::Address(hub.to_string()))?;
     let unreached = |source| DialError::Connect { hub: hub.clone(), source };
-    let tcp = hub.connect(network, limit).await.map_err(unreached)?;
+    let tcp = hub.connect_with(known, network, limit).await.map_err(unreached)?;
     let stream = timeout(limit, TlsConnector::from(tls).connect(name, tcp))
         .await
         .map_err(|_| late())?
@@ -158,6 +197,35 @@ mod tests {
         check("hub.example.org:8443", Some(("hub.example.org", 8443)));
         check("10.0.0.1:443", Some(("10.0.0.1", 443)));
         check("[::1]:443", Some(("::1", 443)));
+    }
+
+    #[test]
+    fn failures_have_their_pace() {
+        let hub = || "hub:1".parse().unwrap();
+        let connect = |kind: io::ErrorKind| DialError::Connect { hub: hub(), source: kind.into() }.failure();
+        assert_eq!(connect(io::ErrorKind::ConnectionRefused), Failure::Refused);
+        for kind in [io::ErrorKind::TimedOut, io::ErrorKind::NetworkUnreachable, io::ErrorKind::NotFound] {
+            assert_eq!(connect(kind), Failure::Unreachable, "{kind}");
+        }
+        assert_eq!(DialError::Deadline { hub: hub() }.failure(), Failure::Unreachable);
+        let tls = |kind: io::ErrorKind| DialError::Tls { hub: hub(), source: kind.into() }.failure();
+        assert_eq!(tls(io::ErrorKind::InvalidData), Failure::Denied);
+        assert_eq!(tls(io::ErrorKind::UnexpectedEof), Failure::Refused);
+        assert_eq!(DialError::Protocol { hub: hub() }.failure(), Failure::Denied);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_found_again_means_what_it_meant() {
+        let hub: HubAddress = "nowhere.invalid:1".parse().unwrap();
+        let known = Known::default();
+        assert!(hub.addresses(&known, Duration::from_secs(5)).await.is_err());
+        let before = vec!["192.0.2.1:1".parse().unwrap()];
+        known.lock().clone_from(&before);
+        assert_eq!(hub.addresses(&known, Duration::from_secs(5)).await.unwrap(), before);
+        // One that is found means what it means now.
+        let hub: HubAddress = "127.0.0.1:7".parse().unwrap();
+        let found = hub.addresses(&known, Duration::from_secs(5)).await.unwrap();
+        assert_eq!((found, known.lock().len()), (vec!["127.0.0.1:7".parse().unwrap()], 1));
     }
 
     #[test]

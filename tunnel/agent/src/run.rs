@@ -7,14 +7,14 @@ use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_telemetry::chain;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::rustls::ClientConfig;
 use tunnel_protocol::limits::Timing;
 
-use crate::backoff::Failure;
-use crate::dial::dial;
+use crate::backoff::{Backoff, Failure};
+use crate::dial::{Known, dial};
 use crate::serve::{Ended, Handler, begin};
-use crate::{Backoff, DialError, HubAddress, Network};
+use crate::{DialError, HubAddress, Network};
 
 /// How an agent reaches its hub.
 #[derive(Clone, Debug)]
@@ -51,6 +51,7 @@ pub struct Agent<H> {
     tls: watch::Receiver<Arc<ClientConfig>>,
     handler: Arc<H>,
     state: watch::Sender<State>,
+    known: Known,
 }
 
 /// A connection that held this long was a working one.
@@ -59,7 +60,7 @@ const SETTLED: Duration = Duration::from_secs(10);
 impl<H: Handler> Agent<H> {
     /// An agent that has not dialled yet.
     pub fn new(config: Config, tls: watch::Receiver<Arc<ClientConfig>>, handler: Arc<H>) -> Self {
-        Self { config, tls, handler, state: watch::Sender::new(State::Dialling) }
+        Self { config, tls, handler, state: watch::Sender::new(State::Dialling), known: Known::default() }
     }
 
     /// How the tunnel is, now and later.
@@ -72,24 +73,24 @@ impl<H: Handler> Agent<H> {
         let mut backoff = Backoff::default();
         while !drain.is_finishing() {
             self.state.send_replace(State::Dialling);
-            let (failure, reason) = tokio::select! {
+            let began = Instant::now();
+            let Outcome { failure, held, reason } = tokio::select! {
                 ended = self.connect_once(&drain) => ended,
                 // A connection that is up says goodbye by itself; a dial is given up.
                 () = self.finishing_while_dialling(&drain) => return,
             };
-            if matches!(failure, Outcome::Worked) {
+            if is_settled(held) {
                 backoff.reset();
             }
-            let kind = match failure {
-                Outcome::Refused => Failure::Refusal,
-                Outcome::Worked | Outcome::Lost => Failure::Link,
-            };
             if drain.is_finishing() {
                 return;
             }
             self.state.send_replace(State::Waiting { reason });
+            let wait = backoff.after(failure, chance());
+            // A dial that nobody answered has waited already.
+            let from = if failure == Failure::Unreachable && held.is_none() { began } else { Instant::now() };
             tokio::select! {
-                () = sleep(backoff.after(kind, chance())) => {}
+                () = sleep_until(from + wait) => {}
                 () = drain.finishing() => {}
             }
         }
@@ -103,12 +104,12 @@ impl<H: Handler> Agent<H> {
         }
     }
 
-    async fn connect_once(&self, drain: &Drain) -> (Outcome, String) {
+    async fn connect_once(&self, drain: &Drain) -> Outcome {
         let Config { hub, network, timing } = &self.config;
         let tls = self.tls.borrow().clone();
-        let stream = match dial(hub, network, tls, timing.handshake).await {
+        let stream = match dial(hub, &self.known, network, tls, timing.handshake).await {
             Ok(stream) => stream,
-            Err(error) => return self.not_dialled(&error),
+            Err(error) => return not_dialled(&error),
         };
         let tunnel = match begin(stream, *timing).await {
             Ok(tunnel) => tunnel,
@@ -125,31 +126,35 @@ impl<H: Handler> Agent<H> {
         self.ended(&ended, connected)
     }
 
-    fn not_dialled(&self, error: &DialError) -> (Outcome, String) {
-        let reason = chain(error).to_string();
-        tracing::warn!(error = %reason, "could not reach the hub");
-        (if error.is_refusal() { Outcome::Refused } else { Outcome::Lost }, reason)
-    }
-
-    fn ended(&self, ended: &Ended, connected: Option<Instant>) -> (Outcome, String) {
+    fn ended(&self, ended: &Ended, connected: Option<Instant>) -> Outcome {
         let reason = chain(ended).to_string();
         tracing::info!(hub = %self.config.hub, reason = %reason, "tunnel closed");
-        let outcome = match connected {
-            Some(since) if since.elapsed() >= SETTLED => Outcome::Worked,
-            Some(_) => Outcome::Lost,
+        let held = connected.map(|since| since.elapsed());
+        let failure = match ended {
+            Ended::Silent => Failure::Unreachable,
             // It took our connection and let us go before a word: it does not want us.
-            None if matches!(ended, Ended::Silent) => Outcome::Lost,
-            None => Outcome::Refused,
+            _ if held.is_none() => Failure::Denied,
+            Ended::ByHub if is_settled(held) => Failure::Closed,
+            Ended::ByHub | Ended::Broken(_) | Ended::Drained => Failure::Refused,
         };
-        (outcome, reason)
+        Outcome { failure, held, reason }
     }
 }
 
-enum Outcome {
-    /// The tunnel was up for a while.
-    Worked,
-    /// The hub could not be reached, or the tunnel broke soon.
-    Lost,
-    /// The hub, or we, said no.
-    Refused,
+fn not_dialled(error: &DialError) -> Outcome {
+    let reason = chain(error).to_string();
+    tracing::warn!(error = %reason, "could not reach the hub");
+    Outcome { failure: error.failure(), held: None, reason }
+}
+
+fn is_settled(held: Option<Duration>) -> bool {
+    held.is_some_and(|held| held >= SETTLED)
+}
+
+/// How an attempt, or the connection that it led to, ended.
+struct Outcome {
+    failure: Failure,
+    /// How long there was a connection, if there was one.
+    held: Option<Duration>,
+    reason: String,
 }

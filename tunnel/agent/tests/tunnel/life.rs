@@ -30,6 +30,15 @@ async fn a_restarted_hub_has_its_agents_back_within_five_seconds() {
 }
 
 #[tokio::test]
+async fn an_agent_reaches_its_hub_over_ipv6() {
+    let hub = Hub::start_at("[::1]:0".parse().unwrap(), authority(), Timing::default()).await;
+    let agent = agent_of(&hub, "one", Echo, Timing::default());
+    hub.connected("one").await;
+    echo_once(&mut hub.open("one").await, b"over six").await;
+    assert_eq!(agent.drain.drain(SOON).await, Drained::Complete);
+}
+
+#[tokio::test]
 async fn changes_are_announced_in_order() {
     let hub = Hub::start(quick()).await;
     let mut changes = hub.sessions.changes();

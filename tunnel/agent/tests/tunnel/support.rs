@@ -63,7 +63,8 @@ impl Hub {
         let sessions = Sessions::new(tunnel_hub::Config { timing, ..Default::default() });
         let endings = Endings::default();
         let drain = Drain::new();
-        let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into(), "localhost".into()])).unwrap();
+        let credential =
+            authority.issue(&Leaf::Server(vec!["127.0.0.1".into(), "::1".into(), "localhost".into()])).unwrap();
         let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
         let config = server_config(&credential, &clients, &[ALPN, b"http/1.1"]).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));

@@ -18,20 +18,31 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::manifest::{inventory_objects, member_objects};
+use crate::plan::is_ready;
 use crate::{ADMINS_BINDING, Caller, FLEET_USER, Inner, MANAGER};
 use lib_kubernetes::ClusterApi;
 
+/// Clusters at a time whose binding is put right, if it has to be.
+pub(crate) const REPAIRS: usize = 4;
 /// How long it may take; the cluster may vanish in the middle of it.
 const DEADLINE: Duration = Duration::from_secs(4);
 
 impl Inner {
     /// Once per cluster and process; a failure is tried again with the next look. `shows` is the uid that the cluster has
-    /// just shown: one that was rebuilt has lost what it had.
+    /// just shown: one that was rebuilt has lost what it had. A cluster that was ready when the hub stopped has its binding,
+    /// unless somebody took it away: such clusters come back all at once, and wait for each other.
     pub(crate) async fn grant_admins(&self, cluster: &Cluster, name: &ClusterName, shows: Option<&str>) {
         let granted = (cluster.uid().unwrap_or_default(), shows.map(str::to_owned));
         if self.granted.lock().unwrap_or_else(PoisonError::into_inner).contains(&granted) {
             return;
         }
+        let _turn = match cluster.status.as_ref().is_some_and(is_ready) {
+            true => match self.repairs.try_acquire() {
+                Ok(turn) => Some(turn),
+                Err(_) => return,
+            },
+            false => None,
+        };
         let done = timeout(DEADLINE, self.try_grant(cluster, name)).await;
         match done.unwrap_or_else(|elapsed| Err(kube::Error::Service(elapsed.into()))) {
             Ok(()) => drop(self.granted.lock().unwrap_or_else(PoisonError::into_inner).insert(granted)),

@@ -111,6 +111,7 @@ struct Inner {
     strangers: router::Strangers,
     inventory: Inventory,
     looks: controller::Looks,
+    repairs: Semaphore,
     /// By the uid of the object, and the one that the cluster showed.
     granted: Mutex<HashSet<(String, Option<String>)>>,
     woken: Notify,
@@ -141,6 +142,7 @@ impl Fleet {
             strangers: router::Strangers::default(),
             inventory: Inventory::default(),
             looks: controller::Looks::default(),
+            repairs: Semaphore::new(grant::REPAIRS),
             granted: Mutex::default(),
             woken: Notify::new(),
             names_woken: Mutex::default(),

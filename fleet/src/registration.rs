@@ -146,7 +146,7 @@ impl Fleet {
         if cluster != asked.cluster {
             return Err(AgentRefused::NotExpected(asked.cluster.clone()));
         }
-        self.admit(&cluster, peer.spki).await?;
+        self.admit_as_of_now(&cluster, peer.spki).await?;
         let request = SigningRequest::from_pem(&asked.request).map_err(AgentRefused::Request)?;
         if request.pin() != peer.spki {
             return Err(AgentRefused::OtherKey(cluster));
@@ -154,8 +154,20 @@ impl Fleet {
         self.sign(&request, &cluster)
     }
 
-    /// Whether an agent with this key may speak for a cluster. Asks the hub's API: what is remembered may be late.
+    /// Whether an agent with this key may speak for a cluster.
+    ///
+    /// What is remembered is enough for a yes: all agents of a hub that restarts ask at once, and the sessions of a cluster
+    /// that is removed end when that is seen. It is not enough for a no, as a cluster may have registered just now.
     pub async fn admit(&self, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
+        let remembered = self.inner.cluster(cluster.as_str());
+        if remembered.is_some_and(|object| expects_agent(&object) && known_key(&object) == Some(key)) {
+            return Ok(());
+        }
+        self.admit_as_of_now(cluster, key).await
+    }
+
+    /// The same by what the hub's API says.
+    async fn admit_as_of_now(&self, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
         let object = self.expecting(cluster).await?;
         match known_key(&object) {
             Some(known) if known == key => Ok(()),
@@ -166,10 +178,7 @@ impl Fleet {
 
     async fn expecting(&self, name: &ClusterName) -> Result<Cluster, AgentRefused> {
         let cluster = self.inner.clusters().get_opt(name.as_str()).await.map_err(hub)?;
-        let expects = |cluster: &Cluster| {
-            cluster.metadata.deletion_timestamp.is_none() && Connection::of(cluster) == Some(Connection::Tunnel)
-        };
-        cluster.filter(expects).ok_or_else(|| AgentRefused::NotExpected(name.clone()))
+        cluster.filter(expects_agent).ok_or_else(|| AgentRefused::NotExpected(name.clone()))
     }
 
     fn sign(&self, request: &SigningRequest, cluster: &ClusterName) -> Result<IssuedCertificate, AgentRefused> {
@@ -230,6 +239,10 @@ impl Inner {
     pub(crate) async fn token_expiry(&self, cluster: &str) -> Result<Option<Timestamp>, kube::Error> {
         Ok(self.secrets().get_opt(&token_name(cluster)).await?.as_ref().and_then(expiry))
     }
+}
+
+fn expects_agent(cluster: &Cluster) -> bool {
+    cluster.metadata.deletion_timestamp.is_none() && Connection::of(cluster) == Some(Connection::Tunnel)
 }
 
 /// Registered, and with which key. An annotation that is no key is nobody's.

@@ -25,6 +25,7 @@ mod scope;
 mod search;
 mod shares;
 mod tenancy;
+mod turns;
 mod until;
 
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! Connections: TLS, and by what the two agreed on, requests or a tunnel.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +17,16 @@ use lib_tls::PeerIdentity;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
 use tunnel_hub::Peer;
 use tunnel_protocol::ALPN;
 
 use crate::chain::{Chain, Connection};
 use crate::framing::{Framing, Watched};
+use crate::turns::Turns;
 
 /// How long a client may take for its handshake, and for a request's headers.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -36,8 +39,27 @@ const CONNECTIONS: usize = 20_000;
 /// How long requests may go on when the door closes.
 pub(crate) const LAST: Duration = Duration::from_secs(3);
 
+/// What handshakes take.
+#[derive(Clone)]
+struct Handshakes {
+    tls: Arc<ServerConfig>,
+    /// A hub that restarts has all its agents before the door at once, and people too.
+    agents: Turns,
+}
+
+impl Handshakes {
+    async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        // The client says what it wants to speak before anything has to be worked out.
+        let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let is_agent = begun.client_hello().alpn().is_some_and(|mut protocols| protocols.any(|name| name == ALPN));
+        let rest = begun.into_stream(self.tls.clone());
+        if is_agent { self.agents.take(rest).await } else { rest.await }
+    }
+}
+
 pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, chain: Arc<Chain>, drain: Drain) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let handshakes = Handshakes { tls, agents: Turns::on_half_the_processors() };
     loop {
         let Ok(place) = room.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -47,11 +69,11 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, chain:
         match accepted {
             Ok((stream, peer)) => {
                 let (chain, owner) = (chain.clone(), drain.clone());
-                let acceptor = TlsAcceptor::from(tls.clone());
+                let handshakes = handshakes.clone();
                 drain.spawn(async move {
                     let _place = place;
                     chain.metrics.connections.inc();
-                    serve(stream, peer, acceptor, &chain, &owner).await;
+                    serve(stream, peer, &handshakes, &chain, &owner).await;
                     chain.metrics.connections.dec();
                 });
             }
@@ -64,9 +86,9 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, chain:
     }
 }
 
-async fn serve(stream: TcpStream, peer: SocketAddr, acceptor: TlsAcceptor, chain: &Arc<Chain>, drain: &Drain) {
+async fn serve(stream: TcpStream, peer: SocketAddr, handshakes: &Handshakes, chain: &Arc<Chain>, drain: &Drain) {
     let _ = stream.set_nodelay(true);
-    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await else {
+    let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, handshakes.shake(stream)).await else {
         chain.metrics.refused_connection();
         return;
     };
@@ -85,17 +107,32 @@ async fn tunnel(stream: TlsStream<TcpStream>, chain: &Chain) {
             return;
         }
     };
-    let admitted = tokio::time::timeout(HANDSHAKE, chain.hub.fleet.admit(peer.cluster(), peer.key())).await;
-    let Ok(admitted) = admitted else {
-        return tracing::warn!(cluster = %peer.cluster(), "a tunnel was refused: the hub's API did not answer in time");
-    };
-    if let Err(refused) = admitted {
-        tracing::warn!(cluster = %peer.cluster(), error = %error_chain(&refused), "a tunnel was refused");
+    if !is_admitted(&peer, chain).await {
         return;
     }
-    if let Err(refused) = chain.hub.sessions.serve(&peer, stream).await {
-        tracing::warn!(cluster = %peer.cluster(), error = %error_chain(&refused), "a tunnel was refused");
+    let session = match chain.hub.sessions.enter(&peer, stream).await {
+        Ok(session) => session,
+        Err(refused) => {
+            tracing::warn!(cluster = %peer.cluster(), error = %error_chain(&refused), "a tunnel was refused");
+            return;
+        }
+    };
+    // Whoever removed the cluster in between has found no session to end.
+    if is_admitted(&peer, chain).await {
+        session.run().await;
     }
+}
+
+async fn is_admitted(peer: &Peer, chain: &Chain) -> bool {
+    let cluster = peer.cluster();
+    match tokio::time::timeout(HANDSHAKE, chain.hub.fleet.admit(cluster, peer.key())).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(refused)) => {
+            tracing::warn!(cluster = %cluster, error = %error_chain(&refused), "a tunnel was refused");
+        }
+        Err(_) => tracing::warn!(cluster = %cluster, "a tunnel was refused: the hub's API did not answer in time"),
+    }
+    false
 }
 
 async fn requests(stream: TlsStream<TcpStream>, address: SocketAddr, chain: &Arc<Chain>, drain: &Drain) {

@@ -29,6 +29,7 @@ mod routes;
 #[path = "../../../identity/ldap/tests/directory/slapd.rs"]
 #[expect(dead_code, reason = "what only the directory's own tests need is there too")]
 mod slapd;
+mod stampede;
 mod streams;
 mod support;
 mod tenants;

@@ -121,13 +121,35 @@ impl Door {
         addresses: AddressPolicy,
         resolver: Arc<dyn Resolve>,
     ) -> Self {
-        let drain = Drain::new();
         let authority = Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap());
         let installer = ClusterApi::in_process(cluster.server.service_as(User::new("installer", [MASTERS])));
         fleet::install(&installer).await.unwrap();
         fleet::allow_impersonation(&installer, "acp:hub:gateway").await.unwrap();
-        let client = Caller::controllers().client_of(&hub);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serve(hub, cluster, addresses, resolver, authority, listener, None).await
+    }
+
+    /// Ends without a goodbye, as a process that was killed, and begins anew with what the cluster keeps.
+    pub(crate) async fn restart(self, hub: ClusterApi) -> Self {
+        let _ = self.drain.drain(Duration::ZERO).await;
+        let Self { cluster, address, authority, password, fleet, view, .. } = self;
+        drop((fleet, view));
+        let listener = TcpListener::bind(address).await.unwrap();
+        let addresses = AddressPolicy { allow_loopback: true, ..Default::default() };
+        Self::serve(hub, cluster, addresses, Arc::new(SystemResolver), authority, listener, Some(password)).await
+    }
+
+    async fn serve(
+        hub: ClusterApi,
+        cluster: TestCluster,
+        addresses: AddressPolicy,
+        resolver: Arc<dyn Resolve>,
+        authority: Arc<Authority>,
+        listener: TcpListener,
+        known: Option<String>,
+    ) -> Self {
+        let drain = Drain::new();
+        let client = Caller::controllers().client_of(&hub);
         let address = listener.local_addr().unwrap();
         let record = Arc::new(Record::default());
         let config = identity::Config {
@@ -138,8 +160,14 @@ impl Door {
             ask_providers: SignedDuration::from_secs(1),
         };
         let identity = Identity::start(client, config, &drain).await.unwrap();
-        let password = identity.propose_first_administrator().unwrap().unwrap();
-        assert!(identity.create_first_administrator(&password).await.unwrap());
+        let password = match known {
+            Some(password) => password,
+            None => {
+                let password = identity.propose_first_administrator().unwrap().unwrap();
+                assert!(identity.create_first_administrator(&password).await.unwrap());
+                password
+            }
+        };
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let config = fleet::Config {
             hub_address: address.to_string(),

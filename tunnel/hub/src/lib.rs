@@ -28,5 +28,5 @@ pub use peer::Peer;
 pub use registry::{Change, Connection, Snapshot};
 pub use room::Room;
 pub use session::Ended;
-pub use sessions::{Config, Deadlines, Sessions};
+pub use sessions::{Config, Deadlines, Entered, Sessions};
 pub use tunnel_stream::TunnelStream;

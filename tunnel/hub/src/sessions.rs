@@ -14,12 +14,13 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tunnel_protocol::Target;
 use tunnel_protocol::limits::Timing;
 use tunnel_stream::TunnelStream;
 
 use crate::registry::{Change, Connection, Registry, Snapshot};
-use crate::session::{Ended, begin};
+use crate::session::{Driver, Ended, begin};
 use crate::{OpenError, Peer, Refused, Room, SendError, request};
 
 /// How a hub holds its tunnels.
@@ -76,31 +77,24 @@ impl Sessions {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        Ok(self.enter(peer, io).await?.run().await)
+    }
+
+    /// The same in two steps: from here on the session is the cluster's, and [`Sessions::forget`] ends it. What was
+    /// forgotten before that, a caller who looks again now learns in time.
+    pub async fn enter<IO>(&self, peer: &Peer, io: IO) -> Result<Entered<IO>, Refused>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         if self.tasks.is_finishing() {
             return Err(Refused::Draining);
         }
-        let _serving = self.serving.token();
+        let serving = self.serving.token();
         let (session, driver) = begin(peer, io, self.config.timing).await?;
         self.registry.enter(&session)?;
-        // Also when this future is dropped.
-        let leave = Leave { registry: self.registry.clone(), session };
-        let session = &leave.session;
         tracing::info!(cluster = %session.cluster, "tunnel opened");
-        let run = driver.run(session.clone(), self.config.timing);
-        tokio::pin!(run);
-        let ended = tokio::select! {
-            ended = &mut run => ended,
-            () = self.tasks.finishing() => {
-                self.registry.leave(session, SystemTime::now());
-                session.retire();
-                tokio::select! {
-                    ended = run => ended,
-                    () = self.cut.cancelled() => Ended::Closed,
-                }
-            }
-        };
-        tracing::info!(cluster = %session.cluster, ended = ?ended, "tunnel closed");
-        Ok(ended)
+        let leave = Leave { registry: self.registry.clone(), session };
+        Ok(Entered { sessions: self.clone(), driver, leave, _serving: serving })
     }
 
     /// Opens a stream in a cluster's tunnel. Fails at once when there is none.
@@ -173,6 +167,44 @@ impl Sessions {
             Drained::Complete if late > 0 => Drained::Abandoned(late),
             other => other,
         }
+    }
+}
+
+/// A session that is the cluster's. Nothing moves on it before it is run; dropped, it is over.
+pub struct Entered<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    sessions: Sessions,
+    driver: Driver<IO>,
+    leave: Leave,
+    _serving: TaskTrackerToken,
+}
+
+impl<IO> Entered<IO>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    /// Serves it until it ends.
+    pub async fn run(self) -> Ended {
+        // Also when this future is dropped, the session leaves.
+        let Self { sessions, driver, leave, _serving } = self;
+        let session = &leave.session;
+        let run = driver.run(session.clone(), sessions.config.timing);
+        tokio::pin!(run);
+        let ended = tokio::select! {
+            ended = &mut run => ended,
+            () = sessions.tasks.finishing() => {
+                sessions.registry.leave(session, SystemTime::now());
+                session.retire();
+                tokio::select! {
+                    ended = run => ended,
+                    () = sessions.cut.cancelled() => Ended::Closed,
+                }
+            }
+        };
+        tracing::info!(cluster = %session.cluster, ended = ?ended, "tunnel closed");
+        ended
     }
 }
 

@@ -33,7 +33,7 @@ use kube::runtime::reflector;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::Authority;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tunnel_hub::Sessions;
 use tunnel_protocol::Webhooks;
 

@@ -99,7 +99,8 @@ impl Chain {
     pub(crate) fn new(hub: Hub, drain: Drain) -> Self {
         let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
         let rights = Rights::new(hub.fleet.clone(), hub.ask_rights, drain.clone());
-        Self { hub, metrics: Metrics::new(), drain, rights, shares: Shares::default(), hosts }
+        let metrics = Metrics::new(hub.sessions.clone());
+        Self { hub, metrics, drain, rights, shares: Shares::default(), hosts }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -270,7 +271,7 @@ impl Chain {
         if !review::may_get_path(self, caller, "/metrics").await? {
             return Err(Refusal::forbidden("the figures are for administrators"));
         }
-        Ok(text(StatusCode::OK, self.metrics.render(self.hub.sessions.snapshots().len())))
+        Ok(text(StatusCode::OK, self.metrics.render()))
     }
 }
 

@@ -25,6 +25,7 @@ mod scope;
 mod search;
 mod shares;
 mod tenancy;
+mod tunnels;
 mod turns;
 mod until;
 

@@ -10,6 +10,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tunnel_hub::Sessions;
+
+use crate::tunnels::Tunnels;
 
 /// Where a request went. Bounded: no label comes from a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -38,6 +41,7 @@ struct Routed {
 
 pub(crate) struct Metrics {
     registry: Registry,
+    sessions: Sessions,
     requests: Family<Answered, Counter>,
     seconds: Family<Routed, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
@@ -50,8 +54,10 @@ fn buckets() -> Histogram {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Self {
-        let mut registry = Registry::with_prefix("acp_gateway");
+    pub(crate) fn new(sessions: Sessions) -> Self {
+        let mut all = Registry::default();
+        all.sub_registry_with_prefix("acp_tunnel").register_collector(Box::new(Tunnels(sessions.clone())));
+        let registry = all.sub_registry_with_prefix("acp_gateway");
         let requests = Family::default();
         let seconds: Family<Routed, Histogram, fn() -> Histogram> =
             Family::new_with_constructor(buckets as fn() -> Histogram);
@@ -61,7 +67,7 @@ impl Metrics {
         registry.register("connections", "Open connections", connections.clone());
         registry.register("tunnels", "Connected agents", tunnels.clone());
         registry.register("refused_connections", "Connections that ended before a request", refused.clone());
-        Self { registry, requests, seconds, connections, tunnels, refused }
+        Self { registry: all, sessions, requests, seconds, connections, tunnels, refused }
     }
 
     pub(crate) fn observe(&self, route: Route, code: u16, took: Duration) {
@@ -73,8 +79,8 @@ impl Metrics {
         self.refused.inc();
     }
 
-    pub(crate) fn render(&self, tunnels: usize) -> String {
-        self.tunnels.set(i64::try_from(tunnels).unwrap_or(i64::MAX));
+    pub(crate) fn render(&self) -> String {
+        self.tunnels.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut text, &self.registry);

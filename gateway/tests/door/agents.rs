@@ -107,6 +107,43 @@ async fn a_cluster_registers_is_used_and_removed() {
     let _ = drain.drain(SOON).await;
 }
 
+#[track_caller]
+fn figure(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name}: {text}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_figures_tell_of_each_tunnel_while_there_is_one() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let auth = ("authorization", bearer.as_str());
+    let figures = || async { door.ask("GET", "/metrics", &[auth], "").await.text };
+    let without = figures().await;
+    assert!(without.contains("acp_gateway_tunnels 0") && !without.contains("cluster="), "{without}");
+    let member = TestCluster::start().await;
+    let (drain, _folder) = join(&door, &bearer, "edge", &member).await;
+    assert_eq!(door.ask("GET", "/kubernetes/edge/version", &[auth], "").await.code, 200);
+    eventually("what the member has is followed", || async {
+        figure(&figures().await, r#"acp_tunnel_streams{cluster="edge",room="hub"}"#) >= 1.0
+    })
+    .await;
+    let text = figures().await;
+    assert!(text.contains("acp_gateway_tunnels 1"), "{text}");
+    let figure = |name: &str| figure(&text, name);
+    assert!(figure(r#"acp_tunnel_bytes_total{cluster="edge",direction="received"}"#) > 100.0);
+    assert!(figure(r#"acp_tunnel_bytes_total{cluster="edge",direction="sent"}"#) > 100.0);
+    assert_eq!(figure(r#"acp_tunnel_streams{cluster="edge",room="people"}"#), 0.0);
+    for direction in ["received", "sent"] {
+        assert_eq!(figure(&format!(r#"acp_tunnel_paused_streams{{cluster="edge",direction="{direction}"}}"#)), 0.0);
+    }
+    assert!(figure(r#"acp_tunnel_buffered_bytes{cluster="edge"}"#) < 1e6);
+    let round_trip = figure(r#"acp_tunnel_round_trip_seconds{cluster="edge"}"#);
+    assert!(round_trip > 0.0 && round_trip < 10.0, "{round_trip}");
+    let _ = drain.drain(SOON).await;
+    eventually("nothing is told of who has gone", || async { !figures().await.contains("cluster=") }).await;
+}
+
 pub(crate) async fn apply(member: &TestCluster, object: Value) {
     use kube::api::{Api, DynamicObject, Patch, PatchParams};
     use kube::core::{ApiResource, GroupVersionKind, TypeMeta};

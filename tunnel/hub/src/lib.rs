@@ -29,4 +29,4 @@ pub use registry::{Change, Connection, Snapshot};
 pub use room::Room;
 pub use session::Ended;
 pub use sessions::{Config, Deadlines, Entered, Sessions};
-pub use tunnel_stream::TunnelStream;
+pub use tunnel_stream::{Figures, TunnelStream};

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use lib_names::ClusterName;
 use tokio::sync::broadcast;
+use tunnel_stream::Figures;
 
 use crate::Refused;
 use crate::session::{Ended, Session};
@@ -47,10 +48,8 @@ pub struct Snapshot {
     pub streams: usize,
     /// Those among them that are the hub's own.
     pub hub_streams: usize,
-    /// Bytes from the member since then.
-    pub received: u64,
-    /// Bytes to the member since then.
-    pub sent: u64,
+    /// What moves on them, and what does not: bytes since the session began, and what is so now.
+    pub figures: Figures,
     /// The latest round trip.
     pub round_trip: Duration,
 }

@@ -187,8 +187,7 @@ impl Session {
             since: self.since,
             streams: self.rooms.taken(Room::People) + self.rooms.taken(Room::Hub),
             hub_streams: self.rooms.taken(Room::Hub),
-            received: self.meter.received(),
-            sent: self.meter.sent(),
+            figures: self.meter.figures(),
             round_trip: Duration::from_micros(self.round_trip_micros.load(Ordering::Relaxed)),
         }
     }

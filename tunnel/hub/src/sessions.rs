@@ -140,6 +140,11 @@ impl Sessions {
         self.registry.subscribe()
     }
 
+    /// How many sessions there are.
+    pub fn count(&self) -> usize {
+        self.registry.live().len()
+    }
+
     /// The figures of all sessions.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         self.registry.live().iter().map(|session| session.snapshot()).collect()

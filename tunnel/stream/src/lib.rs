@@ -6,12 +6,12 @@
 
 pub mod alive;
 mod lent;
+mod meter;
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use tunnel_protocol::limits::FRAME;
 
 pub use lent::{Lent, Returned};
+pub use meter::{Figures, Meter};
 
 /// The most bytes that one write hands to h2: a frame.
 const CHUNK: usize = FRAME as usize;
@@ -31,25 +32,6 @@ const CHUNK: usize = FRAME as usize;
 /// cut off.
 const LAST_WORDS: usize = 1024;
 
-/// Counts the bytes of streams.
-#[derive(Debug, Default)]
-pub struct Meter {
-    received: AtomicU64,
-    sent: AtomicU64,
-}
-
-impl Meter {
-    /// Bytes read from streams.
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Bytes written to streams.
-    pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
 /// A stream of bytes inside a tunnel.
 pub struct TunnelStream {
     send: SendStream<Bytes>,
@@ -57,6 +39,8 @@ pub struct TunnelStream {
     /// What h2 gave us and the reader has not taken.
     unread: Bytes,
     finished: bool,
+    /// Whether a write waits for credit.
+    waits: bool,
     meter: Arc<Meter>,
     /// Whatever has to live as long as the stream: a permit, for one.
     _held: Option<Box<dyn Send + Sync>>,
@@ -70,8 +54,9 @@ impl std::fmt::Debug for TunnelStream {
 
 impl TunnelStream {
     /// Joins the two directions of an h2 stream.
-    pub fn new(send: SendStream<Bytes>, receive: RecvStream, meter: Arc<Meter>) -> Self {
-        Self { send, receive, unread: Bytes::new(), finished: false, meter, _held: None }
+    pub fn new(send: SendStream<Bytes>, mut receive: RecvStream, meter: Arc<Meter>) -> Self {
+        meter.enter(receive.stream_id(), receive.flow_control().clone());
+        Self { send, receive, unread: Bytes::new(), finished: false, waits: false, meter, _held: None }
     }
 
     /// Keeps `held` until the stream is dropped.
@@ -103,6 +88,15 @@ impl TunnelStream {
         let _ = timeout(patience, to_the_end).await;
     }
 
+    fn wait(&mut self, waits: bool) {
+        match (self.waits, waits) {
+            (false, true) => self.meter.waits(),
+            (true, false) => self.meter.goes_on(),
+            _ => {}
+        }
+        self.waits = waits;
+    }
+
     fn broken(&mut self, cx: &mut Context<'_>) -> io::Error {
         match self.send.poll_reset(cx) {
             Poll::Ready(Ok(reason)) => io::Error::new(io::ErrorKind::BrokenPipe, h2::Error::from(reason)),
@@ -131,7 +125,7 @@ impl AsyncRead for TunnelStream {
             out.put_slice(&self.unread.split_to(take));
         }
         let taken = out.filled().len() - before;
-        self.meter.received.fetch_add(taken as u64, Ordering::Relaxed);
+        self.meter.received(taken);
         // After a reset there is nobody to give credit to, and the bytes are still good.
         let _ = self.receive.flow_control().release_capacity(taken);
         Poll::Ready(Ok(()))
@@ -157,7 +151,9 @@ impl AsyncWrite for TunnelStream {
         }
         self.send.reserve_capacity(length.min(CHUNK));
         let granted = loop {
-            match ready!(self.send.poll_capacity(cx)) {
+            let capacity = self.send.poll_capacity(cx);
+            self.wait(capacity.is_pending());
+            match ready!(capacity) {
                 Some(Ok(0)) => {}
                 Some(Ok(granted)) => break granted,
                 Some(Err(error)) => return Poll::Ready(Err(into_io(error))),
@@ -171,7 +167,7 @@ impl AsyncWrite for TunnelStream {
             piece.extend_from_slice(&slice[..rest.min(slice.len())]);
         }
         self.send.send_data(piece.freeze(), false).map_err(into_io)?;
-        self.meter.sent.fetch_add(take as u64, Ordering::Relaxed);
+        self.meter.sent(take);
         Poll::Ready(Ok(take))
     }
 
@@ -196,6 +192,8 @@ impl AsyncWrite for TunnelStream {
 
 impl Drop for TunnelStream {
     fn drop(&mut self) {
+        self.wait(false);
+        self.meter.leave(self.receive.stream_id());
         // A reset overtakes what waits to be sent. Where we have said all, h2 sends it by itself, behind the last byte, if
         // the far end has more to say.
         if !self.finished {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tunnel_agent::{Handler, TunnelStream};
-use tunnel_hub::{Deadlines, OpenError, Room};
+use tunnel_hub::{Deadlines, Figures, OpenError, Room};
 use tunnel_protocol::Target;
 use tunnel_protocol::limits::{HUB_STREAMS, STREAM_WINDOW, STREAMS, Timing};
 
@@ -49,7 +49,7 @@ async fn throughput_is_sane() {
     // An unoptimized build does some 100 MB/s; a window that is not given back does nothing at all.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let figures = &hub.sessions.snapshots()[0];
-    assert!(figures.received >= SIZE as u64 && figures.streams == 1, "{figures:?}");
+    assert!(figures.figures.received >= SIZE as u64 && figures.streams == 1, "{figures:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,8 +77,15 @@ async fn case_13_readers_who_stop_do_not_stop_others() {
         slowest = slowest.max(began.elapsed());
     }
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
-    let received = hub.sessions.snapshots()[0].received;
+    let figures = hub.sessions.snapshots()[0].figures;
+    let received = figures.received;
     assert!(received < u64::from(STREAM_WINDOW) * 8, "unread bytes were counted as taken: {received}");
+    // What they hold is known, and is no more than their windows. The far end fills these by and by.
+    let window = u64::from(STREAM_WINDOW);
+    wait_for(|| hub.sessions.snapshots()[0].figures.buffered >= u64::from(STOPPED) * (window - 1)).await;
+    let figures = hub.sessions.snapshots()[0].figures;
+    assert_eq!((figures.unread, figures.untaken), (STOPPED as usize, 0), "{figures:?}");
+    assert!(figures.buffered <= u64::from(STOPPED) * window, "{figures:?}");
     // There is no room for one more, and nobody waits for it.
     let began = Instant::now();
     let full = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
@@ -94,6 +101,8 @@ async fn case_13_readers_who_stop_do_not_stop_others() {
     drop(stopped);
     drop(lively);
     wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
+    let Figures { buffered, unread, untaken, .. } = hub.sessions.snapshots()[0].figures;
+    assert_eq!((buffered, unread, untaken), (0, 0, 0));
     hub.sessions.open(&cluster("one"), Room::People, Target::AgentStatus, SOON).await.map(drop).unwrap();
     assert_eq!(agent.drain.drain(SOON).await, Drained::Complete);
 }
@@ -128,6 +137,31 @@ async fn no_tunnel_is_said_at_once() {
     hub.disconnected("one").await;
     let gone = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
     assert!(matches!(gone, Err(OpenError::NoTunnel { since: Some(_), .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn a_far_end_that_takes_nothing_is_seen() {
+    /// Holds what it is given, and takes nothing of it.
+    struct Deaf;
+    #[async_trait]
+    impl Handler for Deaf {
+        async fn serve(&self, _: Target, mut stream: TunnelStream) {
+            stream.reset().await;
+        }
+    }
+    let hub = Hub::start(Timing::default()).await;
+    let _agent = agent_of(&hub, "one", Deaf, Timing::default());
+    hub.connected("one").await;
+    let mut stream = hub.open("one").await;
+    let untaken = || hub.sessions.snapshots()[0].figures.untaken;
+    let much = vec![0; 2 * STREAM_WINDOW as usize];
+    tokio::select! {
+        written = stream.write_all(&much) => panic!("{written:?}"),
+        () = wait_for(|| untaken() == 1) => {}
+    }
+    assert_eq!(hub.sessions.snapshots()[0].figures.sent, u64::from(STREAM_WINDOW));
+    drop(stream);
+    assert_eq!(untaken(), 0);
 }
 
 #[tokio::test]

@@ -19,8 +19,14 @@ fn shown(mut cluster: Cluster, uid: &str, others: &[Cluster], seconds: i64) -> C
     let old = cluster.status.clone().unwrap_or_default();
     let another = is_another_now(&old, Some(&claim));
     let told = Told { identity: claim, ..Told::default() };
-    let seen =
-        Observed::Well { link: Link::Tunnel, version: "v1.34.2".into(), nodes: None, follows: None, webhooks: (None, None), told };
+    let seen = Observed::Well {
+        link: Link::Tunnel,
+        version: "v1.34.2".into(),
+        nodes: None,
+        follows: None,
+        webhooks: (None, None),
+        told,
+    };
     let status = plan(&old, None, &seen, Known::default(), HEARD, at(seconds));
     assert_eq!(is_another(&status), another);
     cluster.status = Some(status);

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tunnel_agent::{Handler, TunnelStream};
-use tunnel_hub::{Deadlines, Figures, OpenError, Room};
+use tunnel_hub::{Figures, OpenError, Room};
 use tunnel_protocol::Target;
 use tunnel_protocol::limits::{HUB_STREAMS, STREAM_WINDOW, STREAMS, Timing};
 
@@ -216,13 +216,8 @@ async fn requests_and_upgrades_are_carried() {
     let hub = Hub::start(Timing::default()).await;
     let _agent = agent_of(&hub, "one", Http, Timing::default());
     hub.connected("one").await;
-    let one = cluster("one");
     let request = Request::get("/api/v1/pods?watch=true").body(Empty::<Bytes>::new()).unwrap();
-    let response = hub
-        .sessions
-        .send(&one, Room::People, Target::KubernetesApi, request, Deadlines { open: SOON, head: SOON })
-        .await
-        .unwrap();
+    let response = hub.send("one", request).await;
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "/api/v1/pods?watch=true");
 
     let request = Request::builder()
@@ -232,11 +227,7 @@ async fn requests_and_upgrades_are_carried() {
         .header("upgrade", "echo")
         .body(Empty::<Bytes>::new())
         .unwrap();
-    let mut response = hub
-        .sessions
-        .send(&one, Room::People, Target::KubernetesApi, request, Deadlines { open: SOON, head: SOON })
-        .await
-        .unwrap();
+    let mut response = hub.send("one", request).await;
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     let mut upgraded = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
     upgraded.write_all(b"ping").await.unwrap();
@@ -274,7 +265,7 @@ async fn an_exchange_ends_its_stream_without_a_reset() {
     let _agent = agent_of(&hub, "one", Late(told), Timing::default());
     hub.connected("one").await;
     let request = Request::get("/").body(Empty::<Bytes>::new()).unwrap();
-    let response = hub.sessions.send(&cluster("one"), Target::KubernetesApi, request, SOON).await.unwrap();
+    let response = hub.send("one", request).await;
     assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "ok");
     assert_eq!(timeout(SOON, ends.recv()).await.unwrap().unwrap().unwrap(), 0);
     wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;
@@ -298,7 +289,7 @@ async fn an_abandoned_exchange_resets_its_stream() {
     let _agent = agent_of(&hub, "one", Endless(told), Timing::default());
     hub.connected("one").await;
     let request = Request::get("/?watch=true").body(Empty::<Bytes>::new()).unwrap();
-    let response = hub.sessions.send(&cluster("one"), Target::KubernetesApi, request, SOON).await.unwrap();
+    let response = hub.send("one", request).await;
     drop(response);
     timeout(SOON, ends.recv()).await.expect("the agent learns of it").unwrap();
     wait_for(|| hub.sessions.snapshots()[0].streams == 0).await;

@@ -5,6 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::{Request, Response};
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Authority, ClientVerification, Credential, Leaf, Subject, Trust, client_config, server_config};
@@ -14,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tunnel_agent::{Agent, Config, Handler, HubAddress, Network, State, TunnelStream};
-use tunnel_hub::{Change, Connection, Ended, Peer, Refused, Room, Sessions};
+use tunnel_hub::{Change, Connection, Deadlines, Ended, Peer, Refused, Room, Sessions};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user};
 
@@ -110,6 +113,11 @@ impl Hub {
     }
 
     /// A TLS connection to the door, as an agent would make it.
+    pub(crate) async fn send(&self, name: &str, request: Request<Empty<Bytes>>) -> Response<Incoming> {
+        let deadlines = Deadlines { open: SOON, head: SOON };
+        self.sessions.send(&cluster(name), Room::People, Target::KubernetesApi, request, deadlines).await.unwrap()
+    }
+
     pub(crate) async fn dial(&self, credential: Option<&Credential>, alpn: &[&[u8]]) -> std::io::Result<ClientTls> {
         let trust = Trust::bundle(self.authority.certificate_pem()).unwrap();
         let config = client_config(&trust, credential, alpn).unwrap();

@@ -22,6 +22,7 @@ pub mod second_factor;
 pub mod session;
 pub mod sign_in;
 pub mod sort;
+pub mod support;
 pub mod version;
 pub mod watch;
 

@@ -718,6 +718,21 @@ fn one_session_name_in_two_kubeconfigs_is_two_sessions() {
 }
 
 #[test]
+fn the_support_matrix_is_the_platforms() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    assert_eq!(
+        machine.ok(&["adm", "support-matrix"]),
+        "RELEASE   CREATE      COMPATIBLE   THIRD PARTY        CURRENT\n\
+         4.3       1.34        1.31-1.34    >=1.19.0 <1.35.0   *\n\
+         4.2       1.33        1.30-1.33    -                  \n\
+         4.1       1.32        1.29-1.32    -                  \n\
+         4.0       1.28-1.31   1.28-1.31    -                  \n"
+    );
+    assert_eq!(machine.ok(&["adm", "support-matrix", "-o", "jsonpath={.items[0].upgradeNeeds}"]), "compatible");
+}
+
+#[test]
 fn clusters_are_imported_registered_and_removed() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);

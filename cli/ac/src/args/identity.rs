@@ -177,6 +177,8 @@ pub enum Adm {
     /// Give and take roles, and see who has what
     #[command(subcommand)]
     Policy(Policy),
+    /// Show which versions of Kubernetes which release of the platform works with
+    SupportMatrix(ListOutput),
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -258,6 +258,10 @@ const HELP: &[(&str, &str)] = &[
     ("Find objects in all clusters", "在所有集群中查找对象"),
     ("Create a project in the clusters of --cluster A,B", "在 --cluster A,B 指定的集群中创建项目"),
     ("Create a namespace of a project in the cluster of --cluster", "在 --cluster 指定的集群中创建项目的命名空间"),
+    (
+        "Show which versions of Kubernetes which release of the platform works with",
+        "显示平台各版本支持的 Kubernetes 版本",
+    ),
     ("Delete a project; its name has to be typed", "删除项目；需要输入项目名称"),
     ("Let a project use the clusters of --cluster A,B too", "让项目同时使用 --cluster A,B 指定的集群"),
     ("Take the clusters of --cluster A,B from a project", "从项目中移除 --cluster A,B 指定的集群"),

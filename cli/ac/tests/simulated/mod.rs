@@ -313,6 +313,10 @@ fn platform(
             let items: Vec<Value> = state.clusters.iter().map(|name| json!({"metadata": {"name": name}})).collect();
             reply(200, &json!({"items": items}))
         }
+        ("GET", "/platform/fleet.cpaas.io/v1/support-matrix") => {
+            let matrix = include_str!("../../../../api/types/src/support/matrix.json");
+            reply(200, &serde_json::from_str::<Value>(matrix).unwrap())
+        }
         ("POST", "/platform/fleet.cpaas.io/v1/imports") => {
             let sent: Value = serde_json::from_str(body).unwrap();
             if query["dryRun"] == "true" {

@@ -18,7 +18,7 @@ use crate::clusters::{administrator, api, http, import, liar_to_all, path_of};
 use crate::support::{Door, eventually};
 
 /// More than are looked at at a time.
-const LOST: usize = 200;
+const LOST: usize = 128;
 
 /// Leads to a member, and all names but one into a hole once it is open.
 struct Names {

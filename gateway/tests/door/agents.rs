@@ -10,9 +10,10 @@ use harness::TestCluster;
 use lib_drain::Drain;
 use lib_tls::{Authority, Credential, Leaf, SigningRequest, Subject, Trust, client_config};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConnection;
 use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
 
 use crate::clusters::{CLUSTERS, administrator, is_ready};
@@ -274,6 +275,71 @@ async fn case_22_a_registration_token_buys_nothing_else() {
     let auth = format!("Bearer {token}");
     for path in [CLUSTERS, "/auth/v1/clusters", "/auth/v1/sessions/current", "/metrics"] {
         door.ask("GET", path, &[("authorization", &auth)], "").await.refused(401);
+    }
+}
+
+#[tokio::test]
+async fn case_23_the_key_of_an_earlier_registration_is_good_for_nothing() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let auth = ("authorization", bearer.as_str());
+    let member = TestCluster::start().await;
+    let (agent, folder) = join(&door, &bearer, "edge", &member).await;
+    let old = agent_credential(folder.path());
+    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
+    eventually("the cluster is gone", || async {
+        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
+    })
+    .await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    let (csr, key) = SigningRequest::generate(&subject("edge")).unwrap();
+    let issued = redeem(&door, &token, "edge", &csr).await.json();
+    let new = Credential::from_pem(issued["certificate"].as_str().unwrap().into(), key).unwrap();
+    // The old agent has tried to come back all the while.
+    let edge = "edge".parse().unwrap();
+    assert!(!matches!(door.fleet.sessions().connection(&edge), tunnel_hub::Connection::Connected { .. }));
+    assert!(is_admitted(&door, &new).await && !is_admitted(&door, &old).await);
+    let body = json!({"cluster": "edge", "request": SigningRequest::renew(&old).unwrap()}).to_string();
+    let stream = door.connect(Ipv4Addr::LOCALHOST, Some(&old)).await;
+    exchange(stream, request("POST", RENEW, &[JSON], &body).as_bytes()).await.refused(409);
+    // Nothing of a key follows from the cluster's name: each is drawn anew.
+    let keys = [&old, &new].map(|credential| credential.identity().unwrap().spki);
+    assert_ne!(keys[0], keys[1]);
+    let _ = agent.drain(SOON).await;
+}
+
+/// Handshakes that stop in the middle: as an agent that never answers, in the first message, and before any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_15_handshakes_and_heads_that_never_end_keep_nobody_out_and_are_cut() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    let (csr, key) = SigningRequest::generate(&subject("edge")).unwrap();
+    let issued = redeem(&door, &token, "edge", &csr).await.json();
+    let own = Credential::from_pem(issued["certificate"].as_str().unwrap().into(), key).unwrap();
+    let config = Arc::new(client_config(&Trust::Pin(door.authority.pin()), None, &[ALPN]).unwrap());
+    let mut hello = Vec::new();
+    let name = "127.0.0.1".try_into().unwrap();
+    ClientConnection::new(config, name).unwrap().write_tls(&mut hello).unwrap();
+    let mut slow: Vec<Box<dyn AsyncRead + Send + Unpin>> = Vec::new();
+    for number in 0..300 {
+        let mut tcp = TcpStream::connect(door.address).await.unwrap();
+        let said = [&hello[..], &hello[..hello.len() / 2], &[]][number % 3];
+        tcp.write_all(said).await.unwrap();
+        slow.push(Box::new(tcp));
+    }
+    for head in ["", "GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: "] {
+        let mut tls = door.connect(Ipv4Addr::LOCALHOST, None).await;
+        tls.write_all(head.as_bytes()).await.unwrap();
+        slow.push(Box::new(tls));
+    }
+    // Meanwhile agents and people come in.
+    assert!(is_admitted(&door, &own).await);
+    assert_eq!(door.ask("GET", CLUSTERS, &[("authorization", &bearer)], "").await.code, 200);
+    for mut one in slow {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(SOON, one.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "the door still waits");
     }
 }
 

@@ -1,7 +1,8 @@
 //! Whether the far end is there.
 //!
 //! A ping waits behind everything that is already in the socket, so on a slow link under load its answer may take longer
-//! than any sensible limit. The link is dead when a ping is open and *nothing at all* has arrived for that long.
+//! than any sensible limit. The link is dead when a ping is open and *nothing at all* has arrived for that long. A far
+//! end that says much and never answers does not live either: for that there is a limit which no link is too slow for.
 
 use std::io;
 use std::pin::Pin;
@@ -88,13 +89,16 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Listened<IO> {
     }
 }
 
+/// As many times its limit a ping may take while something else arrives.
+const BUSY: u32 = 8;
+
 /// One round trip, or `None` when the link is dead.
 pub async fn round_trip(pings: &mut PingPong, heard: &LastHeard, limit: Duration) -> Option<Duration> {
     let sent = Instant::now();
     let silence = async {
         loop {
             // Silence counts from the ping on: before it there was nothing to answer.
-            let deadline = heard.at().max(sent) + limit;
+            let deadline = (heard.at().max(sent) + limit).min(sent + limit * BUSY);
             if Instant::now() >= deadline {
                 return;
             }

@@ -122,6 +122,106 @@ async fn case_15_endless_headers_are_cut() {
     check_violation(bytes).await;
 }
 
+/// An agent by certificate that answers the first ping and then says the same for as long as somebody listens.
+async fn flood(hub: &Hub, name: &str, what: &[u8], reads: bool) {
+    let mut stream = hub.dial(Some(&credential(&hub.authority, name)), &[ALPN]).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream.read_exact(&mut [0; 24]).await.unwrap();
+    loop {
+        let head = read_head(&mut stream).await.unwrap();
+        let mut payload = vec![0; head.0];
+        stream.read_exact(&mut payload).await.unwrap();
+        if head.1 == PING {
+            stream.write_all(&frame(PING, ACK, 0, &payload)).await.unwrap();
+            break hub.connected(name).await;
+        }
+    }
+    let (mut read, mut write) = tokio::io::split(stream);
+    let much = what.repeat(1000);
+    let says = async { while write.write_all(&much).await.is_ok() {} };
+    let hears = async {
+        match reads {
+            true => drop(tokio::io::copy(&mut read, &mut tokio::io::sink()).await),
+            false => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = says => {}
+        () = hears => {}
+    }
+}
+
+/// What has to be answered is answered one by one: whoever does not take the answers is not heard any more, and whoever
+/// answers nothing is not there. Nobody else notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_15_floods_of_pings_and_settings_end_with_their_session() {
+    let window = [0, 4, 0, 0, 64, 0];
+    for (what, reads) in [
+        (frame(PING, 0, 0, &[1; 8]), false),
+        (frame(PING, 0, 0, &[1; 8]), true),
+        (frame(SETTINGS, 0, 0, &window), false),
+        (frame(SETTINGS, 0, 0, &window), true),
+    ] {
+        let hub = Hub::start(quick()).await;
+        let _bystander = agent_of(&hub, "bystander", Echo, Timing::default());
+        hub.connected("bystander").await;
+        let mut stream = hub.open("bystander").await;
+        let flooding = async {
+            timeout(SOON, flood(&hub, "attacker", &what, reads)).await.expect("the hub hangs up");
+        };
+        let others = async {
+            while !matches!(hub.sessions.connection(&cluster("attacker")), Connection::Disconnected { .. }) {
+                echo_once(&mut stream, b"undisturbed").await;
+            }
+        };
+        tokio::join!(flooding, others);
+        assert!(hub.ended(1).await[0].contains("Silent"), "{:?}", hub.endings);
+        echo_once(&mut stream, b"undisturbed").await;
+    }
+}
+
+/// What an agent has said to the hub is of no use to whoever has heard it.
+#[tokio::test]
+async fn case_24_a_handshake_that_was_recorded_opens_nothing() {
+    let hub = Hub::start(Timing::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ear = listener.local_addr().unwrap();
+    let trust = lib_tls::Trust::Pin(hub.authority.pin());
+    let agent = start_agent(ear, &trust, &credential(&hub.authority, "one"), Echo, Timing::default());
+    let (near, _) = listener.accept().await.unwrap();
+    let far = TcpStream::connect(hub.address).await.unwrap();
+    let ((mut from_agent, mut to_agent), (mut from_hub, mut to_hub)) = (near.into_split(), far.into_split());
+    let mut heard = Vec::new();
+    let listens = async {
+        let mut piece = vec![0; 4096];
+        while let Ok(read @ 1..) = from_agent.read(&mut piece).await {
+            heard.extend_from_slice(&piece[..read]);
+            to_hub.write_all(&piece[..read]).await.unwrap();
+        }
+    };
+    let back = async { drop(tokio::io::copy(&mut from_hub, &mut to_agent).await) };
+    tokio::select! {
+        () = listens => panic!("the agent hung up"),
+        () = back => panic!("the hub hung up"),
+        () = hub.connected("one") => {}
+    }
+    drop((from_agent, to_agent, from_hub, to_hub));
+    hub.disconnected("one").await;
+    let _ = agent.drain.drain(Duration::ZERO).await;
+    let mut again = TcpStream::connect(hub.address).await.unwrap();
+    again.write_all(&heard).await.unwrap();
+    let mut answer = Vec::new();
+    // The hub chooses its half anew: what was said before means nothing to it.
+    let _ = timeout(SOON, again.read_to_end(&mut answer)).await.expect("the hub hangs up");
+    assert!(!answer.is_empty(), "the hub has begun a handshake");
+    assert_eq!(hub.endings.lock().unwrap().len(), 1, "{:?}", hub.endings);
+    assert!(matches!(hub.sessions.connection(&cluster("one")), Connection::Disconnected { .. }));
+    // Nor does it take anything before its half.
+    let server = hub.authority.issue(&lib_tls::Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
+    let config = lib_tls::server_config(&server, &lib_tls::ClientVerification::None, &[ALPN]).unwrap();
+    assert_eq!(config.max_early_data_size, 0);
+}
+
 #[tokio::test]
 async fn case_15_one_byte_frames_and_nonsense_are_cut() {
     check_violation([0xff; 64].repeat(64)).await;

@@ -96,7 +96,8 @@ try {
     await page.locator("[data-connection=live]").waitFor();
     const beats = () => page.locator("tbody time").evaluateAll((all) => all.map((one) => one.getAttribute("datetime")).join());
     const first = await beats();
-    await page.waitForFunction((old) => [...document.querySelectorAll("tbody time")].map((one) => one.getAttribute("datetime")).join() !== old, first, { timeout: 45_000 });
+    // Where nothing is new, a heartbeat is written once in a minute.
+    await page.waitForFunction((old) => [...document.querySelectorAll("tbody time")].map((one) => one.getAttribute("datetime")).join() !== old, first, { timeout: 75_000 });
   });
 
   await step("keyboard: / filters, j and k walk, Enter opens, Esc closes", async () => {

@@ -7,8 +7,7 @@ import { dateAndTime, useAge } from "../lib/time";
 import { Absent, Changing, Chip } from "../ui/values";
 import type { ClusterView, Link } from "./model";
 
-/** Members that say nothing for this long count as lost. */
-/** While nothing is new, the hub writes a heartbeat once in a minute. */
+/** Those of whom nothing is written for this long are late. While nothing is new, the hub writes a heartbeat once in a minute. */
 const LATE_AFTER_MS = 90_000;
 
 export function Version({ view }: { view: ClusterView }) {

@@ -135,7 +135,8 @@ impl Installer {
             found.send_if_modified(|known| {
                 let is_news = known.ratio != health;
                 if let Some(message) = health.message.as_ref().filter(|_| is_news) {
-                    tracing::warn!(error = %message, "new Pods may not get the overcommit ratio of their namespace");
+                    // The cluster says so in RatioApplied; at a first start its kind is a moment late.
+                    tracing::info!(error = %message, "new Pods may not get the overcommit ratio of their namespace");
                 }
                 known.ratio = health;
                 is_news

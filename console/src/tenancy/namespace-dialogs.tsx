@@ -291,11 +291,23 @@ function FreeChoice({ cluster, free, name, tried, onChange }: { cluster: string;
 
 type OneProps = Props & { namespace: Namespace };
 
-export function TakeOutNamespaceDialog({ view, cluster, namespace, onClose }: OneProps) {
+/** What taking a namespace out and deleting it have in common. */
+function useEnd({ view, cluster, namespace, onClose }: OneProps, said: "namespaces.takenOut" | "namespaces.deleted") {
   const { t } = useTranslation();
   const queries = useQueryClient();
   const { name } = namespace.metadata;
   const ending = useBindingsEnd(view.name, cluster, name);
+  const onDone = () => {
+    toast(t(said, { name }));
+    forget(queries, view.name, cluster);
+    onClose();
+  };
+  return { t, name, ending, onDone };
+}
+
+export function TakeOutNamespaceDialog(props: OneProps) {
+  const { cluster, namespace, onClose } = props;
+  const { t, name, ending, onDone } = useEnd(props, "namespaces.takenOut");
   return (
     <ConfirmDialog
       title={t("namespaces.takeOutTitle", { name })}
@@ -303,21 +315,15 @@ export function TakeOutNamespaceDialog({ view, cluster, namespace, onClose }: On
       submit={t("namespaces.takeOutSubmit")}
       command={takeOutNamespaceCommand(cluster, name)}
       run={() => takeOutNamespace(cluster, namespace)}
-      onDone={() => {
-        toast(t("namespaces.takenOut", { name }));
-        forget(queries, view.name, cluster);
-        onClose();
-      }}
+      onDone={onDone}
       onClose={onClose}
     />
   );
 }
 
-export function DeleteNamespaceDialog({ view, cluster, namespace, onClose }: OneProps) {
-  const { t } = useTranslation();
-  const queries = useQueryClient();
-  const { name } = namespace.metadata;
-  const ending = useBindingsEnd(view.name, cluster, name);
+export function DeleteNamespaceDialog(props: OneProps) {
+  const { cluster, namespace, onClose } = props;
+  const { t, name, ending, onDone } = useEnd(props, "namespaces.deleted");
   return (
     <ConfirmDialog
       title={t("namespaces.deleteTitle", { name })}
@@ -326,11 +332,7 @@ export function DeleteNamespaceDialog({ view, cluster, namespace, onClose }: One
       typed={{ label: t("namespaces.typeName"), name }}
       command={deleteNamespaceCommand(cluster, name)}
       run={() => deleteNamespace(cluster, namespace)}
-      onDone={() => {
-        toast(t("namespaces.deleted", { name }));
-        forget(queries, view.name, cluster);
-        onClose();
-      }}
+      onDone={onDone}
       onClose={onClose}
     >
       <Inside cluster={cluster} namespace={name} />

@@ -5,21 +5,13 @@ import { beforeEach, expect, test, vi } from "vitest";
 import { CLUSTERS_PATH, OWN_CLUSTERS_PATH } from "../api/cluster";
 import { BINDINGS_PATH, GROUP_BINDINGS_PATH, OWN_PROJECTS_PATH, PROJECTS_PATH, ROLES_PATH, type Access } from "../api/tenancy";
 import Shell from "../shell/shell";
+import { answerBy, json, listed, refuse, type Answers, type Sent } from "../test-answers";
 import { boundProblem, boundsOf, isFree, limitProblems, nameProblem, NO_LIMITS, tightest, usedUp } from "./namespaces";
 
 const session = { username: "ann", groups: [], expirationTimestamp: "2030-01-01T00:00:00Z" };
-type Body = Record<string, unknown>;
-type Answer = (body: Body, query: URLSearchParams) => Response;
-let answers: Record<string, Answer | Answer[]>;
-let sent: { call: string; body: Body; type: string | null }[];
+let answers: Answers;
+let sent: Sent[];
 let may: (access: Access, cluster: string) => boolean;
-
-const json =
-  (body: unknown, status = 200): Answer =>
-  () =>
-    Response.json(body, { status });
-const listed = (items: unknown[]): Answer => json({ metadata: { resourceVersion: "5" }, items });
-const refuse = (code: number, reason: string, message = `because of ${reason}`, more = {}): Answer => json({ kind: "Status", code, reason, message, ...more }, code);
 
 const NAMESPACES = "/kubernetes/east/api/v1/namespaces";
 const REVIEW = "/kubernetes/east/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -52,16 +44,10 @@ beforeEach(() => {
     [`POST ${NAMESPACES}/shop-api/limitranges`]: json({}, 201),
     "GET /acp/v1/resources/search": json({ total: 5, counts: [{ group: "", resource: "namespaces", count: 1 }, { group: "", resource: "secrets", count: 2 }, { group: "apps", resource: "deployments", count: 3 }] }),
   };
-  vi.stubGlobal("fetch", (input: RequestInfo | URL, init?: RequestInit) => {
-    const url = new URL(String(input), "http://x");
-    const call = `${init?.method ?? "GET"} ${url.pathname}`;
-    if (url.searchParams.has("watch")) return new Promise(() => undefined);
-    const body = JSON.parse(String(init?.body ?? "{}")) as Body;
-    if (!call.startsWith("GET") && url.pathname !== "/auth/v1/rights") sent.push({ call, body, type: new Headers(init?.headers).get("Content-Type") });
-    const known = answers[call] ?? refuse(404, "NotFound");
-    const answer = Array.isArray(known) ? (known.length > 1 ? known.shift() : known[0]) : known;
-    return Promise.resolve((answer ?? refuse(404, "NotFound"))(body, url.searchParams));
-  });
+  answerBy(
+    () => answers,
+    () => sent,
+  );
 });
 
 async function open() {
@@ -216,7 +202,7 @@ test("creating one: less strictness takes a right, and the strictest level none"
 });
 
 test("creating one: a name that is taken is said at the field, another refusal in the cluster's words; what was typed stays", async () => {
-  answers[`POST ${NAMESPACES}`] = [refuse(409, "AlreadyExists"), refuse(403, "Forbidden", "admission: you may not put namespaces into project shop")];
+  answers[`POST ${NAMESPACES}`] = [refuse(409, "AlreadyExists"), refuse(403, "Forbidden", { message: "admission: you may not put namespaces into project shop" })];
   const form = await toCreate();
   await field(form, "Name", "shop-api");
   await field(form, "CPU limits", "1");
@@ -230,7 +216,7 @@ test("creating one: a name that is taken is said at the field, another refusal i
 });
 
 test("made, but its quota was refused: says exactly that, and tries only what is missing again", async () => {
-  answers[`POST ${NAMESPACES}/shop-api/resourcequotas`] = [refuse(403, "Forbidden", "limits.cpu: 6 more asked for, 1 left"), json({}, 201)];
+  answers[`POST ${NAMESPACES}/shop-api/resourcequotas`] = [refuse(403, "Forbidden", { message: "limits.cpu: 6 more asked for, 1 left" }), json({}, 201)];
   const form = await toCreate();
   await field(form, "Name", "shop-api");
   await field(form, "CPU limits", "6");
@@ -265,7 +251,7 @@ test("rights in a new namespace are waited for before its quota is made", async 
 
 test("importing: only those of no project and none of the system; with the version that was read", async () => {
   may = ({ resource, name }) => !(resource === "namespaces" && name === "other");
-  answers[`PATCH ${NAMESPACES}/tools`] = [refuse(409, "Conflict", "the object has been modified"), json({})];
+  answers[`PATCH ${NAMESPACES}/tools`] = [refuse(409, "Conflict", { message: "the object has been modified" }), json({})];
   await press(await open(), /^Import\s*east/);
   const form = await top();
   const choice = await form.findByLabelText<HTMLSelectElement>("Namespace");

@@ -7,23 +7,15 @@ import { GROUPS_PATH, USERS_PATH } from "../api/directory";
 import { BINDINGS_PATH, GROUP_BINDINGS_PATH, OWN_BINDINGS_PATH, OWN_PROJECTS_PATH, PROJECTS_PATH, ROLES_PATH, type Access, type Binding, type Project, type RoleTemplate } from "../api/tenancy";
 import { bindingSearch, fleetSearch, questionSearch } from "../shell/search";
 import Shell from "../shell/shell";
+import { answerBy, json, listed, refuse, type Answers, type Sent } from "../test-answers";
 import { removalAccess } from "./binding-actions";
 import { bindingView, isProjectName, projectView, roleView, selectBindings } from "./model";
 import { filled, isQuotaKey, wrongAmounts } from "./quota-fields";
 
 const session = { username: "root", groups: [], expirationTimestamp: "2030-01-01T00:00:00Z" };
-type Body = Record<string, unknown>;
-type Answer = (body: Body, query: URLSearchParams) => Response;
-let answers: Record<string, Answer>;
-let sent: { call: string; body: Body; type: string | null }[];
+let answers: Answers;
+let sent: Sent[];
 let may: (access: Access, cluster: string) => boolean;
-
-const json =
-  (body: unknown, status = 200): Answer =>
-  () =>
-    Response.json(body, { status });
-const listed = (items: unknown[]): Answer => json({ metadata: { resourceVersion: "5" }, items });
-const refuse = (code: number, reason: string, more = {}): Answer => json({ kind: "Status", code, reason, message: `because of ${reason}`, ...more }, code);
 
 const cluster = (name: string, ready = "True") => ({ metadata: { name, annotations: { "fleet.cpaas.io/connection": "tunnel" } }, status: { phase: "Provisioned", kubernetesVersion: "v1.34.2", nodes: { ready: 3, total: 3 }, conditions: ["Ready", "Connected", "APIServerHealthy", "VersionSupported"].map((type) => ({ type, status: ready })) } });
 const payments: Project = {
@@ -66,14 +58,10 @@ beforeEach(() => {
     "GET /kubernetes/east/apis/auth.alauda.io/v1/projectquotas/payments": json({ status: { used: { "requests.cpu": "10", pods: "20" }, conditions: [{ type: "Exceeded", status: "True", message: "requests.cpu: 10 of 8" }] } }),
     "GET /kubernetes/west/apis/auth.alauda.io/v1/projectquotas/payments": refuse(503, "ServiceUnavailable"),
   };
-  vi.stubGlobal("fetch", (input: RequestInfo | URL, init?: RequestInit) => {
-    const url = new URL(String(input), "http://x");
-    const call = `${init?.method ?? "GET"} ${url.pathname}`;
-    if (url.searchParams.has("watch")) return answers[call]?.({}, url.searchParams).status === 403 ? Promise.resolve(refuse(403, "Forbidden")({}, url.searchParams)) : new Promise(() => undefined);
-    const body = JSON.parse(String(init?.body ?? "{}")) as Body;
-    if (!call.startsWith("GET") && url.pathname !== "/auth/v1/rights") sent.push({ call: `${call}${url.search}`, body, type: new Headers(init?.headers).get("Content-Type") });
-    return Promise.resolve((answers[call] ?? refuse(404, "NotFound"))(body, url.searchParams));
-  });
+  answerBy(
+    () => answers,
+    () => sent,
+  );
 });
 
 async function open(path: string): Promise<void> {

@@ -39,7 +39,7 @@ pub const SEND_BUFFER: usize = 256 * 1024;
 pub const HEADER_LIST: u32 = 4 * 1024;
 
 /// The largest frame. Small enough that a keystroke does not wait long behind a bulk transfer: 5 ms at 100 Mbit/s. With the
-/// nine bytes of its head it fills four records of TLS (RFC 8446 section 5.1), and leaves no stub for a fifth.
+/// nine bytes of its head it fills four records of TLS (RFC 8446 section 5.1), with nothing left for a fifth.
 pub const FRAME: u32 = 4 * 16 * 1024 - 9;
 
 /// How many frames of an agent for streams that do not exist a connection survives. One by one they do happen; this is a

@@ -21,6 +21,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::pinned_kind;
+use lib_names::ClusterName;
 use tokio::time::Instant;
 
 use crate::embedded::{Embedded, EmbeddedConfig};
@@ -32,8 +33,6 @@ use remote::RemoteHub;
 const AT_ONCE: usize = 16;
 /// How long members may take to join before people are told who is missing.
 const JOIN_DEADLINE: Duration = Duration::from_secs(30);
-/// How often the hub is asked who is ready.
-const EVERY: Duration = Duration::from_millis(20);
 
 /// `acp members`.
 #[derive(Args)]
@@ -48,7 +47,7 @@ pub(crate) struct MembersCommand {
     #[arg(long, value_name = "N", default_value_t = 2)]
     members: usize,
     /// With what their names begin; a number follows.
-    #[arg(long, value_name = "NAME", default_value = "member")]
+    #[arg(long, value_name = "NAME", default_value = "member", value_parser = prefix)]
     prefix: String,
     #[command(flatten)]
     each: MemberFlags,
@@ -63,6 +62,12 @@ pub(crate) struct MemberFlags {
     /// The Kubernetes version that members report: 1.31 to 1.34.
     #[arg(long, value_name = "VERSION", default_value = "1.34", value_parser = member_version)]
     kubernetes_version: KubernetesVersion,
+}
+
+/// What is a cluster's name when a number follows, however many members there are.
+fn prefix(text: &str) -> anyhow::Result<String> {
+    let _longest: ClusterName = format!("{text}-{}", usize::MAX).parse()?;
+    Ok(text.to_owned())
 }
 
 /// What members may pretend to be: what the platform's own clusters may run.
@@ -103,6 +108,9 @@ impl MembersCommand {
 
 /// The hub that members join.
 pub(crate) trait Joined {
+    /// Between two questions who is ready.
+    const PAUSE: Duration;
+
     /// Where agents dial it.
     fn address(&self) -> &str;
 
@@ -150,7 +158,7 @@ impl Members {
     }
 
     /// Those that are still not ready when the time is over.
-    pub(crate) async fn late(&self, hub: &impl Joined) -> Vec<&str> {
+    pub(crate) async fn late<H: Joined>(&self, hub: &H) -> Vec<&str> {
         let deadline = Instant::now() + JOIN_DEADLINE;
         let mut missing: Vec<&str> = self.all.iter().map(|member| &*member.name).collect();
         while !missing.is_empty() && Instant::now() < deadline {
@@ -162,7 +170,7 @@ impl Members {
             });
             missing = futures::future::join_all(asking).await.into_iter().flatten().collect();
             if !missing.is_empty() {
-                tokio::time::sleep(EVERY).await;
+                tokio::time::sleep(H::PAUSE).await;
             }
         }
         missing

@@ -70,6 +70,9 @@ impl Up {
 
 /// The hub of this process.
 impl Joined for Hub {
+    /// It answers from memory.
+    const PAUSE: Duration = Duration::from_millis(20);
+
     fn address(&self) -> &str {
         &self.address
     }

@@ -100,6 +100,11 @@ async fn sandbox_members_without_a_hub() {
         check_start(started, &words);
         assert!(!data.exists(), "`acp members` leaves nothing behind");
     }
+    let common = ["members", "--hub-kubeconfig", "/nowhere", "--data-dir", &shown];
+    for prefix in ["", "Upper", "a/b", &"long".repeat(20)] {
+        let started = Server::start(common.into_iter().chain(["--prefix", prefix])).await;
+        check_start(started, &["--prefix", prefix]);
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use api_types::{Cluster, PLATFORM_NAMESPACE};
@@ -44,6 +45,9 @@ impl RemoteHub {
 }
 
 impl Joined for RemoteHub {
+    /// Each answer is the whole list.
+    const PAUSE: Duration = Duration::from_millis(250);
+
     fn address(&self) -> &str {
         &self.address
     }

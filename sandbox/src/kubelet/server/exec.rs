@@ -35,6 +35,9 @@ use super::{
 const IDLE: Duration = Duration::from_secs(4 * 60 * 60);
 /// A client that asked for streams has to open them within this time.
 const OPENING: Duration = Duration::from_secs(30);
+/// What a runtime takes to start a process, at the least. kubectl 1.34 reads a WebSocket before it knows its own
+/// streams, and drops what comes sooner (client-go, `StreamWithContext`: "Unknown stream id").
+const STARTING: Duration = Duration::from_millis(30);
 /// A client has this long to read the rest and close.
 const CLOSING: Duration = Duration::from_secs(5);
 const QUEUE: usize = 16;
@@ -320,6 +323,7 @@ async fn over_websocket(upgraded: Upgraded, version: &str, wanted: Wanted, work:
         }
     };
     let write = async {
+        tokio::time::sleep(STARTING).await;
         // Says that the session is open before there is any output, as kubelets do.
         if to_client.send(websocket::message(if wanted.stdout { STDOUT } else { ERROR }, &[])).await.is_err() {
             return;

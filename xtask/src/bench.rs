@@ -9,8 +9,20 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 /// The benchmarks there are, in the order in which all of them run.
-const NAMES: &[&str] =
-    &["start", "apiserver", "gateway", "sandbox", "identity", "revoke", "rbac", "index", "rights", "tunnel", "store"];
+const NAMES: &[&str] = &[
+    "start",
+    "apiserver",
+    "gateway",
+    "sandbox",
+    "identity",
+    "revoke",
+    "rbac",
+    "index",
+    "rights",
+    "tunnel",
+    "fleet",
+    "store",
+];
 
 /// Runs one of them or all.
 pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&Path>) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 
 mod apiserver;
 mod echo;
+mod fleet;
 mod gateway;
 mod identity;
 mod index;
@@ -34,9 +35,10 @@ async fn main() -> ExitCode {
         "rbac" => rbac::run(std::env::args().nth(2).as_deref()).await,
         "rights" => rights::run(),
         "index" => index::run().await,
+        "fleet" => fleet::run(std::env::args().nth(2).as_deref()).await,
         "tunnel" => tunnel::run().await,
         other => Err(anyhow::anyhow!(
-            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, rbac, index, rights"
+            "there is no benchmark {other:?}; there are start, apiserver, gateway, sandbox, identity, revoke, rbac, index, rights, tunnel, fleet"
         )),
     };
     match done {

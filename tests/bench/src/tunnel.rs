@@ -6,6 +6,7 @@
 //! all else. What is written into exec comes back from a simulated `cat`.
 
 mod bulk;
+mod paced;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,6 +31,7 @@ use crate::measure::{Spread, ask, shown};
 use crate::process::resident;
 use crate::sandbox::until;
 use bulk::{Bulk, LOG};
+use paced::Rate;
 
 const OBJECTS: usize = 300;
 /// Requests of each way in one turn.
@@ -37,6 +39,8 @@ const TURN: usize = 200;
 const TURNS: usize = 15;
 const LISTS: usize = 64;
 const ROUNDS: usize = 5;
+/// 1 Gbit/s, in bytes.
+const LINK: f64 = 125e6;
 const GIBIBYTE: usize = 1 << 30;
 const ECHOED: usize = 64 << 20;
 const DIALS: usize = 10_000;
@@ -68,12 +72,12 @@ impl Ways {
 }
 
 /// An agent in a process of its own, killed when it is dropped.
-struct Agent {
+pub(crate) struct Agent {
     child: Child,
 }
 
 impl Agent {
-    fn pid(&self) -> anyhow::Result<u32> {
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.child.id().context("the agent has ended")
     }
 }
@@ -84,15 +88,23 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let admin = hub.admin().await;
     let cluster = ApiServer::start(&folder.path().join("cluster"), "127.0.0.1:0", 1).await;
     let (plain, _agent) = both_ways(&hub, &admin, folder.path(), "plain", &cluster.kubeconfig()).await?;
-    let bulk = Bulk::before(&cluster.kubeconfig()).await?;
+    let bulk = Bulk::before(&cluster.kubeconfig(), None).await?;
     let (log, _log_agent) = both_ways(&hub, &admin, folder.path(), "log", &bulk.kubeconfig).await?;
+    let far = Bulk::before(&cluster.kubeconfig(), Some(Rate::new(LINK))).await?;
+    let (link, _link_agent) = both_ways(&hub, &admin, folder.path(), "link", &far.kubeconfig).await?;
 
     let inside = Door::of_kubeconfig(&cluster.kubeconfig()).await;
     ask(&inside, |number| (Method::POST, CONFIG_MAPS.to_owned(), Some(object(number))), OBJECTS, 8).await?;
     latency(&plain).await?;
+    println!(
+        "as fast as the two processors that all of this shares can, which serve a third connection for the tunnel:"
+    );
     lists(&plain).await?;
-    exec(&plain, &inside).await?;
     download(&log).await?;
+    println!("from a cluster behind a link of 1 Gbit/s:");
+    lists(&link).await?;
+    download(&link).await?;
+    exec(&plain, &inside).await?;
     stalled(&log).await?;
     dark(&hub, &admin, folder.path()).await
 }
@@ -109,7 +121,7 @@ async fn both_ways(
     let body = json!({"name": direct, "kubeconfig": std::fs::read_to_string(kubeconfig)?});
     let imported = admin.post("/platform/fleet.cpaas.io/v1/imports", body).await;
     ensure!(imported.status == StatusCode::CREATED, "{}", imported.text);
-    let agent = register(admin, folder, &tunnel, kubeconfig).await?;
+    let agent = register(admin, folder, &tunnel, kubeconfig, None).await?;
     for cluster in [&direct, &tunnel] {
         hub.condition(admin, cluster, "Ready", "True", PATIENCE).await;
     }
@@ -117,12 +129,21 @@ async fn both_ways(
     Ok((Ways { url, ca_pem, token, direct, tunnel }, agent))
 }
 
-/// Runs the command that the hub gives for it.
-async fn register(admin: &Door, folder: &Path, name: &str, kubeconfig: &Path) -> anyhow::Result<Agent> {
+/// Runs the command that the hub gives for it, with another address of the hub if one is said.
+pub(crate) async fn register(
+    admin: &Door,
+    folder: &Path,
+    name: &str,
+    kubeconfig: &Path,
+    hub: Option<&str>,
+) -> anyhow::Result<Agent> {
     let answer = admin.post("/platform/fleet.cpaas.io/v1/registrations", json!({"name": name})).await.ok();
     let line = answer["command"].as_str().context("a registration has a command")?;
+    let mut words: Vec<&str> = line.split(' ').skip(1).collect();
+    let said = words.iter().position(|word| *word == "--hub").context("the command names the hub")?;
+    words[said + 1] = hub.unwrap_or(words[said + 1]);
     let child = Command::new(binary("acp"))
-        .args(line.split(' ').skip(1))
+        .args(words)
         .arg("--kubeconfig")
         .arg(kubeconfig)
         .arg("--data-dir")
@@ -293,7 +314,7 @@ async fn dark(hub: &Platform, admin: &Door, folder: &Path) -> anyhow::Result<()>
     let (hole, _queue) = black_hole().await?;
     let kubeconfig = folder.join("dark.kubeconfig");
     std::fs::write(&kubeconfig, nowhere(hole.local_addr()?))?;
-    let agent = register(admin, folder, "dark", &kubeconfig).await?;
+    let agent = register(admin, folder, "dark", &kubeconfig, None).await?;
     hub.condition(admin, "dark", "Connected", "True", PATIENCE).await;
     let pids = [hub.server.pid(), agent.pid()?];
     let dial = |_| async {

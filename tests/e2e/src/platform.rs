@@ -193,6 +193,14 @@ impl Members {
     /// # Panics
     /// When it does not start.
     pub async fn start(hub: &Platform, folder: &Path, count: usize) -> Self {
+        Self::start_as(hub, folder, "member", count).await
+    }
+
+    /// The same with other names: those begin so.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_as(hub: &Platform, folder: &Path, prefix: &str, count: usize) -> Self {
         let (kubeconfig, data) = (hub.admin_kubeconfig().display().to_string(), folder.display().to_string());
         let count = count.to_string();
         let server = Server::start([
@@ -203,6 +211,8 @@ impl Members {
             &data,
             "--members",
             &count,
+            "--prefix",
+            prefix,
             "--nodes",
             "1",
         ]);

@@ -19,6 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::paced::{Paced, Rate};
+
 /// As long as `limitBytes` says.
 pub(super) const LOG: &str = "/api/v1/namespaces/default/pods/bulk/log";
 
@@ -31,8 +33,8 @@ pub(super) struct Bulk {
 }
 
 impl Bulk {
-    /// Before the API server of a kubeconfig, with the rights that this one gives.
-    pub(super) async fn before(kubeconfig: &Path) -> anyhow::Result<Self> {
+    /// Before the API server of a kubeconfig, with the rights that this one gives; over a link of so much, if it is said.
+    pub(super) async fn before(kubeconfig: &Path, link: Option<Arc<Rate>>) -> anyhow::Result<Self> {
         let read = Kubeconfig::read_from(kubeconfig)?;
         let access = kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
         let behind = ClusterApi::https(&access)?;
@@ -54,20 +56,20 @@ impl Bulk {
         .write(&kubeconfig)
         .context("the kubeconfig can be written")?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), behind));
+        tasks.spawn(accept(listener, TlsAcceptor::from(Arc::new(tls)), link, behind));
         Ok(Self { kubeconfig, _tasks: tasks, _folder: folder })
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, behind: ClusterApi) {
+async fn accept(listener: TcpListener, acceptor: TlsAcceptor, link: Option<Arc<Rate>>, behind: ClusterApi) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let _ = stream.set_nodelay(true);
-        connections.spawn(serve(stream, acceptor.clone(), behind.clone()));
+        connections.spawn(serve(Paced::new(stream, link.clone()), acceptor.clone(), behind.clone()));
     }
 }
 
-async fn serve(stream: TcpStream, acceptor: TlsAcceptor, behind: ClusterApi) {
+async fn serve(stream: Paced<TcpStream>, acceptor: TlsAcceptor, behind: ClusterApi) {
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let service = service_fn(|request| {
         let behind = behind.clone();

@@ -44,6 +44,7 @@ use crate::{Fleet, Inner, MANAGER, inventory};
 
 pub(crate) use looks::Looks;
 use looks::{Pace, Seen};
+use observe::Rights;
 
 struct Worker {
     uid: String,
@@ -105,6 +106,7 @@ fn upsert(fleet: &Fleet, workers: &mut HashMap<String, Worker>, cluster: &Cluste
     if workers.get(&name).is_some_and(|worker| worker.uid != uid) {
         drop_worker(&fleet.inner, workers, &name);
     }
+    fleet.inner.identities().note(cluster);
     let started = workers.entry(name.clone()).or_insert_with(|| {
         let (wake, linked, drain) = (Arc::new(Notify::new()), Arc::new(Notify::new()), fleet.inner.drain.child());
         drain.spawn(follow(fleet.inner.clone(), name.clone(), uid.clone(), linked.clone(), drain.clone()));
@@ -143,6 +145,7 @@ fn drop_worker(inner: &Inner, workers: &mut HashMap<String, Worker>, name: &str)
     }
     inner.directs.forget(name);
     inner.strangers.forget(name);
+    inner.identities().forget(name);
     inner.inventory.forget(name);
     // The object is gone, by us or by somebody who removed the finalizer: either way it is no longer managed.
     if let Ok(name) = name.parse::<ClusterName>() {
@@ -174,12 +177,15 @@ fn wake_named(inner: &Inner, workers: &HashMap<String, Worker>) {
 async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain) {
     let mut pace = Pace::default();
     let mut heard = Heard { since: Timestamp::now(), last: None };
+    let mut rights = Rights::default();
     let rounds = async {
         loop {
-            let seen = inner.looks.turn(&pace, look(inner, name, uid, &mut heard)).await.unwrap_or_else(|error| {
-                tracing::warn!(cluster = %name, error = %chain(&error), "could not look after a cluster");
-                Seen::Silent
-            });
+            let seen = inner.looks.turn(&pace, look(inner, name, uid, &mut heard, &mut rights)).await.unwrap_or_else(
+                |error| {
+                    tracing::warn!(cluster = %name, error = %chain(&error), "could not look after a cluster");
+                    Seen::Silent
+                },
+            );
             pace.rest(seen, wake).await;
         }
     };
@@ -190,7 +196,7 @@ async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain
 }
 
 /// Observe, plan, report.
-async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard) -> Result<Seen, Error> {
+async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &mut Rights) -> Result<Seen, Error> {
     let Some(cluster) = inner.cluster(name).filter(|cluster| cluster.uid().as_deref() == Some(uid)) else {
         return Ok(Seen::Well);
     };
@@ -212,7 +218,7 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard) -> Result
         // Before it is called ready: who sees that goes in.
         inner.grant_admins(&cluster, &name, told.identity.uid.as_deref()).await;
         // Only now: where a cluster was imported, the role for it may have come with that.
-        *follows = observe::follows(inner, &name).await;
+        *follows = rights.follow(inner, &cluster, &name).await;
     }
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
     let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());

@@ -22,7 +22,7 @@ mod registration;
 mod router;
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use api_types::cluster::{Cluster, ClusterSpec, Connection};
@@ -36,6 +36,8 @@ use lib_tls::Authority;
 use tokio::sync::{Notify, Semaphore, watch};
 use tunnel_hub::Sessions;
 use tunnel_protocol::Webhooks;
+
+use plan::identity::Noted;
 
 pub use address::{AddressPolicy, AddressRefused};
 pub use caller::{Caller, Unspeakable, is_identity};
@@ -109,6 +111,7 @@ struct Inner {
     listed: watch::Sender<bool>,
     directs: router::Directs,
     strangers: router::Strangers,
+    identities: Mutex<Noted>,
     inventory: Inventory,
     looks: controller::Looks,
     repairs: Semaphore,
@@ -140,6 +143,7 @@ impl Fleet {
             listed: watch::Sender::new(false),
             directs: router::Directs::default(),
             strangers: router::Strangers::default(),
+            identities: Mutex::default(),
             inventory: Inventory::default(),
             looks: controller::Looks::default(),
             repairs: Semaphore::new(grant::REPAIRS),
@@ -208,6 +212,12 @@ impl Inner {
 
     fn cluster(&self, name: &str) -> Option<Arc<Cluster>> {
         self.store.get(&reflector::ObjectRef::new(name).within(NAMESPACE))
+    }
+
+    /// Which cluster is which, as far as the clusters have shown.
+    fn identities(&self) -> MutexGuard<'_, Noted> {
+        // What is noted of a cluster is put right with the next change of its object.
+        self.identities.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has a cluster looked at now.

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, PostParams};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tunnel_protocol::{ApiHealth, Health, Webhooks};
 
 use crate::error::ProbeError;
@@ -22,13 +22,15 @@ use crate::{Caller, Inner, NAMESPACE};
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(4);
 
+/// How long a right that the hub has in a cluster is not asked for again.
+const GIVEN: Duration = Duration::from_secs(5 * 60);
+
 pub(super) async fn observe(inner: &Inner, cluster: &Cluster) -> Observed {
     let mut seen = see(inner, cluster).await;
     if let Some(Told { identity, .. }) = seen.told_mut()
         && let Some(uid) = identity.uid.take()
     {
-        let all = inner.store.state();
-        *identity = Claim::of(uid, cluster, all.iter().map(|cluster| &**cluster));
+        *identity = inner.identities().claim(uid, cluster);
     }
     seen
 }
@@ -85,9 +87,28 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
     }
 }
 
-/// Whether the hub may see there when rights change; `None` if the cluster does not say. On the hub it may, by what is laid
-/// at each start.
-pub(super) async fn follows(inner: &Inner, name: &ClusterName) -> Option<bool> {
+/// Whether the hub may see in a cluster when rights change. The answer costs a cluster more than the rest of a look, and a
+/// yes rarely becomes a no.
+#[derive(Default)]
+pub(super) struct Rights {
+    /// Until when the last yes counts, and for which generation of the object: whoever changes that wants to know.
+    given: Option<(Instant, Option<i64>)>,
+}
+
+impl Rights {
+    pub(super) async fn follow(&mut self, inner: &Inner, cluster: &Cluster, name: &ClusterName) -> Option<bool> {
+        let generation = cluster.metadata.generation;
+        if self.given.is_some_and(|(until, of)| Instant::now() < until && of == generation) {
+            return Some(true);
+        }
+        let follows = follows(inner, name).await;
+        self.given = (follows == Some(true)).then(|| (Instant::now() + GIVEN, generation));
+        follows
+    }
+}
+
+/// Asks the cluster; `None` if it does not say. On the hub it may, by what is laid at each start.
+async fn follows(inner: &Inner, name: &ClusterName) -> Option<bool> {
     if name.is_global() {
         return None;
     }

@@ -6,6 +6,9 @@
 //! used on, and says so: it may be meant, and nobody can take over the other by it, as requests follow names, and names
 //! are bound to keys and credentials.
 
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
+
 use api_types::cluster::{ACCEPTED_UID, Cluster, ClusterIdentity, ClusterStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -26,22 +29,46 @@ pub(crate) struct Claim {
     pub(crate) accepted: bool,
 }
 
-impl Claim {
-    /// Looks at the other clusters.
-    pub(crate) fn of<'a>(uid: String, cluster: &Cluster, all: impl IntoIterator<Item = &'a Cluster>) -> Self {
+/// Which clusters have shown which uid, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    of: HashMap<String, (String, Timestamp)>,
+    by_uid: HashMap<String, BTreeSet<(Timestamp, String)>>,
+}
+
+impl Noted {
+    /// Puts down what stands in a cluster's status.
+    pub(crate) fn note(&mut self, cluster: &Cluster) {
         let name = cluster.name_any();
-        let noted = |cluster: &Cluster| {
-            cluster.status.as_ref()?.identity.clone().filter(|identity| identity.uid == uid).map(|known| known.since.0)
-        };
-        let since = noted(cluster);
-        let earlier = all
-            .into_iter()
-            .filter(|other| other.metadata.uid != cluster.metadata.uid)
-            .filter_map(|other| Some((noted(other)?, other.name_any())))
-            .filter(|(theirs, other)| since.is_none_or(|since| (*theirs, other) < (since, &name)))
-            .min();
+        let identity = cluster.status.as_ref().and_then(|status| status.identity.as_ref());
+        let noted = identity.map(|identity| (identity.uid.clone(), identity.since.0));
+        if self.of.get(&name) == noted.as_ref() {
+            return;
+        }
+        self.forget(&name);
+        if let Some((uid, since)) = noted {
+            self.by_uid.entry(uid.clone()).or_default().insert((since, name.clone()));
+            self.of.insert(name, (uid, since));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, name: &str) {
+        let Some((uid, since)) = self.of.remove(name) else { return };
+        if let Entry::Occupied(mut entry) = self.by_uid.entry(uid) {
+            entry.get_mut().remove(&(since, name.to_owned()));
+            if entry.get().is_empty() {
+                entry.remove();
+            }
+        }
+    }
+
+    /// What a cluster shows, beside what others have shown before.
+    pub(crate) fn claim(&self, uid: String, cluster: &Cluster) -> Claim {
+        let name = cluster.name_any();
+        // Whoever comes first is not the cluster itself, or it is first.
+        let first = self.by_uid.get(&uid).and_then(BTreeSet::first).filter(|(_, first)| *first != name);
         let accepted = cluster.annotations().get(ACCEPTED_UID) == Some(&uid);
-        Self { first: earlier.map(|(_, name)| name), accepted, uid: Some(uid) }
+        Claim { first: first.map(|(_, name)| name.clone()), accepted, uid: Some(uid) }
     }
 }
 

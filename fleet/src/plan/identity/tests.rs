@@ -15,7 +15,9 @@ fn cluster(name: &str) -> Cluster {
 
 /// The cluster after it has shown this uid.
 fn shown(mut cluster: Cluster, uid: &str, others: &[Cluster], seconds: i64) -> Cluster {
-    let claim = Claim::of(uid.into(), &cluster, others);
+    let mut noted = Noted::default();
+    others.iter().chain([&cluster]).for_each(|cluster| noted.note(cluster));
+    let claim = noted.claim(uid.into(), &cluster);
     let old = cluster.status.clone().unwrap_or_default();
     let another = is_another_now(&old, Some(&claim));
     let told = Told { identity: claim, ..Told::default() };

@@ -12,7 +12,7 @@ mod sight;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use e2e::{ApiServer, Door, Members, PATIENCE, Platform};
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -186,7 +186,9 @@ async fn again(hub: Platform, sight: &Sight, folder: &Path, count: usize) -> any
     );
     sleep(IDLE).await;
     let sight = Sight::of(&hub).await;
-    timeout(PATIENCE, sight.ready(count)).await.context("not all members are ready again")?;
+    if timeout(PATIENCE, sight.ready(count)).await.is_err() {
+        bail!("not ready again: {}", sight.ill().join(", "));
+    }
     ensure!(sight.names() == before, "there are other clusters than before");
     println!("hub after that: {:.1} MiB", resident(hub.server.pid())?);
     Ok(())

@@ -67,6 +67,12 @@ impl Sight {
         let _ = seen.wait_for(|seen| ready(seen) >= count).await;
     }
 
+    /// Those that are not ready.
+    pub(super) fn ill(&self) -> Vec<String> {
+        let seen = self.seen.borrow();
+        seen.iter().filter(|(_, all)| !all[0].0).map(|(name, _)| name.clone()).collect()
+    }
+
     pub(super) fn names(&self) -> BTreeSet<String> {
         self.seen.borrow().keys().cloned().collect()
     }

@@ -77,7 +77,7 @@ impl Invitation<'_> {
                             "containers": [{
                                 "name": "agent",
                                 "image": self.image,
-                                "command": ["acp", "agent"],
+                                "command": ["acp-agent"],
                                 "args": [
                                     format!("--hub={}", self.hub), format!("--cluster={}", self.cluster),
                                     format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),

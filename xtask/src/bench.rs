@@ -35,7 +35,7 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&
     if names != ["store"] {
         tools::console(workspace)?;
         // All in one build: chosen apart, each would compile its dependencies with other features again.
-        let packages = ["--package", "acp", "--package", "ac", "--package", "bench"];
+        let packages = ["--package", "acp", "--package", "acp-agent", "--package", "ac", "--package", "bench"];
         cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
     }
     // It is read in another folder than the one in which it was named.

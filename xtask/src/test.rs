@@ -41,7 +41,9 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     report.step("examples in documentation", || in_root().args(["test", "--doc", "--workspace", "--locked"]).run())?;
     report.step("generated files", || codegen::run(workspace, true))?;
     report.step("release build", || {
-        in_root().args(["build", "--release", "--locked", "--package", "acp", "--package", "ac"]).run()
+        in_root()
+            .args(["build", "--release", "--locked", "--package", "acp", "--package", "acp-agent", "--package", "ac"])
+            .run()
     })?;
     report.step("end-to-end tests", || end_to_end(workspace))?;
     report.print();

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use acp_agent::process;
 use anyhow::Context;
 use apiserver_server::KubernetesVersion;
 use clap::{Args, Subcommand};
@@ -14,7 +15,7 @@ use lib_drain::Drain;
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::snapshot::SnapshotCommand;
 use crate::storage::EtcdFlags;
-use crate::{asked_to_stop, kubeconfig, programs};
+use crate::{kubeconfig, programs};
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -88,7 +89,7 @@ impl Apiserver {
         if let Some(followed) = followed {
             drain.spawn(followed.follow(drain.token().clone()));
         }
-        asked_to_stop().await.context("could not wait for signals")?;
+        process::asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         let _ = drain.drain(Duration::from_secs(1)).await;
         cluster.stop().await;

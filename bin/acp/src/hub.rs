@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use acp_agent::process;
 use agent::quota::{self, Reach};
 use agent::{AdmissionUrl, DirectoryStore, HubAddress, Webhooks};
 use anyhow::{Context, bail};
@@ -30,7 +31,7 @@ use crate::audit::AuditLog;
 use crate::data_dir::DataDir;
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::storage::EtcdFlags;
-use crate::{asked_to_stop, assets, kubeconfig, programs};
+use crate::{assets, kubeconfig, programs};
 
 const DRAIN: Duration = Duration::from_secs(5);
 /// How long the hub's own cluster may take to answer when the hub starts.
@@ -97,7 +98,7 @@ impl HubCommand {
         if self.listen.ip().is_unspecified() && !public {
             eprintln!("note: clusters are told to dial {}; give --public-address if they are elsewhere", hub.address);
         }
-        asked_to_stop().await.context("could not wait for signals")?;
+        process::asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         hub.stop().await;
         Ok(())
@@ -308,7 +309,7 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
 /// A Kubernetes that somebody else runs. Nothing is changed there, or here, before it is known to work.
 async fn foreign(path: &Path) -> anyhow::Result<Ground> {
     let file = path.display();
-    let access = kubeconfig::access(path).await?;
+    let access = process::access(path).await?;
     let server = access.cluster_url.clone();
     let api = ClusterApi::https(&access)
         .with_context(|| format!("could not use the credentials of the kubeconfig {file}"))?;

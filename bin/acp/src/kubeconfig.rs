@@ -1,25 +1,11 @@
-//! Kubeconfigs: of operators, as the options of a command name them, and the administrator's, which each start writes.
+//! The administrator's kubeconfig, which each start writes.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use apiserver_access::MASTERS;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use lib_tls::{Authority, Leaf, Subject};
-
-/// What the current context of a kubeconfig says. Errors name the file, and quote nothing of it.
-pub(crate) async fn access(path: &Path) -> anyhow::Result<kube::Config> {
-    let file = path.display();
-    let read = Kubeconfig::read_from(path).map_err(|error| {
-        // Behind the first line stands a piece of the file, and the file holds secrets.
-        let error = format!("{:#}", anyhow::Error::from(error));
-        anyhow!("could not read the kubeconfig {file}: {}", error.lines().next().unwrap_or_default())
-    })?;
-    kube::Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
-        .await
-        .with_context(|| format!("could not use the kubeconfig {file}"))
-}
 
 /// Writes a kubeconfig for the administrator, with a client certificate. On a full disk, that of the last start will do:
 /// a server that is needed to make room has to start.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use acp_agent::process;
 use anyhow::{Context, ensure};
 use api_types::Cluster;
 use api_types::support::{self, Origin};
@@ -25,8 +26,8 @@ use lib_names::ClusterName;
 use tokio::time::Instant;
 
 use crate::embedded::{Embedded, EmbeddedConfig};
+use crate::programs;
 use crate::storage::EtcdFlags;
-use crate::{asked_to_stop, programs};
 use remote::RemoteHub;
 
 /// Members that start at a time. More of them would only wait for each other, each a longer time.
@@ -99,7 +100,7 @@ impl MembersCommand {
         members.join(&hub).await?;
         let late = members.late(&hub).await;
         members.announce(&late);
-        asked_to_stop().await.context("could not wait for signals")?;
+        process::asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         members.stop().await;
         Ok(())

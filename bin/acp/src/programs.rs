@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use acp_agent::{Agent, serve};
 use agent::quota::{self, Reach};
 use agent::{ClusterApi, Network, SecretStore};
 use apiserver_access::User;
@@ -14,8 +15,6 @@ use clap::Parser;
 use sandbox::{Program, ProgramContext, Programs};
 use tokio::sync::watch;
 use tokio::time::sleep;
-
-use crate::agent::{Agent, serve};
 
 /// How long streams may take to finish when the pod is stopped.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -53,8 +52,8 @@ struct CommandLine {
 }
 
 async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
-    // `acp agent --hub=...`: the first two words are the program and its subcommand.
-    let words = context.argv.iter().skip(1);
+    // `acp-agent --hub=...`, or `acp agent --hub=...` by manifests of earlier versions.
+    let words = context.argv.iter().skip(usize::from(context.argv.first().is_some_and(|word| word == "acp")));
     let arguments = CommandLine::try_parse_from(words)?.agent;
     let mut config = arguments.config(|path| {
         context

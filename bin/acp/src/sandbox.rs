@@ -7,6 +7,7 @@ mod target;
 
 use std::path::PathBuf;
 
+use acp_agent::process;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use k8s_openapi::api::core::v1::Node;
@@ -15,7 +16,6 @@ use kube::{Client, ResourceExt};
 use sandbox::fault;
 use serde_json::{Value, json};
 
-use crate::kubeconfig;
 use target::{KINDS, Kind, Target};
 
 #[derive(Args)]
@@ -61,7 +61,7 @@ enum Action {
 impl SandboxCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let config = match &self.kubeconfig {
-            Some(path) => kubeconfig::access(path).await?,
+            Some(path) => process::access(path).await?,
             None => kube::Config::infer().await.context("no cluster: give --kubeconfig FILE")?,
         };
         let client = Client::try_from(config).context("could not use the kubeconfig")?;

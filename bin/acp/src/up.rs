@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acp_agent::process;
 use anyhow::Context;
 use api_types::Cluster;
 use apiserver_access::MASTERS;
@@ -13,7 +14,6 @@ use fleet::{Caller, RegistrationRequest};
 use http::{Request, StatusCode};
 use tokio::time::timeout;
 
-use crate::asked_to_stop;
 use crate::embedded::listen;
 use crate::hub::{Hub, HubConfig};
 use crate::members::{Joined, MemberFlags, Members};
@@ -60,7 +60,7 @@ impl Up {
         let late = members.late(&hub).await;
         hub.announce();
         members.announce(&late);
-        asked_to_stop().await.context("could not wait for signals")?;
+        process::asked_to_stop().await.context("could not wait for signals")?;
         eprintln!("stopping");
         members.stop().await;
         hub.stop().await;

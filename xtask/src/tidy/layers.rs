@@ -68,6 +68,7 @@ const ORDER: &[&str] = &[
     "gateway",
     "agent",
     "ac",
+    "acp-agent",
     "acp",
     "harness",
     "e2e",
@@ -141,7 +142,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Libraries name their errors; `anyhow` is for programs and tests.
-const MAY_USE_ANYHOW: &[&str] = &["acp", "xtask", "codegen", "e2e", "bench", "harness"];
+const MAY_USE_ANYHOW: &[&str] = &["acp", "acp-agent", "xtask", "codegen", "e2e", "bench", "harness"];
 
 struct Reserved {
     used: &'static str,

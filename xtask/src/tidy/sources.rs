@@ -20,7 +20,8 @@ const HISTORY: &[&str] = &["_new", "_old", "_v2", "_final", "_fixed", "_copy", "
 const PROCESS_WIDE: &[&str] = &["env::var", "env::args", "process::exit", "process::abort"];
 
 /// Who may: the two programs, at their edge.
-const MAY_BE_PROCESS_WIDE: &[&str] = &["bin/acp/", "cli/ac/src/main.rs", "cli/ac/src/env.rs", "xtask/", "tests/"];
+const MAY_BE_PROCESS_WIDE: &[&str] =
+    &["bin/acp/", "bin/acp-agent/", "cli/ac/src/main.rs", "cli/ac/src/env.rs", "xtask/", "tests/"];
 
 /// Tasks are spawned through an owner that can drain them.
 const SPAWN: &str = "tokio::spawn(";

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use acp_agent::process;
 use anyhow::{Context, ensure};
 use api_types::{Cluster, PLATFORM_NAMESPACE};
 use http::Request;
@@ -11,7 +12,6 @@ use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 use super::Joined;
-use crate::kubeconfig;
 
 const REGISTRATIONS: &str = "/platform/fleet.cpaas.io/v1/registrations";
 
@@ -25,7 +25,7 @@ pub(crate) struct RemoteHub {
 
 impl RemoteHub {
     pub(crate) async fn of(file: &Path) -> anyhow::Result<Self> {
-        let mut access = kubeconfig::access(file).await?;
+        let mut access = process::access(file).await?;
         let server = access.cluster_url.clone();
         ensure!(
             server.path().trim_end_matches('/') == "/kubernetes/global",

@@ -1,4 +1,6 @@
-//! `acp agent`: what runs in a member cluster.
+//! The command of the agent, which runs in a member cluster: as `acp-agent`, and as `acp agent`.
+
+pub mod process;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,13 +17,14 @@ use lib_names::ClusterName;
 use lib_tls::{SpkiPin, Trust};
 use tokio::time::timeout;
 
-use crate::{asked_to_stop, kubeconfig};
+use process::asked_to_stop;
 
 /// How long streams may take to finish when the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// What an agent is told.
 #[derive(Args, Clone)]
-pub(crate) struct Agent {
+pub struct Agent {
     /// Where the hub is: host:port.
     #[arg(long, value_name = "HOST:PORT")]
     hub: HubAddress,
@@ -55,11 +58,11 @@ pub(crate) struct Agent {
 }
 
 /// Runs an agent until it ends by itself, or until `stop` is over and its streams have had `patience` to finish.
-pub(crate) async fn serve(
-    agent: ::agent::Agent,
+pub async fn serve(
+    agent: agent::Agent,
     stop: impl Future<Output = ()>,
     patience: Duration,
-) -> Result<(), ::agent::Error> {
+) -> Result<(), agent::Error> {
     let drain = Drain::new();
     let run = agent.run(drain.clone());
     tokio::pin!(run);
@@ -74,7 +77,8 @@ pub(crate) async fn serve(
 }
 
 impl Agent {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    /// Runs until it is asked to stop, or ends by itself.
+    pub async fn run(self) -> anyhow::Result<()> {
         let config = self.config(|path| std::fs::read(path))?;
         let access = self.access().await?;
         let member = ClusterApi::https(&access).context("could not use the cluster's address and credentials")?;
@@ -108,13 +112,13 @@ impl Agent {
 
     async fn access(&self) -> anyhow::Result<kube::Config> {
         match &self.kubeconfig {
-            Some(path) => kubeconfig::access(path).await,
+            Some(path) => process::access(path).await,
             None => kube::Config::infer().await.context("no cluster to be the agent of: give --kubeconfig FILE"),
         }
     }
 
     /// The configuration, with files read by `read`: from the disk, or from a simulated container.
-    pub(crate) fn config<R>(&self, read: impl Fn(&Path) -> Result<R, std::io::Error>) -> anyhow::Result<Config>
+    pub fn config<R>(&self, read: impl Fn(&Path) -> Result<R, std::io::Error>) -> anyhow::Result<Config>
     where
         R: AsRef<[u8]>,
     {

@@ -1,0 +1,27 @@
+//! The agent alone. A member has this and nothing else of the platform: a sixth of what `acp` is, in its image and in its
+//! memory.
+
+use std::process::ExitCode;
+
+use acp_agent::{Agent, process};
+use clap::Parser;
+use tokio::runtime::Builder;
+
+/// More would only hold memory: it takes two to seal and open what passes at a gigabyte a second.
+const THREADS: usize = 2;
+
+#[derive(Parser)]
+#[command(name = "acp-agent", version, about)]
+struct Arguments {
+    #[command(flatten)]
+    agent: Agent,
+    /// What to log: a level, or directives such as `info,tunnel_agent=debug`.
+    #[arg(long, env = "ACP_LOG", default_value = "warn")]
+    log: String,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    process::run(&arguments.log, runtime, arguments.agent.run())
+}

@@ -35,7 +35,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         in_root().args(flags).env("RUSTDOCFLAGS", "--deny warnings").run()
     })?;
     report.step("tests", || {
-        let tests = nextest(workspace).args(["--filterset", "not package(e2e)"]);
+        let tests = nextest(workspace).args(["--filterset", "not package(e2e) and not package(network)"]);
         tests.env("ACP_TEST_ETCD", tools::etcd(workspace)?).env("ACP_TEST_TOOLS", tools::folder(workspace)).run()
     })?;
     report.step("examples in documentation", || in_root().args(["test", "--doc", "--workspace", "--locked"]).run())?;
@@ -60,7 +60,7 @@ fn nextest(workspace: &Workspace) -> Program {
 fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
     let kubectl = tools::clients::kubectl(workspace)?;
     nextest(workspace)
-        .args(["--filterset", "package(e2e)"])
+        .args(["--filterset", "package(e2e) or package(network)"])
         .env("PATH", path_with(&kubectl)?)
         .env("ACP_TEST_BINARIES", workspace.built("release"))
         .env("ACP_TEST_RESULTS", results(workspace))

@@ -31,6 +31,13 @@ const BROWSER: &[Debian] = &[
 /// an init system the package starts a directory of its own, which the tests have nothing to do with.
 const DIRECTORY: &[Debian] = &[Debian { package: "slapd", program: Some("/usr/sbin/slapd") }];
 
+/// What hubs and members on machines of their own are tested with: namespaces, their devices, and clocks that are wrong.
+const NETWORK: &[Debian] = &[
+    Debian { package: "iproute2", program: Some("/usr/sbin/ip") },
+    Debian { package: "util-linux", program: Some("nsenter") },
+    Debian { package: "libfaketime", program: None },
+];
+
 /// SQLite is compiled from source.
 const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
 
@@ -55,6 +62,7 @@ pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     nextest(workspace)?;
     debian(workspace, BROWSER)?;
     debian(workspace, DIRECTORY)?;
+    debian(workspace, NETWORK)?;
     etcd(workspace)?;
     clients::all(workspace)?;
     peers::saml_idp(workspace)

@@ -1,8 +1,9 @@
 //! The platform's door as a program sees it: JSON over HTTPS with the platform's own CA.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -40,11 +41,24 @@ impl Door {
     /// # Panics
     /// When the address or the CA is none.
     pub fn new(url: &str, ca_pem: &str, token: Option<&str>) -> Self {
-        let mut config = kube::Config::new(url.parse().expect("the printed address is one"));
-        let authorities = CertificateDer::pem_slice_iter(ca_pem.as_bytes());
-        let authorities = authorities.map(|der| der.expect("the CA is PEM").as_ref().to_vec()).collect();
-        config.root_cert = Some(authorities);
-        config.auth_info.token = token.map(|token| token.to_owned().into());
+        Self::with(config(url, ca_pem, token))
+    }
+
+    /// For a server whose name means nothing here: at this address, with the certificate of that name.
+    ///
+    /// # Panics
+    /// When the address or the CA is none.
+    pub fn at(address: SocketAddr, url: &str, ca_pem: &str, token: Option<&str>) -> Self {
+        Self::with(config_at(address, url, ca_pem, token))
+    }
+
+    /// The same for whoever lives in another time than the server, and so cannot judge its certificate.
+    ///
+    /// # Panics
+    /// When the address is none.
+    pub fn in_another_time(address: SocketAddr, url: &str, token: Option<&str>) -> Self {
+        let mut config = config_at(address, url, "", token);
+        config.accept_invalid_certs = true;
         Self::with(config)
     }
 
@@ -104,6 +118,25 @@ impl Door {
     pub fn client(&self) -> &kube::Client {
         &self.client
     }
+}
+
+fn config(url: &str, ca_pem: &str, token: Option<&str>) -> kube::Config {
+    let mut config = kube::Config::new(url.parse().expect("the printed address is one"));
+    let authorities = CertificateDer::pem_slice_iter(ca_pem.as_bytes());
+    let authorities = authorities.map(|der| der.expect("the CA is PEM").as_ref().to_vec()).collect();
+    config.root_cert = Some(authorities);
+    config.auth_info.token = token.map(|token| token.to_owned().into());
+    config
+}
+
+fn config_at(address: SocketAddr, url: &str, ca_pem: &str, token: Option<&str>) -> kube::Config {
+    let mut config = config(url, ca_pem, token);
+    let name = config.cluster_url.authority().expect("the printed address has a host");
+    let host = HeaderValue::from_str(name.as_str()).expect("a host is a header");
+    config.tls_server_name = Some(name.host().to_owned());
+    config.headers.push((header::HOST, host));
+    config.cluster_url = format!("https://{address}").parse().expect("an address makes a URL");
+    config
 }
 
 fn request(method: Method, path: &str, body: Option<Vec<u8>>) -> anyhow::Result<Request<Body>> {

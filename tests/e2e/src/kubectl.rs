@@ -1,5 +1,6 @@
 //! Unmodified kubectl, as people run it, and `ac`, which is run the same way.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -12,6 +13,8 @@ use crate::{PATIENCE, binary};
 /// One kubectl with one kubeconfig.
 #[derive(Clone)]
 pub struct Kubectl {
+    /// What runs the program.
+    launcher: Vec<String>,
     program: PathBuf,
     kubeconfig: PathBuf,
     /// Its caches belong to the test.
@@ -41,7 +44,7 @@ impl Kubectl {
     /// When the kubeconfig lies in no folder.
     pub fn new(folder: &Path, kubeconfig: &Path) -> Self {
         let home = kubeconfig.parent().expect("a kubeconfig lies in a folder").to_owned();
-        Self { program: folder.join("kubectl"), kubeconfig: kubeconfig.to_owned(), home }
+        Self { launcher: Vec::new(), program: folder.join("kubectl"), kubeconfig: kubeconfig.to_owned(), home }
     }
 
     /// `ac` with the kubeconfig at `kubeconfig`, which need not exist yet.
@@ -52,9 +55,16 @@ impl Kubectl {
         Self { program: binary("ac"), ..Self::new(Path::new(""), kubeconfig) }
     }
 
+    /// Runs it by another program, as on another machine.
+    pub fn launched_by(self, launcher: Vec<String>) -> Self {
+        Self { launcher, ..self }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut words = self.launcher.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut command = Command::new(words.next().expect("the program is one"));
         command
+            .args(words)
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -1,6 +1,7 @@
 //! A whole platform, and a single API server, each on a directory and a port of its own.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +21,8 @@ pub const CLUSTERS: &str = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/nam
 pub struct Platform {
     pub server: Server,
     pub folder: PathBuf,
+    /// Where the test reaches it, when the name that it goes by means nothing to the test.
+    pub address: Option<SocketAddr>,
 }
 
 impl Platform {
@@ -67,9 +70,14 @@ impl Platform {
     }
 
     async fn run(folder: &Path, arguments: &[&str]) -> Result<Self, Exited> {
-        let platform = Self { server: Server::start(arguments).await?, folder: folder.to_owned() };
+        Ok(Self::of(Server::start(arguments).await?, folder, None).await)
+    }
+
+    /// One that was started otherwise, once it is ready.
+    pub async fn of(server: Server, folder: &Path, address: Option<SocketAddr>) -> Self {
+        let platform = Self { server, folder: folder.to_owned(), address };
         platform.ready().await;
-        Ok(platform)
+        platform
     }
 
     async fn ready(&self) {
@@ -109,7 +117,10 @@ impl Platform {
     }
 
     pub fn door(&self, token: Option<&str>) -> Door {
-        Door::new(self.url(), &self.ca_pem(), token)
+        match self.address {
+            Some(address) => Door::at(address, self.url(), &self.ca_pem(), token),
+            None => Door::new(self.url(), &self.ca_pem(), token),
+        }
     }
 
     /// A token of the first administrator.

@@ -58,8 +58,17 @@ impl Server {
     /// # Errors
     /// When it ends instead.
     pub async fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Result<Self, Exited> {
-        let mut child = Command::new(binary("acp"))
-            .args(arguments)
+        let mut command = Command::new(binary("acp"));
+        command.args(arguments);
+        Self::launch(command).await
+    }
+
+    /// The same for a command line that somebody else has made, as to run it on another machine.
+    ///
+    /// # Errors
+    /// When it ends instead.
+    pub async fn launch(mut command: Command) -> Result<Self, Exited> {
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -107,6 +116,14 @@ impl Server {
 
     /// Ends it without asking, as kill -9 and a power cut do.
     pub async fn kill(mut self) {
+        self.crash().await;
+    }
+
+    /// The same, for whoever goes on to look at what it left.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub async fn crash(&mut self) {
         self.child.kill().await.expect("a child can be killed");
     }
 }

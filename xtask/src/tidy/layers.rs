@@ -72,6 +72,7 @@ const ORDER: &[&str] = &[
     "acp",
     "harness",
     "e2e",
+    "network",
     "bench",
     "fuzz",
     "codegen",

@@ -236,12 +236,20 @@ impl Scene {
         self.platform.address = Some((self.hub.address(), HUB_PORT).into());
     }
 
-    /// After a step of the clocks the person's session is over, and the hub's certificate is of another time.
+    /// A year passes for hub and member, and not for the person, who signs in again.
     ///
     /// # Panics
     /// When nobody can sign in.
-    pub async fn sign_in_again(&mut self) {
+    pub async fn let_a_year_pass(&mut self) {
+        self.clock().step("+1y");
         self.in_another_time = true;
+        let kubectl = self.member.kubectl();
+        eventually("the member to see what time it is", PATIENCE, || async {
+            // Its certificate is of that time.
+            let asked = kubectl.run(&["version"]).await;
+            if asked.err.contains("not yet valid") { Ok(()) } else { Err(asked) }
+        })
+        .await;
         let before = self.door();
         eventually("the hub to see what time it is", PATIENCE, || async {
             let answer = before.get(e2e::CLUSTERS).await;

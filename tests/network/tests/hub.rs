@@ -59,6 +59,39 @@ fn a_hub_is_killed_during_exec_and_watch() {
     });
 }
 
+/// A year without each other, and with it the life of every certificate between them.
+#[test]
+fn a_year_passes_while_hub_and_member_are_apart() {
+    play(async |world, person| {
+        let mut scene = Scene::with_clock(world, person).await;
+        let before = scene.settled().await;
+        scene.world.between(&scene.hub, &scene.member.host, Path::CUT);
+        scene.lost(Instant::now()).await;
+        scene.let_a_year_pass().await;
+        assert_eq!(scene.says("Connected").await.status, "False");
+
+        scene.world.between(&scene.hub, &scene.member.host, Path::default());
+        scene.back_within(Instant::now(), LOST).await;
+        scene.unharmed(&before).await;
+    });
+}
+
+/// The same in one step, over a connection that holds: it needs no certificate until it breaks.
+#[test]
+fn a_year_passes_on_a_link_that_holds() {
+    play(async |world, person| {
+        let mut scene = Scene::with_clock(world, person).await;
+        let before = scene.settled().await;
+        scene.let_a_year_pass().await;
+        scene.back(Instant::now()).await;
+        scene.world.between(&scene.hub, &scene.member.host, Path::CUT);
+        scene.lost(Instant::now()).await;
+        scene.world.between(&scene.hub, &scene.member.host, Path::default());
+        scene.back_within(Instant::now(), LOST).await;
+        scene.unharmed(&before).await;
+    });
+}
+
 #[test]
 fn case_78_an_hour_without_the_hub_changes_nothing_in_the_member() {
     play(async |world, person| {

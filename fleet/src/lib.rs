@@ -16,6 +16,7 @@ mod install;
 mod inventory;
 mod kubeconfig;
 mod manifest;
+mod nodes;
 mod plan;
 mod probe;
 mod registration;
@@ -48,6 +49,7 @@ pub use install::{allow_impersonation, install, lay_rights, missing_rights};
 pub use inventory::{FeedState, Freshness, Inventory};
 pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
 pub use manifest::member_objects;
+pub use nodes::{DrainError, DrainRequest, Progress, Remaining, Why};
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
 

@@ -86,6 +86,16 @@ impl Who {
         Ok(Arc::new(Person::authenticated(caller.name(), groups)))
     }
 
+    /// Whoever has a certificate goes no further than the hub.
+    pub(crate) fn check_cluster(&self, cluster: &ClusterName) -> Result<(), Refusal> {
+        match self {
+            Self::Certificate(_) if !cluster.is_global() => {
+                Err(Refusal::forbidden("a certificate is good for the hub itself only"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The clusters that a token is good for, when those are not all.
     pub(crate) fn clusters(&self) -> Option<Vec<String>> {
         match self {
@@ -194,7 +204,7 @@ impl Chain {
         }
         match route {
             Route::Kubernetes => self.kubernetes(&who, request, kind, path).await,
-            Route::Fleet => fleet_api::answer(self, &who.caller()?, request, path).await,
+            Route::Fleet => Box::pin(fleet_api::answer(self, &who, request, path)).await,
             Route::People if path == "/auth/v1/clusters" => {
                 get_only(&method)?;
                 clusters::list(self, &who).await
@@ -243,9 +253,7 @@ impl Chain {
         let rest = path.strip_prefix("/kubernetes/").unwrap_or_default();
         let (name, rest) = rest.split_once('/').unwrap_or((rest, ""));
         let cluster: ClusterName = name.parse().map_err(|_| Refusal::not_found())?;
-        if matches!(who, Who::Certificate(_)) && !cluster.is_global() {
-            return Err(Refusal::forbidden("a certificate is good for the hub itself only"));
-        }
+        who.check_cluster(&cluster)?;
         proxy::forward(self, who, &cluster, rest, request, kind).await
     }
 

@@ -5,7 +5,8 @@ use fleet::{Body, Caller, Import, ImportRequest, RegistrationRequest};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
-use crate::chain::{BODY_LIMIT, Chain};
+use crate::chain::{BODY_LIMIT, Chain, Who};
+use crate::nodes;
 use crate::respond::{self, Refusal, read_json};
 
 async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Refusal> {
@@ -27,10 +28,14 @@ async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Resul
 
 pub(crate) async fn answer(
     chain: &Chain,
-    caller: &Caller,
+    who: &Who,
     request: Request<Body>,
     path: &str,
 ) -> Result<Response<Body>, Refusal> {
+    if let Some(node) = nodes::of(path) {
+        return nodes::drain(chain, who, node?, request).await;
+    }
+    let caller = &who.caller()?;
     let post = request.method() == Method::POST;
     match path {
         "/platform/fleet.cpaas.io/v1/imports" if post => import(chain, caller, request).await,

@@ -13,6 +13,7 @@ mod framing;
 mod headers;
 mod listener;
 mod metrics;
+mod nodes;
 mod origin;
 mod path;
 mod people;

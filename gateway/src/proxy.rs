@@ -97,7 +97,7 @@ fn hold(
 
 /// Completes when the caller may no longer be served: signed out, disabled, expired, or without the right. Whoever waits
 /// for that serves them, and that is how long it counts as their share.
-fn revoked(who: &Who, held: Option<Held>, share: Share) -> BoxFuture<'static, ()> {
+pub(crate) fn revoked(who: &Who, held: Option<Held>, share: Share) -> BoxFuture<'static, ()> {
     match who {
         Who::Session(session, _) => {
             let session = session.clone();
@@ -120,7 +120,7 @@ fn revoked(who: &Who, held: Option<Held>, share: Share) -> BoxFuture<'static, ()
     }
 }
 
-fn closing(chain: &Chain) -> BoxFuture<'static, ()> {
+pub(crate) fn closing(chain: &Chain) -> BoxFuture<'static, ()> {
     Box::pin(chain.drain.token().clone().cancelled_owned())
 }
 

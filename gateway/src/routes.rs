@@ -23,6 +23,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/platform/fleet.cpaas.io/v1/imports"),
     ("POST", "/platform/fleet.cpaas.io/v1/registrations"),
     ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
+    ("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain"),
     // Projects, roles and rights.
     ("GET", "/auth/v1/projects"),
     ("GET", "/auth/v1/projects/{}"),

@@ -5,6 +5,7 @@ use http::Method;
 
 use crate::headers::Kind;
 use crate::metrics::Route;
+use crate::nodes;
 use crate::respond::Refusal;
 use crate::rights::Attributes;
 
@@ -32,8 +33,9 @@ pub(crate) fn check(
     // These narrow their answers to the token's clusters themselves.
     let narrowed =
         reads && (route == Route::Search || route == Route::Tenancy && tenancy::api::is_about_a_cluster(path));
-    match target {
-        Some((cluster, _)) if clusters.iter().any(|named| named == cluster) => Ok(()),
+    let cluster = target.map(|(cluster, _)| cluster);
+    match cluster.or_else(|| nodes::cluster(path).filter(|_| route == Route::Fleet)) {
+        Some(cluster) if clusters.iter().any(|named| named == cluster) => Ok(()),
         None if own || narrowed => Ok(()),
         _ => Err(Refusal::forbidden(format!("the token is good for these clusters only: {}", clusters.join(", ")))),
     }
@@ -64,6 +66,7 @@ mod tests {
         check_scope(&scope, Method::POST, Kind::Plain, "/auth/v1/bindings/preview", true);
         check_scope(&scope, Method::POST, Kind::Plain, "/auth/v2/userbindings", false);
         check_scope(&scope, Method::DELETE, Kind::Plain, "/auth/v1/projects/p", false);
+        check_scope(&scope, Method::POST, Kind::Plain, "/platform/fleet.cpaas.io/v1/clusters/a/nodes/n/drain", false);
         // Names are only names.
         check_scope(&scope, Method::GET, Kind::Plain, &format!("{PODS}/proxy"), true);
         check_scope(&scope, Method::GET, Kind::Plain, "/kubernetes/a/api/v1/namespaces/proxy/pods/exec/log", true);
@@ -96,5 +99,9 @@ mod tests {
         check_scope(&scope, Method::GET, Kind::Plain, "/auth/v2/userbindings", false);
         check_scope(&scope, Method::POST, Kind::Plain, "/auth/v1/bindings/preview", false);
         check_scope(&scope, Method::GET, Kind::Plain, "/platform/fleet.cpaas.io/v1/imports", false);
+        for (cluster, may) in [("a", true), ("b", false)] {
+            let path = format!("/platform/fleet.cpaas.io/v1/clusters/{cluster}/nodes/n/drain");
+            check_scope(&scope, Method::POST, Kind::Plain, &path, may);
+        }
     }
 }

@@ -12,6 +12,7 @@ mod clusters;
 mod credentials;
 mod crowds;
 mod directory;
+mod draining;
 mod federation;
 mod identity;
 mod issuer;

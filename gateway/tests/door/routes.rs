@@ -87,6 +87,11 @@ fn lines(others: &Others) -> Vec<Line> {
             .at("/platform/fleet.cpaas.io/v1/imports?dryRun=false").with(json!({"name": "x", "kubeconfig": kubeconfig})),
         line("POST", "/platform/fleet.cpaas.io/v1/registrations", [401, 403, 403]).with(json!({"name": "x"})),
         line("GET", "/platform/fleet.cpaas.io/v1/support-matrix", [401, 200, 200]),
+        // The cluster says.
+        line("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain", [401, 403, 403])
+            .at("/platform/fleet.cpaas.io/v1/clusters/eu/nodes/n/drain").with(json!({})),
+        line("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain", [401, 404, 404])
+            .at("/platform/fleet.cpaas.io/v1/clusters/none/nodes/n/drain").with(json!({})),
         // Projects, roles and rights.
         line("GET", "/auth/v1/projects", [401, 200, 200]),
         line("GET", "/auth/v1/projects/{}", [401, 404, 200]).at(format!("/auth/v1/projects/{OTHERS}")),

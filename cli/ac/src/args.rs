@@ -8,9 +8,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::ui::ColorChoice;
 
 mod identity;
+mod nodes;
 mod tenancy;
 
 pub use identity::*;
+pub use nodes::*;
 pub use tenancy::*;
 
 /// kubectl for a whole fleet: sign in to a platform once, then work on any of its clusters

@@ -14,6 +14,7 @@ pub mod listing;
 pub mod login;
 pub mod logs;
 pub mod merge;
+pub mod nodes;
 pub mod policy;
 pub mod projects;
 pub mod rights;

@@ -162,5 +162,9 @@ async fn administer(cx: &Cx, command: &args::Adm) -> Result<i32> {
         Adm::SetProjectQuota(args) => projects::set_quota(cx, args).await,
         Adm::Policy(policy) => commands::policy::policy(cx, policy, jiff::Timestamp::now()).await,
         Adm::SupportMatrix(list) => commands::support::matrix(cx, list, jiff::Timestamp::now()).await,
+        Adm::Cordon(nodes) => commands::nodes::cordon(cx, nodes, true).await,
+        Adm::Uncordon(nodes) => commands::nodes::cordon(cx, nodes, false).await,
+        Adm::Drain(drain) => commands::nodes::drain(cx, drain).await,
+        Adm::Taint(taint) => commands::nodes::taint(cx, taint).await,
     }
 }

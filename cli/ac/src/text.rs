@@ -76,6 +76,19 @@ catalogue! {
         "Cluster \"{name}\" leaves the platform; its workloads are not touched. Type its name to confirm:"
         "集群 \"{name}\" 将从平台移除，其工作负载不受影响。请输入集群名称以确认：";
 
+    BadTaint { word } "\"{word}\" is not a taint such as KEY=VALUE:EFFECT, or KEY:EFFECT- to take it away; the effects are NoSchedule, PreferNoSchedule and NoExecute"
+        "\"{word}\" 不是有效的污点，格式为 KEY=VALUE:EFFECT，移除时为 KEY:EFFECT-；效果可为 NoSchedule、PreferNoSchedule 或 NoExecute";
+    DrainCutOff { node } "the platform stopped telling of node \"{node}\": it stays cordoned, and what has not left is still there; run the command again to go on"
+        "平台中断了对节点 \"{node}\" 的驱逐：节点仍停止调度，未离开的 Pod 仍在；请再次执行该命令以继续";
+    DrainNeedsSession {} "a node is drained by the platform, and this context is of none: sign in with ac login, or use kubectl drain"
+        "节点由平台驱逐，而当前上下文不属于任何平台：请用 ac login 登录，或使用 kubectl drain";
+    NoSuchTaint { node, taint } "node \"{node}\": taint \"{taint}\" not found" "节点 \"{node}\" 没有污点 \"{taint}\"";
+    StillDraining { node, evicted, total } "node \"{node}\": {evicted} of {total} Pods have left" "节点 \"{node}\"：{total} 个 Pod 中已有 {evicted} 个离开";
+    TaintExists { node, taint } "node {node} already has {taint} taint(s) with same effect(s) and --overwrite is false" "节点 {node} 已有污点 {taint}；使用 --overwrite 替换";
+    TaintMissing {} "at least one taint KEY=VALUE:EFFECT is needed" "至少需要一个污点 KEY=VALUE:EFFECT";
+    TaintNeedsNodes { word } "only nodes have taints, not \"{word}\": ac adm taint nodes NODE KEY=VALUE:EFFECT" "只有节点有污点，而不是 \"{word}\"：ac adm taint nodes NODE KEY=VALUE:EFFECT";
+    TaintTwice { taint } "taint \"{taint}\" is given more than once" "污点 \"{taint}\" 重复";
+    TaintWhichNodes {} "name nodes, or use --all or -l, and not both" "请指定节点名称，或使用 --all 或 -l，二者不可同时使用";
     AccessTokenInKubeconfig {} "a token from the browser lasts minutes, so it is of no use in a kubeconfig: use --username, or --token-stdin with a token of ac tokens create"
         "通过浏览器获得的令牌只有几分钟有效，不适合写入 kubeconfig：请使用 --username，或用 --token-stdin 输入由 ac tokens create 创建的令牌";
     AnswerNotJson {} "the server's answer is not JSON" "服务器的应答不是 JSON";

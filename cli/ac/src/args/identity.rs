@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    DeleteProject, NewProject, NewProjectNamespace, Policy, ProjectClusters, RemoveProjectCluster, SetProjectQuota,
+    DeleteProject, Drain, NewProject, NewProjectNamespace, Nodes, Policy, ProjectClusters, RemoveProjectCluster,
+    SetProjectQuota, Taint,
 };
 
 /// How a list of the platform's own is printed.
@@ -179,6 +180,14 @@ pub enum Adm {
     Policy(Policy),
     /// Show which versions of Kubernetes which release of the platform works with
     SupportMatrix(ListOutput),
+    /// Let nodes of the cluster have no new Pods
+    Cordon(Nodes),
+    /// Let nodes of the cluster have new Pods again
+    Uncordon(Nodes),
+    /// Have the Pods of nodes leave, as their disruption budgets let them, and let the nodes have no new ones
+    Drain(Drain),
+    /// Keep Pods off nodes of the cluster that do not tolerate a taint, or let them back
+    Taint(Taint),
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -42,6 +42,8 @@ pub(crate) struct State {
     pub(crate) agents: Vec<String>,
     /// The issuer; older platforms have none.
     pub(crate) identity: Option<identity::Identity>,
+    /// What it tells of a drain, by node.
+    pub(crate) drains: BTreeMap<String, String>,
     /// What it knows of projects and rights.
     pub(crate) tenancy: tenancy::Tenancy,
     version: u64,
@@ -317,6 +319,15 @@ fn platform(
             let matrix = include_str!("../../../../api/types/src/support/matrix.json");
             reply(200, &serde_json::from_str::<Value>(matrix).unwrap())
         }
+        ("POST", path) if path.ends_with("/drain") => {
+            let node = path.rsplit('/').nth(1).unwrap();
+            match state.drains.get(node) {
+                Some(lines) => Response::new(Full::new(Bytes::from(lines.clone())).boxed()),
+                None => {
+                    refuse(403, "Forbidden", "pods is forbidden: User \"admin@cpaas.io\" cannot list resource \"pods\"")
+                }
+            }
+        }
         ("POST", "/platform/fleet.cpaas.io/v1/imports") => {
             let sent: Value = serde_json::from_str(body).unwrap();
             if query["dryRun"] == "true" {
@@ -377,7 +388,8 @@ fn kubernetes(
         return Response::new(Full::new(Bytes::from(text)).boxed());
     }
     let name = path.rsplit('/').next().unwrap().to_owned();
-    let is_collection = ["pods", "configmaps", "clusters"].contains(&name.as_str()) || tenancy::is_collection(&name);
+    let is_collection =
+        ["pods", "configmaps", "clusters", "nodes"].contains(&name.as_str()) || tenancy::is_collection(&name);
     let is_trial = query.get("dryRun").is_some_and(|dry_run| dry_run == "All");
     let missing = || refuse(404, "NotFound", &format!("objects {name:?} not found"));
     state.version += 1;
@@ -425,7 +437,10 @@ fn kubernetes(
             let Some(stored) = state.objects.get_mut(path) else { return missing() };
             let mut tried = stored.clone();
             let object = if is_trial { &mut tried } else { stored };
-            if patch["metadata"]["resourceVersion"] != object["metadata"]["resourceVersion"] {
+            // What says nothing that depends on the rest of the object needs no version.
+            let version_said = &patch["metadata"]["resourceVersion"];
+            let needs_none = version_said.is_null() && patch["spec"].get("unschedulable").is_some();
+            if !needs_none && *version_said != object["metadata"]["resourceVersion"] {
                 return refuse(409, "Conflict", "the object has been modified");
             }
             merge(object, &patch);

@@ -471,7 +471,7 @@ export const states = {
   "remove-refused": {
     path: "/clusters/lab-bare-metal",
     answers: { session, list: fleet, remove: refusal(403, "Forbidden", 'clusters.cluster.x-k8s.io "lab-bare-metal" is forbidden: User "ada" cannot delete resource "clusters" in API group "cluster.x-k8s.io" in the namespace "cpaas-system"') },
-    act: async (page) => { await button(page, "Remove…", "移除…").click(); await page.locator("#remove-cluster input").fill("lab-bare-metal"); await page.locator("[form=remove-cluster]").click(); await page.getByRole("alert").waitFor(); },
+    act: async (page) => { await button(page, "Remove…", "移除…").click(); await page.locator("#remove-cluster input:not([type=checkbox])").fill("lab-bare-metal"); await page.locator("[form=remove-cluster]").click(); await page.getByRole("alert").waitFor(); },
   },
   "user-menu": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await button(page, "User menu", "用户菜单").click(); await page.getByRole("menu").waitFor(); } },
   "row-menu": { path: "/clusters", answers: { session, list: fleet }, act: async (page) => { await names(page).first().waitFor(); await page.getByRole("button", { name: /lab-bare-metal/ }).click(); await page.getByRole("menu").waitFor(); } },
@@ -499,9 +499,9 @@ function stub({ answers, clusters }) {
     if (url.pathname === "/auth/v1/sessions/current") return respond(answers.session);
     if (url.pathname.endsWith("/imports")) return respond(answers.check);
     if (url.pathname.endsWith("/registrations")) return respond(answers.register);
+    if (url.pathname.endsWith("/removals")) return respond(answers.remove);
     const list = answers.lists?.[url.pathname] ?? (url.pathname.startsWith(clusters) ? answers.list : undefined);
     if (list === undefined) return Promise.reject(new TypeError(`not stubbed: ${method} ${url.pathname}`));
-    if (method === "DELETE") return respond(answers.remove);
     if (!url.searchParams.has("watch")) {
       if (!Array.isArray(list)) return respond(list);
       return respond({ code: 200, body: { metadata: { resourceVersion: "5" }, items: list } });

@@ -8,7 +8,7 @@ use api_types::cluster::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
+use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Resource, ResourceExt};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
@@ -168,18 +168,6 @@ impl Fleet {
             stored => stored,
         };
         stored.map(drop).map_err(Error::hub("store the cluster's credential"))
-    }
-
-    /// Undoes a creation.
-    pub(crate) async fn take_back(&self, cluster: &Cluster) {
-        let name = cluster.name_any();
-        let uid = cluster.uid().unwrap_or_default();
-        let params =
-            DeleteParams::default().preconditions(kube::api::Preconditions { uid: Some(uid), resource_version: None });
-        // The finalizer's owner finishes the removal.
-        if let Err(error) = self.inner.clusters().delete(&name, &params).await {
-            tracing::warn!(cluster = %name, error = %chain(&error), "could not take a cluster back");
-        }
     }
 }
 

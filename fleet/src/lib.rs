@@ -20,6 +20,7 @@ mod nodes;
 mod plan;
 mod probe;
 mod registration;
+mod removal;
 mod router;
 
 use std::collections::{BTreeMap, HashSet};
@@ -52,6 +53,7 @@ pub use manifest::member_objects;
 pub use nodes::{DrainError, DrainRequest, Progress, Remaining, Why};
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
+pub use removal::{Removal, RemovalRequest};
 
 /// Where the fleet's objects are.
 pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;

@@ -1,7 +1,7 @@
 //! `/platform/fleet.cpaas.io/v1/`: what takes more than writing one object. All of it happens in the caller's name.
 
 use api_types::support;
-use fleet::{Body, Caller, Import, ImportRequest, RegistrationRequest};
+use fleet::{Body, Caller, Import, ImportRequest, RegistrationRequest, Removal, RemovalRequest};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
@@ -26,6 +26,14 @@ async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Resul
     ))
 }
 
+async fn remove(chain: &Chain, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Refusal> {
+    let dry_run = dry_run(request.uri().query())?;
+    let body: RemovalRequest = read_json(request, BODY_LIMIT).await?;
+    let cluster = chain.hub.fleet.remove(caller, &Removal::read(body)?, dry_run).await?;
+    let code = if dry_run { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok(respond::answer(code, &cluster))
+}
+
 pub(crate) async fn answer(
     chain: &Chain,
     who: &Who,
@@ -44,10 +52,11 @@ pub(crate) async fn answer(
             let registration = chain.hub.fleet.register(caller, body).await?;
             Ok(respond::answer(StatusCode::CREATED, &registration))
         }
+        "/platform/fleet.cpaas.io/v1/removals" if post => remove(chain, caller, request).await,
         "/platform/fleet.cpaas.io/v1/support-matrix" => Ok(respond::answer(StatusCode::OK, support::matrix())),
-        "/platform/fleet.cpaas.io/v1/imports" | "/platform/fleet.cpaas.io/v1/registrations" => {
-            Err(Refusal::method_not_allowed())
-        }
+        "/platform/fleet.cpaas.io/v1/imports"
+        | "/platform/fleet.cpaas.io/v1/registrations"
+        | "/platform/fleet.cpaas.io/v1/removals" => Err(Refusal::method_not_allowed()),
         _ => Err(Refusal::not_found()),
     }
 }

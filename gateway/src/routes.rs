@@ -22,6 +22,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/auth/v1/clusters"),
     ("POST", "/platform/fleet.cpaas.io/v1/imports"),
     ("POST", "/platform/fleet.cpaas.io/v1/registrations"),
+    ("POST", "/platform/fleet.cpaas.io/v1/removals"),
     ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
     ("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain"),
     // Projects, roles and rights.

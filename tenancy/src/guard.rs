@@ -25,7 +25,8 @@ const EVERYWHERE: [&str; 3] = [
 ];
 
 /// On the hub besides, for the kinds that are only there.
-const HUB: [&str; 5] = [
+const HUB: [&str; 6] = [
+    include_str!("../guard/clusters.yaml"),
     include_str!("../guard/projects.yaml"),
     include_str!("../guard/bindings.yaml"),
     include_str!("../guard/escalation.yaml"),
@@ -87,7 +88,7 @@ mod tests {
     #[test]
     fn every_policy_refuses_when_it_cannot_be_evaluated() {
         let policies: Vec<_> = policies(true).into_iter().filter(|object| object.key().kind == Kind::Policy).collect();
-        assert_eq!(policies.len(), 8);
+        assert_eq!(policies.len(), 9);
         for policy in policies {
             assert_eq!(policy.body()["spec"]["failurePolicy"], "Fail", "{}", policy.key());
             assert!(policy.key().name.starts_with("cpaas-"), "{}", policy.key());

@@ -24,6 +24,10 @@ pub const DISPLAY_NAME: &str = "cpaas.io/display-name";
 pub const AGENT_KEY: &str = "fleet.cpaas.io/agent-key";
 /// Annotation: the uid of the cluster that an administrator takes under this name in place of the one that is noted.
 pub const ACCEPTED_UID: &str = "fleet.cpaas.io/cluster-uid";
+/// Annotation: the cluster's name, by somebody who wants it removed. Without it nobody removes the cluster.
+pub const CONFIRM_REMOVAL: &str = "fleet.cpaas.io/confirm-removal";
+/// Annotation: the cluster's name, by somebody who wants it removed although it does not answer.
+pub const FORCE_REMOVAL: &str = "fleet.cpaas.io/force-removal";
 /// Label: the cluster's name, on everything that belongs to it.
 pub const CLUSTER_NAME: &str = "cpaas.io/cluster-name";
 /// Finalizer: the hub forgets the cluster before its object goes.
@@ -85,6 +89,23 @@ fn oversold_ratio_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema 
         "maxProperties": 16,
         "additionalProperties": {"type": "string", "maxLength": 16},
     })
+}
+
+impl Cluster {
+    /// Whether somebody has confirmed by its name that it is to be removed.
+    pub fn is_removal_confirmed(&self) -> bool {
+        self.says_its_name(CONFIRM_REMOVAL)
+    }
+
+    /// The same, and that it is not to be asked for anything.
+    pub fn is_removal_forced(&self) -> bool {
+        self.says_its_name(FORCE_REMOVAL)
+    }
+
+    fn says_its_name(&self, annotation: &str) -> bool {
+        let said = self.metadata.annotations.as_ref().and_then(|annotations| annotations.get(annotation));
+        said.is_some() && said == self.metadata.name.as_ref()
+    }
 }
 
 impl ClusterProperties {

@@ -161,6 +161,7 @@ async fn administer(cx: &Cx, command: &args::Adm) -> Result<i32> {
         Adm::RemoveProjectCluster(args) => projects::remove_clusters(cx, args).await,
         Adm::SetProjectQuota(args) => projects::set_quota(cx, args).await,
         Adm::Policy(policy) => commands::policy::policy(cx, policy, jiff::Timestamp::now()).await,
+        Adm::Detach(args) => commands::clusters::detach(cx, args).await,
         Adm::SupportMatrix(list) => commands::support::matrix(cx, list, jiff::Timestamp::now()).await,
         Adm::Cordon(nodes) => commands::nodes::cordon(cx, nodes, true).await,
         Adm::Uncordon(nodes) => commands::nodes::cordon(cx, nodes, false).await,

@@ -286,6 +286,29 @@ pub async fn register(endpoint: &Endpoint, name: &str, display_name: Option<&str
     decode(&endpoint.send(&ask).await?.json()?)
 }
 
+/// A removal whose name has been typed.
+pub struct Removal<'a> {
+    /// The name of the cluster.
+    pub name: &'a str,
+    /// Which one was looked at.
+    pub uid: Option<&'a str>,
+    /// Whether it is forgotten without being asked.
+    pub force: bool,
+}
+
+/// Has the platform remove a cluster; a dry run only looks whether we may.
+pub async fn remove(endpoint: &Endpoint, removal: &Removal<'_>, dry_run: bool) -> Result<()> {
+    let Removal { name, uid, force } = removal;
+    let mut body = json!({"name": name, "confirm": name, "force": force});
+    if let Some(uid) = uid {
+        // What was confirmed is what goes, not a namesake made since.
+        body["uid"] = (*uid).into();
+    }
+    let path =
+        with_query("/platform/fleet.cpaas.io/v1/removals", &[("dryRun", if dry_run { "true" } else { "false" })]);
+    endpoint.send(&Ask::new(http::Method::POST, path).json(&body)).await.map(drop)
+}
+
 /// The path of a cluster's object on the hub.
 pub fn cluster_path(name: &str) -> String {
     format!("/kubernetes/{GLOBAL}/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters/{name}")

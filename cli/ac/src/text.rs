@@ -75,6 +75,9 @@ catalogue! {
     PromptRemove { name }
         "Cluster \"{name}\" leaves the platform; its workloads are not touched. Type its name to confirm:"
         "集群 \"{name}\" 将从平台移除，其工作负载不受影响。请输入集群名称以确认：";
+    PromptForget { name }
+        "Cluster \"{name}\" is forgotten without being asked: what the platform has put there stays, and its agent is not let in again. Type its name to confirm:"
+        "将不询问集群 \"{name}\" 而直接遗忘它：平台在其中部署的内容会保留，其代理不再被接受。请输入集群名称以确认：";
 
     BadTaint { word } "\"{word}\" is not a taint such as KEY=VALUE:EFFECT, or KEY:EFFECT- to take it away; the effects are NoSchedule, PreferNoSchedule and NoExecute"
         "\"{word}\" 不是有效的污点，格式为 KEY=VALUE:EFFECT，移除时为 KEY:EFFECT-；效果可为 NoSchedule、PreferNoSchedule 或 NoExecute";

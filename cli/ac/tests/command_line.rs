@@ -770,6 +770,37 @@ fn clusters_are_imported_registered_and_removed() {
 }
 
 #[test]
+fn case_79_a_cluster_is_detached_when_its_name_was_typed() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let detach = |args: &[&str]| machine.run(&[&["adm", "detach"], args].concat());
+    // Nobody is there to type.
+    let refused = detach(&["west"]);
+    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
+    for (args, code) in [(&["global", "--yes"][..], 1), (&["No", "--yes"], 3), (&[], 3), (&["north", "--yes"], 1)] {
+        assert_eq!(detach(args).code, code, "{args:?}");
+    }
+    assert_eq!(detach(&["west", "--timeout", "soon", "--yes"]).code, 3);
+    assert_eq!(detach(&["north", "--yes", "--ignore-not-found"]).code, 0);
+    let said = |removed: usize| {
+        let requests = &platform.state.lock().unwrap().requests;
+        assert_eq!(requests.iter().filter(|(line, _)| line.contains("/removals?dryRun=false")).count(), removed);
+    };
+    let trial = detach(&["west", "--dry-run"]);
+    assert_eq!(trial.out, "cluster.cluster.x-k8s.io \"west\" detached (dry run)\n");
+    let trial = detach(&["west", "--dry-run=server"]);
+    assert_eq!(trial.out, "cluster.cluster.x-k8s.io \"west\" detached (server dry run)\n");
+    said(0);
+    let gone = detach(&["west", "east", "--force", "--yes"]);
+    assert_eq!(
+        gone.out, "cluster.cluster.x-k8s.io \"west\" detached\ncluster.cluster.x-k8s.io \"east\" detached\n",
+        "{}",
+        gone.err
+    );
+    said(2);
+}
+
+#[test]
 fn sync_follows_the_platform_and_logout_leaves_nothing() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);

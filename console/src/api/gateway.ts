@@ -1,5 +1,5 @@
 // The gateway's own endpoints of fleet membership.
-import { CLUSTERS_PATH, type Cluster } from "./cluster";
+import type { Cluster } from "./cluster";
 import { request } from "./http";
 
 const FLEET = "/platform/fleet.cpaas.io/v1";
@@ -49,6 +49,7 @@ export function registerCluster(body: { name: string; displayName?: string }): P
   return request("POST", `${FLEET}/registrations`, { body });
 }
 
-export function removeCluster(name: string): Promise<unknown> {
-  return request("DELETE", `${CLUSTERS_PATH}/${encodeURIComponent(name)}`);
+/** `confirm` is the name as it was typed; with `force` the cluster is forgotten without being asked. */
+export function removeCluster(body: { name: string; confirm: string; uid?: string; force: boolean }): Promise<unknown> {
+  return request("POST", `${FLEET}/removals`, { body });
 }

@@ -92,7 +92,7 @@ function Detail({ view }: { view: ClusterView }) {
           ))}
         </div>
       </Section>
-      {!view.isHub && view.health !== "removing" && (
+      {!view.isHub && (
         <div className="border-t border-line pt-4">
           <Button look="risky" onClick={() => remove(view)}>
             <Trash2 className="size-4" aria-hidden />

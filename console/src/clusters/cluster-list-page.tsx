@@ -37,7 +37,7 @@ export function ClusterListPage() {
       <Suspense fallback={null}>
         {open?.dialog === "import" && <ImportDialog onClose={() => setOpen(undefined)} />}
         {open?.dialog === "register" && <RegisterDialog onClose={() => setOpen(undefined)} />}
-        {open?.dialog === "remove" && <RemoveDialog name={open.view.name} onClose={() => setOpen(undefined)} />}
+        {open?.dialog === "remove" && <RemoveDialog view={open.view} onClose={() => setOpen(undefined)} />}
       </Suspense>
     </RemovalContext>
   );

@@ -93,7 +93,7 @@ function MenuItems({ view }: Props) {
       <OpenItem path="clusters" view={view} />
       <MenuItem
         danger={!view.isHub}
-        disabled={view.isHub || view.health === "removing"}
+        disabled={view.isHub}
         icon={<Trash2 className="size-4" aria-hidden />}
         onSelect={() => remove(view)}
       >

@@ -21,7 +21,7 @@ let sent: { method: string; path: string; body: Record<string, string> }[];
 let stream: ReadableStreamDefaultController<Uint8Array> | undefined;
 
 const ready = (name: string, metadata: Partial<Cluster["metadata"]> = {}): Cluster => ({
-  metadata: { name, namespace: "cpaas-system", resourceVersion: "1", ...metadata },
+  metadata: { name, uid: `u-${name}`, namespace: "cpaas-system", resourceVersion: "1", ...metadata },
   status: {
     kubernetesVersion: "v1.34.2",
     nodes: { total: 3, ready: 3 },
@@ -217,7 +217,21 @@ test("removal needs the exact name; the hub cannot be removed", async () => {
   await userEvent.type(typed, "-1");
   await userEvent.click(submit);
   await waitFor(() => expect(location.pathname).toBe("/clusters"));
-  expect(sent).toEqual([{ method: "DELETE", path: `${CLUSTERS_PATH}/sandbox-1`, body: {} }]);
+  const body = { name: "sandbox-1", confirm: "sandbox-1", uid: "u-sandbox-1", force: false };
+  expect(sent).toEqual([{ method: "POST", path: "/platform/fleet.cpaas.io/v1/removals", body }]);
+});
+
+test("a cluster that does not answer is forgotten when that is said", async () => {
+  post = () => json({ kind: "Status", status: "Success" });
+  await open("/clusters/sandbox-1");
+  await userEvent.click(await screen.findByRole("button", { name: "Remove…" }));
+  await userEvent.type(await screen.findByLabelText("Type the cluster's name to confirm:"), "sandbox-1");
+  expect(document.body.textContent).toContain("ac adm detach sandbox-1");
+  await userEvent.click(screen.getByLabelText(/Forget it without asking/));
+  expect(document.body.textContent).toContain("ac adm detach sandbox-1 --force");
+  await userEvent.click(screen.getByRole("button", { name: "Remove cluster" }));
+  await waitFor(() => expect(sent.length).toBe(1));
+  expect(sent[0]?.body).toMatchObject({ confirm: "sandbox-1", force: true });
 });
 
 test("the hub has no way to remove it", async () => {

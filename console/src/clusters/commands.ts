@@ -12,4 +12,4 @@ export function detailCommands(name: string) {
   ] as const;
 }
 
-export const deleteCommand = (name: string) => `ac delete cluster ${name}`;
+export const detachCommand = (name: string, force: boolean) => `ac adm detach ${name}${force ? " --force" : ""}`;

@@ -19,6 +19,7 @@ export type Link = (typeof LINKS)[number] | "unknown";
 
 export interface ClusterView {
   name: string;
+  uid: string | undefined;
   displayName: string | undefined;
   isHub: boolean;
   health: Health;
@@ -53,6 +54,7 @@ function makeView({ metadata, spec, status }: Cluster): ClusterView {
   const supported = find(conditions, "VersionSupported");
   return {
     name: metadata.name,
+    uid: text(metadata.uid),
     displayName: clipped(metadata.annotations?.[DISPLAY_NAME_ANNOTATION]),
     isHub: metadata.name === HUB_NAME,
     ...health(conditions, nodes, metadata.deletionTimestamp !== undefined),
@@ -89,7 +91,7 @@ function health(
   removing: boolean,
 ): Pick<ClusterView, "health" | "reason"> {
   const ready = find(conditions, "Ready");
-  if (removing) return { health: "removing", reason: undefined };
+  if (removing) return { health: "removing", reason: because(find(conditions, "Removing")) };
   if (!ready) return { health: "pending", reason: because(conditions.find(({ type, status }) => status !== "True" && OURS.has(type))) };
   if (ready.status === "Unknown") return { health: "unknown", reason: because(ready) };
   const connected = find(conditions, "Connected");

@@ -8,16 +8,21 @@ import { CodeBlock } from "../ui/copy";
 import { Dialog } from "../ui/dialog";
 import { Field, Input } from "../ui/field";
 import { toast } from "../ui/toast";
-import { deleteCommand } from "./commands";
+import { Checkbox } from "../ui/checkbox";
+import { detachCommand } from "./commands";
+import type { ClusterView } from "./model";
 import { Failure } from "../ui/failure";
 
-export default function RemoveDialog({ name, onClose }: { name: string; onClose: () => void }) {
+export default function RemoveDialog({ view, onClose }: { view: ClusterView; onClose: () => void }) {
+  const { name, uid } = view;
   const { t } = useTranslation();
   const navigate = useNavigate();
   const detail = useMatch({ from: "/clusters/$name", shouldThrow: false });
   const [typed, setTyped] = useState("");
+  // Whoever asks again does so because it does not end.
+  const [force, setForce] = useState(view.health === "removing");
   const removal = useMutation({
-    mutationFn: () => removeCluster(name),
+    mutationFn: () => removeCluster({ name, confirm: typed, ...(uid === undefined ? {} : { uid }), force }),
     onSuccess: () => {
       toast(t("removal.done", { name }));
       onClose();
@@ -47,6 +52,7 @@ export default function RemoveDialog({ name, onClose }: { name: string; onClose:
         <ul className="list-disc space-y-1 pl-5 text-table text-ink-soft">
           <li>{t("removal.effectAccess")}</li>
           <li>{t("removal.effectCredential")}</li>
+          <li>{t(force ? "removal.effectStays" : "removal.effectCleared")}</li>
           <li>{t("removal.effectBack")}</li>
         </ul>
         {removal.error && <Failure error={removal.error} />}
@@ -62,9 +68,10 @@ export default function RemoveDialog({ name, onClose }: { name: string; onClose:
             />
           )}
         </Field>
+        <Checkbox checked={force} onChange={setForce} label={t("removal.force")} hint={t("removal.forceHint")} />
         <div>
           <p className="mb-1 text-caption text-ink-faint">{t("list.fromTerminal")}</p>
-          <CodeBlock text={deleteCommand(name)} label={t("list.fromTerminal")} />
+          <CodeBlock text={detachCommand(name, force)} label={t("list.fromTerminal")} />
         </div>
       </form>
     </Dialog>

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
 
 mod applied;
+mod clusters;
 mod definitions;
 mod escalation;
 mod guard;

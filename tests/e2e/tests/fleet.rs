@@ -8,6 +8,7 @@ use serde_json::json;
 
 const IMPORTS: &str = "/platform/fleet.cpaas.io/v1/imports";
 const REGISTRATIONS: &str = "/platform/fleet.cpaas.io/v1/registrations";
+const REMOVALS: &str = "/platform/fleet.cpaas.io/v1/removals";
 
 /// A cluster appears within this time of being reachable.
 const APPEARS: Duration = Duration::from_secs(2);
@@ -85,7 +86,7 @@ async fn works(kubectl: &Kubectl) {
 async fn leaves(platform: &Platform, admin: &Door, name: &str, member: &Kubectl) {
     let before =
         member.ok(&["get", "deployment", "probe", "-o", "jsonpath={.metadata.uid} {.metadata.generation}"]).await;
-    admin.delete(&format!("{CLUSTERS}/{name}")).await.ok();
+    admin.post(REMOVALS, json!({"name": name, "confirm": name})).await.ok();
     eventually("the cluster to be gone", PATIENCE, || async {
         let answer = admin.get(&format!("{CLUSTERS}/{name}")).await;
         if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(answer.text) }
@@ -120,7 +121,7 @@ async fn a_lost_cluster_can_be_removed() {
     assert_eq!(admin.post(IMPORTS, body).await.status, StatusCode::CREATED);
     platform.condition(&admin, "far", "Connected", "True", APPEARS + GRACE).await;
     cluster.server.kill().await;
-    admin.delete(&format!("{CLUSTERS}/far")).await.ok();
+    admin.post(REMOVALS, json!({"name": "far", "confirm": "far"})).await.ok();
     eventually("the cluster to be gone", PATIENCE, || async {
         let answer = admin.get(&format!("{CLUSTERS}/far")).await;
         if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(answer.text) }

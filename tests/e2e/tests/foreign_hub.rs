@@ -12,6 +12,7 @@ use kube::config::Kubeconfig;
 use serde_json::json;
 
 const REGISTRATIONS: &str = "/platform/fleet.cpaas.io/v1/registrations";
+const REMOVALS: &str = "/platform/fleet.cpaas.io/v1/removals";
 
 async fn start(folder: &Path, listen: &str, kubeconfig: &Path) -> Result<Platform, Exited> {
     Platform::try_start_hub(folder, listen, &["--kubeconfig", &kubeconfig.display().to_string()]).await
@@ -52,7 +53,7 @@ async fn a_hub_keeps_everything_in_the_cluster_it_runs_on() {
     let admin = platform.admin().await;
     assert_eq!(platform.members(&admin).await, ["branch"]);
     user.ok(&["rollout", "status", "deployment/probe", "--timeout=60s"]).await;
-    admin.delete(&format!("{CLUSTERS}/branch")).await.ok();
+    admin.post(REMOVALS, json!({"name": "branch", "confirm": "branch"})).await.ok();
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 const REGISTRATIONS: &str = "/platform/fleet.cpaas.io/v1/registrations";
+const REMOVALS: &str = "/platform/fleet.cpaas.io/v1/removals";
 
 /// A member that is lost is `Unknown` within this time.
 const UNKNOWN: Duration = Duration::from_secs(40);
@@ -56,7 +57,7 @@ impl Fleet {
     }
 
     async fn remove(&self, name: &str) {
-        self.admin.delete(&format!("{CLUSTERS}/{name}")).await.ok();
+        self.admin.post(REMOVALS, json!({"name": name, "confirm": name})).await.ok();
         eventually("the cluster to be gone", PATIENCE, || async {
             let answer = self.admin.get(&format!("{CLUSTERS}/{name}")).await;
             if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(answer.text) }

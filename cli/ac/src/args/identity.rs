@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    DeleteProject, Drain, NewProject, NewProjectNamespace, Nodes, Policy, ProjectClusters, RemoveProjectCluster,
+    DeleteProject, Drain, DryRun, NewProject, NewProjectNamespace, Nodes, Policy, ProjectClusters, RemoveProjectCluster,
     SetProjectQuota, Taint,
 };
 
@@ -178,6 +178,8 @@ pub enum Adm {
     /// Give and take roles, and see who has what
     #[command(subcommand)]
     Policy(Policy),
+    /// Let clusters leave the platform; each name has to be typed, and their workloads are not touched
+    Detach(Detach),
     /// Show which versions of Kubernetes which release of the platform works with
     SupportMatrix(ListOutput),
     /// Let nodes of the cluster have no new Pods
@@ -188,6 +190,31 @@ pub enum Adm {
     Drain(Drain),
     /// Keep Pods off nodes of the cluster that do not tolerate a taint, or let them back
     Taint(Taint),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Detach {
+    /// Names of clusters
+    #[arg(value_name = "CLUSTER", required = true)]
+    pub clusters: Vec<String>,
+    /// Forget a cluster that does not answer: nothing is asked of it, and what the platform has put there stays
+    #[arg(long)]
+    pub force: bool,
+    /// Remove a cluster without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Succeed when an object does not exist
+    #[arg(long)]
+    pub ignore_not_found: bool,
+    /// Wait until it is gone
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub wait: bool,
+    /// How long to wait until it is gone; 0 is ten minutes
+    #[arg(long, default_value = "0s", value_name = "DURATION")]
+    pub timeout: String,
+    /// Only say what would be done
+    #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
+    pub dry_run: DryRun,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -1,18 +1,17 @@
-//! Members of the fleet: `import cluster`, `register cluster`, `delete cluster`.
+//! Members of the fleet: `import cluster`, `register cluster`, `delete cluster`, `adm detach`.
 
 use std::time::{Duration, Instant};
 
 use base64::Engine;
-use http::Method;
 use serde_json::{Value, json};
 
 use super::Cx;
-use crate::args::{Delete, DryRun, ImportCluster, RegisterCluster, duration};
+use crate::args::{Delete, Detach, DryRun, ImportCluster, RegisterCluster, duration};
 use crate::error::{Error, Exit, Result};
-use crate::http::{Ask, Endpoint, with_query};
+use crate::http::Endpoint;
 use crate::output::Format;
 use crate::output::table::harmless;
-use crate::platform;
+use crate::platform::{self, Removal};
 use crate::session::GLOBAL;
 use crate::text::Text;
 use crate::ui::{cancelled, secret_from_stdin};
@@ -155,12 +154,34 @@ fn progress(cx: &Cx, last: &mut String, condition: Option<&Value>) {
     }
 }
 
-/// Removes clusters from the fleet. Their workloads stay as they are, which is also what the question says.
+/// Removes clusters from the fleet, as `delete` says it.
 pub async fn delete(cx: &Cx, args: &Delete, names: &[String]) -> Result<i32> {
     if names.is_empty() {
         return Err(Error::told(Text::ClustersByName {}));
     }
-    for name in names {
+    let detach = Detach {
+        clusters: names.to_vec(),
+        force: args.force,
+        yes: args.yes,
+        ignore_not_found: args.ignore_not_found,
+        wait: args.wait,
+        timeout: args.timeout.clone(),
+        dry_run: args.dry_run,
+    };
+    leave(cx, &detach, "deleted").await
+}
+
+/// Removes clusters from the fleet.
+pub async fn detach(cx: &Cx, args: &Detach) -> Result<i32> {
+    leave(cx, args, "detached").await
+}
+
+/// Their workloads stay as they are, which is also what the question says.
+async fn leave(cx: &Cx, args: &Detach, done: &str) -> Result<i32> {
+    let bad = || Error::usage(Text::BadDuration { text: args.timeout.clone() });
+    let timeout = duration(&args.timeout).ok_or_else(bad)?;
+    let timeout = if timeout.is_zero() { REMOVAL } else { timeout };
+    for name in &args.clusters {
         checked(name)?;
         if name == GLOBAL {
             return Err(Error::told(Text::GlobalStays {}));
@@ -168,27 +189,40 @@ pub async fn delete(cx: &Cx, args: &Delete, names: &[String]) -> Result<i32> {
     }
     let session = cx.connector.session()?;
     let endpoint = cx.connector.platform(&session).await?;
-    for name in names {
-        let path = platform::cluster_path(name);
-        let cluster = match endpoint.get(&path).await {
+    for name in &args.clusters {
+        let cluster = match endpoint.get(platform::cluster_path(name)).await {
             Ok(cluster) => cluster,
             Err(error) if error.is_not_found() && args.ignore_not_found => continue,
             Err(error) => return Err(error),
         };
-        if args.dry_run == DryRun::Client {
-            cx.ui.out_line(format!("cluster.cluster.x-k8s.io {name:?} deleted (dry run)"))?;
-            continue;
+        let line = |suffix: &str| cx.ui.out_line(format!("cluster.cluster.x-k8s.io {name:?} {done}{suffix}"));
+        let removal = Removal { name, uid: cluster["metadata"]["uid"].as_str(), force: args.force };
+        match args.dry_run {
+            DryRun::Client => line(" (dry run)")?,
+            DryRun::Server => {
+                platform::remove(&endpoint, &removal, true).await?;
+                line(" (server dry run)")?;
+            }
+            DryRun::None => {
+                if !args.yes {
+                    confirm(cx, name, args.force)?;
+                }
+                platform::remove(&endpoint, &removal, false).await?;
+                if args.wait {
+                    gone(cx, &endpoint, &removal, timeout).await?;
+                }
+                line("")?;
+            }
         }
-        if !args.yes && args.dry_run == DryRun::None {
-            confirm(cx, name)?;
-        }
-        remove(cx, args, &endpoint, name, cluster["metadata"]["uid"].as_str()).await?;
     }
     Ok(0)
 }
 
-fn confirm(cx: &Cx, name: &str) -> Result<()> {
-    let question = Text::PromptRemove { name: name.to_owned() };
+fn confirm(cx: &Cx, name: &str, force: bool) -> Result<()> {
+    let question = match force {
+        true => Text::PromptForget { name: name.to_owned() },
+        false => Text::PromptRemove { name: name.to_owned() },
+    };
     match cx.ui.ask(&question)? {
         Some(answer) if answer == name => Ok(()),
         Some(_) => Err(cancelled()),
@@ -196,35 +230,20 @@ fn confirm(cx: &Cx, name: &str) -> Result<()> {
     }
 }
 
-async fn remove(cx: &Cx, args: &Delete, endpoint: &Endpoint, name: &str, uid: Option<&str>) -> Result<()> {
-    let path = platform::cluster_path(name);
-    let mut options = json!({"apiVersion": "v1", "kind": "DeleteOptions"});
-    if let Some(uid) = uid {
-        // What was confirmed is what goes, not a namesake made since.
-        options["preconditions"] = json!({"uid": uid});
-    }
-    let pairs: &[(&str, &str)] = if args.dry_run == DryRun::Server { &[("dryRun", "All")] } else { &[] };
-    endpoint.send(&Ask::new(Method::DELETE, with_query(&path, pairs)).json(&options)).await?;
-    if args.dry_run == DryRun::Server {
-        return cx.ui.out_line(format!("cluster.cluster.x-k8s.io {name:?} deleted (server dry run)"));
-    }
-    if !args.wait {
-        return cx.ui.out_line(format!("cluster.cluster.x-k8s.io {name:?} deleted"));
-    }
-    let asked = duration(&args.timeout).filter(|timeout| !timeout.is_zero()).unwrap_or(REMOVAL);
+/// Waits until the cluster has left, and says meanwhile what it takes so long for.
+async fn gone(cx: &Cx, endpoint: &Endpoint, removal: &Removal<'_>, timeout: Duration) -> Result<()> {
+    let path = platform::cluster_path(removal.name);
     let (started, mut last) = (Instant::now(), String::new());
     let mut pause = Duration::from_millis(50);
-    while started.elapsed() < asked {
+    while started.elapsed() < timeout {
         match endpoint.get(&path).await {
-            Err(error) if error.is_not_found() => {
-                return cx.ui.out_line(format!("cluster.cluster.x-k8s.io {name:?} deleted"));
-            }
+            Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => return Err(error),
-            Ok(cluster) if uid.is_some() && cluster["metadata"]["uid"].as_str() != uid => {
-                return cx.ui.out_line(format!("cluster.cluster.x-k8s.io {name:?} deleted"));
+            Ok(cluster) if removal.uid.is_some() && cluster["metadata"]["uid"].as_str() != removal.uid => {
+                return Ok(());
             }
             Ok(cluster) if started.elapsed() > Duration::from_millis(500) => {
-                progress(cx, &mut last, condition(&cluster, "Ready"));
+                progress(cx, &mut last, condition(&cluster, "Removing"));
             }
             Ok(_) => {}
         }

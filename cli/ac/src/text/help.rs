@@ -262,6 +262,16 @@ const HELP: &[(&str, &str)] = &[
         "Show which versions of Kubernetes which release of the platform works with",
         "显示平台各版本支持的 Kubernetes 版本",
     ),
+    (
+        "Let clusters leave the platform; each name has to be typed, and their workloads are not touched",
+        "将集群移出平台；需要逐个输入集群名称，其工作负载不受影响",
+    ),
+    ("Names of clusters", "集群名称"),
+    (
+        "Forget a cluster that does not answer: nothing is asked of it, and what the platform has put there stays",
+        "遗忘无响应的集群：不向其发送任何请求，平台在其中部署的内容会保留",
+    ),
+    ("How long to wait until it is gone; 0 is ten minutes", "等待删除完成的时间；0 表示十分钟"),
     ("Delete a project; its name has to be typed", "删除项目；需要输入项目名称"),
     ("Let a project use the clusters of --cluster A,B too", "让项目同时使用 --cluster A,B 指定的集群"),
     ("Take the clusters of --cluster A,B from a project", "从项目中移除 --cluster A,B 指定的集群"),

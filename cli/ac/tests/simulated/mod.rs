@@ -343,6 +343,19 @@ fn platform(
                     "command": "acp agent --token once", "manifest": "kind: List\n"}),
             )
         }
+        ("POST", "/platform/fleet.cpaas.io/v1/removals") => {
+            let sent: Value = serde_json::from_str(body).unwrap();
+            let name = sent["name"].as_str().unwrap();
+            let path =
+                format!("/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters/{name}");
+            match state.objects.get(&path) {
+                None => refuse(404, "NotFound", "no such cluster"),
+                Some(_) if sent["confirm"] != name => refuse(422, "Invalid", "confirm: must be the name"),
+                Some(object) if sent["uid"] != object["metadata"]["uid"] => refuse(409, "Conflict", "another uid"),
+                Some(object) if query["dryRun"] == "true" => reply(200, &object.clone()),
+                Some(_) => reply(202, &state.objects.remove(&path).unwrap()),
+            }
+        }
         _ => refuse(404, "NotFound", "no such path"),
     }
 }

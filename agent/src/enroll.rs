@@ -73,6 +73,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// Between attempts to renew.
 const RENEW_AGAIN: Duration = Duration::from_secs(5 * 60);
 
+#[derive(Clone)]
 pub(crate) struct Enroller {
     pub(crate) cluster: ClusterName,
     pub(crate) hub: Hub,
@@ -166,6 +167,14 @@ impl Enroller {
         Ok(next)
     }
 
+    /// Whether the hub has said that it lets this agent in no more, and in which words. What cannot be asked is no answer.
+    pub(crate) async fn farewell(&self, current: &Credential) -> Option<String> {
+        match self.renew(current).await {
+            Err(EnrollError::Hub(error)) => error.farewell().map(str::to_owned),
+            _ => None,
+        }
+    }
+
     /// Renews the credential whenever two thirds of its life are over, until drained.
     pub(crate) async fn keep_fresh(self, credential: watch::Sender<Credential>, drain: Drain) {
         let rounds = async {
@@ -180,6 +189,8 @@ impl Enroller {
                         tracing::info!(cluster = %self.cluster, "certificate renewed");
                         credential.send_replace(next);
                     }
+                    // Said once, by whoever holds the tunnel.
+                    Err(EnrollError::Hub(error)) if error.farewell().is_some() => sleep(LOOK_AGAIN).await,
                     Err(error) => {
                         tracing::warn!(error = %chain(&error), "could not renew the certificate");
                         sleep(RENEW_AGAIN).await;

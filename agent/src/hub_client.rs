@@ -66,6 +66,14 @@ pub enum HubError {
 }
 
 impl HubError {
+    /// Why the hub will never let this agent in again, if it has said so.
+    pub(crate) fn farewell(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code: 410, message } => Some(message),
+            _ => None,
+        }
+    }
+
     /// Whether asking again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {

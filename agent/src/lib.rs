@@ -12,6 +12,7 @@
 //!   rights are never lent to a request that does not say who asks.
 //! - Losing the hub changes nothing in the member: the quotas of projects are enforced without it ([`quota`]), and Pods
 //!   get the overcommit ratio of their namespace ([`ratio`]).
+//! - An agent whose cluster was removed says so once, asks rarely whether that has changed, and deletes nothing.
 //! - The private key is made here and never leaves.
 
 mod enroll;

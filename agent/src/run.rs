@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Credential, Trust, client_config};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 use tunnel_agent::{HubAddress, Network, State};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{ALPN, Webhooks};
@@ -20,6 +22,11 @@ use crate::{ClusterApi, CredentialStore, EnrollError, Token, health, quota};
 
 /// What is so until it is known better.
 const UNSERVED: &str = "the agent serves no webhooks: one that runs outside of its cluster needs --admission-url";
+
+/// Between two dials of an agent whose cluster was removed: a person has to do something before one can succeed.
+const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
+/// Between two questions to a hub that hangs up and says nothing.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// What an agent has to know.
 #[derive(Clone, Debug)]
@@ -114,33 +121,77 @@ impl Agent {
         let (tls_sender, tls_receiver) = watch::channel(tls(&credential)?);
         let (credentials, mut renewed) = watch::channel(credential);
         let (found, health) = watch::channel(health::unknown());
+        let known = Known { credential: renewed.clone(), enroller: enroller.clone() };
         drain.spawn(enroller.keep_fresh(credentials, drain.clone()));
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
-        let door = Door { forward: Forward::new(member, drain.clone()), health, inventory, webhooks };
+        let door = Arc::new(Door { forward: Forward::new(member, drain.clone()), health, inventory, webhooks });
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
-        let tunnel = tunnel_agent::Agent::new(tunnel_config, tls_receiver, Arc::new(door));
-        let mut tunnel_state = tunnel.state();
         let upkeep = async {
             loop {
+                if renewed.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                match tls(&renewed.borrow_and_update()) {
+                    Ok(config) => drop(tls_sender.send_replace(config)),
+                    Err(error) => tracing::warn!(error = %lib_telemetry::chain(&error), "kept the old certificate"),
+                }
+            }
+        };
+        let tunnels = async {
+            let mut was_told = false;
+            loop {
+                let tunnel = tunnel_agent::Agent::new(tunnel_config.clone(), tls_receiver.clone(), door.clone());
+                let farewell = known.farewell(tunnel.state(), &state);
+                let words = tokio::select! {
+                    () = tunnel.run(drain.clone()) => return Ok(()),
+                    words = farewell => words,
+                };
+                // Once: whoever reads it has to act, and until then nothing changes.
+                if !std::mem::replace(&mut was_told, true) {
+                    tracing::error!(hub = %tunnel_config.hub, reason = %words, "the hub lets this agent in no more");
+                }
+                state.send_replace(State::Waiting { reason: words, denied: true });
                 tokio::select! {
-                    Ok(()) = renewed.changed() => {
-                        match tls(&renewed.borrow_and_update()) {
-                            Ok(config) => drop(tls_sender.send_replace(config)),
-                            Err(error) => tracing::warn!(error = %lib_telemetry::chain(&error), "kept the old certificate"),
-                        }
-                    }
-                    Ok(()) = tunnel_state.changed() => {
-                        state.send_replace(tunnel_state.borrow_and_update().clone());
-                    }
-                    else => std::future::pending::<()>().await,
+                    () = sleep(FORGOTTEN.mul_f64(1.0 - chance() / 4.0)) => {}
+                    () = drain.finishing() => return Ok(()),
                 }
             }
         };
         tokio::select! {
-            () = tunnel.run(drain.clone()) => Ok(()),
+            ended = tunnels => ended,
             never = upkeep => never,
+        }
+    }
+}
+
+/// Who the agent is, for when the hub does not want it.
+struct Known {
+    credential: watch::Receiver<Credential>,
+    enroller: Enroller,
+}
+
+impl Known {
+    /// Tells how the tunnel is, until the hub has said that it wants no more of it; then in its words. A hub that hangs up
+    /// gives no reason, so it is asked for one.
+    async fn farewell(&self, mut tunnel: watch::Receiver<State>, told: &watch::Sender<State>) -> String {
+        let mut asked: Option<Instant> = None;
+        loop {
+            if tunnel.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let state = tunnel.borrow_and_update().clone();
+            let is_denied = matches!(state, State::Waiting { denied: true, .. });
+            told.send_replace(state);
+            if !is_denied || asked.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
+                continue;
+            }
+            asked = Some(Instant::now());
+            let current = self.credential.borrow().clone();
+            if let Some(words) = self.enroller.farewell(&current).await {
+                return words;
+            }
         }
     }
 }

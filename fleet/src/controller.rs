@@ -13,8 +13,10 @@
 //! - A cluster that becomes ready has let the platform's administrators in before it says so, unless it refuses.
 //! - Nothing is written when nothing is new, except a heartbeat once in a minute. When a cluster falls silent, the last time
 //!   that it was heard of is written as it was.
-//! - Removal asks the member for nothing, so it does not wait for one that is away. The member keeps what it has.
+//! - A member that leaves is asked to give back what the platform has put there, and keeps all else. It is waited for, unless
+//!   somebody says that it is not to be; nobody has to edit a finalizer.
 
+mod leave;
 mod looks;
 mod observe;
 
@@ -25,10 +27,12 @@ use api_types::cluster::{Cluster, FINALIZER};
 use api_types::support::{self, Origin};
 use futures::StreamExt;
 use jiff::Timestamp;
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
-use kube::runtime::watcher::{self, Event, watcher};
+use k8s_openapi::api::core::v1::{Event, EventSource};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::runtime::watcher::{self, Event as Watched, watcher};
 use kube::runtime::{WatchStreamExt, reflector};
+use kube::{Resource, ResourceExt};
 use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_names::ClusterName;
@@ -39,12 +43,17 @@ use tunnel_hub::Change;
 
 use crate::error::Error;
 use crate::plan::identity::is_another_now;
-use crate::plan::{Heard, Known, Observed, is_due, is_ready, plan};
-use crate::{Fleet, Inner, MANAGER, inventory};
+use crate::plan::{Heard, Known, Observed, is_due, is_ready, plan, removal};
+use crate::registration::known_key;
+use crate::{Fleet, Inner, MANAGER, NAMESPACE, inventory};
 
+use leave::Leave;
 pub(crate) use looks::Looks;
 use looks::{Pace, Seen};
 use observe::Rights;
+
+/// The longest message of an event.
+const EVENT: usize = 1024;
 
 struct Worker {
     uid: String,
@@ -82,10 +91,10 @@ pub(crate) async fn run(fleet: Fleet, writer: Writer) {
                 Err(broadcast::error::RecvError::Closed) => return,
             },
             event = events.next() => match event {
-                Some(Ok(Event::Apply(cluster) | Event::InitApply(cluster))) => upsert(&fleet, &mut workers, &cluster),
-                Some(Ok(Event::Delete(cluster))) => stop(&inner, &mut workers, &cluster),
-                Some(Ok(Event::Init)) => {}
-                Some(Ok(Event::InitDone)) => {
+                Some(Ok(Watched::Apply(cluster) | Watched::InitApply(cluster))) => upsert(&fleet, &mut workers, &cluster),
+                Some(Ok(Watched::Delete(cluster))) => stop(&inner, &mut workers, &cluster),
+                Some(Ok(Watched::Init)) => {}
+                Some(Ok(Watched::InitDone)) => {
                     inner.listed.send_replace(true);
                     // Those that are no longer there.
                     let gone = |name: &String| inner.cluster(name).is_none();
@@ -200,17 +209,29 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     let Some(cluster) = inner.cluster(name).filter(|cluster| cluster.uid().as_deref() == Some(uid)) else {
         return Ok(Seen::Well);
     };
-    if cluster.metadata.deletion_timestamp.is_some() {
-        return remove(inner, &cluster).await.map(|()| Seen::Well);
+    let leaves = cluster.metadata.deletion_timestamp.is_some();
+    if leaves && !has_finalizer(&cluster) {
+        return Ok(Seen::Well);
     }
-    if cluster.spec.paused == Some(true) {
+    if leaves && cluster.is_removal_confirmed() && cluster.is_removal_forced() {
+        return forget(inner, &cluster).await.map(|()| Seen::Well);
+    }
+    if !leaves && cluster.spec.paused == Some(true) {
         return Ok(Seen::Well);
     }
     let mut observed = observe::observe(inner, &cluster).await;
     let old = cluster.status.clone().unwrap_or_default();
     let another = is_another_now(&old, observed.told_mut().map(|told| &told.identity));
     inner.strangers.note(name, another);
+    let mut removing = None;
+    if leaves {
+        match leave::leave(inner, &cluster, &observed, another).await {
+            Leave::Gone => return forget(inner, &cluster).await.map(|()| Seen::Well),
+            Leave::Not(next) => removing = Some(next),
+        }
+    }
     if !another
+        && !leaves
         && let Observed::Well { version, follows, told, .. } = &mut observed
         && support::current().judge(Origin::ThirdParty, version).is_ok()
         && let Ok(name) = name.parse::<ClusterName>()
@@ -222,13 +243,14 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     }
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
     let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());
-    let known = Known { indexed, ratio };
+    let is_leaving = removing.is_some();
+    let known = Known { indexed, ratio, removing };
     let now = Timestamp::now();
     heard.note(&observed, now);
     let next = plan(&old, cluster.metadata.generation, &observed, known, *heard, now);
     let seen = match &observed {
         Observed::Lost { .. } | Observed::Waiting { .. } => Seen::Silent,
-        _ if is_ready(&next) => Seen::Well,
+        _ if is_ready(&next) && !is_leaving => Seen::Well,
         _ => Seen::Ill,
     };
     if is_due(&old, &next, chance()) {
@@ -244,16 +266,21 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     Ok(seen)
 }
 
-/// Forgets a cluster: its agent's key goes with the object, its session and credentials before that.
-async fn remove(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
+fn has_finalizer(cluster: &Cluster) -> bool {
+    cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// Forgets a cluster, and asks it for nothing: its session and credentials go, its agent's key is noted as one that is not
+/// let in again, and then the object goes.
+async fn forget(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
     let name = cluster.name_any();
-    if !cluster.finalizers().iter().any(|finalizer| finalizer == FINALIZER) {
-        return Ok(());
-    }
     if let Ok(parsed) = name.parse::<ClusterName>() {
         inner.sessions.forget(&parsed);
     }
     inner.directs.forget(&name);
+    if let Some(key) = known_key(cluster) {
+        inner.forget_agent(&name, key).await?;
+    }
     let fleet = Fleet { inner: inner.itself() };
     fleet.forget_secrets(&name).await?;
     let kept: Vec<_> = cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
@@ -262,8 +289,39 @@ async fn remove(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(Error::hub("let a cluster go")(error)),
         Ok(_) => {
-            tracing::info!(cluster = %name, "a cluster was removed");
+            match removal::left_behind(cluster) {
+                // Whoever looks after the cluster ends with its object.
+                Some(left) => {
+                    let (inner, cluster) = (inner.itself(), cluster.clone());
+                    let owner = inner.drain.clone();
+                    drop(owner.spawn(async move { tell(&inner, &cluster, &left).await }));
+                }
+                None => tracing::info!(cluster = %name, "a cluster was removed"),
+            }
             Ok(())
         }
+    }
+}
+
+/// Says what stays in a cluster when its object, which said so before, is gone.
+async fn tell(inner: &Inner, cluster: &Cluster, left: &str) {
+    let name = cluster.name_any();
+    tracing::warn!(cluster = %name, left, "a cluster was removed, and not all of the platform is out of it");
+    let events: Api<Event> = Api::namespaced(inner.client.clone(), NAMESPACE);
+    let now = Some(Time(Timestamp::now()));
+    let event = Event {
+        metadata: ObjectMeta { generate_name: Some(format!("{name}.")), ..Default::default() },
+        involved_object: cluster.object_ref(&()),
+        type_: Some("Warning".into()),
+        reason: Some("LeftBehind".into()),
+        message: Some(left.chars().take(EVENT).collect()),
+        source: Some(EventSource { component: Some(MANAGER.into()), host: None }),
+        first_timestamp: now.clone(),
+        last_timestamp: now,
+        count: Some(1),
+        ..Default::default()
+    };
+    if let Err(error) = events.create(&PostParams::default(), &event).await {
+        tracing::warn!(cluster = %name, error = %chain(&error), "could not record what a cluster keeps");
     }
 }

@@ -79,6 +79,17 @@ pub enum AgentRefused {
     /// The cluster has an agent with another key.
     #[error("cluster {0} is registered with another key")]
     OtherKey(ClusterName),
+    /// The cluster of an agent with this key was removed.
+    #[error(
+        "cluster {cluster} was removed from this hub at {at}, and this agent is not let in again: delete the agent, or \
+         register the cluster anew and give it the new token"
+    )]
+    Forgotten {
+        /// The name that it had.
+        cluster: ClusterName,
+        /// When.
+        at: String,
+    },
     /// The request asks for something else than may be signed.
     #[error("the certificate was not signed")]
     Request(#[source] lib_tls::Error),

@@ -127,6 +127,8 @@ fn controllers_objects() -> Vec<Value> {
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/status"], "verbs": ["get", "update", "patch"]},
                 // Who makes an object the owner of another must be able to say that it waits for it.
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/finalizers"], "verbs": ["update"]},
+                // What a cluster keeps that was removed.
+                {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
                 {"apiGroups": ["auth.alauda.io"], "resources": ["accesstokeninfos"], "verbs": everything},
                 // Patched to refer to a Secret where one stood in plain text.
                 {"apiGroups": ["dex.coreos.com"], "resources": ["connectors"], "verbs": ["get", "list", "watch", "patch"]},

@@ -22,6 +22,8 @@ mod probe;
 mod registration;
 mod removal;
 mod router;
+mod tombstone;
+mod traces;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -54,6 +56,7 @@ pub use nodes::{DrainError, DrainRequest, Progress, Remaining, Why};
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
 pub use removal::{Removal, RemovalRequest};
+pub use traces::{REMOVAL_USER, Traces, removal_objects};
 
 /// Where the fleet's objects are.
 pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;
@@ -81,6 +84,8 @@ pub struct Config {
     pub addresses: AddressPolicy,
     /// What members let other parts of the hub do: roles and bindings, laid with the fleet's own.
     pub member_rights: Vec<serde_json::Value>,
+    /// What other parts of the hub put into members, for when one leaves.
+    pub member_traces: Traces,
 }
 
 /// Of each cluster that is to have an overcommit ratio of its own, whether it has it, or why not.

@@ -5,6 +5,7 @@ use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use serde_json::{Value, json};
 
+use crate::traces::{ENFORCING, removal_objects};
 use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE};
 
 /// What an agent needs to know. Holds a secret.
@@ -32,6 +33,7 @@ impl Invitation<'_> {
     pub(crate) fn manifest(&self) -> String {
         let mut objects = member_objects();
         objects.extend_from_slice(self.rights);
+        objects.extend(removal_objects(self.rights));
         objects.extend(self.agent_objects());
         objects.iter().map(|object| format!("---\n{object:#}\n")).collect()
     }
@@ -106,8 +108,8 @@ pub fn member_objects() -> Vec<Value> {
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "acp-agent", "namespace": NAMESPACE}}),
-        role("acp:agent:quota", quota_rules()),
-        binding("acp:agent:quota", agent.clone()),
+        role(ENFORCING, quota_rules()),
+        binding(ENFORCING, agent.clone()),
         role(
             "acp:agent",
             json!([
@@ -158,21 +160,21 @@ pub(crate) fn inventory_objects() -> [Value; 2] {
     [role(INVENTORY_USER, rules), binding(INVENTORY_USER, user(INVENTORY_USER))]
 }
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+pub(crate) const RBAC: &str = "rbac.authorization.k8s.io";
 
-fn role(name: &str, rules: Value) -> Value {
+pub(crate) fn role(name: &str, rules: Value) -> Value {
     json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": rules})
 }
 
 /// Binds the role of that name.
-fn binding(name: &str, subject: Value) -> Value {
+pub(crate) fn binding(name: &str, subject: Value) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name}, "subjects": [subject],
     })
 }
 
-fn user(name: &str) -> Value {
+pub(crate) fn user(name: &str) -> Value {
     json!({"kind": "User", "apiGroup": RBAC, "name": name})
 }
 
@@ -223,6 +225,14 @@ mod tests {
         assert_eq!(kinds[kinds.len() - 2..], ["Service", "Deployment"]);
         assert!(objects.iter().all(|object| object["metadata"]["name"].is_string()));
         assert!(objects.iter().any(|object| object["metadata"]["name"] == "other"));
+        // All of it but the namespace goes with the cluster.
+        let owned = crate::traces::of_agent(invitation.rights);
+        for object in objects.iter().filter(|object| object["kind"] != "Namespace") {
+            let mut object = object.clone();
+            object["metadata"]["labels"].take();
+            let trace = crate::traces::Trace::of(&object);
+            assert!(owned.contains(&trace) || trace == crate::traces::root(), "{}", trace.said());
+        }
         assert!(invitation.command().contains("--token tok --ca-pin sha256:"));
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod identity;
 mod program;
+pub(crate) mod removal;
 
 use api_types::cluster::{ClusterStatus, Nodes};
 use api_types::support::{self, Origin};
@@ -15,7 +16,8 @@ use self::identity::Claim;
 use crate::FLEET_USER;
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 11] = [
+pub(crate) const CONDITIONS: [&str; 12] = [
+    removal::KIND,
     "Ready",
     "Connected",
     "APIServerHealthy",
@@ -155,6 +157,8 @@ pub(crate) struct Known {
     pub(crate) indexed: Option<Indexed>,
     /// Where it is to have an overcommit ratio of its own: whether it has it, or why not.
     pub(crate) ratio: Option<Result<(), String>>,
+    /// Where it leaves: what is left to do.
+    pub(crate) removing: Option<removal::Removing>,
 }
 
 /// The next status.
@@ -225,6 +229,10 @@ pub(crate) fn plan(
         }
         // Who was never there has nothing to tell.
         _ => {}
+    }
+    if let Some((status, reason, message)) = &known.removing {
+        set.put(removal::KIND, status, reason, message);
+        next.phase = Some("Deleting".into());
     }
     next.conditions = set.finish();
     next

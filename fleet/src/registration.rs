@@ -128,6 +128,9 @@ impl Fleet {
         }
         // A request that would not be signed does not cost the token.
         let request = SigningRequest::from_pem(&asked.request).map_err(AgentRefused::Request)?;
+        if let Some(forgotten) = self.inner.forgotten_agent(&asked.cluster, request.pin()).await? {
+            return Err(forgotten);
+        }
         let issued = self.sign(&request, &asked.cluster)?;
         self.spend(&secret).await?;
         self.remember_key(&cluster, request.pin()).await?;
@@ -160,7 +163,7 @@ impl Fleet {
     /// that is removed end when that is seen. It is not enough for a no, as a cluster may have registered just now.
     pub async fn admit(&self, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
         let remembered = self.inner.cluster(cluster.as_str());
-        if remembered.is_some_and(|object| expects_agent(&object) && known_key(&object) == Some(key)) {
+        if remembered.is_some_and(|object| admits_agent(&object) && known_key(&object) == Some(key)) {
             return Ok(());
         }
         self.admit_as_of_now(cluster, key).await
@@ -168,12 +171,13 @@ impl Fleet {
 
     /// The same by what the hub's API says.
     async fn admit_as_of_now(&self, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
-        let object = self.expecting(cluster).await?;
-        match known_key(&object) {
-            Some(known) if known == key => Ok(()),
-            Some(_) => Err(AgentRefused::OtherKey(cluster.clone())),
-            None => Err(AgentRefused::NotExpected(cluster.clone())),
-        }
+        let object = self.inner.clusters().get_opt(cluster.as_str()).await.map_err(hub)?;
+        let refused = match object.filter(admits_agent).as_ref().and_then(known_key) {
+            Some(known) if known == key => return Ok(()),
+            Some(_) => AgentRefused::OtherKey(cluster.clone()),
+            None => AgentRefused::NotExpected(cluster.clone()),
+        };
+        Err(self.inner.forgotten_agent(cluster, key).await?.unwrap_or(refused))
     }
 
     async fn expecting(&self, name: &ClusterName) -> Result<Cluster, AgentRefused> {
@@ -243,6 +247,12 @@ impl Inner {
 
 fn expects_agent(cluster: &Cluster) -> bool {
     cluster.metadata.deletion_timestamp.is_none() && Connection::of(cluster) == Some(Connection::Tunnel)
+}
+
+/// One that leaves is asked to give back what it has, unless it is forgotten without that.
+fn admits_agent(cluster: &Cluster) -> bool {
+    let is_gone = cluster.metadata.deletion_timestamp.is_some() && cluster.is_removal_forced();
+    !is_gone && Connection::of(cluster) == Some(Connection::Tunnel)
 }
 
 /// Registered, and with which key. An annotation that is no key is nobody's.

@@ -3,6 +3,7 @@
 
 use api_types::cluster::{CONFIRM_REMOVAL, Cluster, FORCE_REMOVAL};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use kube::core::Status;
 use kube::{Client, ResourceExt};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
@@ -67,7 +68,12 @@ impl Fleet {
         }
         let params = PatchParams { dry_run, ..Default::default() };
         let patched = clusters.patch(removal.name.as_str(), &params, &Patch::Merge(&patch)).await;
-        let cluster = patched.map_err(Error::hub("confirm that the cluster is removed"))?;
+        let cluster = patched.map_err(|error| match error {
+            kube::Error::Api(status) if is_about_uid(&status) => {
+                Cause::new("uid", format!("cluster {} is another one by now: look at it again", removal.name)).into()
+            }
+            error => Error::hub("confirm that the cluster is removed")(error),
+        })?;
         // Without the annotation there is nothing more that could be asked.
         if dry_run {
             return Ok(cluster);
@@ -95,6 +101,11 @@ impl Fleet {
             tracing::warn!(cluster = %name, error = %chain(&error), "could not take a cluster back");
         }
     }
+}
+
+/// Whether an object was not the one that was meant.
+fn is_about_uid(status: &Status) -> bool {
+    status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.field == "metadata.uid")
 }
 
 /// The finalizer's owner finishes the removal.

@@ -11,7 +11,8 @@ use api_types::cluster::AGENT_KEY;
 use api_types::dex::{Connector, OAuth2Client};
 use apiserver_access::{MASTERS, User};
 use fleet::{
-    AddressPolicy, CONTROLLERS, Caller, ClusterApi, FLEET_USER, Fleet, NAMESPACE, RegistrationRequest, SystemResolver,
+    AddressPolicy, CONTROLLERS, Caller, ClusterApi, FLEET_USER, Fleet, NAMESPACE, RegistrationRequest, Removal,
+    RemovalRequest, SystemResolver,
 };
 use harness::TestCluster;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret};
@@ -61,6 +62,7 @@ impl Hub {
             agent_image: "acp/agent".into(),
             addresses: AddressPolicy::default(),
             member_rights: Vec::new(),
+            member_traces: fleet::Traces::default(),
         };
         Fleet::start(config, parts, drain).await.unwrap()
     }
@@ -110,7 +112,8 @@ async fn the_controllers_can_do_their_work() {
         .await;
     fleet.redeem(&registration.token, &asked).await.expect_err("the token is spent");
 
-    hub.clusters().delete("branch", &DeleteParams::default()).await.unwrap();
+    let request = RemovalRequest { name: "branch".into(), confirm: "branch".into(), uid: None, force: false };
+    fleet.remove(&administrator, &Removal::read(request).unwrap(), false).await.unwrap();
     hub.until("branch", "be gone", |cluster| cluster.is_none()).await;
     let _ = drain.drain(SOON).await;
 }

@@ -207,6 +207,7 @@ impl From<AgentRefused> for Refusal {
         match &error {
             AgentRefused::Token => Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", error.to_string()),
             AgentRefused::Hub(_) => Self::unavailable(error.to_string()),
+            AgentRefused::Forgotten { .. } => Self::new(StatusCode::GONE, "Gone", error.to_string()),
             AgentRefused::OtherKey(_) => Self::new(StatusCode::CONFLICT, "Conflict", error.to_string()),
             _ => Self::forbidden(error.to_string()),
         }

@@ -8,6 +8,8 @@
 //! away. Clusters below Kubernetes 1.30 do not know such policies: there the rights that they look after are not given,
 //! see [`base_roles`](crate::roles::base_roles).
 
+use api_types::PLATFORM_NAMESPACE;
+use api_types::tenancy::MANAGED;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -62,6 +64,27 @@ pub fn identity(is_hub: bool) -> [Value; 2] {
     binding["roleRef"] = json!({"apiGroup": RBAC, "kind": "ClusterRole", "name": TENANCY_USER});
     binding["subjects"] = json!([{"apiGroup": RBAC, "kind": "User", "name": TENANCY_USER}]);
     [role, binding]
+}
+
+/// What all of this leaves in a member, in the order in which it may go: with a name, or all of a kind with these labels.
+/// Bindings go before the roles that they bind, and all of it before what looks after it. Namespaces stay, and with them
+/// what people run in them; so do the definitions of kinds that people may have used.
+pub fn traces() -> Vec<Value> {
+    let managed = json!({MANAGED: "true"});
+    let of = |kind: Kind, metadata: Value| {
+        let (version, kind, _) = kind.names();
+        json!({"apiVersion": version, "kind": kind, "metadata": metadata})
+    };
+    let labelled = [Kind::ClusterRoleBinding, Kind::RoleBinding, Kind::ClusterRole, Kind::ProjectQuota];
+    let mut traces: Vec<Value> = labelled.into_iter().map(|kind| of(kind, json!({"labels": managed}))).collect();
+    let ratio = json!({"name": "cluster", "namespace": PLATFORM_NAMESPACE, "labels": managed});
+    traces.push(of(Kind::Ratio, ratio));
+    // What binds a policy goes before it.
+    let guards = policies(false);
+    traces.extend(
+        guards.iter().rev().map(|object| of(object.key().kind, json!({"name": object.key().name, "labels": managed}))),
+    );
+    traces
 }
 
 /// Whether a cluster of this version evaluates them; `v1.30.4`, `v1.31.0+k3s1`.

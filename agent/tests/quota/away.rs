@@ -1,17 +1,21 @@
 //! An agent that is killed, an authority that is not the one, a hub that is away.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use agent::quota::{CONFIGURATION, Reach, Timing};
-use agent::{ClusterApi, Config, DirectoryStore};
+use agent::{ClusterApi, Config, CredentialStore, DirectoryStore, State};
 use http::Method;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::discovery::{Discovery, verbs};
 use lib_drain::Drain;
-use lib_tls::{Authority, Trust};
+use lib_tls::{Authority, Leaf, Subject, Trust};
 use serde_json::json;
 use tokio::sync::watch;
+use tunnel_protocol::{AGENTS_GROUP, agent_user};
 
 use crate::support::*;
 
@@ -172,4 +176,88 @@ async fn the_hub_is_not_needed() {
     member.create("a", "q", json!({"pods": "10"})).await.unwrap();
     let patch = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
     said(member.quotas("a").patch("q", &PatchParams::default(), &patch).await).unwrap();
+}
+
+/// How often an agent has read in its cluster, and how often deleted.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    reads: usize,
+    deletions: usize,
+}
+
+fn watching(api: ClusterApi, asked: watch::Sender<Asked>) -> ClusterApi {
+    ClusterApi::from_fn(move |request| {
+        match *request.method() {
+            Method::GET => asked.send_modify(|asked| asked.reads += 1),
+            Method::DELETE => asked.send_modify(|asked| asked.deletions += 1),
+            _ => {}
+        }
+        api.send(request)
+    })
+}
+
+/// Everything that is in a cluster, of whatever kind: which object it is, and how.
+async fn content(member: &Member) -> BTreeMap<(String, String, String), (String, String)> {
+    let client = member.cluster.admin();
+    let discovery = Discovery::new(client.clone()).run().await.unwrap();
+    let mut all = BTreeMap::new();
+    for (resource, capabilities) in discovery.groups().flat_map(|group| group.recommended_resources()) {
+        if !capabilities.supports_operation(verbs::LIST) {
+            continue;
+        }
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        for object in api.list(&Default::default()).await.unwrap() {
+            let key = (resource.kind.clone(), object.namespace().unwrap_or_default(), object.name_any());
+            let how = (object.uid().unwrap_or_default(), object.resource_version().unwrap_or_default());
+            all.insert(key, how);
+        }
+    }
+    all
+}
+
+/// As after a cut of the network, and for longer than anything waits: its clock runs through three hours.
+#[tokio::test]
+async fn case_78_hours_without_the_hub_change_nothing_in_the_member() {
+    let member = Member::bare().await;
+    let authority = Authority::generate("hub", std::time::SystemTime::now()).unwrap();
+    let cluster: lib_names::ClusterName = "one".parse().unwrap();
+    let subject = Subject::new(agent_user(&cluster), [AGENTS_GROUP]);
+    let store = Arc::new(DirectoryStore::new(member.dir.path().join("hub")));
+    store.save(&authority.issue(&Leaf::Client(subject)).unwrap()).await.unwrap();
+    let kept = Arc::new(DirectoryStore::new(member.dir.path().join("admission")));
+    let quota = agent::quota::Config::new(SocketAddr::from(([127, 0, 0, 1], 0)), Reach::Listener, kept);
+    // It was let in once, and finds nobody.
+    let config =
+        Config::new(cluster, "127.0.0.1:1".parse().unwrap(), Trust::bundle(authority.certificate_pem()).unwrap());
+    let (asked, seen) = watch::channel(Asked::default());
+    let (agent, drain) = (config.build(watching(member.api(), asked), store).enforcing(quota), Drain::new());
+    let mut state = agent.state();
+    let owner = drain.clone();
+    drain.spawn(async move { agent.run(owner).await.unwrap() });
+    tokio::time::timeout(SOON, state.wait_for(|state| matches!(state, State::Waiting { .. }))).await.unwrap().unwrap();
+    tokio::time::timeout(SOON, async {
+        while member.configuration().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    member.namespace("a", Some("shop")).await;
+    member.bound("shop", json!({"pods": "10"})).await;
+    member.create("a", "q", json!({"pods": "4"})).await.unwrap();
+    member.uses("shop", json!({"pods": "4"})).await;
+
+    let (before, asked) = (content(&member).await, *seen.borrow());
+    assert!(before.len() > 50, "{}", before.len());
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(3 * 60 * 60)).await;
+    tokio::time::resume();
+    let now = *seen.borrow();
+    // It was at work all the while.
+    assert!(now.reads > asked.reads + 1_000, "{asked:?} {now:?}");
+    assert_eq!(now.deletions, 0);
+    assert_eq!(content(&member).await, before);
+    // And does what it did before.
+    refused(member.create("a", "p", json!({"pods": "7"})).await, 403, "7 more asked for, 6 left");
+    let _ = drain.drain(SOON).await;
 }

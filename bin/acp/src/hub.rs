@@ -21,7 +21,7 @@ use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Authority, write_private};
 use tenancy::Tenancy;
-use tenancy::guard::{TENANCY_USER, identity as identity_of_tenancy};
+use tenancy::guard::{TENANCY_USER, identity as identity_of_tenancy, traces as traces_of_tenancy};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
@@ -178,6 +178,7 @@ impl Hub {
                 agent_image: programs::AGENT_IMAGE.into(),
                 addresses: own::policy(local, &address, &ground.place, config.allow_loopback).await,
                 member_rights: identity_of_tenancy(false).into(),
+                member_traces: fleet::Traces { user: TENANCY_USER, objects: traces_of_tenancy() },
             },
             fleet::Parts {
                 hub: ground.api,

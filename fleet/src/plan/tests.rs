@@ -174,8 +174,10 @@ fn a_member_where_rights_are_not_followed_is_ready_and_says_what_mends_it() {
 
 #[test]
 fn whether_objects_are_known_is_said_beside_the_rest() {
-    let said =
-        |status| Known { indexed: Some((status, "Following", "The objects are known.".to_owned())), ratio: None };
+    let said = |status| Known {
+        indexed: Some((status, "Following", "The objects are known.".to_owned())),
+        ..Known::default()
+    };
     let indexed = |status: &ClusterStatus| {
         let found = status.conditions.iter().find(|condition| condition.type_ == "Indexed");
         found.map(|condition| (condition.status.clone(), condition.last_transition_time.0))

@@ -45,6 +45,7 @@ async fn a_member_is_followed_lost_met_again_and_forgotten() {
     let hub = Hub::start().await;
     let (member, credential) = (TestCluster::start().await, hub.register("branch").await);
     lay(&member, fleet::member_objects()).await;
+    lay(&member, fleet::removal_objects(&[]).into()).await;
     put_map(&member, "kept").await;
     put_map(&member, "going").await;
     let agent = hub.agent("branch", &credential, &member).await;

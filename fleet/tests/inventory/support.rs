@@ -9,13 +9,14 @@ use api_types::Cluster;
 use apiserver_access::{MASTERS, User};
 use bytes::Bytes;
 use fleet::{
-    AddressPolicy, Caller, ClusterApi, FeedState, Fleet, Import, NAMESPACE, RegistrationRequest, SystemResolver,
+    AddressPolicy, Caller, ClusterApi, FeedState, Fleet, Import, NAMESPACE, RegistrationRequest, Removal,
+    RemovalRequest, SystemResolver,
 };
 use fleet_index::{Kind, Query, Reach, Sight};
 use harness::TestCluster;
 use http::Response;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use lib_drain::Drain;
 use lib_tls::{
@@ -84,6 +85,7 @@ impl Hub {
             agent_image: "acp/agent".into(),
             addresses: AddressPolicy { allow_loopback: true, ..Default::default() },
             member_rights: Vec::new(),
+            member_traces: fleet::Traces::default(),
         };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
         let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
@@ -171,7 +173,9 @@ impl Hub {
     }
 
     pub(crate) async fn remove(&self, name: &str) {
-        self.clusters().delete(name, &DeleteParams::default()).await.unwrap();
+        let administrator = Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap();
+        let request = RemovalRequest { name: name.into(), confirm: name.into(), uid: None, force: false };
+        self.fleet.remove(&administrator, &Removal::read(request).unwrap(), false).await.unwrap();
     }
 
     pub(crate) fn state(&self, cluster: &str) -> Option<FeedState> {

@@ -16,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConnection;
 use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
 
-use crate::clusters::{CLUSTERS, administrator, is_ready};
+use crate::clusters::{CLUSTERS, administrator, is_gone, is_ready, remove};
 use crate::support::{Answer, Door, JSON, SOON, eventually, exchange, request};
 
 const REGISTER: &str = "/agent/v1/register";
@@ -53,7 +53,9 @@ async fn is_admitted(door: &Door, credential: &Credential) -> bool {
 /// Makes a cluster a member through an agent, which runs until it is drained.
 pub(crate) async fn join(door: &Door, bearer: &str, name: &str, member: &TestCluster) -> (Drain, tempfile::TempDir) {
     let registration = register(door, bearer, name).await;
-    for object in fleet::member_objects().into_iter().chain(tenancy::guard::identity(false)) {
+    let rights = tenancy::guard::identity(false);
+    let removal = fleet::removal_objects(&rights);
+    for object in fleet::member_objects().into_iter().chain(rights).chain(removal) {
         apply(member, object).await;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -96,11 +98,8 @@ async fn a_cluster_registers_is_used_and_removed() {
         door.ask("GET", "/kubernetes/edge/api/v1/namespaces", &[auth], "").await.code == 200
     })
     .await;
-    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
-    eventually("the cluster is gone", || async {
-        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
-    })
-    .await;
+    remove(&door, &bearer, "edge", false).await;
+    eventually("the cluster is gone", || is_gone(&door, &bearer, "edge")).await;
     door.ask("GET", "/kubernetes/edge/api/v1/namespaces", &[auth], "").await.refused(404);
     // The agent comes back, and is not let in.
     let kept = agent_credential(folder.path());
@@ -189,12 +188,8 @@ async fn case_18_a_token_goes_with_its_cluster() {
     let door = Door::open().await;
     let bearer = administrator(&door).await;
     let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
-    let auth = ("authorization", bearer.as_str());
-    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
-    eventually("the cluster is gone", || async {
-        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
-    })
-    .await;
+    remove(&door, &bearer, "edge", false).await;
+    eventually("the cluster is gone", || is_gone(&door, &bearer, "edge")).await;
     register(&door, &bearer, "edge").await;
     let (request, _) = SigningRequest::generate(&subject("edge")).unwrap();
     redeem(&door, &token, "edge", &request).await.refused(401);
@@ -282,15 +277,11 @@ async fn case_22_a_registration_token_buys_nothing_else() {
 async fn case_23_the_key_of_an_earlier_registration_is_good_for_nothing() {
     let door = Door::open().await;
     let bearer = administrator(&door).await;
-    let auth = ("authorization", bearer.as_str());
     let member = TestCluster::start().await;
     let (agent, folder) = join(&door, &bearer, "edge", &member).await;
     let old = agent_credential(folder.path());
-    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
-    eventually("the cluster is gone", || async {
-        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
-    })
-    .await;
+    remove(&door, &bearer, "edge", false).await;
+    eventually("the cluster is gone", || is_gone(&door, &bearer, "edge")).await;
     let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
     let (csr, key) = SigningRequest::generate(&subject("edge")).unwrap();
     let issued = redeem(&door, &token, "edge", &csr).await.json();
@@ -301,7 +292,7 @@ async fn case_23_the_key_of_an_earlier_registration_is_good_for_nothing() {
     assert!(is_admitted(&door, &new).await && !is_admitted(&door, &old).await);
     let body = json!({"cluster": "edge", "request": SigningRequest::renew(&old).unwrap()}).to_string();
     let stream = door.connect(Ipv4Addr::LOCALHOST, Some(&old)).await;
-    exchange(stream, request("POST", RENEW, &[JSON], &body).as_bytes()).await.refused(409);
+    exchange(stream, request("POST", RENEW, &[JSON], &body).as_bytes()).await.refused(410);
     // Nothing of a key follows from the cluster's name: each is drawn anew.
     let keys = [&old, &new].map(|credential| credential.identity().unwrap().spki);
     assert_ne!(keys[0], keys[1]);

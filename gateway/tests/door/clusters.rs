@@ -45,6 +45,18 @@ pub(crate) async fn import(door: &Door, bearer: &str, body: Value) -> Answer {
     door.ask("POST", IMPORTS, &[JSON, ("authorization", bearer)], &body.to_string()).await
 }
 
+/// Has a cluster removed, as whoever has typed its name.
+pub(crate) async fn remove(door: &Door, bearer: &str, name: &str, force: bool) {
+    let body = json!({"name": name, "confirm": name, "force": force}).to_string();
+    let path = "/platform/fleet.cpaas.io/v1/removals";
+    let answer = door.ask("POST", path, &[JSON, ("authorization", bearer)], &body).await;
+    assert_eq!(answer.code, 202, "{answer:?}");
+}
+
+pub(crate) async fn is_gone(door: &Door, bearer: &str, name: &str) -> bool {
+    door.ask("GET", &format!("{CLUSTERS}/{name}"), &[("authorization", bearer)], "").await.code == 404
+}
+
 pub(crate) async fn is_ready(door: &Door, bearer: &str, name: &str) -> bool {
     let answer = door.ask("GET", &format!("{CLUSTERS}/{name}"), &[("authorization", bearer)], "").await;
     let conditions = if answer.code == 200 { answer.json()["status"]["conditions"].clone() } else { Value::Null };
@@ -90,7 +102,7 @@ async fn a_cluster_is_imported_used_and_removed() {
     let map = json!({"metadata": {"name": "kept"}, "data": {"a": "b"}}).to_string();
     let made = door.ask("POST", "/kubernetes/eu-1/api/v1/namespaces/default/configmaps", &[JSON, auth], &map).await;
     assert_eq!(made.code, 201, "{made:?}");
-    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/eu-1"), &[auth], "").await.code, 200);
+    remove(&door, &bearer, "eu-1", false).await;
     nothing_left(&door, &bearer).await;
     eventually("the cluster is unknown", || async {
         door.ask("GET", "/kubernetes/eu-1/api/v1/namespaces", &[auth], "").await.code == 404

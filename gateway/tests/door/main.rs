@@ -25,6 +25,7 @@ mod people;
 mod providers;
 mod published;
 mod refusals;
+mod removal;
 mod rights;
 mod routes;
 #[path = "../../../identity/ldap/tests/directory/slapd.rs"]

@@ -95,6 +95,15 @@ async fn leaves(platform: &Platform, admin: &Door, name: &str, member: &Kubectl)
     let after =
         member.ok(&["get", "deployment", "probe", "-o", "jsonpath={.metadata.uid} {.metadata.generation}"]).await;
     assert_eq!(before, after);
+    eventually("nothing of the platform to be left in the cluster", PATIENCE, || async {
+        let kinds = "clusterroles,clusterrolebindings,roles,rolebindings,deployments,services,secrets,serviceaccounts,\
+                     validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,\
+                     validatingadmissionpolicybindings";
+        let found = member.ok(&["get", kinds, "-A", "-o", "name"]).await;
+        let ours: Vec<&str> = found.lines().filter(|line| line.contains("acp") || line.contains("cpaas")).collect();
+        if ours.is_empty() { Ok(()) } else { Err(ours.join("\n")) }
+    })
+    .await;
     nothing_left(platform, name).await;
     let closed = admin.get(&format!("/kubernetes/{name}/version")).await;
     assert_eq!(closed.status, StatusCode::NOT_FOUND, "{}", closed.text);
@@ -110,7 +119,7 @@ async fn nothing_left(platform: &Platform, name: &str) {
     .await;
 }
 
-/// An unreachable cluster can be removed as well: nobody waits for what will not answer.
+/// An unreachable cluster is waited for, until somebody says that it is not to be.
 #[tokio::test]
 async fn a_lost_cluster_can_be_removed() {
     let folder = tempfile::tempdir().unwrap();
@@ -122,6 +131,9 @@ async fn a_lost_cluster_can_be_removed() {
     platform.condition(&admin, "far", "Connected", "True", APPEARS + GRACE).await;
     cluster.server.kill().await;
     admin.post(REMOVALS, json!({"name": "far", "confirm": "far"})).await.ok();
+    let waits = platform.condition(&admin, "far", "Removing", "True", PATIENCE).await;
+    assert!(waits.to_string().contains("ac adm detach far --force"), "{waits}");
+    admin.post(REMOVALS, json!({"name": "far", "confirm": "far", "force": true})).await.ok();
     eventually("the cluster to be gone", PATIENCE, || async {
         let answer = admin.get(&format!("{CLUSTERS}/far")).await;
         if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(answer.text) }

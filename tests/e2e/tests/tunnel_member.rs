@@ -214,7 +214,7 @@ async fn sandbox_members_of_another_process_join_and_come_back() {
     }
 }
 
-/// The member still has the certificate of its first registration; the new manifest is all that it takes.
+/// Nothing of the first registration is in its way; the new manifest is all that it takes.
 #[tokio::test]
 async fn a_member_that_was_removed_can_be_registered_again() {
     let fleet = Fleet::start().await;
@@ -224,6 +224,13 @@ async fn a_member_that_was_removed_can_be_registered_again() {
         member.kubectl().ok_with(&["apply", "-f", "-"], &registration.manifest).await;
         fleet.condition(name, "Ready", "True", PATIENCE).await;
         fleet.remove(name).await;
+        // The member's garbage collector has the last word.
+        eventually("the agent to be gone", PATIENCE, || async {
+            let found = ["get", "deployments,secrets,serviceaccounts", "-n", "cpaas-system", "-o", "name"];
+            let left = member.kubectl().ok(&found).await;
+            if left.contains("acp-agent") { Err(left) } else { Ok(()) }
+        })
+        .await;
     }
 }
 

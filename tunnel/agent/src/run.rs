@@ -41,6 +41,8 @@ pub enum State {
     Waiting {
         /// Why the last attempt or connection ended.
         reason: String,
+        /// Whether one of us has refused the other. That does not pass by itself.
+        denied: bool,
     },
 }
 
@@ -85,7 +87,7 @@ impl<H: Handler> Agent<H> {
             if drain.is_finishing() {
                 return;
             }
-            self.state.send_replace(State::Waiting { reason });
+            self.state.send_replace(State::Waiting { reason, denied: failure == Failure::Denied });
             let wait = backoff.after(failure, chance());
             // A dial that nobody answered has waited already.
             let from = if failure == Failure::Unreachable && held.is_none() { began } else { Instant::now() };

@@ -102,8 +102,13 @@ impl Hub {
             resolver: Arc::new(SystemResolver),
         };
         let (hub_address, agent_image) = ("hub.example.org:8443".into(), "acp/agent".into());
-        let config =
-            fleet::Config { hub_address, agent_image, addresses: AddressPolicy::default(), member_rights: Vec::new() };
+        let config = fleet::Config {
+            hub_address,
+            agent_image,
+            addresses: AddressPolicy::default(),
+            member_rights: Vec::new(),
+            member_traces: fleet::Traces::default(),
+        };
         let fleet = Fleet::start(config, parts, &drain).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -18,7 +18,7 @@ async fn case_25_an_agent_refuses_a_hub_of_another_authority() {
     for trust in [Trust::Pin(other.pin()), Trust::bundle(other.certificate_pem()).unwrap()] {
         let mut agent = start_agent(hub.address, &trust, &credential(&hub.authority, "one"), Echo, quick());
         let state = agent.await_state(|state| matches!(state, State::Waiting { .. })).await;
-        let State::Waiting { reason } = state else { unreachable!() };
+        let State::Waiting { reason, .. } = state else { unreachable!() };
         assert!(reason.contains("certificate"), "{reason}");
         let _ = agent.drain.drain(SOON).await;
     }
@@ -78,6 +78,6 @@ async fn case_14_a_hub_that_never_answers_is_given_up() {
         quick(),
     );
     let state = agent.await_state(|state| matches!(state, State::Waiting { .. })).await;
-    let State::Waiting { reason } = state else { unreachable!() };
+    let State::Waiting { reason, .. } = state else { unreachable!() };
     assert!(reason.ends_with("did not answer in time"), "{reason}");
 }

@@ -174,7 +174,7 @@ async fn a_dead_link_is_noticed_on_both_ends() {
     agent.await_state(|state| matches!(state, State::Connected { .. })).await;
     cut.cancel();
     let state = agent.await_state(|state| matches!(state, State::Waiting { .. })).await;
-    assert_eq!(state, State::Waiting { reason: "the hub stopped answering".into() });
+    assert_eq!(state, State::Waiting { reason: "the hub stopped answering".into(), denied: false });
     assert!(hub.ended(1).await[0].contains("Silent"));
     hub.disconnected("one").await;
 }

@@ -53,8 +53,8 @@ const START_AGAIN: Duration = Duration::from_secs(1);
 /// How the cluster's API servers reach the webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Through the Service that the agent's manifest makes.
-    Service,
+    /// Through the Service of that name beside the agent, at its port 443.
+    Service(&'static str),
     /// At an address that somebody else sees to.
     Url(AdmissionUrl),
     /// Where it listens: they are on the same machine.

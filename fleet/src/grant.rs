@@ -91,12 +91,17 @@ pub(crate) async fn lay(client: &Client, objects: &[Value]) -> Result<(), kube::
 }
 
 pub(crate) async fn bind_admins(client: Client) -> Result<(), kube::Error> {
+    let bindings: Api<ClusterRoleBinding> = Api::all(client);
+    let params = PatchParams::apply(MANAGER).force();
+    bindings.patch(ADMINS_BINDING, &params, &Patch::Apply(&admins_binding())).await.map(drop)
+}
+
+/// The platform's administrators are the cluster's.
+pub(crate) fn admins_binding() -> Value {
     let group = "rbac.authorization.k8s.io";
-    let binding = json!({
+    json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": ADMINS_BINDING},
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"kind": "Group", "apiGroup": group, "name": PLATFORM_ADMINS}],
-    });
-    let bindings: Api<ClusterRoleBinding> = Api::all(client);
-    bindings.patch(ADMINS_BINDING, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&binding)).await.map(drop)
+    })
 }

@@ -4,6 +4,11 @@
 //! Whoever installs needs wide rights, once per start. What runs afterwards has two narrow identities: requests of
 //! people arrive under one that may impersonate and nothing else, and the controllers are [`CONTROLLERS`], who may work
 //! in the platform's namespace.
+//!
+//! Where the hub may not install, an administrator applies [`hub_objects`] instead, and [`lacking`] tells what is not there.
+
+mod lacking;
+mod objects;
 
 use std::time::Duration;
 
@@ -15,15 +20,16 @@ use kube::api::{Api, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, ResourceExt};
 use lib_kubernetes::ClusterApi;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::grant::{bind_admins, lay};
-use crate::manifest::{inventory_objects, quota_rules};
-use crate::{CONTROLLERS, MANAGER, NAMESPACE, QUOTA_USER};
+use crate::{MANAGER, NAMESPACE};
+use objects::{RBAC, impersonation, roles, user};
 
-const RBAC: &str = "rbac.authorization.k8s.io";
-const IMPERSONATOR: &str = "acp:hub:impersonator";
+pub use lacking::lacking;
+pub use objects::hub_objects;
+
 /// How long a new kind may take until it is served.
 const SERVED: Duration = Duration::from_secs(30);
 
@@ -31,7 +37,7 @@ const SERVED: Duration = Duration::from_secs(30);
 pub async fn install(api: &ClusterApi) -> Result<(), Error> {
     let client = api.client();
     ensure_namespace(&client).await?;
-    let roles = [controllers_objects(), inventory_objects().into()].concat();
+    let roles = roles();
     let laid = async { lay(&client, &roles).await.map_err(Error::hub("lay the role of the hub's controllers")) };
     let bound = async { bind_admins(client.clone()).await.map_err(Error::hub("bind the platform's administrators")) };
     futures::try_join!(ensure_kinds(&client), laid, bound)?;
@@ -39,12 +45,8 @@ pub async fn install(api: &ClusterApi) -> Result<(), Error> {
 }
 
 /// Lets a user speak for others, and do nothing in its own name.
-pub async fn allow_impersonation(api: &ClusterApi, user: &str) -> Result<(), Error> {
-    let rules = json!([
-        {"apiGroups": [""], "resources": ["users", "groups", "serviceaccounts"], "verbs": ["impersonate"]},
-        {"apiGroups": ["authentication.k8s.io"], "resources": ["uids", "userextras", "userextras/*"], "verbs": ["impersonate"]},
-    ]);
-    let objects = [role("ClusterRole", IMPERSONATOR, rules), binding("ClusterRole", IMPERSONATOR, user)];
+pub async fn allow_impersonation(api: &ClusterApi, name: &str) -> Result<(), Error> {
+    let objects = impersonation(user(name));
     lay(&api.client(), &objects).await.map_err(Error::hub("lay the role of the hub's door"))
 }
 
@@ -93,72 +95,6 @@ const NEEDED: [(&str, &str, &str); 14] = [
     ("create", RBAC, "roles"),
     ("create", RBAC, "rolebindings"),
 ];
-
-/// The controllers' rights: in the platform's namespace clusters, credentials and sessions; elsewhere people, and to look
-/// how the cluster is and when rights change. No role and no binding is theirs to make.
-fn controllers_objects() -> Vec<Value> {
-    let everything = json!(["get", "list", "watch", "create", "update", "patch", "delete"]);
-    vec![
-        role(
-            "ClusterRole",
-            CONTROLLERS,
-            json!([
-                {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
-                {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE, "kube-system"], "verbs": ["get"]},
-                {"nonResourceURLs": ["/version", "/readyz"], "verbs": ["get"]},
-                // People. What is secret of them lies in the platform's namespace.
-                {"apiGroups": ["auth.alauda.io"], "resources": ["users", "groups"], "verbs": everything},
-                {"apiGroups": ["auth.alauda.io"], "resources": ["users/status"], "verbs": ["get", "update", "patch"]},
-                {"apiGroups": ["auth.alauda.io"], "resources": ["disableusers", "disabletokens", "securitypolicies"], "verbs": ["get", "list", "watch"]},
-                {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
-                // Whoever loses a right loses the streams that needed it.
-                {"apiGroups": [RBAC], "resources": ["clusterroles", "clusterrolebindings", "roles", "rolebindings"], "verbs": ["list", "watch"]},
-            ]),
-        ),
-        binding("ClusterRole", CONTROLLERS, CONTROLLERS),
-        role("ClusterRole", QUOTA_USER, quota_rules()),
-        binding("ClusterRole", QUOTA_USER, QUOTA_USER),
-        role(
-            "Role",
-            CONTROLLERS,
-            json!([
-                {"apiGroups": [""], "resources": ["secrets"], "verbs": everything},
-                {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters"], "verbs": everything},
-                {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/status"], "verbs": ["get", "update", "patch"]},
-                // Who makes an object the owner of another must be able to say that it waits for it.
-                {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/finalizers"], "verbs": ["update"]},
-                // What a cluster keeps that was removed.
-                {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
-                {"apiGroups": ["auth.alauda.io"], "resources": ["accesstokeninfos"], "verbs": everything},
-                // Patched to refer to a Secret where one stood in plain text.
-                {"apiGroups": ["dex.coreos.com"], "resources": ["connectors"], "verbs": ["get", "list", "watch", "patch"]},
-                {"apiGroups": ["dex.coreos.com"], "resources": ["oauth2clients"], "verbs": ["get", "list", "watch"]},
-                {"apiGroups": ["dex.coreos.com"], "resources": ["connectors/status"], "verbs": ["get", "update", "patch"]},
-            ]),
-        ),
-        binding("Role", CONTROLLERS, CONTROLLERS),
-    ]
-}
-
-fn role(kind: &str, name: &str, rules: Value) -> Value {
-    json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata(kind, name), "rules": rules})
-}
-
-/// Binds the role of that name.
-fn binding(kind: &str, name: &str, user: &str) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": format!("{kind}Binding"), "metadata": metadata(kind, name),
-        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": name},
-        "subjects": [{"kind": "User", "apiGroup": RBAC, "name": user}],
-    })
-}
-
-fn metadata(kind: &str, name: &str) -> Value {
-    match kind {
-        "Role" => json!({"name": name, "namespace": NAMESPACE}),
-        _ => json!({"name": name}),
-    }
-}
 
 async fn ensure_namespace(client: &Client) -> Result<(), Error> {
     let namespaces: Api<Namespace> = Api::all(client.clone());

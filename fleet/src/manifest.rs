@@ -1,45 +1,61 @@
-//! What an administrator applies to a cluster so that it joins.
+//! What an administrator applies to a cluster so that it joins, or so that it carries the hub.
+
+mod hub;
+mod pod;
 
 use k8s_openapi::ByteString;
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use serde_json::{Value, json};
 
+use crate::registration::hash;
 use crate::traces::{ENFORCING, removal_objects};
 use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE};
 
+pub use hub::{HUB, HUB_ADMISSION, HubManifest};
+
+/// What the agent is called in its cluster: its Deployment, its ServiceAccount and its Service.
+pub const AGENT: &str = "acp-agent";
+
 /// What an agent needs to know. Holds a secret.
-pub(crate) struct Invitation<'a> {
-    pub(crate) cluster: &'a ClusterName,
-    pub(crate) token: &'a str,
-    /// Says which token it is without saying the token.
-    pub(crate) token_hash: &'a str,
-    /// `host:port`
-    pub(crate) hub: &'a str,
-    pub(crate) authority_pem: &'a str,
-    pub(crate) pin: SpkiPin,
-    pub(crate) image: &'a str,
+pub struct Invitation<'a> {
+    /// The name of its cluster on the hub.
+    pub cluster: &'a ClusterName,
+    /// The registration token.
+    pub token: &'a str,
+    /// Where the hub is: `host:port`.
+    pub hub: &'a str,
+    /// Whom the agent trusts to be the hub.
+    pub authority_pem: &'a str,
+    /// What the agent is run from.
+    pub image: &'a str,
     /// What other parts of the hub may do in a member.
-    pub(crate) rights: &'a [Value],
+    pub rights: &'a [Value],
 }
 
 impl Invitation<'_> {
-    pub(crate) fn command(&self) -> String {
-        let Self { cluster, token, hub, pin, .. } = self;
+    /// How to run the agent elsewhere. It trusts whoever has the key of that pin.
+    pub(crate) fn command(&self, pin: SpkiPin) -> String {
+        let Self { cluster, token, hub, .. } = self;
         format!("acp agent --hub {hub} --cluster {cluster} --token {token} --ca-pin {pin}")
     }
 
     /// One YAML stream. Its documents are JSON, which is YAML: nothing has to be quoted by hand.
     pub(crate) fn manifest(&self) -> String {
+        self.objects().iter().map(|object| format!("---\n{object:#}\n")).collect()
+    }
+
+    /// All that a cluster is to have so that it joins.
+    pub fn objects(&self) -> Vec<Value> {
         let mut objects = member_objects();
         objects.extend_from_slice(self.rights);
         objects.extend(removal_objects(self.rights));
         objects.extend(self.agent_objects());
-        objects.iter().map(|object| format!("---\n{object:#}\n")).collect()
+        objects
     }
 
     fn agent_objects(&self) -> Vec<Value> {
-        let name = "acp-agent";
+        let name = AGENT;
         let text = |value: &str| json!(ByteString(value.as_bytes().to_vec()));
         let mount = "/var/run/acp/registration";
         vec![
@@ -71,11 +87,11 @@ impl Invitation<'_> {
                         "metadata": {
                             "labels": {"app.kubernetes.io/name": name},
                             // Another registration is another pod: an agent reads its token when it starts.
-                            "annotations": {"fleet.cpaas.io/registration": self.token_hash},
+                            "annotations": {"fleet.cpaas.io/registration": hash(self.token)},
                         },
                         "spec": {
                             "serviceAccountName": name,
-                            "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                            "securityContext": pod::security(),
                             "containers": [{
                                 "name": "agent",
                                 "image": self.image,
@@ -85,10 +101,7 @@ impl Invitation<'_> {
                                     format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),
                                 ],
                                 "ports": [{"name": "admission", "containerPort": 9443}],
-                                "securityContext": {
-                                    "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true,
-                                    "capabilities": {"drop": ["ALL"]},
-                                },
+                                "securityContext": pod::container_security(),
                                 "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
                                 "volumeMounts": [{"name": "registration", "mountPath": mount, "readOnly": true}],
                             }],
@@ -104,10 +117,10 @@ impl Invitation<'_> {
 /// The rights that a member gives: to the agent, to say who asks; to the hub's controllers, their narrow role.
 pub fn member_objects() -> Vec<Value> {
     let group = RBAC;
-    let agent = json!({"kind": "ServiceAccount", "name": "acp-agent", "namespace": NAMESPACE});
+    let agent = json!({"kind": "ServiceAccount", "name": AGENT, "namespace": NAMESPACE});
     let mut objects = vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "acp-agent", "namespace": NAMESPACE}}),
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": AGENT, "namespace": NAMESPACE}}),
         role(ENFORCING, quota_rules()),
         binding(ENFORCING, agent.clone()),
         role(
@@ -205,10 +218,8 @@ mod tests {
         let invitation = Invitation {
             cluster: &"eu-1".parse().unwrap(),
             token: "tok",
-            token_hash: "5d9e",
             hub: "127.0.0.1:8443",
             authority_pem: authority.certificate_pem(),
-            pin: authority.pin(),
             image: "acp/agent",
             rights: &[
                 json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "other"}}),
@@ -233,6 +244,6 @@ mod tests {
             let trace = crate::traces::Trace::of(&object);
             assert!(owned.contains(&trace) || trace == crate::traces::root(), "{}", trace.said());
         }
-        assert!(invitation.command().contains("--token tok --ca-pin sha256:"));
+        assert!(invitation.command(authority.pin()).contains("--token tok --ca-pin sha256:"));
     }
 }

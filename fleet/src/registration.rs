@@ -77,15 +77,13 @@ impl Fleet {
         let invitation = manifest::Invitation {
             cluster: &name,
             token: &token.0,
-            token_hash: &hash(&token.0),
             hub,
             authority_pem: authority.certificate_pem(),
-            pin: authority.pin(),
             image: &self.inner.config.agent_image,
             rights: &self.inner.config.member_rights,
         };
         Ok(Registration {
-            command: invitation.command(),
+            command: invitation.command(authority.pin()),
             manifest: invitation.manifest(),
             name: name.to_string(),
             expiration_timestamp: token.1,
@@ -281,7 +279,7 @@ fn token_name(cluster: &str) -> String {
     format!("{cluster}-registration")
 }
 
-fn hash(token: &str) -> String {
+pub(crate) fn hash(token: &str) -> String {
     digest(&SHA256, token.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -20,6 +20,7 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBind
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::wait::{Condition, await_condition, conditions};
 use kube::{Client, ResourceExt};
 use lib_drain::Drain;
 use lib_tls::{Authority, SigningRequest, Subject};
@@ -276,6 +277,57 @@ async fn an_identity_without_rights_is_told_which_ones() {
         assert!(missing.iter().any(|missing| missing == right), "{right}: {missing:?}");
     }
     assert_eq!(fleet::missing_rights(&as_user(&[MASTERS])).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cluster_that_an_administrator_has_prepared_lacks_nothing_and_each_thing_taken_away_is_named() {
+    let cluster = TestCluster::start().await;
+    let admin = cluster.admin();
+    let api = ClusterApi::in_process(cluster.server.service_as(User::new(DOOR, [""; 0])));
+    let others = [
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "acp:other"},
+            "rules": [{"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": ["a"], "verbs": ["get", "patch"]}],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "acp:other"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "acp:other"},
+            "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "acp:other"}],
+        }),
+    ];
+    let unprepared = fleet::lacking(&api, &others).await.unwrap();
+    assert!(unprepared.iter().all(|what| what.contains("impersonate")) && !unprepared.is_empty(), "{unprepared:?}");
+
+    let door = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": DOOR});
+    for object in fleet::hub_objects(door, &others) {
+        lay(&admin, object).await;
+    }
+    let kinds = all::<CustomResourceDefinition>(&admin);
+    for kind in api_types::crds() {
+        await_condition(kinds.clone(), &kind.name_any(), conditions::is_crd_established()).await.unwrap();
+    }
+    assert_eq!(fleet::lacking(&api, &others).await.unwrap(), [""; 0]);
+    // That is enough for the hub to run, and does not let it install.
+    assert!(!fleet::missing_rights(&api).await.unwrap().is_empty());
+
+    let delete = DeleteParams::default();
+    all::<ClusterRoleBinding>(&admin).delete("acp:other", &delete).await.unwrap();
+    Api::<RoleBinding>::namespaced(admin.clone(), NAMESPACE).delete(CONTROLLERS, &delete).await.unwrap();
+    kinds.delete("projects.auth.alauda.io", &delete).await.unwrap();
+    await_condition(kinds, "projects.auth.alauda.io", is_gone()).await.unwrap();
+    let lacking = fleet::lacking(&api, &others).await.unwrap();
+    for words in [
+        &["the kind projects of auth.alauda.io/v1"][..],
+        &["a right of acp:other", "deployments", "patch"],
+        &["a right of acp:hub:controllers", "secrets", "create"],
+    ] {
+        assert!(lacking.iter().any(|what| words.iter().all(|word| what.contains(word))), "{words:?}: {lacking:?}");
+    }
+    assert!(!lacking.iter().any(|what| what.contains("nodes") || what.contains(fleet::INVENTORY_USER)), "{lacking:?}");
+}
+
+fn is_gone() -> impl Condition<CustomResourceDefinition> {
+    |kind: Option<&CustomResourceDefinition>| kind.is_none()
 }
 
 #[tokio::test]

@@ -35,8 +35,10 @@ pub const CONFIGURATION: &str = "cpaas-project-quota";
 
 /// Whose fields they are.
 const MANAGER: &str = "acp-agent";
-/// What the agent's manifest calls its Service.
-const SERVICE: (&str, &str, u16) = ("cpaas-system", "acp-agent", 443);
+/// Where Services of the platform are.
+const NAMESPACE: &str = "cpaas-system";
+/// At which port they answer the API server.
+const PORT: u16 = 443;
 /// For one exchange with the cluster.
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -173,8 +175,8 @@ where
 
 fn place(reach: &Reach, listener: &TcpListener) -> Result<Place, Error> {
     Ok(match reach {
-        Reach::Service => {
-            let (namespace, name, port) = SERVICE;
+        Reach::Service(name) => {
+            let (namespace, name, port) = (NAMESPACE, *name, PORT);
             Place::Service { namespace: namespace.into(), name: name.into(), port }
         }
         Reach::Url(url) => Place::Url(url.clone()),

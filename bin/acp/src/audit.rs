@@ -1,4 +1,4 @@
-//! The record of who signed in: a file beside the hub's data, in the form of Kubernetes' own audit log.
+//! The record of who signed in, in the form of Kubernetes' own audit log: a file beside the hub's data, or standard output.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +22,11 @@ impl AuditLog {
         let shown = path.display().to_string();
         let options = FileOptions { path, max_bytes: MAX_BYTES, max_backups: MAX_BACKUPS, max_age: MAX_AGE };
         Sink::open(Output::File(options)).map(Self).with_context(|| format!("could not open {shown} for writing"))
+    }
+
+    /// Onto standard output, where whoever runs a Pod collects it.
+    pub(crate) fn stdout() -> anyhow::Result<Self> {
+        Sink::open(Output::Stdout).map(Self).context("could not write to standard output")
     }
 }
 

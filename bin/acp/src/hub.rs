@@ -1,5 +1,7 @@
 //! `acp hub`, and the hub part of `acp up`: the door, identity, fleet and console over one Kubernetes API.
 
+mod ground;
+mod kept;
 mod own;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -9,33 +11,30 @@ use std::time::Duration;
 
 use acp_agent::process;
 use agent::quota::{self, Reach};
-use agent::{AdmissionUrl, DirectoryStore, HubAddress, Webhooks};
+use agent::{AdmissionUrl, HubAddress, Webhooks};
 use anyhow::{Context, bail};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
 use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
+use ground::Foreign;
 use identity::Identity;
 use jiff::SignedDuration;
+use kept::{Kept, Password};
 use lib_drain::Drain;
 use lib_names::ClusterName;
-use lib_tls::{Authority, write_private};
 use tenancy::Tenancy;
 use tenancy::guard::{TENANCY_USER, identity as identity_of_tenancy, traces as traces_of_tenancy};
 use tokio::net::TcpListener;
 use tokio::sync::{broadcast, watch};
-use tokio::time::timeout;
 use tunnel_hub::{Connection, Sessions};
 
-use crate::audit::AuditLog;
 use crate::data_dir::DataDir;
 use crate::embedded::{Embedded, EmbeddedConfig, listen};
 use crate::storage::EtcdFlags;
 use crate::{assets, kubeconfig, programs};
 
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long the hub's own cluster may take to answer when the hub starts.
-const REACH: Duration = Duration::from_secs(15);
 
 /// How often identity providers are asked whether those who came from them are still there.
 const ASK_PROVIDERS: SignedDuration = SignedDuration::from_mins(5);
@@ -45,32 +44,34 @@ const ASK_RIGHTS: Duration = Duration::from_secs(30);
 
 /// Who prepares the embedded API server.
 const INSTALLER: &str = "acp:hub:installer";
-/// In the data directory: the first administrator's first password.
-const PASSWORD_FILE: &str = "initial-admin-password";
 /// As whom requests of people arrive there, each in its sender's name.
 const DOOR: &str = "acp:hub:gateway";
 
 #[derive(Args)]
 pub(crate) struct HubCommand {
-    /// Where the hub keeps its certificate authority and, when embedded, its data.
+    /// Where the hub keeps its certificate authority and, when embedded, its data; by default all of it is in its cluster.
     #[arg(long, value_name = "DIR")]
-    data_dir: PathBuf,
+    data_dir: Option<PathBuf>,
     /// Where the door listens; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     listen: SocketAddr,
     /// Under which host and port agents and people reach the hub, when that is not where it listens.
     #[arg(long, value_name = "HOST:PORT")]
     public_address: Option<HubAddress>,
-    /// Run on this Kubernetes instead of the embedded one; the user that the file names needs the rights of cluster-admin.
+    /// Run on this Kubernetes instead of the embedded one, prepared by what `acp manifests hub` prints or with the rights of
+    /// cluster-admin; a Pod without --data-dir runs on its own cluster.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+    /// The image from which the clusters that register run their agent.
+    #[arg(long, value_name = "IMAGE", default_value = programs::AGENT_IMAGE)]
+    agent_image: String,
     /// Allow importing clusters at addresses of this machine, as on a developer's.
     #[arg(long)]
     allow_loopback: bool,
-    /// Where the API server of the hub's own cluster asks the hub about quotas of projects, with --admission-url.
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443", requires = "admission_url")]
+    /// Where the API server of the hub's own cluster asks the hub about quotas of projects, with --admission-url or in a Pod.
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443")]
     admission_listen: SocketAddr,
-    /// How that API server reaches the hub; not needed for the embedded one.
+    /// How that API server reaches the hub; not needed for the embedded one, nor in a Pod, where it is by a Service.
     #[arg(long, value_name = "URL", requires = "kubeconfig")]
     admission_url: Option<AdmissionUrl>,
     #[command(flatten)]
@@ -79,19 +80,31 @@ pub(crate) struct HubCommand {
 
 impl HubCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        if self.kubeconfig.is_some() && self.etcd.is_set() {
-            bail!("--etcd-servers is for the embedded API server; with --kubeconfig there is none");
+        if (self.kubeconfig.is_some() || self.data_dir.is_none()) && self.etcd.is_set() {
+            bail!(
+                "--etcd-servers is for the embedded API server; with --kubeconfig, or without --data-dir, there is none"
+            );
         }
+        let foreign = match (&self.kubeconfig, &self.data_dir) {
+            (Some(path), _) => Some(Foreign::of_kubeconfig(path).await?),
+            (None, None) => Some(Foreign::around()?),
+            (None, Some(_)) => None,
+        };
+        let reach = match self.admission_url {
+            Some(url) => Some(Reach::Url(url)),
+            None => foreign.as_ref().filter(|way| way.is_around()).map(|_| Reach::Service(fleet::HUB_ADMISSION)),
+        };
         let listener = listen(self.listen).await?;
         let public = self.public_address.is_some();
         let hub = Hub::start(HubConfig {
             data_dir: self.data_dir,
             listener,
             public_address: self.public_address.map(|address| address.to_string()),
-            kubeconfig: self.kubeconfig,
+            foreign,
             etcd: self.etcd,
             allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
-            admission: self.admission_url.map(|url| (self.admission_listen, url)),
+            admission: reach.map(|reach| (self.admission_listen, reach)),
+            agent_image: self.agent_image,
         })
         .await?;
         hub.announce();
@@ -106,14 +119,17 @@ impl HubCommand {
 }
 
 pub(crate) struct HubConfig {
-    pub(crate) data_dir: PathBuf,
+    /// None: everything is kept in the cluster, which is then not the embedded one.
+    pub(crate) data_dir: Option<PathBuf>,
     pub(crate) listener: TcpListener,
     pub(crate) public_address: Option<String>,
-    pub(crate) kubeconfig: Option<PathBuf>,
+    /// In place of the embedded API server.
+    pub(crate) foreign: Option<Foreign>,
     pub(crate) etcd: EtcdFlags,
     pub(crate) allow_loopback: bool,
     /// Where a foreign API server asks about quotas, and where it finds that.
-    pub(crate) admission: Option<(SocketAddr, AdmissionUrl)>,
+    pub(crate) admission: Option<(SocketAddr, Reach)>,
+    pub(crate) agent_image: String,
 }
 
 pub(crate) struct Hub {
@@ -121,8 +137,8 @@ pub(crate) struct Hub {
     pub(crate) address: String,
     /// Of the authority, for those who sign in from elsewhere.
     fingerprint: String,
-    data_dir: PathBuf,
-    password: Option<String>,
+    data_dir: Option<PathBuf>,
+    password: Password,
     embedded: Option<Embedded>,
     drain: Drain,
 }
@@ -138,29 +154,30 @@ struct Ground {
 
 impl Hub {
     pub(crate) async fn start(config: HubConfig) -> anyhow::Result<Self> {
-        let foreign = match &config.kubeconfig {
-            Some(path) => Some(foreign(path).await?),
+        let foreign = match &config.foreign {
+            Some(way) => Some(way.open().await?),
             None => None,
         };
         let dir = config.data_dir.clone();
-        let made = DataDir::open(&dir)?;
-        let ground = match foreign {
-            Some(ground) => ground,
-            None => embedded(&config).await?,
+        let made = dir.as_deref().map(DataDir::open).transpose()?;
+        let ground = match (foreign, &dir) {
+            (Some(ground), _) => ground,
+            (None, Some(dir)) => embedded(&config, dir).await?,
+            (None, None) => bail!("the embedded API server needs a data directory"),
         };
-        made.keep();
+        if let Some(made) = made {
+            made.keep();
+        }
         let local = config.listener.local_addr()?;
         let address = config.public_address.clone().unwrap_or_else(|| reachable(local).to_string());
-        let authority = Arc::new(
-            Authority::load_or_create(&dir.join("pki"), "acp hub authority")
-                .context("could not load the hub's certificate authority")?,
-        );
         let drain = Drain::new();
         let controllers = Caller::controllers().client_of(&ground.api);
+        let kept = dir.clone().map_or_else(|| Kept::Cluster(controllers.clone()), Kept::Directory);
+        let authority = Arc::new(kept.authority().await?);
         let people = identity::Config {
             session: None,
             address: format!("https://{address}"),
-            audit: Arc::new(AuditLog::open(dir.join("audit/identity.log"))?),
+            audit: Arc::new(kept.audit()?),
             ask_providers: ASK_PROVIDERS,
             providers: {
                 let addresses = AddressPolicy { allow_loopback: config.allow_loopback, ..Default::default() };
@@ -169,13 +186,13 @@ impl Hub {
         };
         let identity =
             Identity::start(controllers, people, &drain).await.context("could not load people and sessions")?;
-        let password = first_administrator(&identity, &dir).await?;
-        let webhooks = enforce_quotas(&config, &ground, &drain);
+        let password = kept.first_administrator(&identity).await?;
+        let webhooks = enforce_quotas(&config, &ground, &kept, &drain);
         let sessions = Sessions::new(tunnel_hub::Config::default());
         let fleet = Fleet::start(
             fleet::Config {
                 hub_address: address.clone(),
-                agent_image: programs::AGENT_IMAGE.into(),
+                agent_image: config.agent_image.clone(),
                 addresses: own::policy(local, &address, &ground.place, config.allow_loopback).await,
                 member_rights: identity_of_tenancy(false).into(),
                 member_traces: fleet::Traces { user: TENANCY_USER, objects: traces_of_tenancy() },
@@ -194,7 +211,9 @@ impl Hub {
         let tenancy = keep_tenancy(&fleet, &sessions, &drain);
         fleet.follow_ratios(tenancy.ratios());
         let url = format!("https://{address}/kubernetes/global");
-        kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
+        if let Some(dir) = &dir {
+            kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
+        }
         let fingerprint = authority.fingerprint();
         let platform = Caller::part(TENANCY_USER).client_of(fleet.hub());
         gateway::Hub {
@@ -214,20 +233,21 @@ impl Hub {
 
     /// What a person needs to go on, on standard output; the password only when it is new.
     pub(crate) fn announce(&self) {
-        println!("console   https://{}/", self.address);
+        let Self { address, fingerprint, .. } = self;
+        println!("console   https://{address}/");
         println!("user      {}", identity::FIRST_ADMINISTRATOR);
-        println!("password  {}", password(self.password.as_deref(), &self.data_dir.join(PASSWORD_FILE)));
+        println!("password  {}", self.password.text());
+        let login = format!("ac login https://{address} --name local --username {}", identity::FIRST_ADMINISTRATOR);
+        let Some(dir) = &self.data_dir else {
+            println!("ac        {login} --ca-fingerprint {fingerprint}");
+            return;
+        };
         println!(
             "kubectl   kubectl --kubeconfig {} get clusters.cluster.x-k8s.io -A",
-            self.data_dir.join("admin.kubeconfig").display()
+            dir.join("admin.kubeconfig").display()
         );
-        println!(
-            "ac        ac login https://{} --name local --username {} --certificate-authority {}",
-            self.address,
-            identity::FIRST_ADMINISTRATOR,
-            self.data_dir.join("pki").join("ca.crt").display(),
-        );
-        println!("          or, on a machine without that file, --ca-fingerprint {}", self.fingerprint);
+        println!("ac        {login} --certificate-authority {}", dir.join("pki").join("ca.crt").display());
+        println!("          or, on a machine without that file, --ca-fingerprint {fingerprint}");
     }
 
     pub(crate) async fn stop(self) {
@@ -238,53 +258,27 @@ impl Hub {
     }
 }
 
-/// What a person is told of the first administrator's password. It is in the file of the replica that has made it.
-fn password(new: Option<&str>, file: &Path) -> String {
-    match new {
-        Some(password) => format!("{password}  (also in {}; it is not shown again)", file.display()),
-        None if file.exists() => format!("as set; the first one was written to {}", file.display()),
-        None => "as set".to_owned(),
-    }
-}
-
-/// Makes the first administrator where there is none, and returns the password, which stands in the data directory too.
-async fn first_administrator(identity: &Identity, data_dir: &Path) -> anyhow::Result<Option<String>> {
-    let Some(password) = identity.propose_first_administrator().context("could not make up a password")? else {
-        return Ok(None);
-    };
-    let path = data_dir.join(PASSWORD_FILE);
-    write_private(&path, format!("{password}\n").as_bytes())
-        .with_context(|| format!("could not write {}", path.display()))?;
-    let created = identity.create_first_administrator(&password).await;
-    if created.context("could not make the first administrator")? {
-        return Ok(Some(password));
-    }
-    std::fs::remove_file(&path).with_context(|| format!("could not remove {}", path.display()))?;
-    Ok(None)
-}
-
 /// Does in the hub's own cluster what agents do in members.
-fn enforce_quotas(config: &HubConfig, ground: &Ground, drain: &Drain) -> watch::Receiver<Webhooks> {
+fn enforce_quotas(config: &HubConfig, ground: &Ground, kept: &Kept, drain: &Drain) -> watch::Receiver<Webhooks> {
     let unsaid = "the hub's cluster needs --admission-url to ask the hub";
     let (found, health) = watch::channel(Webhooks::unserved(unsaid));
     let place = match (&config.admission, &ground.embedded) {
-        (Some((listen, url)), _) => Some((*listen, Reach::Url(url.clone()))),
+        (Some(place), _) => Some(place.clone()),
         (None, Some(_)) => Some((SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Reach::Listener)),
         (None, None) => None,
     };
     if let Some((listen, reach)) = place {
-        let store = Arc::new(DirectoryStore::new(config.data_dir.join("admission")));
         let client = Caller::quota().client_of(&ground.api);
-        drain.spawn(quota::enforce(client, quota::Config::new(listen, reach, store), found, drain.clone()));
+        drain.spawn(quota::enforce(client, quota::Config::new(listen, reach, kept.admission()), found, drain.clone()));
     }
     health
 }
 
 /// The embedded API server, whose administrator is this process.
-async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
+async fn embedded(config: &HubConfig, dir: &Path) -> anyhow::Result<Ground> {
     let embedded = Embedded::start(EmbeddedConfig {
         name: "hub".into(),
-        data_dir: config.data_dir.join("hub"),
+        data_dir: dir.join("hub"),
         version: KubernetesVersion::default(),
         nodes: 0,
         default_storage: false,
@@ -305,36 +299,6 @@ async fn embedded(config: &HubConfig) -> anyhow::Result<Ground> {
     let nobody_else: [&str; 0] = [];
     let api = ClusterApi::in_process(embedded.server.service_as(User::new(DOOR, nobody_else)));
     Ok(Ground { api, embedded: Some(embedded), place: own::Ground::default() })
-}
-
-/// A Kubernetes that somebody else runs. Nothing is changed there, or here, before it is known to work.
-async fn foreign(path: &Path) -> anyhow::Result<Ground> {
-    let file = path.display();
-    let access = process::access(path).await?;
-    let server = access.cluster_url.clone();
-    let api = ClusterApi::https(&access)
-        .with_context(|| format!("could not use the credentials of the kubeconfig {file}"))?;
-    match timeout(REACH, api.client().apiserver_version()).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
-            bail!("the hub's cluster at {server} refused the credentials of the kubeconfig {file}: {}", status.message)
-        }
-        Ok(Err(error)) => return Err(error).with_context(|| format!("could not reach the hub's cluster at {server}")),
-        Err(_) => bail!("the hub's cluster at {server} did not answer within {} s", REACH.as_secs()),
-    }
-    let missing = fleet::missing_rights(&api).await.with_context(|| format!("could not ask {server} for rights"))?;
-    if !missing.is_empty() {
-        bail!(
-            "the identity of the kubeconfig {file} may not do on {server} what the hub needs: {}; \
-             give it these rights, as the ClusterRole cluster-admin does",
-            missing.join(", ")
-        );
-    }
-    let rights = identity_of_tenancy(true);
-    tokio::try_join!(fleet::install(&api), fleet::lay_rights(&api, &rights))
-        .with_context(|| format!("could not prepare the hub's cluster at {server}"))?;
-    let place = own::Ground { services: own::services(api.client()).await, server: Some(server) };
-    Ok(Ground { api, embedded: None, place })
 }
 
 /// Has projects, roles and bindings looked after, in every cluster that the fleet reaches.
@@ -387,20 +351,4 @@ fn names(local: IpAddr, public: &str) -> Vec<String> {
     names.sort();
     names.dedup();
     names
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_password_file_that_is_there_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join(PASSWORD_FILE);
-        // Another replica was first.
-        assert_eq!(password(None, &file), "as set");
-        write_private(&file, b"secret\n").unwrap();
-        assert_eq!(password(None, &file), format!("as set; the first one was written to {}", file.display()));
-        assert!(password(Some("secret"), &file).starts_with("secret  (also in "));
-    }
 }

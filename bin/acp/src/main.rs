@@ -11,6 +11,7 @@ mod data_dir;
 mod embedded;
 mod hub;
 mod kubeconfig;
+mod manifests;
 mod members;
 mod programs;
 mod sandbox;
@@ -51,6 +52,9 @@ enum Command {
     Agent(Agent),
     /// Runs the embedded Kubernetes-compatible API server.
     Apiserver(Box<apiserver::Apiserver>),
+    /// Prints what an administrator applies to a cluster, for the hub or for an agent.
+    #[command(subcommand)]
+    Manifests(manifests::Manifests),
     /// Makes things go wrong in a sandbox, and heals them.
     Sandbox(sandbox::SandboxCommand),
 }
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
             Command::Hub(command) => command.run().await,
             Command::Agent(command) => command.run().await,
             Command::Apiserver(command) => command.run().await,
+            Command::Manifests(command) => command.run(),
             Command::Sandbox(command) => command.run().await,
         }
     })

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use crate::embedded::listen;
 use crate::hub::{Hub, HubConfig};
 use crate::members::{Joined, MemberFlags, Members};
+use crate::programs;
 use crate::storage::EtcdFlags;
 
 /// How long one question to a member may take.
@@ -44,13 +45,14 @@ impl Up {
         self.each.check(self.members)?;
         let listener = listen(self.listen).await?;
         let hub = Hub::start(HubConfig {
-            data_dir: self.data_dir.clone(),
+            data_dir: Some(self.data_dir.clone()),
             listener,
             public_address: None,
-            kubeconfig: None,
+            foreign: None,
             etcd: EtcdFlags::default(),
             allow_loopback: true,
             admission: None,
+            agent_image: programs::AGENT_IMAGE.into(),
         });
         let names = (1..=self.members).map(|number| format!("member-{number}"));
         let folder = self.data_dir.join("members");

@@ -21,6 +21,19 @@ pub fn binary(name: &str) -> PathBuf {
     })
 }
 
+/// Whether hubs are to run on a cluster that was prepared for them, with nothing but the rights that they were given there,
+/// and not on the embedded one: `ACP_TEST_HUB=prepared`.
+///
+/// # Panics
+/// When the variable says something else.
+pub(crate) fn hub_is_prepared() -> bool {
+    match env::var("ACP_TEST_HUB").as_deref() {
+        Ok("prepared") => true,
+        Ok("embedded") | Err(env::VarError::NotPresent) => false,
+        other => panic!("ACP_TEST_HUB is `prepared` or `embedded`, not {other:?}"),
+    }
+}
+
 /// The kubectls to test with, each as the folder it lies in: those of `ACP_TEST_KUBECTLS`, or the one on `PATH`.
 ///
 /// # Panics

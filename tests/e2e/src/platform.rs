@@ -9,7 +9,7 @@ use http::StatusCode;
 use kube::config::Kubeconfig;
 use serde_json::{Value, json};
 
-use crate::{Door, Exited, Kubectl, PATIENCE, Server, eventually, kubectls, write_kubeconfig};
+use crate::{Door, Exited, Kubectl, PATIENCE, Prepared, Server, binaries, eventually, kubectls, write_kubeconfig};
 
 /// The first administrator.
 pub const ADMINISTRATOR: &str = "admin@cpaas.io";
@@ -23,6 +23,8 @@ pub struct Platform {
     pub folder: PathBuf,
     /// Where the test reaches it, when the name that it goes by means nothing to the test.
     pub address: Option<SocketAddr>,
+    /// What it stands on, where that is not in the same process, and the members that `acp up` would have.
+    beside: (Option<Prepared>, Option<Server>),
 }
 
 impl Platform {
@@ -48,6 +50,16 @@ impl Platform {
     /// When it ends instead.
     pub async fn try_start(folder: &Path, arguments: &[&str]) -> Result<Self, Exited> {
         let data = folder.display().to_string();
+        if binaries::hub_is_prepared() {
+            let mut platform = Self::start_prepared(folder, "127.0.0.1:0").await?;
+            let (kubeconfig, data) = (platform.admin_kubeconfig().display().to_string(), folder.join("members"));
+            let data = data.display().to_string();
+            let words = ["members", "--hub-kubeconfig", &kubeconfig, "--data-dir", &data];
+            let members = Server::start(words.iter().chain(arguments).copied()).await?;
+            joined(&members, arguments).await;
+            platform.beside.1 = Some(members);
+            return Ok(platform);
+        }
         Self::run(folder, &[&["up", "--data-dir", &data, "--listen", "127.0.0.1:0"], arguments].concat()).await
     }
 
@@ -56,7 +68,10 @@ impl Platform {
     /// # Panics
     /// When it does not start.
     pub async fn start_hub(folder: &Path, listen: &str) -> Self {
-        let started = Self::try_start_hub(folder, listen, &[]).await;
+        let started = match binaries::hub_is_prepared() {
+            true => Self::start_prepared(folder, listen).await,
+            false => Self::try_start_hub(folder, listen, &[]).await,
+        };
         started.unwrap_or_else(|exited| panic!("`acp hub` ended: {}\n{}", exited.status, exited.printed))
     }
 
@@ -75,12 +90,24 @@ impl Platform {
 
     /// One that was started otherwise, once it is ready.
     pub async fn of(server: Server, folder: &Path, address: Option<SocketAddr>) -> Self {
-        let platform = Self { server, folder: folder.to_owned(), address };
+        let platform = Self { address, ..Self::starting(server, folder) };
         platform.ready().await;
         platform
     }
 
-    async fn ready(&self) {
+    /// A hub on a cluster of its own that was prepared for it.
+    async fn start_prepared(folder: &Path, listen: &str) -> Result<Self, Exited> {
+        let prepared = Prepared::start(&folder.join("ground")).await;
+        let mut platform = prepared.hub(folder, listen).await?;
+        platform.beside.0 = Some(prepared);
+        Ok(platform)
+    }
+
+    pub(crate) fn starting(server: Server, folder: &Path) -> Self {
+        Self { server, folder: folder.to_owned(), address: None, beside: (None, None) }
+    }
+
+    pub(crate) async fn ready(&self) {
         let door = self.door(None);
         eventually("the platform to be ready", PATIENCE, || async {
             let answer =
@@ -193,6 +220,19 @@ impl Platform {
     }
 }
 
+/// Waits until `acp members` has said that the last member is there: `acp up` says where it listens after that.
+async fn joined(members: &Server, arguments: &[&str]) {
+    let last = arguments.iter().skip_while(|word| **word != "--members").nth(1).unwrap_or(&"2");
+    if *last != "0" {
+        let line = format!("member    member-{last} ");
+        eventually("the members to join", PATIENCE, || async {
+            let printed = members.printed();
+            if printed.contains(&line) { Ok(()) } else { Err(printed) }
+        })
+        .await;
+    }
+}
+
 /// A running `acp members`: sandbox members that join a hub in another process.
 pub struct Members {
     pub server: Server,
@@ -274,7 +314,7 @@ impl ApiServer {
     }
 }
 
-fn ca_of(kubeconfig: &Path) -> String {
+pub(crate) fn ca_of(kubeconfig: &Path) -> String {
     use base64::Engine as _;
     let config = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig can be read");
     let cluster = config.clusters.into_iter().find_map(|named| named.cluster).expect("the kubeconfig has a cluster");

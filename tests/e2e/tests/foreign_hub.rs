@@ -6,7 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use e2e::{ApiServer, CLUSTERS, Exited, PATIENCE, Platform, kubectls, write_kubeconfig};
+use e2e::{ApiServer, CLUSTERS, Exited, PATIENCE, Platform, Prepared, Server, eventually, kubectls, write_kubeconfig};
 use http::StatusCode;
 use kube::config::Kubeconfig;
 use serde_json::json;
@@ -91,7 +91,7 @@ async fn a_hub_that_cannot_use_its_cluster_says_why_and_leaves_nothing() {
     kubectl.ok(&["create", "serviceaccount", "hub"]).await;
     let token = kubectl.ok(&["create", "token", "hub"]).await;
     write_kubeconfig(&file, &url, &authority(&text), Some(token.trim()));
-    let words = ["impersonate users", "create customresourcedefinitions", "cluster-admin", &given];
+    let words = ["not prepared", "impersonate", "users", "acp manifests hub", &given];
     let refused = start(&data, "127.0.0.1:0", &file).await;
     assert!(!format!("{:?}", refused.as_ref().err()).contains(token.trim()), "a token is not shown");
     check_refused("no rights", refused, &words);
@@ -99,7 +99,7 @@ async fn a_hub_that_cannot_use_its_cluster_says_why_and_leaves_nothing() {
     let after = kubectl.ok(&["get", "namespaces,clusterroles,clusterrolebindings,crds", "-o", "name"]).await;
     assert_eq!(before, after, "nothing is left behind in the cluster either");
 
-    // The way out that the error names.
+    // One of the two ways out; the other is the rendered manifest.
     kubectl
         .ok(&["create", "clusterrolebinding", "hub", "--clusterrole=cluster-admin", "--serviceaccount=default:hub"])
         .await;
@@ -107,6 +107,67 @@ async fn a_hub_that_cannot_use_its_cluster_says_why_and_leaves_nothing() {
     let admin = platform.admin().await;
     platform.condition(&admin, "global", "Ready", "True", PATIENCE).await;
     assert_eq!(admin.get(CLUSTERS).await.status, StatusCode::OK);
+}
+
+/// What an administrator has applied is enough: the hub has the token of its service account, and no directory.
+#[tokio::test]
+async fn hubs_run_with_the_rights_that_were_applied_and_several_are_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let prepared = Prepared::start(&folder.path().join("ground")).await;
+    let first = prepared.hub(&folder.path().join("first"), "127.0.0.1:0").await.unwrap();
+    let admin = first.admin().await;
+    first.condition(&admin, "global", "Ready", "True", PATIENCE).await;
+
+    let member = ApiServer::start(&folder.path().join("branch"), "127.0.0.1:0", 1).await;
+    let registration = admin.post(REGISTRATIONS, json!({"name": "branch"})).await.ok();
+    let manifest = registration["manifest"].as_str().expect("there is a manifest");
+    member.kubectl().ok_with(&["apply", "-f", "-"], manifest).await;
+    first.condition(&admin, "branch", "Ready", "True", PATIENCE).await;
+
+    // What it writes in the name of tenancy, it may: policies, roles and bindings.
+    let kubectl = prepared.cluster.kubectl();
+    eventually("the platform's policies", PATIENCE, || async {
+        let all = kubectl.ok(&["get", "validatingadmissionpolicies", "-o", "name"]).await;
+        if all.contains("cpaas-escalation") { Ok(()) } else { Err(all) }
+    })
+    .await;
+
+    let second = prepared.hub(&folder.path().join("second"), "127.0.0.1:0").await.unwrap();
+    assert_eq!(first.ca_pem(), second.ca_pem(), "they have one authority");
+    assert_eq!(first.password(), second.password(), "the first administrator is not made twice");
+    assert_eq!(second.door(Some(&first.token().await)).get(CLUSTERS).await.status, StatusCode::OK);
+    for (hub, says) in [(&first, "Secret cpaas-system/"), (&second, "as set")] {
+        let printed = hub.server.printed();
+        assert!(!printed.contains(&hub.password()) && printed.contains(says), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn a_hub_that_has_nowhere_to_keep_anything_says_where_it_could() {
+    for (arguments, words) in [
+        (&["hub", "--listen", "127.0.0.1:0"][..], &["--data-dir", "--kubeconfig", "service account"][..]),
+        (
+            &["hub", "--listen", "127.0.0.1:0", "--etcd-servers", "http://127.0.0.1:1"],
+            &["--etcd-servers", "--data-dir"],
+        ),
+    ] {
+        let exited = Server::start(arguments).await.err().expect("it ends");
+        assert!(!exited.status.success(), "{}", exited.printed);
+        assert!(words.iter().all(|word| exited.printed.contains(word)), "{words:?}: {}", exited.printed);
+    }
+}
+
+/// Rights that were taken away are missed when the hub starts, and named.
+#[tokio::test]
+async fn a_hub_names_what_is_not_there_of_what_was_to_be_applied() {
+    let folder = tempfile::tempdir().unwrap();
+    let prepared = Prepared::start(&folder.path().join("ground")).await;
+    let kubectl = prepared.cluster.kubectl();
+    kubectl.ok(&["delete", "rolebinding", "acp:hub:controllers", "-n", "cpaas-system"]).await;
+    kubectl.ok(&["delete", "crd", "projects.auth.alauda.io"]).await;
+    let refused = prepared.hub(&folder.path().join("hub"), "127.0.0.1:0").await;
+    let words = ["acp:hub:controllers", "secrets", "projects of auth.alauda.io/v1", "acp manifests hub"];
+    check_refused("something is missing", refused, &words);
 }
 
 #[track_caller]

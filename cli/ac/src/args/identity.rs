@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{
-    DeleteProject, Drain, DryRun, NewProject, NewProjectNamespace, Nodes, Policy, ProjectClusters, RemoveProjectCluster,
-    SetProjectQuota, Taint,
+    DeleteProject, Drain, DryRun, NewProject, NewProjectNamespace, Nodes, Policy, ProjectClusters,
+    RemoveProjectCluster, SetProjectQuota, Taint,
 };
 
 /// How a list of the platform's own is printed.

@@ -45,7 +45,11 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
             .args(["build", "--release", "--locked", "--package", "acp", "--package", "acp-agent", "--package", "ac"])
             .run()
     })?;
-    report.step("end-to-end tests", || end_to_end(workspace))?;
+    report.step("end-to-end tests", || end_to_end(workspace, "package(e2e) or package(network)", "embedded"))?;
+    report.step("the same on a prepared cluster", || {
+        // What touches most of the hub's rights. All of them, when asked: CONTRIBUTING.md.
+        end_to_end(workspace, "package(e2e) and (binary(fleet) or test(a_shop_on_a_member))", "prepared")
+    })?;
     report.print();
     Ok(())
 }
@@ -57,10 +61,11 @@ fn nextest(workspace: &Workspace) -> Program {
 }
 
 /// The end-to-end tests learn from here where everything is; by hand they look in the usual places.
-fn end_to_end(workspace: &Workspace) -> anyhow::Result<()> {
+fn end_to_end(workspace: &Workspace, which: &str, hub: &str) -> anyhow::Result<()> {
     let kubectl = tools::clients::kubectl(workspace)?;
     nextest(workspace)
-        .args(["--filterset", "package(e2e) or package(network)"])
+        .args(["--filterset", which])
+        .env("ACP_TEST_HUB", hub)
         .env("PATH", path_with(&kubectl)?)
         .env("ACP_TEST_BINARIES", workspace.built("release"))
         .env("ACP_TEST_RESULTS", results(workspace))

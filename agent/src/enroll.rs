@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures::TryFutureExt;
+use lib_backoff::{Backoff, chance};
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
@@ -70,8 +72,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(4);
 const CONFIRM: Duration = Duration::from_secs(3);
 /// How often the certificate's age is looked at, at least. Clocks jump, and machines sleep.
 const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
-/// Between attempts to renew.
+/// Between attempts to renew, at most; also where a certificate that was just issued looks old by the clock here.
 const RENEW_AGAIN: Duration = Duration::from_secs(5 * 60);
+/// The same once it has run out: until then there is no tunnel.
+const COME_BACK_AGAIN: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
 pub(crate) struct Enroller {
@@ -88,7 +92,8 @@ impl Enroller {
     /// The kept credential, or a new one for the token. Waits for a hub that cannot be reached; a hub that says no ends
     /// it.
     pub(crate) async fn enroll(&self, token: Option<&Token>) -> Result<Credential, EnrollError> {
-        match (self.kept().await?, token) {
+        match (self.store.load().await?, token) {
+            (Some(kept), token) if is_over(&kept) => self.come_back(&kept, token).await,
             (Some(kept), None) => self.check_subject(&kept).map(|()| kept),
             (Some(kept), Some(token)) => self.confirm(kept, token).await,
             (None, Some(token)) => self.register(token).await,
@@ -96,13 +101,20 @@ impl Enroller {
         }
     }
 
-    async fn kept(&self) -> Result<Option<Credential>, EnrollError> {
-        let kept = self.store.load().await?;
-        let holds = |kept: &Credential| SystemTime::now() < kept.validity().not_after;
-        if kept.as_ref().is_some_and(|kept| !holds(kept)) {
-            tracing::warn!("the kept certificate has expired");
+    /// A certificate that has run out proves nothing, and its key still does: the hub has noted it for this cluster.
+    async fn come_back(&self, kept: &Credential, token: Option<&Token>) -> Result<Credential, EnrollError> {
+        tracing::warn!("the kept certificate has expired: asking for another one with its key");
+        let renewed = match self.check_subject(kept) {
+            Ok(()) => patiently("could not renew the certificate yet", || self.renew(kept)).await,
+            Err(other) => Err(other),
+        };
+        match (renewed, token) {
+            (Err(error), Some(token)) => {
+                tracing::warn!(error = %chain(&error), "the key of the kept certificate is of no use");
+                self.register(token).await
+            }
+            (renewed, _) => renewed,
         }
-        Ok(kept.filter(holds))
     }
 
     /// With a certificate and a token, the certificate counts while the hub knows it. When the hub does not, or the
@@ -128,18 +140,9 @@ impl Enroller {
     async fn register(&self, token: &Token) -> Result<Credential, EnrollError> {
         let (request, key) = SigningRequest::generate(&self.subject()).map_err(EnrollError::Certificate)?;
         let asked = CertificateRequest { cluster: self.cluster.clone(), request };
-        let mut wait = FIRST_WAIT;
-        let issued = loop {
-            match self.hub.ask(REGISTER_PATH, &Proof::Token(token), &asked).await {
-                Ok(issued) => break issued,
-                Err(error) if error.is_passing() => {
-                    tracing::warn!(error = %chain(&error), "could not register yet");
-                    sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
+        let proof = Proof::Token(token);
+        let ask = || self.hub.ask(REGISTER_PATH, &proof, &asked).map_err(EnrollError::from);
+        let issued = patiently("could not register yet", ask).await?;
         let credential = Credential::from_pem(issued.certificate, key).map_err(EnrollError::Certificate)?;
         self.check_subject(&credential)?;
         self.store.save(&credential).await?;
@@ -155,11 +158,18 @@ impl Enroller {
         }
     }
 
-    /// Another certificate for the same key.
+    /// Another certificate for the same key. The request is proof of it, and enough where a certificate is none any more.
     pub(crate) async fn renew(&self, current: &Credential) -> Result<Credential, EnrollError> {
         let request = SigningRequest::renew(current).map_err(EnrollError::Certificate)?;
         let asked = CertificateRequest { cluster: self.cluster.clone(), request };
-        let issued = self.hub.ask(RENEW_PATH, &Proof::Certificate(current), &asked).await?;
+        let shown = if is_over(current) { Proof::Key } else { Proof::Certificate(current) };
+        let issued = match self.hub.ask(RENEW_PATH, &shown, &asked).await {
+            // So it looks when the certificate has run out by the hub's clock: the hub hangs up on who shows it.
+            Err(HubError::Exchange { .. }) if !is_over(current) => {
+                self.hub.ask(RENEW_PATH, &Proof::Key, &asked).await?
+            }
+            asked => asked?,
+        };
         let next =
             Credential::from_pem(issued.certificate, current.key_pem().to_owned()).map_err(EnrollError::Certificate)?;
         self.check_subject(&next)?;
@@ -178,22 +188,30 @@ impl Enroller {
     /// Renews the credential whenever two thirds of its life are over, until drained.
     pub(crate) async fn keep_fresh(self, credential: watch::Sender<Credential>, drain: Drain) {
         let rounds = async {
+            let mut backoff = Backoff::new(FIRST_WAIT);
+            let mut due = credential.borrow().validity().renew_by(chance());
             loop {
-                let current = credential.borrow().clone();
-                if !current.is_due(SystemTime::now()) {
-                    sleep(until_due(&current)).await;
+                let now = SystemTime::now();
+                if let Ok(left) = due.duration_since(now)
+                    && !left.is_zero()
+                {
+                    sleep(left.min(LOOK_AGAIN)).await;
                     continue;
                 }
+                let current = credential.borrow().clone();
                 match self.renew(&current).await {
                     Ok(next) => {
                         tracing::info!(cluster = %self.cluster, "certificate renewed");
+                        due = next.validity().renew_by(chance()).max(now + RENEW_AGAIN);
                         credential.send_replace(next);
+                        backoff.reset();
                     }
                     // Said once, by whoever holds the tunnel.
                     Err(EnrollError::Hub(error)) if error.farewell().is_some() => sleep(LOOK_AGAIN).await,
                     Err(error) => {
                         tracing::warn!(error = %chain(&error), "could not renew the certificate");
-                        sleep(RENEW_AGAIN).await;
+                        let longest = if is_over(&current) { COME_BACK_AGAIN } else { RENEW_AGAIN };
+                        sleep(backoff.after(longest, chance())).await;
                     }
                 }
             }
@@ -205,8 +223,24 @@ impl Enroller {
     }
 }
 
-fn until_due(credential: &Credential) -> Duration {
-    let left = credential.validity().renew_at().duration_since(SystemTime::now()).unwrap_or_default();
-    // Never quite zero: a due time that is a breath away must not spin.
-    left.clamp(Duration::from_secs(1), LOOK_AGAIN)
+/// Whether a certificate has run out, by the clock here.
+fn is_over(credential: &Credential) -> bool {
+    credential.validity().not_after <= SystemTime::now()
+}
+
+/// Asks until the hub has said yes or no.
+async fn patiently<T, F>(failure: &'static str, mut ask: impl FnMut() -> F) -> Result<T, EnrollError>
+where
+    F: Future<Output = Result<T, EnrollError>>,
+{
+    let mut backoff = Backoff::new(FIRST_WAIT);
+    loop {
+        match ask().await {
+            Err(EnrollError::Hub(error)) if error.is_passing() => {
+                tracing::warn!(error = %chain(&error), "{failure}");
+                sleep(backoff.after(LONGEST_WAIT, chance())).await;
+            }
+            answer => return answer,
+        }
+    }
 }

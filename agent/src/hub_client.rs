@@ -88,6 +88,8 @@ impl HubError {
 pub(crate) enum Proof<'a> {
     Token(&'a Token),
     Certificate(&'a Credential),
+    /// By the signature of its request alone.
+    Key,
 }
 
 /// Where the hub is, and whom to take for it.
@@ -156,7 +158,7 @@ impl Hub {
 
     async fn connect(&self, proof: &Proof<'_>) -> Result<tokio_rustls::client::TlsStream<Socket>, HubError> {
         let credential = match proof {
-            Proof::Token(_) => None,
+            Proof::Token(_) | Proof::Key => None,
             Proof::Certificate(credential) => Some(*credential),
         };
         let config = client_config(&self.trust, credential, &[b"http/1.1"]).map_err(HubError::Config)?;

@@ -90,6 +90,12 @@ pub enum AgentRefused {
         /// When.
         at: String,
     },
+    /// Nobody is let in again while the cluster is to be left alone.
+    #[error(
+        "cluster {0} is paused, and the certificate of its agent has run out: \
+         the agent comes back when spec.paused of the cluster is no longer true"
+    )]
+    Paused(ClusterName),
     /// The request asks for something else than may be signed.
     #[error("the certificate was not signed")]
     Request(#[source] lib_tls::Error),

@@ -1,8 +1,8 @@
 //! Registration: the cluster dials the hub.
 //!
 //! A token buys one certificate, for one cluster, within a day. Only its hash is kept, in a Secret that is deleted by
-//! whoever spends it: of two who try, the API server lets one. From then on the cluster is known by its agent's key, and
-//! another key is refused until the cluster is removed.
+//! whoever spends it: of two who try, the API server lets one. From then on the cluster is known by its agent's key, for
+//! which the agent gets one short-lived certificate after another, and another key is refused until the cluster is removed.
 
 use std::time::{Duration, SystemTime};
 
@@ -21,7 +21,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate};
+use tunnel_protocol::registration::{CERTIFICATE_LIFE, CertificateRequest, IssuedCertificate};
 use tunnel_protocol::{AGENTS_GROUP, agent_user, cluster_of_agent};
 
 use crate::error::{AgentRefused, Error};
@@ -137,22 +137,36 @@ impl Fleet {
     }
 
     /// The next certificate for the same key.
+    ///
+    /// The request is signed with that key, which is proof enough: who sends a request of somebody else again gets a
+    /// certificate that only the key's owner can use. So an agent comes back whose certificate has run out long ago. Who
+    /// shows none that holds is anybody, and is turned away by what is remembered before a signature is looked at.
     pub async fn renew(
         &self,
-        peer: &PeerIdentity,
+        peer: Option<&PeerIdentity>,
         asked: &CertificateRequest,
     ) -> Result<IssuedCertificate, AgentRefused> {
-        let cluster = cluster_of_agent(&peer.common_name, &peer.organizations)
-            .map_err(|_| AgentRefused::NotExpected(asked.cluster.clone()))?;
-        if cluster != asked.cluster {
-            return Err(AgentRefused::NotExpected(asked.cluster.clone()));
+        let cluster = &asked.cluster;
+        let key = SigningRequest::claimed_key(&asked.request).map_err(AgentRefused::Request)?;
+        let holds = peer.is_some_and(|peer| {
+            peer.spki == key && cluster_of_agent(&peer.common_name, &peer.organizations).as_ref() == Ok(cluster)
+        });
+        if !holds {
+            let remembered = self.inner.cluster(cluster.as_str());
+            let remembered = remembered.filter(|object| admits_agent(object));
+            check_key(&*remembered.ok_or_else(|| AgentRefused::NotExpected(cluster.clone()))?, cluster, key)?;
         }
-        self.admit_as_of_now(&cluster, peer.spki).await?;
         let request = SigningRequest::from_pem(&asked.request).map_err(AgentRefused::Request)?;
-        if request.pin() != peer.spki {
-            return Err(AgentRefused::OtherKey(cluster));
+        let object = self.admit_as_of_now(cluster, request.pin()).await?;
+        if holds {
+            return self.sign(&request, cluster);
         }
-        self.sign(&request, &cluster)
+        if object.spec.paused == Some(true) {
+            return Err(AgentRefused::Paused(cluster.clone()));
+        }
+        let issued = self.sign(&request, cluster)?;
+        tracing::info!(cluster = %cluster, key = %key, "an agent whose certificate has run out has another one, by its key");
+        Ok(issued)
     }
 
     /// Whether an agent with this key may speak for a cluster.
@@ -164,15 +178,17 @@ impl Fleet {
         if remembered.is_some_and(|object| admits_agent(&object) && known_key(&object) == Some(key)) {
             return Ok(());
         }
-        self.admit_as_of_now(cluster, key).await
+        self.admit_as_of_now(cluster, key).await.map(drop)
     }
 
-    /// The same by what the hub's API says.
-    async fn admit_as_of_now(&self, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
+    /// The same by what the hub's API says, which is returned.
+    async fn admit_as_of_now(&self, cluster: &ClusterName, key: SpkiPin) -> Result<Cluster, AgentRefused> {
         let object = self.inner.clusters().get_opt(cluster.as_str()).await.map_err(hub)?;
-        let refused = match object.filter(admits_agent).as_ref().and_then(known_key) {
-            Some(known) if known == key => return Ok(()),
-            Some(_) => AgentRefused::OtherKey(cluster.clone()),
+        let refused = match object.filter(admits_agent) {
+            Some(object) => match check_key(&object, cluster, key) {
+                Ok(()) => return Ok(object),
+                Err(refused) => refused,
+            },
             None => AgentRefused::NotExpected(cluster.clone()),
         };
         Err(self.inner.forgotten_agent(cluster, key).await?.unwrap_or(refused))
@@ -185,7 +201,7 @@ impl Fleet {
 
     fn sign(&self, request: &SigningRequest, cluster: &ClusterName) -> Result<IssuedCertificate, AgentRefused> {
         let subject = Subject::new(agent_user(cluster), [AGENTS_GROUP]);
-        let certificate = self.inner.authority.sign_client(request, &subject, SystemTime::now());
+        let certificate = self.inner.authority.sign_client(request, &subject, CERTIFICATE_LIFE, SystemTime::now());
         Ok(IssuedCertificate { certificate: certificate.map_err(AgentRefused::Request)? })
     }
 
@@ -251,6 +267,14 @@ fn expects_agent(cluster: &Cluster) -> bool {
 fn admits_agent(cluster: &Cluster) -> bool {
     let is_gone = cluster.metadata.deletion_timestamp.is_some() && cluster.is_removal_forced();
     !is_gone && Connection::of(cluster) == Some(Connection::Tunnel)
+}
+
+fn check_key(object: &Cluster, cluster: &ClusterName, key: SpkiPin) -> Result<(), AgentRefused> {
+    match known_key(object) {
+        Some(known) if known == key => Ok(()),
+        Some(_) => Err(AgentRefused::OtherKey(cluster.clone())),
+        None => Err(AgentRefused::NotExpected(cluster.clone())),
+    }
 }
 
 /// Registered, and with which key. An annotation that is no key is nobody's.

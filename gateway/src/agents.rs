@@ -26,9 +26,8 @@ pub(crate) async fn answer(
             chain.hub.fleet.redeem(&token, &asked).await?
         }
         _ => {
-            let identity = connection.identity.clone().ok_or_else(Refusal::unauthorized)?;
             let asked: CertificateRequest = read_json(request, MAX_BODY).await?;
-            chain.hub.fleet.renew(&identity, &asked).await?
+            chain.issuing.take(chain.hub.fleet.renew(connection.identity.as_deref(), &asked)).await?
         }
     };
     Ok(respond::answer(StatusCode::OK, &issued))

@@ -24,6 +24,7 @@ use crate::path::CanonicalPath;
 use crate::respond::{Refusal, answer, text};
 use crate::rights::Rights;
 use crate::shares::Shares;
+use crate::turns::Turns;
 use crate::{
     Hub, agents, assets, clusters, fleet_api, headers, origin, people, proxy, review, routes, scope, search, tenancy,
 };
@@ -54,6 +55,8 @@ pub(crate) struct Chain {
     pub(crate) drain: Drain,
     pub(crate) rights: Rights,
     pub(crate) shares: Shares,
+    /// Certificates: after a long outage all agents want another one.
+    pub(crate) issuing: Turns,
     /// As `Host` says them.
     hosts: Vec<String>,
 }
@@ -110,7 +113,8 @@ impl Chain {
         let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
         let rights = Rights::new(hub.fleet.clone(), hub.ask_rights, drain.clone());
         let metrics = Metrics::new(hub.sessions.clone());
-        Self { hub, metrics, drain, rights, shares: Shares::default(), hosts }
+        let issuing = Turns::on_half_the_processors();
+        Self { hub, metrics, drain, rights, shares: Shares::default(), issuing, hosts }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.

@@ -141,17 +141,39 @@ async fn case_85_an_old_certificate_is_renewed_while_the_agent_runs() {
     assert_eq!(shown.last(), Some(renewed.certificate()));
 }
 
-#[tokio::test]
-async fn an_expired_certificate_needs_a_token() {
-    let hub = Hub::start(&["token"]).await;
-    let dir = tempfile::tempdir().unwrap();
-    let store = DirectoryStore::new(dir.path());
+/// What an agent keeps that has lost the hub for a year.
+async fn expired(hub: &Hub, dir: &std::path::Path) -> DirectoryStore {
+    let store = DirectoryStore::new(dir);
     let long_ago = SystemTime::now() - Duration::from_secs(400 * 86_400);
     store.save(&hub.authority.issue_at(&Leaf::Client(subject()), long_ago).unwrap()).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn case_85_an_agent_with_an_expired_certificate_comes_back_by_its_key() {
+    let hub = Hub::start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = expired(&hub, dir.path()).await;
+    let key = store.load().await.unwrap().unwrap().identity().unwrap().spki;
+    start(hub.config(None).build(member().await, Arc::new(store.clone())), &Drain::new());
+    hub.connected().await;
+    let kept = store.load().await.unwrap().unwrap();
+    assert_eq!(kept.identity().unwrap().spki, key);
+    assert!(kept.validity().not_after > SystemTime::now());
+    assert_eq!(*hub.asked.lock().unwrap(), [RENEW_PATH]);
+    assert_eq!(*hub.shown_for_renewal.lock().unwrap(), [false], "what has run out is not shown");
+}
+
+#[tokio::test]
+async fn an_expired_certificate_whose_key_nobody_knows_needs_a_token() {
+    let hub = Hub::start(&["token"]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let store = expired(&hub, dir.path()).await;
+    hub.forget_agents();
     let agent = hub.config(None).build(member().await, Arc::new(store.clone()));
     let error = timeout(SOON, agent.run(Drain::new())).await.unwrap().unwrap_err();
-    assert!(matches!(error, Error::Enroll(EnrollError::NoToken)), "{error:?}");
-    let drain = Drain::new();
-    start(hub.config(Some("token")).build(member().await, Arc::new(store)), &drain);
+    assert!(matches!(error, Error::Enroll(EnrollError::Hub(HubError::Refused { code: 401, .. }))), "{error:?}");
+    start(hub.config(Some("token")).build(member().await, Arc::new(store)), &Drain::new());
     hub.connected().await;
+    assert_eq!(*hub.asked.lock().unwrap(), [RENEW_PATH, RENEW_PATH, REGISTER_PATH]);
 }

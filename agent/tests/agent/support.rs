@@ -21,7 +21,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tunnel_hub::{Connection, Deadlines, Peer, Sessions};
-use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, REGISTER_PATH, RENEW_PATH};
+use tunnel_protocol::registration::{
+    CERTIFICATE_LIFE, CertificateRequest, IssuedCertificate, REGISTER_PATH, RENEW_PATH,
+};
 use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
 
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -48,6 +50,8 @@ pub(crate) struct Hub {
     pub(crate) asked: Asked,
     /// The certificates that tunnels were opened with, in order.
     pub(crate) shown: Arc<Mutex<Vec<CertificateDer<'static>>>>,
+    /// Of each renewal, whether a certificate was shown.
+    pub(crate) shown_for_renewal: Arc<Mutex<Vec<bool>>>,
     tokens: Arc<Mutex<Vec<String>>>,
     knows_agents: Arc<Mutex<bool>>,
     drain: Drain,
@@ -62,6 +66,7 @@ impl Hub {
             sessions: Sessions::new(tunnel_hub::Config::default()),
             asked: Asked::default(),
             shown: Arc::default(),
+            shown_for_renewal: Arc::default(),
             tokens: Arc::new(Mutex::new(tokens.iter().map(|token| (*token).to_owned()).collect())),
             knows_agents: Arc::new(Mutex::new(true)),
             drain: Drain::new(),
@@ -111,7 +116,10 @@ impl Hub {
                 *self.knows_agents.lock().unwrap() |= good;
                 good
             }
-            RENEW_PATH => bearer.is_none() && peer == Some(subject()) && *self.knows_agents.lock().unwrap(),
+            RENEW_PATH => {
+                self.shown_for_renewal.lock().unwrap().push(peer.is_some());
+                bearer.is_none() && peer.is_none_or(|peer| peer == subject()) && *self.knows_agents.lock().unwrap()
+            }
             _ => false,
         };
         if !allowed {
@@ -124,7 +132,8 @@ impl Hub {
         let asked: CertificateRequest = serde_json::from_slice(&body).unwrap();
         assert_eq!(asked.cluster, cluster());
         let request = SigningRequest::from_pem(&asked.request).unwrap();
-        let certificate = self.authority.sign_client(&request, &subject(), SystemTime::now()).unwrap();
+        let certificate =
+            self.authority.sign_client(&request, &subject(), CERTIFICATE_LIFE, SystemTime::now()).unwrap();
         Response::new(Full::from(serde_json::to_vec(&IssuedCertificate { certificate }).unwrap()))
     }
 

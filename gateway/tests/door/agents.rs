@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use agent::{ClusterApi, Config, DirectoryStore, HubAddress, Token};
 use apiserver_access::{MASTERS, User};
@@ -20,6 +21,7 @@ use crate::clusters::{CLUSTERS, administrator, is_gone, is_ready, remove};
 use crate::support::{Answer, Door, JSON, SOON, eventually, exchange, request};
 
 const REGISTER: &str = "/agent/v1/register";
+const DAY: Duration = Duration::from_secs(86_400);
 const RENEW: &str = "/agent/v1/renew";
 
 pub(crate) async fn register(door: &Door, bearer: &str, name: &str) -> Value {
@@ -243,7 +245,99 @@ async fn case_20_certificates_say_exactly_what_they_should() {
     renew("edge", other_key).await.refused(409);
     renew("other", SigningRequest::renew(&own).unwrap()).await.refused(403);
     assert_eq!(renew("edge", SigningRequest::renew(&own).unwrap()).await.code, 200);
-    door.ask("POST", RENEW, &[JSON], "{}").await.refused(401);
+    door.ask("POST", RENEW, &[JSON], "{}").await.refused(400);
+}
+
+/// An agent that has registered, with a certificate that ran out long ago.
+async fn lost_agent(door: &Door, bearer: &str, cluster: &str) -> Credential {
+    let token = register(door, bearer, cluster).await["token"].as_str().unwrap().to_owned();
+    let (csr, key) = SigningRequest::generate(&subject(cluster)).unwrap();
+    assert_eq!(redeem(door, &token, cluster, &csr).await.code, 200);
+    let long_ago = SystemTime::now() - 400 * DAY;
+    let csr = SigningRequest::from_pem(&csr).unwrap();
+    let chain = door.authority.sign_client(&csr, &subject(cluster), 30 * DAY, long_ago).unwrap();
+    Credential::from_pem(chain, key).unwrap()
+}
+
+async fn renew_by_key(door: &Door, cluster: &str, csr: &str) -> Answer {
+    door.ask("POST", RENEW, &[JSON], &json!({"cluster": cluster, "request": csr}).to_string()).await
+}
+
+#[tokio::test]
+async fn case_85_an_agent_that_was_away_for_a_year_comes_back_by_its_key() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let lost = lost_agent(&door, &bearer, "edge").await;
+    assert!(!is_admitted(&door, &lost).await, "a certificate that has run out opens nothing");
+    let answer = renew_by_key(&door, "edge", &SigningRequest::renew(&lost).unwrap()).await;
+    assert_eq!(answer.code, 200, "{answer:?}");
+    let chain = answer.json()["certificate"].as_str().unwrap().to_owned();
+    let back = Credential::from_pem(chain.clone(), lost.key_pem().to_owned()).unwrap();
+    let left = back.validity().not_after.duration_since(SystemTime::now()).unwrap();
+    assert!(left > 29 * DAY && left <= 30 * DAY, "{left:?}");
+    assert!(is_admitted(&door, &back).await);
+    // Whoever has seen the exchange has a certificate for a key that they have not.
+    let (_, other) = SigningRequest::generate(&subject("edge")).unwrap();
+    assert!(Credential::from_pem(chain, other).is_err());
+}
+
+#[tokio::test]
+async fn case_20_a_key_brings_back_its_own_cluster_in_its_own_name() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let lost = lost_agent(&door, &bearer, "edge").await;
+    let other = lost_agent(&door, &bearer, "other").await;
+    let csr = |credential| SigningRequest::renew(credential).unwrap();
+    renew_by_key(&door, "edge", &csr(&other)).await.refused(409);
+    renew_by_key(&door, "edge1", &csr(&lost)).await.refused(403);
+    renew_by_key(&door, "other", &csr(&lost)).await.refused(409);
+    let (stranger, _) = SigningRequest::generate(&subject("edge")).unwrap();
+    renew_by_key(&door, "edge", &stranger).await.refused(409);
+    for name in [
+        Subject::new("acp:agent:edge1", [AGENTS_GROUP]),
+        Subject::new("acp:agent:edge:extra", [AGENTS_GROUP]),
+        Subject::new("acp:agent:other", [AGENTS_GROUP]),
+        Subject::new("acp:agent:edge", ["system:masters"]),
+        Subject::new("system:admin", [AGENTS_GROUP]),
+    ] {
+        let forged = SigningRequest::with_key(&name, lost.key_pem()).unwrap();
+        renew_by_key(&door, "edge", &forged).await.refused(403);
+    }
+    // Registered, and not yet with a key.
+    register(&door, &bearer, "fresh").await;
+    renew_by_key(&door, "fresh", &SigningRequest::generate(&subject("fresh")).unwrap().0).await.refused(403);
+    renew_by_key(&door, "global", &csr(&lost)).await.refused(403);
+    assert_eq!(renew_by_key(&door, "edge", &csr(&lost)).await.code, 200);
+}
+
+#[tokio::test]
+async fn case_23_a_cluster_that_is_paused_or_gone_is_not_come_back_to() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let auth = ("authorization", bearer.as_str());
+    let lost = lost_agent(&door, &bearer, "edge").await;
+    let csr = SigningRequest::renew(&lost).unwrap();
+    let pause = async |paused: bool| {
+        let patch = json!({"spec": {"paused": paused}}).to_string();
+        let kind = ("content-type", "application/merge-patch+json");
+        let answer = door.ask("PATCH", &format!("{CLUSTERS}/edge"), &[auth, kind], &patch).await;
+        assert_eq!(answer.code, 200, "{answer:?}");
+    };
+    pause(true).await;
+    let refused = renew_by_key(&door, "edge", &csr).await;
+    refused.refused(403);
+    assert!(refused.text.contains("spec.paused"), "{refused:?}");
+    pause(false).await;
+    assert_eq!(renew_by_key(&door, "edge", &csr).await.code, 200);
+    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
+    eventually("the cluster is gone", || async {
+        door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
+    })
+    .await;
+    renew_by_key(&door, "edge", &csr).await.refused(403);
+    // The same name again is another cluster.
+    register(&door, &bearer, "edge").await;
+    renew_by_key(&door, "edge", &csr).await.refused(403);
 }
 
 #[tokio::test]
@@ -338,7 +432,7 @@ async fn case_15_handshakes_and_heads_that_never_end_keep_nobody_out_and_are_cut
 async fn case_25_an_agent_believes_its_own_hub_only() {
     let door = Door::open().await;
     let credential = door.authority.issue(&Leaf::Client(subject("edge"))).unwrap();
-    let other = Authority::generate("public", std::time::SystemTime::now()).unwrap();
+    let other = Authority::generate("public", SystemTime::now()).unwrap();
     for trust in [Trust::Pin(other.pin()), Trust::bundle(other.certificate_pem()).unwrap()] {
         let config = client_config(&trust, Some(&credential), &[ALPN]).unwrap();
         let tcp = TcpStream::connect(door.address).await.unwrap();

@@ -77,7 +77,7 @@ fn lines(others: &Others) -> Vec<Line> {
         line("GET", "/metrics", [401, 403, 200]),
         line("GET", "/**", [200; 3]).at("/"),
         line("POST", "/agent/v1/register", [401, 400, 400]).with(json!({})),
-        line("POST", "/agent/v1/renew", [401; 3]).with(json!({})),
+        line("POST", "/agent/v1/renew", [400; 3]).with(json!({})),
         // Clusters: the cluster says. Watches of each of its kinds are in `kinds`.
         line("*", "/kubernetes/{}/**", [401, 403, 200]).at("/kubernetes/global/api/v1/namespaces"),
         line("*", "/kubernetes/{}/**", [401, 403, 403]).at("/kubernetes/global/api/v1/secrets"),

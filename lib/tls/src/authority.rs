@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData};
 use rustls_pki_types::{CertificateDer, DnsName};
@@ -153,14 +153,23 @@ impl Authority {
         Credential::from_pem(self.chain(&certificate), key.serialize_pem())
     }
 
-    /// Signs a request as a client certificate for exactly `subject`, and returns the chain as PEM.
+    /// Signs a request as a client certificate for exactly `subject`, and returns the chain as PEM. It holds for `lifetime`,
+    /// and never longer than the authority itself.
     ///
     /// Only the key is taken from the request. A request for any other name, one name more, or more than a client may
     /// do is denied, so that its sender does not believe that it holds what it asked for.
-    pub fn sign_client(&self, request: &SigningRequest, subject: &Subject, now: SystemTime) -> Result<String, Error> {
+    pub fn sign_client(
+        &self,
+        request: &SigningRequest,
+        subject: &Subject,
+        lifetime: Duration,
+        now: SystemTime,
+    ) -> Result<String, Error> {
         request.expect_client(subject)?;
-        let certificate = self.certify(&Leaf::Client(subject.clone()), request.spki(), now)?;
-        Ok(self.chain(&certificate))
+        let Subject { user, groups } = subject;
+        let (spki, purpose, validity) = (request.spki(), Purpose::Client, self.within_own(now, lifetime)?);
+        let statement = Statement { common_name: user, organizations: groups, spki, validity, purpose };
+        Ok(self.chain(&statement.sign(&self.signer())?))
     }
 
     /// Signs a request on these terms, and returns the certificate as PEM, alone.
@@ -170,14 +179,22 @@ impl Authority {
         for name in &terms.dns_names {
             check_host(name)?;
         }
-        let own = Validity::of(&parse(&self.certificate)?)?;
-        let mut validity = Validity::lasting(now, terms.lifetime);
-        validity.not_after = validity.not_after.min(own.not_after);
+        let validity = self.within_own(now, terms.lifetime)?;
         let Subject { user, groups } = &terms.subject;
         let (spki, purpose) = (request.spki(), Purpose::Agreed(terms));
         let statement = Statement { common_name: user, organizations: groups, spki, validity, purpose };
-        let certificate = statement.sign(&Signer { name: &self.name, key: &self.key })?;
-        Ok(to_pem("CERTIFICATE", &certificate))
+        Ok(to_pem("CERTIFICATE", &statement.sign(&self.signer())?))
+    }
+
+    /// Nothing outlives who vouches for it.
+    fn within_own(&self, now: SystemTime, lifetime: Duration) -> Result<Validity, Error> {
+        let own = Validity::of(&parse(&self.certificate)?)?;
+        let asked = Validity::lasting(now, lifetime);
+        Ok(Validity { not_after: asked.not_after.min(own.not_after), ..asked })
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        Signer { name: &self.name, key: &self.key }
     }
 
     /// The leaf, then the authority: a client that pins the authority's key must find it in the handshake.
@@ -187,7 +204,7 @@ impl Authority {
 
     fn certify(&self, leaf: &Leaf, spki: &[u8], now: SystemTime) -> Result<CertificateDer<'static>, Error> {
         let validity = Validity::starting(now, LEAF_DAYS);
-        let signer = Signer { name: &self.name, key: &self.key };
+        let signer = self.signer();
         match leaf {
             Leaf::Client(Subject { user, groups }) => {
                 let purpose = Purpose::Client;

@@ -61,23 +61,30 @@ impl SigningRequest {
 
     /// The request for another certificate for the key that a credential has. PEM.
     pub fn renew(credential: &Credential) -> Result<String, Error> {
-        let key = KeyPair::from_pem(credential.key_pem()).map_err(|_| Error::Pem { expected: "a private key" })?;
-        sign(&credential.identity()?.subject(), &key)
+        Self::with_key(&credential.identity()?.subject(), credential.key_pem())
+    }
+
+    /// The request for a certificate in the name of `subject` for this key, both PEM.
+    pub fn with_key(subject: &Subject, key_pem: &str) -> Result<String, Error> {
+        let key = KeyPair::from_pem(key_pem).map_err(|_| Error::Pem { expected: "a private key" })?;
+        sign(subject, &key)
     }
 
     /// Reads a request in PEM and checks its signature.
     pub fn from_pem(pem: &str) -> Result<Self, Error> {
-        let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes())
-            .map_err(|_| Error::Pem { expected: "a signing request" })?;
-        Self::from_der(&der)
+        Self::from_der(&decode(pem)?)
+    }
+
+    /// The pin of the key that a request in PEM is for. Its signature is not looked at, which is what costs: it says
+    /// nothing of who has sent it, and is for turning away those whose key is known to nobody.
+    pub fn claimed_key(pem: &str) -> Result<SpkiPin, Error> {
+        let der = decode(pem)?;
+        Ok(SpkiPin::of_spki(parse(&der)?.certification_request_info.subject_pki.raw))
     }
 
     /// Reads an encoded request and checks its signature.
     pub fn from_der(der: &[u8]) -> Result<Self, Error> {
-        let (rest, request) = X509CertificationRequest::from_der(der).map_err(|_| Error::BadRequest("not PKCS#10"))?;
-        if !rest.is_empty() {
-            return Err(Error::BadRequest("there is something behind it"));
-        }
+        let request = parse(der)?;
         request.verify_signature().map_err(|_| Error::BadRequest("the signature is wrong"))?;
         let info = &request.certification_request_info;
         let (user, groups) = read_subject(&info.subject).map_err(Error::BadRequest)?;
@@ -145,6 +152,19 @@ impl SigningRequest {
             asked.push_str(extra.words());
         }
         Err(Error::RequestDenied { asked, allowed: subject.to_string() })
+    }
+}
+
+fn decode(pem: &str) -> Result<CertificateSigningRequestDer<'static>, Error> {
+    CertificateSigningRequestDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| Error::Pem { expected: "a signing request" })
+}
+
+fn parse(der: &[u8]) -> Result<X509CertificationRequest<'_>, Error> {
+    match X509CertificationRequest::from_der(der) {
+        Ok(([], request)) => Ok(request),
+        Ok(_) => Err(Error::BadRequest("there is something behind it")),
+        Err(_) => Err(Error::BadRequest("not PKCS#10")),
     }
 }
 

@@ -49,7 +49,8 @@ pub enum State {
 /// The agent's end of a tunnel.
 pub struct Agent<H> {
     config: Config,
-    /// The TLS configuration, with the tunnel's ALPN and the agent's certificate. A changed one counts from the next dial.
+    /// The TLS configuration, with the tunnel's ALPN and the agent's certificate. A changed one counts from the next dial,
+    /// which is at once if there is no connection.
     tls: watch::Receiver<Arc<ClientConfig>>,
     handler: Arc<H>,
     state: watch::Sender<State>,
@@ -73,6 +74,7 @@ impl<H: Handler> Agent<H> {
     /// Dials, serves, and dials again until `drain` finishes. Streams are tasks of `drain`.
     pub async fn run(self, drain: Drain) {
         let mut backoff = Backoff::default();
+        let mut tls = self.tls.clone();
         while !drain.is_finishing() {
             self.state.send_replace(State::Dialling);
             let began = Instant::now();
@@ -93,6 +95,8 @@ impl<H: Handler> Agent<H> {
             let from = if failure == Failure::Unreachable && held.is_none() { began } else { Instant::now() };
             tokio::select! {
                 () = sleep_until(from + wait) => {}
+                // Another certificate may be what was missing.
+                Ok(()) = tls.changed() => {}
                 () = drain.finishing() => {}
             }
         }

@@ -1,14 +1,20 @@
 //! How an agent gets its first certificate, and the next ones.
 
+use std::time::Duration;
+
 use lib_names::ClusterName;
 use serde::{Deserialize, Serialize};
 
 /// Where an agent turns its registration token into a certificate: `POST`, with the token as bearer.
 pub const REGISTER_PATH: &str = "/agent/v1/register";
 
-/// Where an agent gets its next certificate: `POST`, over TLS with the certificate that it has. The request is for the
-/// same key: the key is what the hub knows the agent by.
+/// Where an agent gets its next certificate: `POST`, over TLS with the certificate that it has, or with none when that has
+/// run out. The request is for the same key: the key is what the hub knows the agent by.
 pub const RENEW_PATH: &str = "/agent/v1/renew";
+
+/// How long a certificate of an agent holds. Short, as nobody can take one back; long enough to sit out a long holiday, and
+/// for whoever sits out more the key is still known.
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// The largest request and answer.
 pub const MAX_BODY: usize = 64 * 1024;

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::{PeerIdentity, Terms, Use};
 
+const DAY: Duration = Duration::from_secs(86_400);
+const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
 fn authority() -> Authority {
     Authority::generate("test authority", SystemTime::now()).unwrap()
 }
@@ -91,9 +94,23 @@ fn names_that_are_no_hosts_are_refused() {
 fn due_after_two_thirds() {
     let now = SystemTime::now();
     let credential = authority().issue_at(&Leaf::Client(Subject::new("u", ["g"])), now).unwrap();
-    let day = Duration::from_secs(86_400);
-    assert!(!credential.is_due(now + 243 * day));
-    assert!(credential.is_due(now + 244 * day));
+    assert!(!credential.is_due(now + 243 * DAY));
+    assert!(credential.is_due(now + 244 * DAY));
+}
+
+#[test]
+fn case_77_a_thousand_that_came_together_do_not_renew_together() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+    let validity = Validity { not_before: now, not_after: now + 30 * DAY };
+    assert_eq!(validity.renew_by(0.0), now + 20 * DAY);
+    assert_eq!(validity.renew_by(1.0), now + 20 * DAY - 20 * DAY / 8);
+    assert_eq!((validity.renew_by(-1.0), validity.renew_by(2.0)), (validity.renew_by(0.0), validity.renew_by(1.0)));
+    let mut hours = std::collections::HashMap::<u64, u32>::new();
+    for number in 0..1000 {
+        let at = validity.renew_by(f64::from(number) / 1000.0).duration_since(now).unwrap();
+        *hours.entry(at.as_secs() / 3600).or_default() += 1;
+    }
+    assert!(hours.values().all(|renewals| *renewals <= 17), "{hours:?}");
 }
 
 #[test]
@@ -116,7 +133,7 @@ mod signing {
         let authority = authority();
         let (request, key) = SigningRequest::generate(&agent("one")).unwrap();
         let request = SigningRequest::from_pem(&request).unwrap();
-        let chain = authority.sign_client(&request, &agent("one"), SystemTime::now()).unwrap();
+        let chain = authority.sign_client(&request, &agent("one"), YEAR, SystemTime::now()).unwrap();
         let identity = Credential::from_pem(chain, key).unwrap().identity().unwrap();
         assert_eq!(identity.subject(), agent("one"));
         assert_eq!(identity.spki, request.pin());
@@ -128,13 +145,14 @@ mod signing {
         let first = authority.issue(&Leaf::Client(agent("one"))).unwrap();
         let request = SigningRequest::from_pem(&SigningRequest::renew(&first).unwrap()).unwrap();
         assert_eq!(request.pin(), first.identity().unwrap().spki);
-        authority.sign_client(&request, &agent("one"), SystemTime::now()).unwrap();
+        assert_eq!(SigningRequest::claimed_key(&SigningRequest::renew(&first).unwrap()).unwrap(), request.pin());
+        authority.sign_client(&request, &agent("one"), YEAR, SystemTime::now()).unwrap();
     }
 
     #[track_caller]
     fn denied(request: &str) {
         let request = SigningRequest::from_pem(request).unwrap();
-        let error = authority().sign_client(&request, &agent("cluster1"), SystemTime::now()).unwrap_err();
+        let error = authority().sign_client(&request, &agent("cluster1"), YEAR, SystemTime::now()).unwrap_err();
         assert!(matches!(error, Error::RequestDenied { .. }), "{error}");
     }
 
@@ -213,6 +231,21 @@ mod signing {
         assert_eq!(identity.subject(), terms.subject);
         assert_eq!((identity.dns_names, identity.addresses), (terms.dns_names, terms.addresses));
         assert_eq!(identity.validity.not_after.duration_since(now).unwrap().as_secs(), 3600);
+    }
+
+    #[test]
+    fn a_client_is_vouched_for_as_long_as_was_agreed_and_no_longer_than_the_authority_lasts() {
+        let now = std::time::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let authority = Authority::generate("test authority", now).unwrap();
+        let (request, _) = SigningRequest::generate(&agent("one")).unwrap();
+        let request = SigningRequest::from_pem(&request).unwrap();
+        let until = |at| {
+            let chain = authority.sign_client(&request, &agent("one"), 30 * DAY, at).unwrap();
+            PeerIdentity::of(&crate::first_certificate(&chain).unwrap()).unwrap().validity.not_after
+        };
+        assert_eq!(until(now), now + 30 * DAY);
+        let own = Validity::of(&crate::certificate::parse(authority.certificate()).unwrap()).unwrap();
+        assert_eq!(until(own.not_after - DAY), own.not_after);
     }
 
     #[test]

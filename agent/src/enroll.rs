@@ -68,6 +68,8 @@ pub enum EnrollError {
 /// The waits between attempts when the hub cannot be reached.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
+/// The longest while a person has to decide.
+const UNDECIDED: Duration = Duration::from_secs(10);
 /// How long the hub may take at a start to say whether it knows the kept certificate.
 const CONFIRM: Duration = Duration::from_secs(3);
 /// How often the certificate's age is looked at, at least. Clocks jump, and machines sleep.
@@ -238,7 +240,8 @@ where
         match ask().await {
             Err(EnrollError::Hub(error)) if error.is_passing() => {
                 tracing::warn!(error = %chain(&error), "{failure}");
-                sleep(backoff.after(LONGEST_WAIT, chance())).await;
+                let longest = if matches!(error, HubError::Waiting(_)) { UNDECIDED } else { LONGEST_WAIT };
+                sleep(backoff.after(longest, chance())).await;
             }
             answer => return answer,
         }

@@ -60,6 +60,9 @@ pub enum HubError {
         /// Its words.
         message: String,
     },
+    /// The hub has not decided.
+    #[error("the hub says neither yes nor no: {0}")]
+    Waiting(String),
     /// The hub said yes, and something else.
     #[error("could not decode the hub's answer")]
     Decode(#[source] serde_json::Error),
@@ -77,7 +80,7 @@ impl HubError {
     /// Whether asking again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Deadline(_) | Self::Connect { .. } | Self::Exchange { .. } => true,
+            Self::Deadline(_) | Self::Connect { .. } | Self::Exchange { .. } | Self::Waiting(_) => true,
             Self::Refused { code, .. } => *code == 429 || *code >= 500,
             Self::Config(_) | Self::Malformed(_) | Self::Decode(_) => false,
         }
@@ -170,12 +173,15 @@ impl Hub {
 }
 
 fn decode(status: StatusCode, body: &[u8]) -> Result<IssuedCertificate, HubError> {
-    if status.is_success() {
+    if status == StatusCode::OK {
         return serde_json::from_slice(body).map_err(HubError::Decode);
     }
     let message = match serde_json::from_slice::<Status>(body) {
         Ok(status) => status.message,
         Err(_) => status.canonical_reason().unwrap_or("no reason given").to_owned(),
     };
-    Err(HubError::Refused { code: status.as_u16(), message })
+    match status {
+        StatusCode::ACCEPTED => Err(HubError::Waiting(message)),
+        _ => Err(HubError::Refused { code: status.as_u16(), message }),
+    }
 }

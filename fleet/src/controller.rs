@@ -116,6 +116,10 @@ fn upsert(fleet: &Fleet, workers: &mut HashMap<String, Worker>, cluster: &Cluste
         drop_worker(&fleet.inner, workers, &name);
     }
     fleet.inner.identities().note(cluster);
+    // Another one was approved, here or by another replica.
+    if let (Ok(name), Some(key)) = (name.parse(), known_key(cluster)) {
+        fleet.inner.sessions.end_others(&name, key);
+    }
     let started = workers.entry(name.clone()).or_insert_with(|| {
         let (wake, linked, drain) = (Arc::new(Notify::new()), Arc::new(Notify::new()), fleet.inner.drain.child());
         drain.spawn(follow(fleet.inner.clone(), name.clone(), uid.clone(), linked.clone(), drain.clone()));
@@ -244,7 +248,7 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
     let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());
     let is_leaving = removing.is_some();
-    let known = Known { indexed, ratio, removing };
+    let known = Known { indexed, ratio, removing, key_request: inner.key_request(&cluster).await };
     let now = Timestamp::now();
     heard.note(&observed, now);
     let next = plan(&old, cluster.metadata.generation, &observed, known, *heard, now);
@@ -283,6 +287,7 @@ async fn forget(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
     }
     let fleet = Fleet { inner: inner.itself() };
     fleet.forget_secrets(&name).await?;
+    inner.forget_key_request(cluster).await;
     let kept: Vec<_> = cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
     let patch = json!({"metadata": {"resourceVersion": cluster.resource_version(), "finalizers": kept}});
     match inner.clusters().patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {

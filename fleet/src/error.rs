@@ -31,6 +31,9 @@ pub enum Error {
     /// The name is taken.
     #[error("a cluster named {0} exists already")]
     Exists(ClusterName),
+    /// There is none of that name.
+    #[error("there is no cluster {0}")]
+    Unknown(ClusterName),
     /// The hub's API refused, or could not be reached.
     #[error("could not {doing}")]
     Hub {
@@ -70,7 +73,7 @@ pub enum AgentRefused {
     /// The token is unknown, used, expired, or another cluster's: all the same to the outside.
     #[error(
         "the registration token is not valid: it is unknown, used, expired or another cluster's; \
-         for a new one remove the cluster and register it again"
+         get a new one with: ac register cluster NAME --again"
     )]
     Token,
     /// There is no such cluster, or it is on its way out, or it is reached otherwise.
@@ -90,6 +93,25 @@ pub enum AgentRefused {
         /// When.
         at: String,
     },
+    /// Another key asks, and nobody has decided.
+    #[error(
+        "cluster {cluster} is registered with another key: \
+         an administrator lets this one in with: ac adm certificate approve {request}"
+    )]
+    Waiting {
+        /// The cluster.
+        cluster: ClusterName,
+        /// What is to be approved.
+        request: String,
+    },
+    /// An administrator does not want this key.
+    #[error("cluster {cluster} is registered with another key, and an administrator has denied this one: {message}")]
+    Denied {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The administrator's words.
+        message: String,
+    },
     /// Nobody is let in again while the cluster is to be left alone.
     #[error(
         "cluster {0} is paused, and the certificate of its agent has run out: \
@@ -102,6 +124,12 @@ pub enum AgentRefused {
     /// The hub's API failed.
     #[error("could not look at the cluster")]
     Hub(#[source] Box<kube::Error>),
+}
+
+impl AgentRefused {
+    pub(crate) fn hub(error: kube::Error) -> Self {
+        Self::Hub(Box::new(error))
+    }
 }
 
 /// Why a request did not get an answer from a cluster.

@@ -6,6 +6,7 @@
 
 mod access;
 mod address;
+mod approval;
 mod caller;
 mod controller;
 mod direct;

@@ -14,9 +14,10 @@ use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth};
 
 use self::identity::Claim;
 use crate::FLEET_USER;
+use crate::approval::{Decision, KeyRequest};
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 12] = [
+pub(crate) const CONDITIONS: [&str; 13] = [
     removal::KIND,
     "Ready",
     "Connected",
@@ -29,6 +30,7 @@ pub(crate) const CONDITIONS: [&str; 12] = [
     "Indexed",
     "QuotaEnforced",
     "RatioApplied",
+    "AgentKeyApproved",
 ];
 /// Those that only the agent knows, so that nobody knows when it is silent.
 const BY_AGENTS: [&str; 2] = ["QuotaEnforced", "RatioApplied"];
@@ -159,6 +161,8 @@ pub(crate) struct Known {
     pub(crate) ratio: Option<Result<(), String>>,
     /// Where it leaves: what is left to do.
     pub(crate) removing: Option<removal::Removing>,
+    /// Another key that asks to be the agent's.
+    pub(crate) key_request: Option<KeyRequest>,
 }
 
 /// The next status.
@@ -234,8 +238,33 @@ pub(crate) fn plan(
         set.put(removal::KIND, status, reason, message);
         next.phase = Some("Deleting".into());
     }
+    if let Some(request) = &known.key_request {
+        decide(&mut set, request);
+    }
     next.conditions = set.finish();
     next
+}
+
+/// Somebody has to say whether another key is the agent's. The cluster is as well as it was without that.
+fn decide(set: &mut Setter<'_>, request: &KeyRequest) {
+    let KeyRequest { name, key, since, from, decision } = request;
+    let asks =
+        format!("An agent with another key, {key}, has asked from {from} since {since:.0} to be this cluster's.");
+    let (status, reason, rest) = match decision {
+        Decision::Pending => (
+            "False",
+            "ApprovalPending",
+            format!(
+                "If that is meant, as when the agent has lost its Secret: ac adm certificate approve {name}. If not: ac adm \
+                 certificate deny {name}. Until then the agent that was registered stays."
+            ),
+        ),
+        Decision::Approved => {
+            ("True", "Approved", "That was approved, and holds as soon as that agent asks again.".to_owned())
+        }
+        Decision::Denied(why) => ("False", "ApprovalDenied", format!("That was denied: {why:?}.")),
+    };
+    set.put("AgentKeyApproved", status, reason, &format!("{asks} {rest}"));
 }
 
 /// What a cluster says of itself, well or not; a message if it is another one than it was.

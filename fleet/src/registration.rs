@@ -2,7 +2,8 @@
 //!
 //! A token buys one certificate, for one cluster, within a day. Only its hash is kept, in a Secret that is deleted by
 //! whoever spends it: of two who try, the API server lets one. From then on the cluster is known by its agent's key, for
-//! which the agent gets one short-lived certificate after another, and another key is refused until the cluster is removed.
+//! which the agent gets one short-lived certificate after another. Another key needs a token of its own, and an
+//! administrator's approval.
 
 use std::time::{Duration, SystemTime};
 
@@ -24,7 +25,7 @@ use serde_json::json;
 use tunnel_protocol::registration::{CERTIFICATE_LIFE, CertificateRequest, IssuedCertificate};
 use tunnel_protocol::{AGENTS_GROUP, agent_user, cluster_of_agent};
 
-use crate::error::{AgentRefused, Error};
+use crate::error::{AgentRefused, Cause, Error};
 use crate::import::{cluster_name, display_name, object, owned_secret};
 use crate::{Caller, Fleet, Inner, manifest};
 
@@ -73,22 +74,47 @@ impl Fleet {
             }
         };
         tracing::info!(cluster = %name, user = caller.name(), "a cluster may register");
+        Ok(self.registration(&name, token))
+    }
+
+    /// Another token for a cluster that is there; the one before is worth nothing from then on. Who may register a cluster
+    /// may do so again. If it has an agent with another key than the one that brings the token, somebody has to approve that.
+    pub async fn register_again(&self, caller: &Caller, name: &str) -> Result<Registration, Error> {
+        let name = cluster_name(name)?;
+        let fresh = object(&name, None, Connection::Tunnel, ClusterSpec::default());
+        match self.create(caller, &name, &fresh, true).await {
+            Err(Error::Exists(_)) => {}
+            Ok(_) => return Err(Error::Unknown(name)),
+            Err(error) => return Err(error),
+        }
+        let found = self.inner.clusters().get_opt(name.as_str()).await.map_err(Error::hub("look at the cluster"))?;
+        let cluster = found.ok_or_else(|| Error::Unknown(name.clone()))?;
+        if !expects_agent(&cluster) {
+            let message = format!("cluster {name} has no agent: it is the hub itself, imported, or on its way out");
+            return Err(Cause::new("name", message).into());
+        }
+        let token = self.issue_token(&cluster).await?;
+        tracing::info!(cluster = %name, user = caller.name(), "a cluster may register again");
+        Ok(self.registration(&name, token))
+    }
+
+    fn registration(&self, name: &ClusterName, (token, expires): (String, Timestamp)) -> Registration {
         let (hub, authority) = (&self.inner.config.hub_address, &self.inner.authority);
         let invitation = manifest::Invitation {
-            cluster: &name,
-            token: &token.0,
+            cluster: name,
+            token: &token,
             hub,
             authority_pem: authority.certificate_pem(),
             image: &self.inner.config.agent_image,
             rights: &self.inner.config.member_rights,
         };
-        Ok(Registration {
+        Registration {
             command: invitation.command(authority.pin()),
             manifest: invitation.manifest(),
             name: name.to_string(),
-            expiration_timestamp: token.1,
-            token: token.0,
-        })
+            expiration_timestamp: expires,
+            token,
+        }
     }
 
     async fn issue_token(&self, cluster: &Cluster) -> Result<(String, Timestamp), Error> {
@@ -109,9 +135,16 @@ impl Fleet {
         Ok((token, expires))
     }
 
-    /// Turns a token into a certificate for the key of the request.
-    pub async fn redeem(&self, token: &str, asked: &CertificateRequest) -> Result<IssuedCertificate, AgentRefused> {
-        let secret = self.inner.secrets().get_opt(&token_name(asked.cluster.as_str())).await.map_err(hub)?;
+    /// Turns a token into a certificate for the key of the request. `from` is where it came from, for those who may have to
+    /// approve it.
+    pub async fn redeem(
+        &self,
+        token: &str,
+        asked: &CertificateRequest,
+        from: &str,
+    ) -> Result<IssuedCertificate, AgentRefused> {
+        let secret =
+            self.inner.secrets().get_opt(&token_name(asked.cluster.as_str())).await.map_err(AgentRefused::hub)?;
         let secret =
             secret.filter(|secret| is_spendable(secret, token, Timestamp::now())).ok_or(AgentRefused::Token)?;
         let cluster = self.expecting(&asked.cluster).await.map_err(|error| match error {
@@ -121,17 +154,24 @@ impl Fleet {
         if text(&secret, "clusterUID") != cluster.uid() {
             return Err(AgentRefused::Token);
         }
-        if known_key(&cluster).is_some() {
-            return Err(AgentRefused::OtherKey(asked.cluster.clone()));
-        }
         // A request that would not be signed does not cost the token.
         let request = SigningRequest::from_pem(&asked.request).map_err(AgentRefused::Request)?;
         if let Some(forgotten) = self.inner.forgotten_agent(&asked.cluster, request.pin()).await? {
             return Err(forgotten);
         }
         let issued = self.sign(&request, &asked.cluster)?;
-        self.spend(&secret).await?;
-        self.remember_key(&cluster, request.pin()).await?;
+        match known_key(&cluster) {
+            None => {
+                self.spend(&secret).await?;
+                self.remember_key(&cluster, request.pin()).await?;
+            }
+            Some(known) => {
+                if known != request.pin() {
+                    self.change_key(&cluster, &secret, asked, request.pin(), from).await?;
+                }
+                self.spend(&secret).await?;
+            }
+        }
         tracing::info!(cluster = %asked.cluster, key = %request.pin(), "a cluster has registered");
         Ok(issued)
     }
@@ -195,7 +235,7 @@ impl Fleet {
     }
 
     async fn expecting(&self, name: &ClusterName) -> Result<Cluster, AgentRefused> {
-        let cluster = self.inner.clusters().get_opt(name.as_str()).await.map_err(hub)?;
+        let cluster = self.inner.clusters().get_opt(name.as_str()).await.map_err(AgentRefused::hub)?;
         cluster.filter(expects_agent).ok_or_else(|| AgentRefused::NotExpected(name.clone()))
     }
 
@@ -205,14 +245,14 @@ impl Fleet {
         Ok(IssuedCertificate { certificate: certificate.map_err(AgentRefused::Request)? })
     }
 
-    async fn spend(&self, secret: &Secret) -> Result<(), AgentRefused> {
+    pub(crate) async fn spend(&self, secret: &Secret) -> Result<(), AgentRefused> {
         let params = DeleteParams::default()
             .preconditions(Preconditions { uid: secret.uid(), resource_version: secret.resource_version() });
         match self.inner.secrets().delete(&secret.name_any(), &params).await {
             Ok(_) => Ok(()),
             // Somebody else was first.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Err(AgentRefused::Token),
-            Err(error) => Err(hub(error)),
+            Err(error) => Err(AgentRefused::hub(error)),
         }
     }
 
@@ -229,7 +269,7 @@ impl Fleet {
             match patched {
                 Ok(_) => return Ok(()),
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
-                Err(error) => return Err(hub(error)),
+                Err(error) => return Err(AgentRefused::hub(error)),
             }
             let parsed: ClusterName = name.parse().map_err(|_| AgentRefused::Token)?;
             current = self.expecting(&parsed).await?;
@@ -309,10 +349,6 @@ pub(crate) fn hash(token: &str) -> String {
 
 fn text(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
-}
-
-fn hub(error: kube::Error) -> AgentRefused {
-    AgentRefused::Hub(Box::new(error))
 }
 
 #[cfg(test)]

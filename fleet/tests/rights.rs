@@ -108,10 +108,10 @@ async fn the_controllers_can_do_their_work() {
     let name = "branch".parse().unwrap();
     let (request, _key) = SigningRequest::generate(&Subject::new(agent_user(&name), [AGENTS_GROUP])).unwrap();
     let asked = CertificateRequest { cluster: name, request };
-    fleet.redeem(&registration.token, &asked).await.unwrap();
+    fleet.redeem(&registration.token, &asked, "192.0.2.1").await.unwrap();
     hub.until("branch", "know its agent", |cluster| cluster.is_some_and(|c| c.annotations().contains_key(AGENT_KEY)))
         .await;
-    fleet.redeem(&registration.token, &asked).await.expect_err("the token is spent");
+    fleet.redeem(&registration.token, &asked, "192.0.2.1").await.expect_err("the token is spent");
 
     let request = RemovalRequest { name: "branch".into(), confirm: "branch".into(), uid: None, force: false };
     fleet.remove(&administrator, &Removal::read(request).unwrap(), false).await.unwrap();

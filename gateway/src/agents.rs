@@ -23,7 +23,12 @@ pub(crate) async fn answer(
         REGISTER_PATH => {
             let token = token(&request).ok_or(AgentRefused::Token)?;
             let asked: CertificateRequest = read_json(request, MAX_BODY).await?;
-            chain.hub.fleet.redeem(&token, &asked).await?
+            let from = connection.address.ip().to_string();
+            match chain.issuing.take(chain.hub.fleet.redeem(&token, &asked, &from)).await {
+                // Neither yes nor no: the agent asks again.
+                Err(waiting @ AgentRefused::Waiting { .. }) => return Ok(respond::accepted(&waiting.to_string())),
+                redeemed => redeemed?,
+            }
         }
         _ => {
             let asked: CertificateRequest = read_json(request, MAX_BODY).await?;

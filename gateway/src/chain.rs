@@ -190,7 +190,7 @@ impl Chain {
         match route {
             // Who asks does not matter to these, or is what they are to find out.
             Route::Console => return self.console(&request, path),
-            Route::Agents => return agents::answer(self, &connection, request, path).await,
+            Route::Agents => return Box::pin(agents::answer(self, &connection, request, path)).await,
             Route::Health if is_public => return self.health(&request, path),
             Route::People if is_public => {
                 return Box::pin(people::answer(self, &connection, None, request, path)).await;

@@ -57,7 +57,14 @@ pub(crate) async fn answer(
         "/platform/fleet.cpaas.io/v1/imports"
         | "/platform/fleet.cpaas.io/v1/registrations"
         | "/platform/fleet.cpaas.io/v1/removals" => Err(Refusal::method_not_allowed()),
-        _ => Err(Refusal::not_found()),
+        _ => match path.strip_prefix("/platform/fleet.cpaas.io/v1/registrations/") {
+            Some(name) if post => {
+                let registration = chain.hub.fleet.register_again(caller, name).await?;
+                Ok(respond::answer(StatusCode::CREATED, &registration))
+            }
+            Some(_) => Err(Refusal::method_not_allowed()),
+            None => Err(Refusal::not_found()),
+        },
     }
 }
 

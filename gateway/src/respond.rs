@@ -171,6 +171,7 @@ impl From<fleet::Error> for Refusal {
                 let causes = vec![Cause { field: "name".into(), message: message.clone() }];
                 Self { causes, ..Self::new(StatusCode::CONFLICT, "AlreadyExists", message) }
             }
+            fleet::Error::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "NotFound", error.to_string()),
             fleet::Error::Hub { source, .. } => (*source).into(),
             fleet::Error::Caller(_) => Self::unauthorized(),
             other => {
@@ -225,6 +226,15 @@ pub(crate) fn answer(code: StatusCode, value: &impl Serialize) -> Response<Body>
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What is not decided yet.
+pub(crate) fn accepted(message: &str) -> Response<Body> {
+    let code = StatusCode::ACCEPTED;
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "message": message, "code": code.as_u16(),
+    });
+    answer(code, &status)
 }
 
 /// Plain text.

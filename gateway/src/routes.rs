@@ -23,6 +23,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/platform/fleet.cpaas.io/v1/imports"),
     ("POST", "/platform/fleet.cpaas.io/v1/registrations"),
     ("POST", "/platform/fleet.cpaas.io/v1/removals"),
+    ("POST", "/platform/fleet.cpaas.io/v1/registrations/{}"),
     ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
     ("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain"),
     // Projects, roles and rights.

@@ -141,6 +141,15 @@ async fn case_85_an_old_certificate_is_renewed_while_the_agent_runs() {
     assert_eq!(shown.last(), Some(renewed.certificate()));
 }
 
+#[tokio::test]
+async fn case_19_an_agent_waits_with_its_key_until_somebody_has_decided() {
+    let hub = Hub::start(&["token"]).await;
+    *hub.undecided.lock().unwrap() = 2;
+    connect(&hub, member().await).await;
+    assert_eq!(*hub.asked.lock().unwrap(), [REGISTER_PATH; 3]);
+    assert_eq!(hub.keys.lock().unwrap().iter().collect::<std::collections::HashSet<_>>().len(), 1);
+}
+
 /// What an agent keeps that has lost the hub for a year.
 async fn expired(hub: &Hub, dir: &std::path::Path) -> DirectoryStore {
     let store = DirectoryStore::new(dir);

@@ -15,6 +15,7 @@ use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Authority, ClientVerification, Leaf, PeerIdentity, SigningRequest, Subject, Trust, server_config};
 use rustls_pki_types::CertificateDer;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -52,6 +53,10 @@ pub(crate) struct Hub {
     pub(crate) shown: Arc<Mutex<Vec<CertificateDer<'static>>>>,
     /// Of each renewal, whether a certificate was shown.
     pub(crate) shown_for_renewal: Arc<Mutex<Vec<bool>>>,
+    /// The keys that certificates were asked for, in order.
+    pub(crate) keys: Arc<Mutex<Vec<String>>>,
+    /// How often whoever registers is told that nobody has decided.
+    pub(crate) undecided: Arc<Mutex<usize>>,
     tokens: Arc<Mutex<Vec<String>>>,
     knows_agents: Arc<Mutex<bool>>,
     drain: Drain,
@@ -67,6 +72,8 @@ impl Hub {
             asked: Asked::default(),
             shown: Arc::default(),
             shown_for_renewal: Arc::default(),
+            keys: Arc::default(),
+            undecided: Arc::default(),
             tokens: Arc::new(Mutex::new(tokens.iter().map(|token| (*token).to_owned()).collect())),
             knows_agents: Arc::new(Mutex::new(true)),
             drain: Drain::new(),
@@ -110,6 +117,18 @@ impl Hub {
         let path = request.uri().path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let bearer = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let asked: CertificateRequest = serde_json::from_slice(&body).unwrap();
+        assert_eq!(asked.cluster, cluster());
+        let request = SigningRequest::from_pem(&asked.request).unwrap();
+        self.keys.lock().unwrap().push(request.pin().to_string());
+        if path == REGISTER_PATH && self.is_undecided() {
+            let status =
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "message": "somebody has to approve"});
+            let mut later = Response::new(Full::from(status.to_string()));
+            *later.status_mut() = StatusCode::ACCEPTED;
+            return later;
+        }
         let allowed = match path.as_str() {
             REGISTER_PATH => {
                 let good = bearer.is_some_and(|bearer| self.spend(bearer.strip_prefix("Bearer ").unwrap()));
@@ -128,13 +147,16 @@ impl Hub {
             *refused.status_mut() = StatusCode::UNAUTHORIZED;
             return refused;
         }
-        let body = request.into_body().collect().await.unwrap().to_bytes();
-        let asked: CertificateRequest = serde_json::from_slice(&body).unwrap();
-        assert_eq!(asked.cluster, cluster());
-        let request = SigningRequest::from_pem(&asked.request).unwrap();
         let certificate =
             self.authority.sign_client(&request, &subject(), CERTIFICATE_LIFE, SystemTime::now()).unwrap();
         Response::new(Full::from(serde_json::to_vec(&IssuedCertificate { certificate }).unwrap()))
+    }
+
+    fn is_undecided(&self) -> bool {
+        let mut left = self.undecided.lock().unwrap();
+        let undecided = *left > 0;
+        *left = left.saturating_sub(1);
+        undecided
     }
 
     fn spend(&self, token: &str) -> bool {

@@ -22,6 +22,8 @@ pub const CONNECTION: &str = "fleet.cpaas.io/connection";
 pub const DISPLAY_NAME: &str = "cpaas.io/display-name";
 /// Annotation: the hash of the key of the cluster's agent.
 pub const AGENT_KEY: &str = "fleet.cpaas.io/agent-key";
+/// Annotation: the hash of another key that asks to take the place of [`AGENT_KEY`], until an administrator has decided.
+pub const REQUESTED_KEY: &str = "fleet.cpaas.io/requested-agent-key";
 /// Annotation: the uid of the cluster that an administrator takes under this name in place of the one that is noted.
 pub const ACCEPTED_UID: &str = "fleet.cpaas.io/cluster-uid";
 /// Annotation: the cluster's name, by somebody who wants it removed. Without it nobody removes the cluster.
@@ -131,7 +133,7 @@ pub struct Endpoint {
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
     /// Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent,
-    /// RightsFollowed, Indexed, QuotaEnforced, RatioApplied.
+    /// RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Pending, Provisioned, Deleting.

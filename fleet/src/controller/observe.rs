@@ -130,7 +130,10 @@ async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
     match inner.token_expiry(&cluster.name_any()).await {
         Ok(Some(expires)) if expires <= Timestamp::now() => waiting(
             "RegistrationExpired",
-            &format!("The registration token expired at {expires:.0}; remove the cluster and register it again."),
+            &format!(
+                "The registration token expired at {expires:.0}. A new one: ac register cluster {} --again.",
+                cluster.name_any()
+            ),
         ),
         Ok(_) => waiting("WaitingForAgent", "No agent has connected yet."),
         Err(error) => waiting("WaitingForAgent", &format!("No agent has connected yet ({}).", chain(&error))),

@@ -59,6 +59,8 @@ fn controllers_objects() -> Vec<Value> {
                 {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list"]},
                 {"apiGroups": [""], "resources": ["namespaces"], "resourceNames": [NAMESPACE, "kube-system"], "verbs": ["get"]},
                 {"nonResourceURLs": ["/version", "/readyz"], "verbs": ["get"]},
+                // For an administrator to decide about.
+                {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"], "verbs": ["get", "create", "delete"]},
                 // People. What is secret of them lies in the platform's namespace.
                 {"apiGroups": ["auth.alauda.io"], "resources": ["users", "groups"], "verbs": everything},
                 {"apiGroups": ["auth.alauda.io"], "resources": ["users/status"], "verbs": ["get", "update", "patch"]},

@@ -327,6 +327,36 @@ fn silence_counts_from_what_was_heard_and_not_from_what_was_written() {
 }
 
 #[test]
+fn case_19_a_key_that_waits_is_said_and_changes_nothing_else() {
+    let request = |decision| KeyRequest {
+        name: "edge-agent-1".into(),
+        key: "sha256:1".into(),
+        since: at(0),
+        from: "192.0.2.1".into(),
+        decision,
+    };
+    let of = |old: &ClusterStatus, decision, seconds| {
+        let known = Known { key_request: Some(request(decision)), ..Known::default() };
+        planned(old, &well("v1.34.2"), known, seconds)
+    };
+    let text = |status: &ClusterStatus| {
+        let found = status.conditions.iter().find(|condition| condition.type_ == "AgentKeyApproved");
+        found.map(|found| (found.status.clone(), found.reason.clone(), found.message.clone()))
+    };
+    let waits = of(&ClusterStatus::default(), Decision::Pending, 1);
+    assert!(is_ready(&waits));
+    let (status, reason, message) = text(&waits).unwrap();
+    assert_eq!((&*status, &*reason), ("False", "ApprovalPending"));
+    for part in ["sha256:1", "192.0.2.1", "ac adm certificate approve edge-agent-1", "certificate deny edge-agent-1"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    let denied = of(&waits, Decision::Denied("not ours".into()), 2);
+    assert!(text(&denied).is_some_and(|said| said.1 == "ApprovalDenied" && said.2.contains("not ours")));
+    assert_eq!(text(&of(&waits, Decision::Approved, 2)).unwrap().0, "True");
+    assert_eq!(text(&next(&waits, &well("v1.34.2"), 3)), None, "nobody waits any more");
+}
+
+#[test]
 fn a_hub_that_has_just_started_has_missed_nothing_yet() {
     let first = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
     let heard = Heard { since: at(600), last: None };

@@ -110,7 +110,11 @@ impl Hub {
         let registration = self.fleet.register(&administrator(), request).await.unwrap();
         let cluster = name.parse().unwrap();
         let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&cluster), [AGENTS_GROUP])).unwrap();
-        let issued = self.fleet.redeem(&registration.token, &CertificateRequest { cluster, request }).await.unwrap();
+        let issued = self
+            .fleet
+            .redeem(&registration.token, &CertificateRequest { cluster, request }, "192.0.2.1")
+            .await
+            .unwrap();
         Credential::from_pem(issued.certificate, key).unwrap()
     }
 

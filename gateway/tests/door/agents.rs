@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use agent::{ClusterApi, Config, DirectoryStore, HubAddress, Token};
+use agent::{ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, Token};
 use apiserver_access::{MASTERS, User};
 use harness::TestCluster;
 use lib_drain::Drain;
@@ -213,6 +213,177 @@ async fn case_19_another_key_does_not_take_over() {
     let path = "/platform/fleet.cpaas.io/v1/registrations";
     door.ask("POST", path, &[JSON, ("authorization", &bearer)], &again).await.refused(409);
     assert!(is_admitted(&door, &own).await);
+}
+
+const REQUESTS: &str = "/kubernetes/global/apis/certificates.k8s.io/v1/certificatesigningrequests";
+
+async fn register_again(door: &Door, bearer: &str, name: &str) -> Answer {
+    let path = format!("/platform/fleet.cpaas.io/v1/registrations/{name}");
+    door.ask("POST", &path, &[("authorization", bearer)], "").await
+}
+
+async fn token_again(door: &Door, bearer: &str, name: &str) -> String {
+    let answer = register_again(door, bearer, name).await;
+    assert_eq!(answer.code, 201, "{answer:?}");
+    answer.json()["token"].as_str().unwrap().to_owned()
+}
+
+/// The one request that waits.
+async fn waiting(door: &Door, bearer: &str) -> Value {
+    let all = door.ask("GET", REQUESTS, &[("authorization", bearer)], "").await.json();
+    let [one] = &all["items"].as_array().unwrap()[..] else { panic!("{all}") };
+    one.clone()
+}
+
+/// As `kubectl certificate approve` and `deny` do.
+async fn decide(door: &Door, bearer: &str, kind: &str) {
+    let mut request = waiting(door, bearer).await;
+    request["status"]["conditions"] = json!([{"type": kind, "status": "True", "reason": "Test", "message": "seen to"}]);
+    let path = format!("{REQUESTS}/{}/approval", request["metadata"]["name"].as_str().unwrap());
+    let answer = door.ask("PUT", &path, &[JSON, ("authorization", bearer)], &request.to_string()).await;
+    assert_eq!(answer.code, 200, "{answer:?}");
+}
+
+async fn key_condition(door: &Door, bearer: &str, name: &str) -> Option<Value> {
+    let cluster = door.ask("GET", &format!("{CLUSTERS}/{name}"), &[("authorization", bearer)], "").await.json();
+    let conditions = cluster["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == "AgentKeyApproved").cloned()
+}
+
+/// A cluster with an agent, and another key that has asked with a token of its own.
+struct Contested {
+    door: Door,
+    bearer: String,
+    own: Credential,
+    token: String,
+    csr: String,
+    key: String,
+}
+
+impl Contested {
+    async fn set() -> Self {
+        let door = Door::open().await;
+        let bearer = administrator(&door).await;
+        let token = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+        let (first, first_key) = SigningRequest::generate(&subject("edge")).unwrap();
+        let issued = redeem(&door, &token, "edge", &first).await.json();
+        let own = Credential::from_pem(issued["certificate"].as_str().unwrap().into(), first_key).unwrap();
+        let token = token_again(&door, &bearer, "edge").await;
+        let (csr, key) = SigningRequest::generate(&subject("edge")).unwrap();
+        let contested = Self { door, bearer, own, token, csr, key };
+        assert_eq!(contested.ask().await.code, 202);
+        contested
+    }
+
+    async fn ask(&self) -> Answer {
+        redeem(&self.door, &self.token, "edge", &self.csr).await
+    }
+}
+
+#[tokio::test]
+async fn case_19_another_key_waits_until_an_administrator_approves_it() {
+    let stage = Contested::set().await;
+    let (door, bearer) = (&stage.door, &stage.bearer);
+    let asked = waiting(door, bearer).await;
+    assert_eq!(asked["spec"]["signerName"], "fleet.cpaas.io/agent");
+    assert_eq!(asked["metadata"]["labels"]["cpaas.io/cluster-name"], "edge");
+    let name = asked["metadata"]["name"].as_str().unwrap();
+    assert!(name.starts_with("edge-agent-"), "{name}");
+    // However often it asks, it stays one request, and the old agent stays in.
+    let again = stage.ask().await;
+    assert_eq!(again.code, 202, "{again:?}");
+    assert!(again.text.contains(&format!("ac adm certificate approve {name}")), "{again:?}");
+    assert!(is_admitted(door, &stage.own).await);
+    eventually("the cluster says that somebody has to decide", || async {
+        key_condition(door, bearer, "edge").await.is_some_and(|condition| {
+            let message = condition["message"].as_str().unwrap();
+            condition["reason"] == "ApprovalPending" && message.contains("127.0.0.1") && message.contains(name)
+        })
+    })
+    .await;
+    decide(door, bearer, "Approved").await;
+    let issued = stage.ask().await;
+    assert_eq!(issued.code, 200, "{issued:?}");
+    let next = Credential::from_pem(issued.json()["certificate"].as_str().unwrap().into(), stage.key.clone()).unwrap();
+    eventually("the old key is out", || async { !is_admitted(door, &stage.own).await }).await;
+    assert!(is_admitted(door, &next).await);
+    // The token is spent, and nothing is left to approve.
+    stage.ask().await.refused(401);
+    let left = door.ask("GET", REQUESTS, &[("authorization", bearer)], "").await.json();
+    assert_eq!(left["items"].as_array().map(Vec::len), Some(0), "{left}");
+    eventually("nobody waits", || async { key_condition(door, bearer, "edge").await.is_none() }).await;
+}
+
+#[tokio::test]
+async fn case_19_the_old_session_stays_until_the_approval_and_ends_with_it() {
+    let stage = Contested::set().await;
+    let (door, bearer) = (&stage.door, &stage.bearer);
+    let (member, folder) = (TestCluster::start().await, tempfile::tempdir().unwrap());
+    DirectoryStore::new(folder.path()).save(&stage.own).await.unwrap();
+    let agent = run_agent(door, "edge", &member, folder.path(), None);
+    let edge = "edge".parse().unwrap();
+    let is_connected = || matches!(door.fleet.sessions().connection(&edge), tunnel_hub::Connection::Connected { .. });
+    eventually("the agent is connected", async || is_connected()).await;
+    assert_eq!(stage.ask().await.code, 202);
+    assert!(is_connected());
+    decide(door, bearer, "Approved").await;
+    assert_eq!(stage.ask().await.code, 200);
+    eventually("the session of the old key is over", async || !is_connected()).await;
+    // It has tried to come back all the while.
+    assert!(!is_admitted(door, &stage.own).await && !is_connected());
+    let _ = agent.drain(SOON).await;
+}
+
+#[tokio::test]
+async fn case_19_a_key_that_is_denied_is_told_so_and_does_not_ask_again() {
+    let stage = Contested::set().await;
+    let (door, bearer) = (&stage.door, &stage.bearer);
+    decide(door, bearer, "Denied").await;
+    let denied = stage.ask().await;
+    denied.refused(403);
+    assert!(denied.text.contains("denied") && denied.text.contains("seen to"), "{denied:?}");
+    stage.ask().await.refused(401);
+    assert!(is_admitted(door, &stage.own).await);
+    eventually("the cluster says that it was denied", || async {
+        key_condition(door, bearer, "edge").await.is_some_and(|condition| condition["reason"] == "ApprovalDenied")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn case_19_one_key_waits_and_approvals_of_others_count_for_nothing() {
+    let stage = Contested::set().await;
+    let (door, bearer) = (&stage.door, &stage.bearer);
+    let first = waiting(door, bearer).await;
+    // Another one asks with the same token: only the last waits, and under another name.
+    let (csr, _) = SigningRequest::generate(&subject("edge")).unwrap();
+    assert_eq!(redeem(door, &stage.token, "edge", &csr).await.code, 202);
+    let second = waiting(door, bearer).await;
+    assert_ne!(first["metadata"]["name"], second["metadata"]["name"]);
+    // A new token ends the old one, and with that whoever waits with it.
+    let token = token_again(door, bearer, "edge").await;
+    redeem(door, &stage.token, "edge", &csr).await.refused(401);
+    assert_eq!(redeem(door, &token, "edge", &csr).await.code, 202);
+    // The key that is known needs nobody's approval.
+    let own = SigningRequest::renew(&stage.own).unwrap();
+    assert_eq!(redeem(door, &token, "edge", &own).await.code, 200);
+    assert!(is_admitted(door, &stage.own).await);
+}
+
+#[tokio::test]
+async fn a_token_comes_again_for_a_cluster_that_is_there_and_has_an_agent() {
+    let door = Door::open().await;
+    let bearer = administrator(&door).await;
+    let first = register(&door, &bearer, "edge").await["token"].as_str().unwrap().to_owned();
+    let token = token_again(&door, &bearer, "edge").await;
+    let (csr, _) = SigningRequest::generate(&subject("edge")).unwrap();
+    redeem(&door, &first, "edge", &csr).await.refused(401);
+    assert_eq!(redeem(&door, &token, "edge", &csr).await.code, 200);
+    register_again(&door, &bearer, "none").await.refused(404);
+    let none = register_again(&door, &bearer, "global").await;
+    none.refused(422);
+    register_again(&door, &bearer, "No").await.refused(422);
+    door.ask("POST", "/platform/fleet.cpaas.io/v1/registrations/edge", &[], "").await.refused(401);
 }
 
 #[tokio::test]

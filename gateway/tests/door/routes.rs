@@ -87,6 +87,7 @@ fn lines(others: &Others) -> Vec<Line> {
             .at("/platform/fleet.cpaas.io/v1/imports?dryRun=false").with(json!({"name": "x", "kubeconfig": kubeconfig})),
         line("POST", "/platform/fleet.cpaas.io/v1/registrations", [401, 403, 403]).with(json!({"name": "x"})),
         line("POST", "/platform/fleet.cpaas.io/v1/removals", [401, 403, 403]).with(json!({"name": "eu", "confirm": "eu"})),
+        line("POST", "/platform/fleet.cpaas.io/v1/registrations/{}", [401, 403, 403]).at("/platform/fleet.cpaas.io/v1/registrations/eu"),
         line("GET", "/platform/fleet.cpaas.io/v1/support-matrix", [401, 200, 200]),
         // The cluster says.
         line("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain", [401, 403, 403])

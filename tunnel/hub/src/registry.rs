@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use lib_names::ClusterName;
+use lib_tls::SpkiPin;
 use tokio::sync::broadcast;
 use tunnel_stream::Figures;
 
@@ -116,6 +117,19 @@ impl Registry {
     pub(crate) fn forget(&self, cluster: &ClusterName, now: SystemTime) {
         if let Some(Entry::Live(session)) = self.lock().remove(cluster) {
             session.end(Ended::Closed);
+            self.announce(cluster, Connection::Disconnected { since: now });
+        }
+    }
+
+    /// Ends a cluster's session if it is of another key than this one.
+    pub(crate) fn end_others(&self, cluster: &ClusterName, key: SpkiPin, now: SystemTime) {
+        let mut entries = self.lock();
+        if let Some(entry) = entries.get_mut(cluster)
+            && let Entry::Live(session) = entry
+            && session.key != key
+        {
+            session.end(Ended::Closed);
+            *entry = Entry::Gone { since: now };
             self.announce(cluster, Connection::Disconnected { since: now });
         }
     }

@@ -9,6 +9,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use lib_drain::{Drain, Drained};
 use lib_names::ClusterName;
+use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
@@ -153,6 +154,11 @@ impl Sessions {
     /// Ends a cluster's session, if there is one, and forgets the cluster: for one that is no longer managed.
     pub fn forget(&self, cluster: &ClusterName) {
         self.registry.forget(cluster, SystemTime::now());
+    }
+
+    /// Ends a cluster's session if it is of another key than this one: for a cluster that has another agent now.
+    pub fn end_others(&self, cluster: &ClusterName, key: SpkiPin) {
+        self.registry.end_others(cluster, key, SystemTime::now());
     }
 
     /// Takes no new sessions and opens no new streams, waits for those that are open, and after `deadline` ends them.

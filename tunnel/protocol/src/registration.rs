@@ -5,7 +5,8 @@ use std::time::Duration;
 use lib_names::ClusterName;
 use serde::{Deserialize, Serialize};
 
-/// Where an agent turns its registration token into a certificate: `POST`, with the token as bearer.
+/// Where an agent turns its registration token into a certificate: `POST`, with the token as bearer. The answer 202 says
+/// that an administrator has to decide: the agent asks again with the same request.
 pub const REGISTER_PATH: &str = "/agent/v1/register";
 
 /// Where an agent gets its next certificate: `POST`, over TLS with the certificate that it has, or with none when that has

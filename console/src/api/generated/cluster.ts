@@ -56,7 +56,7 @@ export interface ClusterSpec {
 export interface ClusterStatus {
   /** How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it. */
   clockOffsetSeconds?: number;
-  /** Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied. */
+  /** Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved. */
   conditions?: Array<{
     /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;

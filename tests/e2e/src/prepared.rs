@@ -4,6 +4,7 @@
 //! of the cluster reads out of Secrets and puts into the platform's folder, so that tests find it where they always do.
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -48,7 +49,12 @@ impl Prepared {
     /// When it ends instead.
     pub async fn hub(&self, folder: &Path, listen: &str) -> Result<Platform, Exited> {
         let kubeconfig = self.kubeconfig.display().to_string();
-        let server = Server::start(["hub", "--kubeconfig", &kubeconfig, "--listen", listen]).await?;
+        // In a Pod the cluster asks by a Service.
+        let asked = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free");
+        let (asked, url) = (asked.to_string(), format!("https://{asked}"));
+        let admission = ["--admission-listen", &asked, "--admission-url", &url];
+        let words = ["hub", "--kubeconfig", &kubeconfig, "--listen", listen];
+        let server = Server::start(words.iter().chain(&admission)).await?;
         fs::create_dir_all(folder).expect("the folder of the platform can be made");
         let platform = Platform::starting(server, folder);
         let door = format!("{}/kubernetes/global", platform.url());

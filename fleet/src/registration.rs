@@ -223,7 +223,7 @@ impl Fleet {
 
     /// The same by what the hub's API says, which is returned.
     async fn admit_as_of_now(&self, cluster: &ClusterName, key: SpkiPin) -> Result<Cluster, AgentRefused> {
-        let object = self.inner.clusters().get_opt(cluster.as_str()).await.map_err(hub)?;
+        let object = self.inner.clusters().get_opt(cluster.as_str()).await.map_err(AgentRefused::hub)?;
         let refused = match object.filter(admits_agent) {
             Some(object) => match check_key(&object, cluster, key) {
                 Ok(()) => return Ok(object),

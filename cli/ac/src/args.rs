@@ -550,6 +550,9 @@ pub struct RegisterCluster {
     /// Name to show to people
     #[arg(long, value_name = "TEXT")]
     pub display_name: Option<String>,
+    /// Get the command again for a registered cluster; the one before is worth nothing from then on
+    #[arg(long, conflicts_with = "display_name")]
+    pub again: bool,
     /// Output format: yaml prints the manifest instead of the command
     #[arg(long, short)]
     pub output: Option<String>,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::error::{Error, Exit, Result};
-use crate::http::{Ask, Endpoint, with_query};
+use crate::http::{Ask, Endpoint, segment, with_query};
 use crate::output::table::harmless;
 use crate::session::{GLOBAL, KnownCluster};
 use crate::text::Text;
@@ -307,6 +307,12 @@ pub async fn remove(endpoint: &Endpoint, removal: &Removal<'_>, dry_run: bool) -
     let path =
         with_query("/platform/fleet.cpaas.io/v1/removals", &[("dryRun", if dry_run { "true" } else { "false" })]);
     endpoint.send(&Ask::new(http::Method::POST, path).json(&body)).await.map(drop)
+}
+
+/// The same for a cluster that is registered.
+pub async fn register_again(endpoint: &Endpoint, name: &str) -> Result<Registration> {
+    let path = format!("/platform/fleet.cpaas.io/v1/registrations/{}", segment(name));
+    decode(&endpoint.send(&Ask::new(http::Method::POST, path)).await?.json()?)
 }
 
 /// The path of a cluster's object on the hub.

@@ -761,6 +761,8 @@ fn clusters_are_imported_registered_and_removed() {
     assert_eq!(machine.ok(&["register", "cluster", "edge"]), "acp agent --token once\n");
     assert_eq!(machine.ok(&["register", "cluster", "edge", "-o", "yaml"]), "kind: List\n");
     assert_eq!(machine.ok(&["register", "cluster", "east", "--wait", "-q"]), "acp agent --token once\n");
+    assert_eq!(machine.ok(&["register", "cluster", "edge", "--again"]), "acp agent --token twice\n");
+    assert_eq!(machine.run(&["register", "cluster", "none", "--again"]).code, 1);
 
     let refused = machine.run(&["delete", "cluster", "west"]);
     assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
@@ -798,6 +800,32 @@ fn case_79_a_cluster_is_detached_when_its_name_was_typed() {
         gone.err
     );
     said(2);
+}
+
+#[test]
+fn requests_for_certificates_are_approved_and_denied_on_the_hub() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let path = |name: &str| format!("/kubernetes/global/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}");
+    for name in ["edge-agent-1", "edge-agent-2"] {
+        platform.state.lock().unwrap().objects.insert(path(name), json!({"metadata": {"name": name}}));
+    }
+    assert_eq!(
+        machine.ok(&["adm", "certificate", "approve", "edge-agent-1"]),
+        "certificatesigningrequest.certificates.k8s.io/edge-agent-1 approved\n"
+    );
+    assert_eq!(
+        machine.ok(&["adm", "certificate", "deny", "edge-agent-2"]),
+        "certificatesigningrequest.certificates.k8s.io/edge-agent-2 denied\n"
+    );
+    let said = |name: &str| platform.state.lock().unwrap().objects[&path(name)]["status"]["conditions"].clone();
+    assert_eq!(said("edge-agent-1")[0]["type"], "Approved");
+    assert_eq!(said("edge-agent-2")[0]["type"], "Denied");
+    // A second time says nothing more.
+    machine.ok(&["adm", "certificate", "approve", "edge-agent-1"]);
+    assert_eq!(said("edge-agent-1").as_array().unwrap().len(), 1);
+    assert_eq!(machine.run(&["adm", "certificate", "approve", "none"]).code, 1);
+    assert_eq!(machine.run(&["adm", "certificate", "approve"]).code, 3);
 }
 
 #[test]

@@ -180,6 +180,9 @@ pub enum Adm {
     Policy(Policy),
     /// Let clusters leave the platform; each name has to be typed, and their workloads are not touched
     Detach(Detach),
+    /// Decide about requests for certificates, as of agents that have another key
+    #[command(subcommand)]
+    Certificate(Certificate),
     /// Show which versions of Kubernetes which release of the platform works with
     SupportMatrix(ListOutput),
     /// Let nodes of the cluster have no new Pods
@@ -215,6 +218,22 @@ pub struct Detach {
     /// Only say what would be done
     #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
     pub dry_run: DryRun,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Certificate {
+    /// Approve requests for certificates
+    Approve {
+        /// Names of the requests
+        #[arg(required = true, value_name = "CSR")]
+        names: Vec<String>,
+    },
+    /// Deny requests for certificates
+    Deny {
+        /// Names of the requests
+        #[arg(required = true, value_name = "CSR")]
+        names: Vec<String>,
+    },
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -106,7 +106,10 @@ pub async fn register(cx: &Cx, args: &RegisterCluster) -> Result<i32> {
     let timeout = duration(&args.timeout).ok_or_else(bad)?;
     let session = cx.connector.session()?;
     let endpoint = cx.connector.platform(&session).await?;
-    let registration = platform::register(&endpoint, &args.name, args.display_name.as_deref()).await?;
+    let registration = match args.again {
+        true => platform::register_again(&endpoint, &args.name).await?,
+        false => platform::register(&endpoint, &args.name, args.display_name.as_deref()).await?,
+    };
     if manifest {
         cx.ui.out(&registration.manifest)?;
     } else {

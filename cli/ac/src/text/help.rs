@@ -252,6 +252,17 @@ const HELP: &[(&str, &str)] = &[
     ("Get the command that lets a cluster join", "获取让集群加入的命令"),
     ("Output format: yaml prints the manifest instead of the command", "输出格式：yaml 输出清单而不是命令"),
     ("Wait until the cluster has joined", "等待直到集群加入"),
+    (
+        "Get the command again for a registered cluster; the one before is worth nothing from then on",
+        "重新获取已注册集群的命令；之前的命令随即失效",
+    ),
+    (
+        "Decide about requests for certificates, as of agents that have another key",
+        "审批证书请求，例如密钥已更换的代理的请求",
+    ),
+    ("Approve requests for certificates", "批准证书请求"),
+    ("Deny requests for certificates", "拒绝证书请求"),
+    ("Names of the requests", "请求的名称"),
     ("How long to wait", "等待的时间"),
     ("Say who may do what, and why", "说明谁可以做什么，以及原因"),
     ("can-i, whoami and reconcile are kubectl's.", "can-i、whoami 和 reconcile 由 kubectl 提供。"),

@@ -356,6 +356,11 @@ fn platform(
                 Some(_) => reply(202, &state.objects.remove(&path).unwrap()),
             }
         }
+        ("POST", "/platform/fleet.cpaas.io/v1/registrations/edge") => reply(
+            201,
+            &json!({"name": "edge", "token": "twice", "expirationTimestamp": "2099-01-01T00:00:00Z",
+                "command": "acp agent --token twice", "manifest": "kind: List\n"}),
+        ),
         _ => refuse(404, "NotFound", "no such path"),
     }
 }
@@ -459,6 +464,12 @@ fn kubernetes(
             merge(object, &patch);
             object["metadata"]["resourceVersion"] = version.into();
             reply(200, object)
+        }
+        "PUT" if name == "approval" => {
+            let object: Value = serde_json::from_str(body).unwrap();
+            let Some(stored) = state.objects.get_mut(path.trim_end_matches("/approval")) else { return missing() };
+            stored["status"] = object["status"].clone();
+            reply(200, stored)
         }
         "DELETE" if is_trial => match state.objects.get(path) {
             Some(_) => reply(200, &json!({"kind": "Status", "status": "Success"})),

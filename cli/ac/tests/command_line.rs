@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 
+mod clusters;
+mod kubectl;
 mod nodes;
 mod sign_in;
 mod simulated;
@@ -719,116 +721,6 @@ fn one_session_name_in_two_kubeconfigs_is_two_sessions() {
 }
 
 #[test]
-fn the_support_matrix_is_the_platforms() {
-    let (platform, machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    assert_eq!(
-        machine.ok(&["adm", "support-matrix"]),
-        "RELEASE   CREATE      COMPATIBLE   THIRD PARTY        CURRENT\n\
-         4.3       1.34        1.31-1.34    >=1.19.0 <1.35.0   *\n\
-         4.2       1.33        1.30-1.33    -                  \n\
-         4.1       1.32        1.29-1.32    -                  \n\
-         4.0       1.28-1.31   1.28-1.31    -                  \n"
-    );
-    assert_eq!(machine.ok(&["adm", "support-matrix", "-o", "jsonpath={.items[0].upgradeNeeds}"]), "compatible");
-}
-
-#[test]
-fn clusters_are_imported_registered_and_removed() {
-    let (platform, machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    let config = machine.home.path().join("member.yaml");
-    std::fs::write(&config, "kind: Config\n").unwrap();
-    let config = config.display().to_string();
-    assert_eq!(
-        machine.ok(&["import", "cluster", "north", "--kubeconfig", &config, "--dry-run"]),
-        "north can be imported: Kubernetes v1.33.1, 3 nodes\n"
-    );
-    assert_eq!(
-        machine.ok(&["import", "cluster", "north", "--kubeconfig", &config]),
-        "cluster.cluster.x-k8s.io/north created\n"
-    );
-    let ca = machine.ca(&platform);
-    let args =
-        ["import", "cluster", "south", "--server", "https://south", "--certificate-authority", &ca, "--token-stdin"];
-    assert_eq!(machine.run_with(&args, "secret\n", &[]).code, 0);
-    {
-        let state = platform.state.lock().unwrap();
-        let (line, body) = state.requests.last().unwrap();
-        assert!(line.contains("dryRun=false") && !line.contains("secret") && body.contains("\"token\":\"secret\""));
-    }
-    assert_eq!(machine.run(&["import", "cluster", "Bad_Name", "--kubeconfig", &config]).code, 3);
-    assert_eq!(machine.ok(&["register", "cluster", "edge"]), "acp agent --token once\n");
-    assert_eq!(machine.ok(&["register", "cluster", "edge", "-o", "yaml"]), "kind: List\n");
-    assert_eq!(machine.ok(&["register", "cluster", "east", "--wait", "-q"]), "acp agent --token once\n");
-    assert_eq!(machine.ok(&["register", "cluster", "edge", "--again"]), "acp agent --token twice\n");
-    assert_eq!(machine.run(&["register", "cluster", "none", "--again"]).code, 1);
-
-    let refused = machine.run(&["delete", "cluster", "west"]);
-    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
-    assert_eq!(machine.run(&["delete", "cluster", "global", "--yes"]).code, 1);
-    assert_eq!(machine.ok(&["delete", "clusters", "west", "--yes"]), "cluster.cluster.x-k8s.io \"west\" deleted\n");
-    assert_eq!(machine.run(&["delete", "cluster", "west", "--yes"]).code, 1);
-}
-
-#[test]
-fn case_79_a_cluster_is_detached_when_its_name_was_typed() {
-    let (platform, machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    let detach = |args: &[&str]| machine.run(&[&["adm", "detach"], args].concat());
-    // Nobody is there to type.
-    let refused = detach(&["west"]);
-    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
-    for (args, code) in [(&["global", "--yes"][..], 1), (&["No", "--yes"], 3), (&[], 3), (&["north", "--yes"], 1)] {
-        assert_eq!(detach(args).code, code, "{args:?}");
-    }
-    assert_eq!(detach(&["west", "--timeout", "soon", "--yes"]).code, 3);
-    assert_eq!(detach(&["north", "--yes", "--ignore-not-found"]).code, 0);
-    let said = |removed: usize| {
-        let requests = &platform.state.lock().unwrap().requests;
-        assert_eq!(requests.iter().filter(|(line, _)| line.contains("/removals?dryRun=false")).count(), removed);
-    };
-    let trial = detach(&["west", "--dry-run"]);
-    assert_eq!(trial.out, "cluster.cluster.x-k8s.io \"west\" detached (dry run)\n");
-    let trial = detach(&["west", "--dry-run=server"]);
-    assert_eq!(trial.out, "cluster.cluster.x-k8s.io \"west\" detached (server dry run)\n");
-    said(0);
-    let gone = detach(&["west", "east", "--force", "--yes"]);
-    assert_eq!(
-        gone.out, "cluster.cluster.x-k8s.io \"west\" detached\ncluster.cluster.x-k8s.io \"east\" detached\n",
-        "{}",
-        gone.err
-    );
-    said(2);
-}
-
-#[test]
-fn requests_for_certificates_are_approved_and_denied_on_the_hub() {
-    let (platform, machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    let path = |name: &str| format!("/kubernetes/global/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}");
-    for name in ["edge-agent-1", "edge-agent-2"] {
-        platform.state.lock().unwrap().objects.insert(path(name), json!({"metadata": {"name": name}}));
-    }
-    assert_eq!(
-        machine.ok(&["adm", "certificate", "approve", "edge-agent-1"]),
-        "certificatesigningrequest.certificates.k8s.io/edge-agent-1 approved\n"
-    );
-    assert_eq!(
-        machine.ok(&["adm", "certificate", "deny", "edge-agent-2"]),
-        "certificatesigningrequest.certificates.k8s.io/edge-agent-2 denied\n"
-    );
-    let said = |name: &str| platform.state.lock().unwrap().objects[&path(name)]["status"]["conditions"].clone();
-    assert_eq!(said("edge-agent-1")[0]["type"], "Approved");
-    assert_eq!(said("edge-agent-2")[0]["type"], "Denied");
-    // A second time says nothing more.
-    machine.ok(&["adm", "certificate", "approve", "edge-agent-1"]);
-    assert_eq!(said("edge-agent-1").as_array().unwrap().len(), 1);
-    assert_eq!(machine.run(&["adm", "certificate", "approve", "none"]).code, 1);
-    assert_eq!(machine.run(&["adm", "certificate", "approve"]).code, 3);
-}
-
-#[test]
 fn sync_follows_the_platform_and_logout_leaves_nothing() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);
@@ -845,97 +737,6 @@ fn sync_follows_the_platform_and_logout_leaves_nothing() {
         let outcome = machine.run(command);
         assert_eq!((outcome.code, outcome.err.contains("hint: ac login")), (4, true), "{}", outcome.err);
     }
-}
-
-#[cfg(unix)]
-fn script(dir: &std::path::Path, name: &str, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    let path = dir.join(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
-#[cfg(unix)]
-#[test]
-fn other_verbs_are_kubectls_under_the_chosen_context() {
-    let (platform, mut machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    let missing = machine.run(&["describe", "pod", "a"]);
-    assert_eq!(missing.code, 1);
-    assert_eq!(missing.err.lines().next(), Some("error: \"describe\" is kubectl's, and there is no kubectl on PATH"));
-    assert!(missing.err.lines().nth(1).is_some_and(|line| line.starts_with("hint: install kubectl")));
-    for (args, words) in [
-        (&["get", "pods", "-o", "go-template={{.}}"][..], "this form of \"get\" is kubectl's"),
-        (&["frobnicate"], "\"frobnicate\" is neither a command of ac nor a plugin"),
-    ] {
-        let missing = machine.run(args);
-        assert!(missing.code == 1 && missing.err.contains(words), "{}", missing.err);
-    }
-    let flag = machine.run(&["get", "pods", "--subresource", "status"]);
-    assert!(flag.code == 1 && flag.err.contains("hint: with kubectl on PATH"), "{}", flag.err);
-
-    let bin = machine.home.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    script(&bin, "kubectl", "echo \"$@\"; exit 9");
-    machine.path = bin.display().to_string();
-    let run = |args: &[&str]| {
-        let outcome = machine.run(args);
-        (outcome.code, outcome.out.trim_end().to_owned(), outcome.err)
-    };
-    let kubectl = |text: &str| (9, text.to_owned(), String::new());
-    assert_eq!(run(&["describe", "pod", "a"]), kubectl("describe pod a"));
-    assert_eq!(run(&["--cluster", "east", "top", "pods", "-A"]), kubectl("--context prod/east top pods -A"));
-    assert_eq!(
-        run(&["rollout", "status", "deploy/x", "--cluster=west"]),
-        kubectl("--context prod/west rollout status deploy/x")
-    );
-    assert_eq!(run(&["config", "view"]), kubectl("config view"));
-    assert_eq!(run(&["get", "pods", "--subresource", "status"]), kubectl("get pods --subresource status"));
-    for only_one in [
-        ["get", "pods", "--all-clusters", "--subresource=status"],
-        ["get", "pods", "--clusters=east", "-ogo-template={{.}}"],
-    ] {
-        let (code, out, err) = run(&only_one);
-        assert!(code == 3 && out.is_empty() && err.contains("leave out --all-clusters"), "{err}");
-    }
-    assert_eq!(run(&["get", "pods", "-o", "go-template={{.kind}}"]), kubectl("get pods -o go-template={{.kind}}"));
-    assert_eq!(run(&["apply", "-k", "dir"]), kubectl("apply -k dir"));
-    machine.ok(&["config", "use-cluster", "east"]);
-    let (code, out, err) = run(&["describe", "project", "p"]);
-    assert_eq!((code, out.as_str()), (9, "--context prod/global describe project p"));
-    assert!(err.starts_with("(i) Note: Targeting global cluster for this command only, as 'projects'"), "{err}");
-}
-
-#[cfg(unix)]
-#[test]
-fn plugins_run_by_the_longest_name_and_never_replace_a_command() {
-    let (platform, mut machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    let bin = machine.home.path().join("bin");
-    std::fs::create_dir(&bin).unwrap();
-    script(&bin, "ac-foo", "echo foo \"$@\"");
-    script(&bin, "ac-foo-bar_baz", "echo foobar $AC_SESSION $AC_CLUSTER \"$@\"");
-    script(&bin, "kubectl-foo", "echo kubectl's");
-    script(&bin, "ac-get", "echo hijacked");
-    machine.path = bin.display().to_string();
-    assert_eq!(machine.ok(&["foo", "x", "--cluster", "y"]), "foo x --cluster y\n");
-    assert_eq!(machine.ok(&["foo", "bar-baz", "x"]), "foobar prod global x\n");
-    assert!(machine.ok(&["get", "pods"]).starts_with("NAME"));
-    let list = machine.run(&["plugin", "list", "--name-only"]);
-    assert_eq!(list.out, "ac-foo\nac-foo-bar_baz\nac-get\nkubectl-foo\n");
-    assert!(list.code == 1 && list.err.contains("built-in") && list.err.contains("overshadowed"), "{}", list.err);
-}
-
-#[test]
-fn kubectl_gets_the_token_for_its_own_platform_only() {
-    let (platform, machine) = (Platform::start(), Machine::new());
-    machine.login(&platform);
-    let credential: Value = serde_json::from_str(&machine.ok(&["get-token", "--session", "prod"])).unwrap();
-    assert_eq!(credential["apiVersion"], "client.authentication.k8s.io/v1");
-    assert!(platform.state.lock().unwrap().tokens.iter().any(|token| credential["status"]["token"] == token.as_str()));
-    let info = "{\"spec\": {\"cluster\": {\"server\": \"https://evil.example/kubernetes/east/\"}}}";
-    let refused = machine.run_with(&["get-token", "--session", "prod"], "", &[("KUBERNETES_EXEC_INFO", info)]);
-    assert_eq!((refused.code, refused.out.as_str()), (1, ""));
 }
 
 #[test]

@@ -395,7 +395,7 @@ fn at_a_terminal_the_browser_opens_by_itself() {
     let opened = machine.home.path().join("opened");
     std::process::Command::new("mkfifo").arg(&opened).status().unwrap();
     let browser = machine.home.path().join("browser");
-    crate::script(machine.home.path(), "browser", &format!("echo \"$1\" > {}", opened.display()));
+    crate::kubectl::script(machine.home.path(), "browser", &format!("echo \"$1\" > {}", opened.display()));
     let line = login_line(&machine, &platform, "");
     std::thread::scope(|scope| {
         let person = scope.spawn(|| {

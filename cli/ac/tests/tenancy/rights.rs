@@ -178,7 +178,7 @@ fn the_rest_of_auth_is_kubectls() {
     let (_platform, mut machine) = at_work();
     let bin = machine.home.path().join("bin");
     std::fs::create_dir(&bin).unwrap();
-    crate::script(&bin, "kubectl", "echo \"$@\"");
+    crate::kubectl::script(&bin, "kubectl", "echo \"$@\"");
     machine.path = bin.display().to_string();
     assert_eq!(machine.ok(&["auth", "can-i", "get", "pods", "--as", "bob"]), "auth can-i get pods --as bob\n");
     assert_eq!(machine.ok(&["auth", "--as", "bob", "can-i", "get", "pods"]), "auth --as bob can-i get pods\n");

@@ -1,0 +1,116 @@
+//! Clusters come and go, and their agents' requests are decided about.
+
+use serde_json::json;
+
+use crate::Machine;
+use crate::simulated::Platform;
+
+#[test]
+fn the_support_matrix_is_the_platforms() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    assert_eq!(
+        machine.ok(&["adm", "support-matrix"]),
+        "RELEASE   CREATE      COMPATIBLE   THIRD PARTY        CURRENT\n\
+         4.3       1.34        1.31-1.34    >=1.19.0 <1.35.0   *\n\
+         4.2       1.33        1.30-1.33    -                  \n\
+         4.1       1.32        1.29-1.32    -                  \n\
+         4.0       1.28-1.31   1.28-1.31    -                  \n"
+    );
+    assert_eq!(machine.ok(&["adm", "support-matrix", "-o", "jsonpath={.items[0].upgradeNeeds}"]), "compatible");
+}
+
+#[test]
+fn clusters_are_imported_registered_and_removed() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let config = machine.home.path().join("member.yaml");
+    std::fs::write(&config, "kind: Config\n").unwrap();
+    let config = config.display().to_string();
+    assert_eq!(
+        machine.ok(&["import", "cluster", "north", "--kubeconfig", &config, "--dry-run"]),
+        "north can be imported: Kubernetes v1.33.1, 3 nodes\n"
+    );
+    assert_eq!(
+        machine.ok(&["import", "cluster", "north", "--kubeconfig", &config]),
+        "cluster.cluster.x-k8s.io/north created\n"
+    );
+    let ca = machine.ca(&platform);
+    let args =
+        ["import", "cluster", "south", "--server", "https://south", "--certificate-authority", &ca, "--token-stdin"];
+    assert_eq!(machine.run_with(&args, "secret\n", &[]).code, 0);
+    {
+        let state = platform.state.lock().unwrap();
+        let (line, body) = state.requests.last().unwrap();
+        assert!(line.contains("dryRun=false") && !line.contains("secret") && body.contains("\"token\":\"secret\""));
+    }
+    assert_eq!(machine.run(&["import", "cluster", "Bad_Name", "--kubeconfig", &config]).code, 3);
+    assert_eq!(machine.ok(&["register", "cluster", "edge"]), "acp agent --token once\n");
+    assert_eq!(machine.ok(&["register", "cluster", "edge", "-o", "yaml"]), "kind: List\n");
+    assert_eq!(machine.ok(&["register", "cluster", "east", "--wait", "-q"]), "acp agent --token once\n");
+    assert_eq!(machine.ok(&["register", "cluster", "edge", "--again"]), "acp agent --token twice\n");
+    assert_eq!(machine.run(&["register", "cluster", "none", "--again"]).code, 1);
+
+    let refused = machine.run(&["delete", "cluster", "west"]);
+    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
+    assert_eq!(machine.run(&["delete", "cluster", "global", "--yes"]).code, 1);
+    assert_eq!(machine.ok(&["delete", "clusters", "west", "--yes"]), "cluster.cluster.x-k8s.io \"west\" deleted\n");
+    assert_eq!(machine.run(&["delete", "cluster", "west", "--yes"]).code, 1);
+}
+
+#[test]
+fn case_79_a_cluster_is_detached_when_its_name_was_typed() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let detach = |args: &[&str]| machine.run(&[&["adm", "detach"], args].concat());
+    // Nobody is there to type.
+    let refused = detach(&["west"]);
+    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
+    for (args, code) in [(&["global", "--yes"][..], 1), (&["No", "--yes"], 3), (&[], 3), (&["north", "--yes"], 1)] {
+        assert_eq!(detach(args).code, code, "{args:?}");
+    }
+    assert_eq!(detach(&["west", "--timeout", "soon", "--yes"]).code, 3);
+    assert_eq!(detach(&["north", "--yes", "--ignore-not-found"]).code, 0);
+    let said = |removed: usize| {
+        let requests = &platform.state.lock().unwrap().requests;
+        assert_eq!(requests.iter().filter(|(line, _)| line.contains("/removals?dryRun=false")).count(), removed);
+    };
+    let trial = detach(&["west", "--dry-run"]);
+    assert_eq!(trial.out, "cluster.cluster.x-k8s.io \"west\" detached (dry run)\n");
+    let trial = detach(&["west", "--dry-run=server"]);
+    assert_eq!(trial.out, "cluster.cluster.x-k8s.io \"west\" detached (server dry run)\n");
+    said(0);
+    let gone = detach(&["west", "east", "--force", "--yes"]);
+    assert_eq!(
+        gone.out, "cluster.cluster.x-k8s.io \"west\" detached\ncluster.cluster.x-k8s.io \"east\" detached\n",
+        "{}",
+        gone.err
+    );
+    said(2);
+}
+
+#[test]
+fn requests_for_certificates_are_approved_and_denied_on_the_hub() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let path = |name: &str| format!("/kubernetes/global/apis/certificates.k8s.io/v1/certificatesigningrequests/{name}");
+    for name in ["edge-agent-1", "edge-agent-2"] {
+        platform.state.lock().unwrap().objects.insert(path(name), json!({"metadata": {"name": name}}));
+    }
+    assert_eq!(
+        machine.ok(&["adm", "certificate", "approve", "edge-agent-1"]),
+        "certificatesigningrequest.certificates.k8s.io/edge-agent-1 approved\n"
+    );
+    assert_eq!(
+        machine.ok(&["adm", "certificate", "deny", "edge-agent-2"]),
+        "certificatesigningrequest.certificates.k8s.io/edge-agent-2 denied\n"
+    );
+    let said = |name: &str| platform.state.lock().unwrap().objects[&path(name)]["status"]["conditions"].clone();
+    assert_eq!(said("edge-agent-1")[0]["type"], "Approved");
+    assert_eq!(said("edge-agent-2")[0]["type"], "Denied");
+    // A second time says nothing more.
+    machine.ok(&["adm", "certificate", "approve", "edge-agent-1"]);
+    assert_eq!(said("edge-agent-1").as_array().unwrap().len(), 1);
+    assert_eq!(machine.run(&["adm", "certificate", "approve", "none"]).code, 1);
+    assert_eq!(machine.run(&["adm", "certificate", "approve"]).code, 3);
+}

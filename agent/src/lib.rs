@@ -34,4 +34,4 @@ pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
 pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
 pub use tunnel_agent::{HubAddress, Network, State};
-pub use tunnel_protocol::Webhooks;
+pub use tunnel_protocol::{AGENT, Webhooks};

@@ -7,15 +7,13 @@ use k8s_openapi::ByteString;
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use serde_json::{Value, json};
+use tunnel_protocol::AGENT;
 
 use crate::registration::hash;
 use crate::traces::{ENFORCING, removal_objects};
 use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE};
 
 pub use hub::{HUB, HUB_ADMISSION, HubManifest};
-
-/// What the agent is called in its cluster: its Deployment, its ServiceAccount and its Service.
-pub const AGENT: &str = "acp-agent";
 
 /// What an agent needs to know. Holds a secret.
 pub struct Invitation<'a> {

@@ -1,7 +1,5 @@
 //! What an administrator applies for the hub: what is in it, and that it asks for no more than it says.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
-
 use fleet::{HUB, HubManifest};
 use serde_json::{Value, json};
 

@@ -105,7 +105,7 @@ impl Agent {
     fn reach(&self) -> Option<Reach> {
         match (&self.admission_url, &self.kubeconfig) {
             (Some(url), _) => Some(Reach::Url(url.clone())),
-            (None, None) => Some(Reach::Service(fleet::AGENT)),
+            (None, None) => Some(Reach::Service(agent::AGENT)),
             (None, Some(_)) => None,
         }
     }

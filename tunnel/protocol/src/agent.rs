@@ -2,6 +2,9 @@
 
 use lib_names::{ClusterName, InvalidName};
 
+/// What the agent is called in its cluster: its Deployment, its ServiceAccount and its Service.
+pub const AGENT: &str = "acp-agent";
+
 /// The one group of an agent's certificate.
 pub const AGENTS_GROUP: &str = "acp:agents";
 

@@ -17,7 +17,7 @@ mod refusal;
 pub mod registration;
 mod target;
 
-pub use agent::{AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
+pub use agent::{AGENT, AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
 pub use health::{ApiHealth, BadHealth, Health, NodeCount, QuotaHealth, RatioHealth, Webhooks};
 pub use refusal::Refusal;
 pub use target::{Target, UnknownTarget};

@@ -145,7 +145,8 @@ impl Hub {
         let token = self.fleet.register(&administrator, request).await?.token;
         let parsed: lib_names::ClusterName = name.parse()?;
         let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&parsed), [AGENTS_GROUP]))?;
-        let issued = self.fleet.redeem(&token, &CertificateRequest { cluster: parsed.clone(), request }).await?;
+        let issued =
+            self.fleet.redeem(&token, &CertificateRequest { cluster: parsed.clone(), request }, "127.0.0.1").await?;
         let folder = tempfile::tempdir()?;
         let store = DirectoryStore::new(folder.path());
         store.save(&Credential::from_pem(issued.certificate, key)?).await?;

@@ -73,7 +73,9 @@ const UNDECIDED: Duration = Duration::from_secs(10);
 /// How long the hub may take at a start to say whether it knows the kept certificate.
 const CONFIRM: Duration = Duration::from_secs(3);
 /// How often the certificate's age is looked at, at least. Clocks jump, and machines sleep.
-const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Between attempts of an agent that the hub has let go.
+const LET_GO: Duration = Duration::from_secs(60 * 60);
 /// Between attempts to renew, at most; also where a certificate that was just issued looks old by the clock here.
 const RENEW_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// The same once it has run out: until then there is no tunnel.
@@ -209,7 +211,7 @@ impl Enroller {
                         backoff.reset();
                     }
                     // Said once, by whoever holds the tunnel.
-                    Err(EnrollError::Hub(error)) if error.farewell().is_some() => sleep(LOOK_AGAIN).await,
+                    Err(EnrollError::Hub(error)) if error.farewell().is_some() => sleep(LET_GO).await,
                     Err(error) => {
                         tracing::warn!(error = %chain(&error), "could not renew the certificate");
                         let longest = if is_over(&current) { COME_BACK_AGAIN } else { RENEW_AGAIN };

@@ -38,7 +38,7 @@ use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use serde_json::json;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, oneshot};
 use tunnel_hub::Change;
 
 use crate::error::Error;
@@ -288,24 +288,29 @@ async fn forget(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
     let fleet = Fleet { inner: inner.itself() };
     fleet.forget_secrets(&name).await?;
     inner.forget_key_request(cluster).await;
+    // Whoever looks after the cluster ends with its object, and there may be something to say after that.
+    let (inner, cluster) = (inner.itself(), cluster.clone());
+    let owner = inner.drain.clone();
+    let (done, ended) = oneshot::channel();
+    owner.spawn(async move { drop(done.send(let_go(&inner, &cluster).await)) });
+    // What is cut off was asked to end, and is tried again at the next start.
+    ended.await.unwrap_or(Ok(()))
+}
+
+async fn let_go(inner: &Inner, cluster: &Cluster) -> Result<(), Error> {
+    let name = cluster.name_any();
     let kept: Vec<_> = cluster.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).collect();
     let patch = json!({"metadata": {"resourceVersion": cluster.resource_version(), "finalizers": kept}});
     match inner.clusters().patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err(Error::hub("let a cluster go")(error)),
-        Ok(_) => {
-            match removal::left_behind(cluster) {
-                // Whoever looks after the cluster ends with its object.
-                Some(left) => {
-                    let (inner, cluster) = (inner.itself(), cluster.clone());
-                    let owner = inner.drain.clone();
-                    drop(owner.spawn(async move { tell(&inner, &cluster, &left).await }));
-                }
-                None => tracing::info!(cluster = %name, "a cluster was removed"),
-            }
-            Ok(())
-        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+        Err(error) => return Err(Error::hub("let a cluster go")(error)),
+        Ok(_) => {}
     }
+    match removal::left_behind(cluster) {
+        Some(left) => tell(inner, cluster, &left).await,
+        None => tracing::info!(cluster = %name, "a cluster was removed"),
+    }
+    Ok(())
 }
 
 /// Says what stays in a cluster when its object, which said so before, is gone.

@@ -500,7 +500,9 @@ async fn case_23_a_cluster_that_is_paused_or_gone_is_not_come_back_to() {
     assert!(refused.text.contains("spec.paused"), "{refused:?}");
     pause(false).await;
     assert_eq!(renew_by_key(&door, "edge", &csr).await.code, 200);
-    assert_eq!(door.ask("DELETE", &format!("{CLUSTERS}/edge"), &[auth], "").await.code, 200);
+    let forget = json!({"name": "edge", "confirm": "edge", "force": true}).to_string();
+    let kind = ("content-type", "application/json");
+    assert_eq!(door.ask("POST", "/platform/fleet.cpaas.io/v1/removals", &[auth, kind], &forget).await.code, 202);
     eventually("the cluster is gone", || async {
         door.ask("GET", &format!("{CLUSTERS}/edge"), &[auth], "").await.code == 404
     })

@@ -308,7 +308,10 @@ async fn a_cluster_that_is_removed_keeps_what_it_has_and_is_forgotten() {
     eventually("it is everywhere", async || world.phase("UserBinding", "a").await == "Synced").await;
     let header =
         json!({"apiVersion": "cluster.x-k8s.io/v1beta1", "kind": "Cluster", "metadata": {"namespace": "cpaas-system"}});
-    api_of(&world.hub.admin(), &header).delete("us", &Default::default()).await.unwrap();
+    let clusters = api_of(&world.hub.admin(), &header);
+    let confirmed = Patch::Merge(json!({"metadata": {"annotations": {"fleet.cpaas.io/confirm-removal": "us"}}}));
+    clusters.patch("us", &Default::default(), &confirmed).await.unwrap();
+    clusters.delete("us", &Default::default()).await.unwrap();
     eventually("it is not told of any more", async || {
         world.status("UserBinding", "a").await["syncedClusters"] == json!(["eu", "global"])
     })

@@ -23,12 +23,6 @@ use std::process::ExitCode;
 
 use acp_agent::{Agent, process};
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
-
-/// A hub's heap is millions of small things of all ages. The C library's allocator spends a third of its processor time on
-/// them, and keeps what it once had.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "acp", version, about, propagate_version = true)]

@@ -276,7 +276,8 @@ async fn case_18_a_token_that_has_expired_is_refused_and_leaves_nothing() {
     assert_eq!(fleet.secrets().await, secrets);
     eventually("the cluster to say why nobody comes", PATIENCE, || async {
         let cluster = fleet.admin.get(&format!("{CLUSTERS}/member")).await;
-        let said = cluster.text.contains("RegistrationExpired") && cluster.text.contains("register it again");
+        let said =
+            cluster.text.contains("RegistrationExpired") && cluster.text.contains("ac register cluster member --again");
         if said { Ok(()) } else { Err(cluster.text) }
     })
     .await;
@@ -293,7 +294,7 @@ async fn refused(agent: Child, token: &str) {
     let ended = tokio::time::timeout(PATIENCE, agent.wait_with_output()).await.expect("the agent gives up").unwrap();
     let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
     assert!(!ended.status.success(), "{said}");
-    for words in ["registration token is not valid", "used", "expired", "register it again"] {
+    for words in ["registration token is not valid", "used", "expired", "ac register cluster NAME --again"] {
         assert!(said.contains(words), "{said:?} does not say {words:?}");
     }
     assert!(!said.contains(token) && !said.contains("panicked"), "{said}");

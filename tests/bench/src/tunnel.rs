@@ -129,7 +129,8 @@ async fn both_ways(
     Ok((Ways { url, ca_pem, token, direct, tunnel }, agent))
 }
 
-/// Runs the command that the hub gives for it, with another address of the hub if one is said.
+/// Runs the command that the hub gives for it, by the program that members have, with another address of the hub if one
+/// is said.
 pub(crate) async fn register(
     admin: &Door,
     folder: &Path,
@@ -139,10 +140,10 @@ pub(crate) async fn register(
 ) -> anyhow::Result<Agent> {
     let answer = admin.post("/platform/fleet.cpaas.io/v1/registrations", json!({"name": name})).await.ok();
     let line = answer["command"].as_str().context("a registration has a command")?;
-    let mut words: Vec<&str> = line.split(' ').skip(1).collect();
+    let mut words: Vec<&str> = line.split(' ').skip(2).collect();
     let said = words.iter().position(|word| *word == "--hub").context("the command names the hub")?;
     words[said + 1] = hub.unwrap_or(words[said + 1]);
-    let child = Command::new(binary("acp"))
+    let child = Command::new(binary("acp-agent"))
         .args(words)
         .arg("--kubeconfig")
         .arg(kubeconfig)

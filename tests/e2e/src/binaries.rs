@@ -15,7 +15,7 @@ pub fn binary(name: &str) -> PathBuf {
     let found = candidates.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| {
         panic!(
-            "there is no `{name}` in {candidates:?}; build it with `cargo build --release -p acp -p ac`, \
+            "there is no `{name}` in {candidates:?}; build it with `cargo build --release -p acp -p acp-agent -p ac`, \
              or run `cargo xtask test`, which does"
         )
     })

@@ -2,10 +2,11 @@
 //! of the hub's own parts.
 //!
 //! Whoever installs needs wide rights, once per start. What runs afterwards has two narrow identities: requests of
-//! people arrive under one that may impersonate and nothing else, and the controllers are [`CONTROLLERS`], who may work
-//! in the platform's namespace.
+//! people arrive under one that may impersonate and nothing else, and the controllers are
+//! [`CONTROLLERS`](crate::CONTROLLERS), who may work in the platform's namespace.
 //!
-//! Where the hub may not install, an administrator applies [`hub_objects`] instead, and [`lacking`] tells what is not there.
+//! Where the hub may not install, an administrator applies [`hub_objects`] instead, and [`lacking()`] tells what is not
+//! there.
 
 mod lacking;
 mod objects;

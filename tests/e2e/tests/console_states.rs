@@ -37,7 +37,8 @@ async fn look(part: usize) {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(560), run).await.expect("the test ends").unwrap();
+    let output =
+        tokio::time::timeout(Duration::from_secs(560), run).await.expect("the test ends").expect("node can be started");
     let printed = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{printed}");
     println!("{printed}");

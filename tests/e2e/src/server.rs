@@ -14,7 +14,7 @@ use crate::binaries::binary;
 pub struct Server {
     child: Child,
     printed: Printed,
-    /// The scheme, host and port of the first address that it printed.
+    /// The scheme, host and port of the first address on its standard output.
     pub url: String,
 }
 
@@ -26,27 +26,36 @@ pub struct Exited {
     pub printed: String,
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Stream {
+    Output,
+    Errors,
+}
+
 #[derive(Clone, Default)]
-struct Printed(Arc<Mutex<Vec<String>>>);
+struct Printed(Arc<Mutex<Vec<(Stream, String)>>>);
 
 impl Printed {
-    fn follow(&self, from: impl AsyncRead + Unpin + Send + 'static) -> tokio::task::JoinHandle<()> {
+    fn follow(&self, stream: Stream, from: impl AsyncRead + Unpin + Send + 'static) -> tokio::task::JoinHandle<()> {
         let lines = self.0.clone();
         tokio::spawn(async move {
             let mut from = BufReader::new(from).lines();
             while let Ok(Some(line)) = from.next_line().await {
-                lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                lines.lock().unwrap_or_else(PoisonError::into_inner).push((stream, line));
             }
         })
     }
 
     fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).join("\n")
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    /// An error may name an address too, and that is of another.
     fn url(&self) -> Option<String> {
-        let text = self.text();
-        let (_, rest) = text.split_once("https://")?;
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = lines.iter().filter(|(stream, _)| *stream == Stream::Output);
+        let rest = said.find_map(|(_, line)| line.split_once("https://"))?.1;
         let host = rest.split(|end: char| end == '/' || end.is_whitespace()).next()?;
         Some(format!("https://{host}"))
     }
@@ -76,8 +85,8 @@ impl Server {
             .spawn()
             .expect("acp can be started");
         let printed = Printed::default();
-        let out = printed.follow(child.stdout.take().expect("the output is a pipe"));
-        let err = printed.follow(child.stderr.take().expect("the errors are a pipe"));
+        let out = printed.follow(Stream::Output, child.stdout.take().expect("the output is a pipe"));
+        let err = printed.follow(Stream::Errors, child.stderr.take().expect("the errors are a pipe"));
         let url = {
             let said = crate::eventually("acp to say where it listens", crate::PATIENCE, || async {
                 printed.url().ok_or_else(|| printed.text())

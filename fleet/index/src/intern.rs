@@ -4,6 +4,8 @@ use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use crate::word::{Mask, Signature, Words};
+
 /// A number for a text or a set. It is used again when what it stood for is forgotten.
 pub(crate) type Id = u32;
 
@@ -27,6 +29,7 @@ struct Span {
     at: u32,
     len: u32,
     uses: u32,
+    signature: Signature,
 }
 
 impl Texts {
@@ -51,6 +54,12 @@ impl Texts {
         (0..).zip(&self.spans).filter(|(_, span)| span.uses > 0).map(|(id, _)| (id, self.get(id)))
     }
 
+    /// By number: which words are in the text.
+    pub(crate) fn which(&self, words: &Words) -> Vec<Mask> {
+        let in_text = |span: &Span| words.in_text(bytes_of(&self.bytes, *span), span.signature);
+        self.spans.iter().map(|span| if span.uses > 0 { in_text(span) } else { 0 }).collect()
+    }
+
     /// One more user of a text.
     pub(crate) fn take(&mut self, text: &str) -> Id {
         if let Some(id) = self.find(text) {
@@ -59,7 +68,7 @@ impl Texts {
         }
         let (at, len) = (self.bytes.len(), text.len());
         self.bytes.extend_from_slice(text.as_bytes());
-        let span = Span { at: number(at), len: number(len), uses: 1 };
+        let span = Span { at: number(at), len: number(len), uses: 1, signature: Signature::of(text) };
         let id = match self.free.pop() {
             Some(id) => {
                 self.spans[id as usize] = span;
@@ -206,6 +215,12 @@ impl Sets {
             texts[id as usize] = wanted(text);
         }
         self.sets.iter().map(|set| set.members.iter().any(|&text| texts[text as usize])).collect()
+    }
+
+    /// By number: which words are in any text of the set.
+    pub(crate) fn which(&self, words: &Words) -> Vec<Mask> {
+        let texts = self.texts.which(words);
+        self.sets.iter().map(|set| set.members.iter().fold(0, |mask, &text| mask | texts[text as usize])).collect()
     }
 
     /// For each number, whether the set as a whole is wanted. Each set is asked about once.

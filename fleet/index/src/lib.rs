@@ -18,6 +18,7 @@ mod index;
 mod intern;
 mod query;
 mod segment;
+mod word;
 
 pub use index::{Entry, Index, Kind, Limits, Refused};
 pub use query::{Answer, Count, Cursor, Found, Order, Query, Reach, Sight};

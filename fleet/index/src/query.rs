@@ -9,7 +9,8 @@ use memchr::memmem::Finder;
 
 use crate::index::{Index, Kind, KindId, label};
 use crate::intern::Id;
-use crate::segment::{Row, Segment, has_capitals, prefix};
+use crate::segment::{Row, Segment, prefix};
+use crate::word::{Mask, Words};
 
 /// The label that says which project a namespace belongs to.
 const PROJECT: &str = "cpaas.io/project";
@@ -230,14 +231,15 @@ struct Wanted {
     namespaces: Option<Vec<bool>>,
     labels: Option<Vec<bool>>,
     images: Option<Vec<bool>>,
-    words: Vec<Word>,
+    words: Vec<WordsIn>,
 }
 
-struct Word {
-    finder: Finder<'static>,
-    namespaces: Vec<bool>,
-    labels: Vec<bool>,
-    images: Vec<bool>,
+/// Words, and which of them are in what is there once.
+struct WordsIn {
+    words: Words,
+    namespaces: Vec<Mask>,
+    labels: Vec<Mask>,
+    images: Vec<Mask>,
 }
 
 impl Wanted {
@@ -251,7 +253,15 @@ impl Wanted {
                 let word = Finder::new(image);
                 index.images.with_any(|text| word.find(text.as_bytes()).is_some())
             }),
-            words: query.text.into_iter().flat_map(str::split_whitespace).map(|word| Word::new(index, word)).collect(),
+            words: Words::of(query.text.unwrap_or_default())
+                .into_iter()
+                .map(|words| WordsIn {
+                    namespaces: index.namespaces.which(&words),
+                    labels: index.labels.which(&words),
+                    images: index.images.which(&words),
+                    words,
+                })
+                .collect(),
         }
     }
 
@@ -260,34 +270,16 @@ impl Wanted {
         is_in(&self.namespaces, row.namespace)
             && is_in(&self.labels, row.labels)
             && is_in(&self.images, row.images)
-            && self.words.iter().all(|word| word.is_in(segment, row))
+            && self.words.iter().all(|words| words.are_in(segment, row))
     }
 }
 
-impl Word {
-    fn new(index: &Index, word: &str) -> Self {
-        let finder = Finder::new(&word.to_lowercase()).into_owned();
-        let has = |text: &str| match has_capitals(text) {
-            false => finder.find(text.as_bytes()).is_some(),
-            true => finder.find(text.to_lowercase().as_bytes()).is_some(),
-        };
-        Self {
-            namespaces: namespaces(index, has),
-            labels: index.labels.with_any(has),
-            images: index.images.with_any(has),
-            finder: finder.clone(),
-        }
-    }
-
-    fn is_in(&self, segment: &Segment, row: &Row) -> bool {
-        let in_name = || match row.has_capitals {
-            false => self.finder.find(segment.name(row)).is_some(),
-            true => self.finder.find(text_of(segment.name(row)).to_lowercase().as_bytes()).is_some(),
-        };
-        self.namespaces[row.namespace as usize]
-            || self.labels[row.labels as usize]
-            || self.images[row.images as usize]
-            || in_name()
+impl WordsIn {
+    fn are_in(&self, segment: &Segment, row: &Row) -> bool {
+        let elsewhere = self.namespaces[row.namespace as usize]
+            | self.labels[row.labels as usize]
+            | self.images[row.images as usize];
+        self.words.rest_is_in(elsewhere, segment.name(row), row.signature)
     }
 }
 

@@ -5,18 +5,19 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::intern::Id;
+use crate::word::Signature;
 
 /// An object. What it does not hold itself it names by number.
 #[derive(Clone, Copy)]
 pub(crate) struct Row {
     /// The beginning of the name, so that most comparisons need nothing else.
     pub(crate) prefix: u64,
+    /// Of the name.
+    pub(crate) signature: Signature,
     name_at: u32,
     name_len: u16,
     /// Met since the current listing of its kind began.
     is_met: bool,
-    /// The name has capitals, which Kubernetes allows for few kinds.
-    pub(crate) has_capitals: bool,
     pub(crate) namespace: Id,
     /// Seconds since 1970.
     pub(crate) created: u32,
@@ -66,15 +67,15 @@ impl Segment {
         }
         let name_at = u32::try_from(self.names.len()).expect("names of one kind in one cluster fill less than 4 GiB");
         self.names.extend_from_slice(name.as_bytes());
-        let has_capitals = has_capitals(name);
         let prefix = prefix(name.as_bytes());
+        let signature = Signature::of(name);
         let name_len = len;
         self.rows.push(Row {
             prefix,
+            signature,
             name_at,
             name_len,
             is_met: true,
-            has_capitals,
             namespace,
             created,
             labels,
@@ -186,9 +187,4 @@ pub(crate) fn prefix(name: &[u8]) -> u64 {
     let len = name.len().min(8);
     bytes[..len].copy_from_slice(&name[..len]);
     u64::from_be_bytes(bytes)
-}
-
-/// Whether there may be capitals; most texts of Kubernetes have none.
-pub(crate) fn has_capitals(text: &str) -> bool {
-    text.bytes().any(|byte| byte.is_ascii_uppercase() || !byte.is_ascii())
 }

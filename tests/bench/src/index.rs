@@ -119,7 +119,7 @@ fn million() -> anyhow::Result<()> {
     )?;
     ask(&index, &list, "pods", &Administrator, &Query { kinds: Some(pods), ..none_of(&none) })?;
     ask(&index, &list, "a word in names", &Administrator, &Query { text: Some("x7"), ..none_of(&none) })?;
-    ask(&index, &list, "three words", &Administrator, &Query { text: Some("cart shop-4 front"), ..none_of(&none) })?;
+    ask(&index, &list, "three words", &Administrator, &Query { text: Some("cart shop-4 back"), ..none_of(&none) })?;
     ask(&index, &list, "labels", &Administrator, &Query { selector: Some(&selector), ..none_of(&none) })?;
     ask(&index, &list, "an image", &Administrator, &Query { image: Some("cart:1.9."), ..none_of(&none) })?;
     ask(&index, &list, "a page in the middle", &Administrator, &Query { after: cursor.as_ref(), ..none_of(&none) })?;

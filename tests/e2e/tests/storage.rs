@@ -1,15 +1,10 @@
 //! Where objects are kept: in an etcd that others share, and in a snapshot that comes back.
 
-#[expect(dead_code, clippy::unwrap_used, reason = "made for the tests of store/etcd, which do more with it")]
-#[path = "../../../store/etcd/tests/etcd/program.rs"]
-mod program;
-
 use std::path::Path;
 use std::process::Output;
 
 use e2e::{ApiServer, Kubectl, Server, binary, kubectls};
-
-use crate::program::Etcd;
+use etcd::Etcd;
 
 /// An API server on an etcd, and a kubectl for it.
 async fn on_etcd(folder: &Path, etcd: &Etcd, more: &[&str]) -> (Server, Kubectl) {

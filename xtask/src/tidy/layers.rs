@@ -70,6 +70,7 @@ const ORDER: &[&str] = &[
     "ac",
     "acp-agent",
     "acp",
+    "etcd",
     "harness",
     "e2e",
     "network",

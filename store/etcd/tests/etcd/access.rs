@@ -9,8 +9,8 @@ use store_core::{Error, Store};
 use store_etcd::{Config, EtcdStore, Keyspace, Login};
 use tempfile::TempDir;
 
-use crate::program::Etcd;
 use crate::put;
+use etcd::Etcd;
 
 /// An authority, and an etcd that it vouches for and that lets only its clients in.
 struct Secured {

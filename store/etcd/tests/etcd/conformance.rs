@@ -1,7 +1,7 @@
 use store_core::{conformance::Fixture, fanout::Limits};
 use store_etcd::{Config, EtcdStore, Keyspace};
 
-use crate::program::Etcd;
+use etcd::Etcd;
 
 async fn open(adapt: impl FnOnce(Config) -> Config) -> Fixture {
     let etcd = Etcd::generous();

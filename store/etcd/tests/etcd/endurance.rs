@@ -10,8 +10,8 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::program::Etcd;
 use crate::put;
+use etcd::Etcd;
 
 /// A way to an etcd that can be cut and mended.
 struct Way {

@@ -5,7 +5,6 @@
 mod access;
 mod conformance;
 mod endurance;
-mod program;
 mod sharing;
 
 use bytes::Bytes;

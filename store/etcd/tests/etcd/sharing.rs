@@ -6,8 +6,8 @@ use futures::StreamExt;
 use store_core::{Error, Op, Range, Revision, Store, Txn, WatchRequest};
 use store_etcd::{Config, EtcdStore, Keyspace};
 
-use crate::program::Etcd;
 use crate::put;
+use etcd::Etcd;
 
 fn mounted(etcd: &Etcd, prefix: &str) -> Config {
     Config { keyspace: Keyspace::mounted("/registry", prefix), ..Config::new([etcd.endpoint.as_str()]) }

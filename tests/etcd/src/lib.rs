@@ -1,5 +1,7 @@
 //! etcd as a program: found, started on free ports, and ended with the test.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
+
 use std::env;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
@@ -9,10 +11,12 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 /// A running etcd with one member.
-pub(crate) struct Etcd {
+pub struct Etcd {
     child: Child,
-    pub(crate) endpoint: String,
-    home: TempDir,
+    pub endpoint: String,
+    home: PathBuf,
+    /// The home, unless somebody else keeps it.
+    _own: Option<TempDir>,
 }
 
 /// What the suite asks for and no etcd takes by itself.
@@ -20,54 +24,62 @@ const GENEROUS: &[&str] = &["--max-txn-ops=4096", "--max-request-bytes=16777216"
 
 impl Etcd {
     /// One with room for the largest transactions that a store may make.
-    pub(crate) fn generous() -> Self {
+    pub fn generous() -> Self {
         Self::start(GENEROUS)
     }
 
     /// One as it comes.
-    pub(crate) fn plain() -> Self {
+    pub fn plain() -> Self {
         Self::start(&[])
     }
 
-    pub(crate) fn start(arguments: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let (child, endpoint) = launch(home.path(), "http://127.0.0.1:0", arguments);
-        Self { child, endpoint, home }
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), "http", arguments)
+    }
+
+    /// One that keeps its data in a folder, and finds there what an earlier one has left.
+    pub fn at(home: &Path) -> Self {
+        std::fs::create_dir_all(home).unwrap();
+        let (child, endpoint) = launch(home, "http://127.0.0.1:0", &[]);
+        Self { child, endpoint, home: home.to_owned(), _own: None }
     }
 
     /// One that speaks TLS. The arguments name its certificates.
-    pub(crate) fn secure(arguments: &[&str]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let (child, endpoint) = launch(home.path(), "https://127.0.0.1:0", arguments);
-        Self { child, endpoint, home }
+    pub fn secure(arguments: &[&str]) -> Self {
+        Self::with(tempfile::tempdir().unwrap(), "https", arguments)
+    }
+
+    fn with(home: TempDir, scheme: &str, arguments: &[&str]) -> Self {
+        let (child, endpoint) = launch(home.path(), &format!("{scheme}://127.0.0.1:0"), arguments);
+        Self { child, endpoint, home: home.path().to_owned(), _own: Some(home) }
     }
 
     /// Kills it and starts it again on the same data and address.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.kill();
         let endpoint = self.endpoint.clone();
-        (self.child, _) = launch(self.home.path(), &endpoint, &[]);
+        (self.child, _) = launch(&self.home, &endpoint, &[]);
     }
 
     /// Loses its data.
-    pub(crate) fn forget(&self) {
-        std::fs::remove_dir_all(self.home.path().join("data")).unwrap();
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(self.home.join("data")).unwrap();
     }
 
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Runs etcdctl against it, as a user if one is given.
-    pub(crate) fn ctl(&self, user: Option<&str>, arguments: &[&str]) -> String {
+    pub fn ctl(&self, user: Option<&str>, arguments: &[&str]) -> String {
         let user = user.map(|user| format!("--user={user}"));
         let arguments = user.iter().map(String::as_str).chain(arguments.iter().copied()).map(OsStr::new);
         self.ctl_bytes(&arguments.collect::<Vec<_>>())
     }
 
     /// As [`Self::ctl`], with words that are not text.
-    pub(crate) fn ctl_bytes(&self, arguments: &[&OsStr]) -> String {
+    pub fn ctl_bytes(&self, arguments: &[&OsStr]) -> String {
         let output = Command::new(folder().join("etcdctl"))
             .arg(format!("--endpoints={}", self.endpoint))
             .args(arguments)

@@ -2,13 +2,15 @@
 //!
 //! # Flow
 //!
-//! One worker per cluster object. It looks when it is woken - by a change of the object or of the tunnel - and every ten
-//! seconds, sooner while something is wrong and has not been for long: observe, plan, report. What woke it does not matter.
+//! One worker per cluster object, and one that looks among those of the hub's replicas. It looks when it is woken - by a
+//! change of the object or of the tunnel - and every ten seconds, sooner while something is wrong and has not been for long:
+//! observe, plan, report. What woke it does not matter.
 //!
 //! # Guarantees
 //!
 //! - A member that is lost is `Unknown` within 40 s; one that comes back is looked at at once. If the hub dials it, within
 //!   an eighth of the time that it was away, and 10 s at most. How many others are lost makes no difference.
+//! - When a replica of the hub is gone, another looks after its clusters 10 s later.
 //! - What answers under a cluster's name and shows another identity than the one that was noted gets no requests.
 //! - A cluster that becomes ready has let the platform's administrators in before it says so, unless it refuses.
 //! - Nothing is written when nothing is new, except a heartbeat once in a minute. When a cluster falls silent, the last time
@@ -80,9 +82,11 @@ pub(crate) async fn run(fleet: Fleet, writer: Writer) {
     let events = watcher(inner.clusters(), watcher::Config::default()).default_backoff();
     let mut events = reflector::reflector(writer, events).boxed();
     let mut workers: HashMap<String, Worker> = HashMap::new();
+    let mut owners = inner.replicas.changes();
     loop {
         tokio::select! {
             () = inner.drain.finishing() => return,
+            _ = owners.changed() => workers.values().for_each(|worker| worker.wake.notify_one()),
             () = inner.woken.notified() => wake_named(&inner, &workers),
             change = changes.recv() => match change {
                 Ok(Change { cluster, .. }) => workers.get(cluster.as_str()).into_iter().for_each(Worker::linked),
@@ -191,8 +195,13 @@ async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain
     let mut pace = Pace::default();
     let mut heard = Heard { since: Timestamp::now(), last: None };
     let mut rights = Rights::default();
+    let tunnel = name.parse::<ClusterName>().ok();
     let rounds = async {
         loop {
+            if let Some(name) = &tunnel {
+                // Whoever has gone to another replica of the hub was not lost.
+                inner.sessions.settled(name).await;
+            }
             let seen = inner.looks.turn(&pace, look(inner, name, uid, &mut heard, &mut rights)).await.unwrap_or_else(
                 |error| {
                     tracing::warn!(cluster = %name, error = %chain(&error), "could not look after a cluster");
@@ -215,6 +224,13 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     };
     let leaves = cluster.metadata.deletion_timestamp.is_some();
     if leaves && !has_finalizer(&cluster) {
+        return Ok(Seen::Well);
+    }
+    if !inner.replicas.owns(name) {
+        // Another replica looks, and says in the status what it finds. Of a credential that has changed nobody tells us.
+        inner.strangers.forget(name);
+        inner.directs.forget(name);
+        *heard = Heard { since: Timestamp::now(), last: None };
         return Ok(Seen::Well);
     }
     if leaves && cluster.is_removal_confirmed() && cluster.is_removal_forced() {

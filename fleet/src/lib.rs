@@ -22,6 +22,7 @@ mod plan;
 mod probe;
 mod registration;
 mod removal;
+mod replicas;
 mod router;
 mod tombstone;
 mod traces;
@@ -43,6 +44,7 @@ use tunnel_hub::Sessions;
 use tunnel_protocol::Webhooks;
 
 use plan::identity::Noted;
+use replicas::Replicas;
 
 pub use address::{AddressPolicy, AddressRefused};
 pub use caller::{Caller, Unspeakable, is_identity};
@@ -57,6 +59,7 @@ pub use nodes::{DrainError, DrainRequest, Progress, Remaining, Why};
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
 pub use removal::{Removal, RemovalRequest};
+pub use replicas::{BadReplica, Replica};
 pub use traces::{REMOVAL_USER, Traces, removal_objects};
 
 /// Where the fleet's objects are.
@@ -87,6 +90,8 @@ pub struct Config {
     pub member_rights: Vec<serde_json::Value>,
     /// What other parts of the hub put into members, for when one leaves.
     pub member_traces: Traces,
+    /// Which replica of the hub this is, when there may be others.
+    pub replica: Option<Replica>,
 }
 
 /// Of each cluster that is to have an overcommit ratio of its own, whether it has it, or why not.
@@ -124,6 +129,7 @@ struct Inner {
     identities: Mutex<Noted>,
     inventory: Inventory,
     looks: controller::Looks,
+    replicas: Replicas,
     repairs: Semaphore,
     /// By the uid of the object, and the one that the cluster showed.
     granted: Mutex<HashSet<(String, Option<String>)>>,
@@ -141,6 +147,7 @@ impl Fleet {
         let Parts { hub, sessions, authority, resolver } = parts;
         let client = Caller::controllers().client_of(&hub);
         let (store, writer) = reflector::store();
+        let replicas = Replicas::new(config.replica.clone());
         let dialler = Dialler { addresses: config.addresses.clone(), resolver };
         let inner = Arc::new_cyclic(|this| Inner {
             client,
@@ -156,6 +163,7 @@ impl Fleet {
             identities: Mutex::default(),
             inventory: Inventory::default(),
             looks: controller::Looks::default(),
+            replicas,
             repairs: Semaphore::new(grant::REPAIRS),
             granted: Mutex::default(),
             woken: Notify::new(),
@@ -169,6 +177,7 @@ impl Fleet {
         let fleet = Self { inner };
         let mut listed = fleet.inner.listed.subscribe();
         fleet.inner.drain.spawn(controller::run(fleet.clone(), writer));
+        fleet.inner.drain.spawn(replicas::run(fleet.inner.clone()));
         match tokio::time::timeout(Duration::from_secs(30), listed.wait_for(|listed| *listed)).await {
             Ok(Ok(_)) => Ok(fleet),
             _ => Err(Error::NotServed),

@@ -64,6 +64,7 @@ impl Hub {
             addresses: AddressPolicy::default(),
             member_rights: Vec::new(),
             member_traces: fleet::Traces::default(),
+            replica: None,
         };
         Fleet::start(config, parts, drain).await.unwrap()
     }

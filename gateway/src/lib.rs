@@ -42,7 +42,7 @@ use lib_tls::{Authority, ClientVerification, renewing_server_config};
 use tokio::net::TcpListener;
 use tokio_rustls::rustls::ServerConfig;
 use tunnel_hub::Sessions;
-use tunnel_protocol::ALPN;
+use tunnel_protocol::{ALPN, replica};
 
 pub use assets::{Asset, Assets};
 pub use routes::ROUTES;
@@ -91,9 +91,10 @@ impl Hub {
     }
 }
 
-fn tls(authority: Arc<Authority>, names: Vec<String>) -> Result<ServerConfig, lib_tls::Error> {
+fn tls(authority: Arc<Authority>, mut names: Vec<String>) -> Result<ServerConfig, lib_tls::Error> {
+    names.push(replica::DOOR.to_owned());
     let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
-    renewing_server_config(authority, names, &clients, &[ALPN, b"h2", b"http/1.1"])
+    renewing_server_config(authority, names, &clients, &[ALPN, replica::ALPN, b"h2", b"http/1.1"])
 }
 
 /// Says goodbye to agents, so that they look for another replica at once.

@@ -21,8 +21,8 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
-use tunnel_hub::Peer;
-use tunnel_protocol::ALPN;
+use tunnel_hub::{Peer, ReplicaPeer};
+use tunnel_protocol::{ALPN, replica};
 
 use crate::chain::{Chain, Connection};
 use crate::framing::{Framing, Watched};
@@ -94,6 +94,7 @@ async fn serve(stream: TcpStream, peer: SocketAddr, handshakes: &Handshakes, cha
     };
     match stream.get_ref().1.alpn_protocol() {
         Some(ALPN) => tunnel(stream, chain).await,
+        Some(replica::ALPN) => replica(stream, chain).await,
         _ => requests(stream, peer, chain, drain).await,
     }
 }
@@ -120,6 +121,20 @@ async fn tunnel(stream: TlsStream<TcpStream>, chain: &Chain) {
     // Whoever removed the cluster in between has found no session to end.
     if is_admitted(&peer, chain).await {
         session.run().await;
+    }
+}
+
+/// Another replica of the hub: only the hub's own authority says that somebody is one.
+async fn replica(stream: TlsStream<TcpStream>, chain: &Chain) {
+    let peer = match ReplicaPeer::of(&stream) {
+        Ok(peer) => peer,
+        Err(refused) => {
+            tracing::warn!(error = %error_chain(&refused), "somebody who is no replica of the hub was refused");
+            return;
+        }
+    };
+    if let Err(refused) = chain.hub.sessions.serve_replica(stream).await {
+        tracing::warn!(replica = peer.name(), error = %error_chain(&refused), "a replica of the hub was refused");
     }
 }
 

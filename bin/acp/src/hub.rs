@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
-use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, SystemResolver};
+use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Replica, SystemResolver};
 use ground::Foreign;
 use identity::Identity;
 use jiff::SignedDuration;
@@ -74,6 +74,10 @@ pub(crate) struct HubCommand {
     /// How that API server reaches the hub; not needed for the embedded one, nor in a Pod, where it is by a Service.
     #[arg(long, value_name = "URL", requires = "kubeconfig")]
     admission_url: Option<AdmissionUrl>,
+    /// Which of several replicas on one cluster this is, and where the others reach it: a name that no other has, and the
+    /// address of its door.
+    #[arg(long, value_name = "NAME=HOST:PORT", conflicts_with = "data_dir")]
+    replica: Option<Replica>,
     #[command(flatten)]
     etcd: EtcdFlags,
 }
@@ -105,6 +109,7 @@ impl HubCommand {
             allow_loopback: self.allow_loopback || self.listen.ip().is_loopback(),
             admission: reach.map(|reach| (self.admission_listen, reach)),
             agent_image: self.agent_image,
+            replica: self.replica,
         })
         .await?;
         hub.announce();
@@ -130,6 +135,8 @@ pub(crate) struct HubConfig {
     /// Where a foreign API server asks about quotas, and where it finds that.
     pub(crate) admission: Option<(SocketAddr, Reach)>,
     pub(crate) agent_image: String,
+    /// Which of several this is.
+    pub(crate) replica: Option<Replica>,
 }
 
 pub(crate) struct Hub {
@@ -196,6 +203,7 @@ impl Hub {
                 addresses: own::policy(local, &address, &ground.place, config.allow_loopback).await,
                 member_rights: identity_of_tenancy(false).into(),
                 member_traces: fleet::Traces { user: TENANCY_USER, objects: traces_of_tenancy() },
+                replica: config.replica.clone(),
             },
             fleet::Parts {
                 hub: ground.api,

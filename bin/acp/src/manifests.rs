@@ -30,8 +30,8 @@ pub(crate) struct HubFlags {
     /// Under which host and port agents and people reach the hub.
     #[arg(long, value_name = "HOST:PORT")]
     public_address: HubAddress,
-    /// How many of the hub run. Each reaches the members whose agents have dialled it, and no others: see run-a-hub.md.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    /// How many of the hub run, on nodes of their own where there are any.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     replicas: u32,
 }
 

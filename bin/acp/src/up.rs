@@ -53,6 +53,7 @@ impl Up {
             allow_loopback: true,
             admission: None,
             agent_image: programs::AGENT_IMAGE.into(),
+            replica: None,
         });
         let names = (1..=self.members).map(|number| format!("member-{number}"));
         let folder = self.data_dir.join("members");

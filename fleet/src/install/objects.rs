@@ -82,6 +82,8 @@ fn controllers_objects() -> Vec<Value> {
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/status"], "verbs": ["get", "update", "patch"]},
                 // Who makes an object the owner of another must be able to say that it waits for it.
                 {"apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters/finalizers"], "verbs": ["update"]},
+                // Which replicas of the hub there are.
+                {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": everything},
                 // What a cluster keeps that was removed.
                 {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
                 {"apiGroups": ["auth.alauda.io"], "resources": ["accesstokeninfos"], "verbs": everything},

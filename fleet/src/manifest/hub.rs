@@ -73,9 +73,12 @@ impl HubManifest<'_> {
                             "name": "hub",
                             "image": self.image,
                             "command": ["acp", "hub"],
+                            // The kubelet puts them in.
+                            "env": [field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")],
                             "args": [
                                 format!("--listen=0.0.0.0:{DOOR}"), format!("--public-address={}", self.address),
                                 format!("--admission-listen=0.0.0.0:{ADMISSION}"), format!("--agent-image={}", self.image),
+                                format!("--replica=$(POD_NAME)=$(POD_IP):{DOOR}"),
                             ],
                             "ports": [
                                 {"name": "door", "containerPort": DOOR},
@@ -109,6 +112,10 @@ fn service(name: &str, target: &str) -> Value {
         "apiVersion": "v1", "kind": "Service", "metadata": metadata(name),
         "spec": {"selector": labels(), "ports": [{"name": target, "port": 443, "targetPort": target}]},
     })
+}
+
+fn field(name: &str, path: &str) -> Value {
+    json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}})
 }
 
 fn apart(topology: &str, weight: u8) -> Value {

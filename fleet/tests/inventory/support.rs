@@ -86,6 +86,7 @@ impl Hub {
             addresses: AddressPolicy { allow_loopback: true, ..Default::default() },
             member_rights: Vec::new(),
             member_traces: fleet::Traces::default(),
+            replica: None,
         };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
         let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();

@@ -26,6 +26,7 @@ mod providers;
 mod published;
 mod refusals;
 mod removal;
+mod replicas;
 mod rights;
 mod routes;
 #[path = "../../../identity/ldap/tests/directory/slapd.rs"]

@@ -175,6 +175,7 @@ impl Door {
             addresses,
             member_rights: tenancy::guard::identity(false).into(),
             member_traces: fleet::Traces { user: tenancy::guard::TENANCY_USER, objects: tenancy::guard::traces() },
+            replica: None,
         };
         let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();

@@ -4,6 +4,7 @@
 //! reads what it prints, and from then on is a client like any other. Waiting is always for a condition with a
 //! deadline ([`eventually`]); a test that runs out of time says what it waited for and what it saw last.
 
+mod balancer;
 mod binaries;
 mod door;
 mod kubectl;
@@ -18,12 +19,13 @@ use std::fmt::Debug;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use balancer::Balancer;
 pub use binaries::{binary, kubectls, results, tool};
 pub use door::{Answer, Door};
 pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
 pub use old_api::OldApi;
 pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Members, Platform};
-pub use prepared::Prepared;
+pub use prepared::{Prepared, Replica, Replicas};
 pub use server::{Exited, Server};
 pub use terminal::Terminal;
 pub use transcript::Session;

@@ -4,21 +4,54 @@
 //! of the cluster reads out of Secrets and puts into the platform's folder, so that tests find it where they always do.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use etcd::Etcd;
 use tokio::process::Command;
 
 use crate::platform::ca_of;
-use crate::{ApiServer, Exited, Platform, Server, binary, write_kubeconfig};
+use crate::{ApiServer, Balancer, Exited, Platform, Server, binary, write_kubeconfig};
 
 const NAMESPACE: &str = "cpaas-system";
 
-/// A running cluster that is prepared.
+/// Where a replica of a hub is.
+pub struct Replica {
+    pub name: String,
+    pub door: SocketAddr,
+    admission: SocketAddr,
+}
+
+/// Replicas of one hub, and what stands before them.
+pub struct Replicas {
+    pub all: Vec<Replica>,
+    door: Balancer,
+    admission: Balancer,
+}
+
+impl Replicas {
+    /// Places for so many; nothing runs there yet.
+    pub async fn places(count: usize) -> Self {
+        let replica =
+            |number| Replica { name: format!("hub-{number}"), door: free_address(), admission: free_address() };
+        let all: Vec<Replica> = (0..count).map(replica).collect();
+        let door = Balancer::start(&all.iter().map(|replica| replica.door).collect::<Vec<_>>()).await;
+        let admission = Balancer::start(&all.iter().map(|replica| replica.admission).collect::<Vec<_>>()).await;
+        Self { all, door, admission }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free")
+}
+
+/// A running cluster that is prepared, on an etcd of its own.
 pub struct Prepared {
     pub cluster: ApiServer,
+    /// What that keeps everything in.
+    _etcd: Etcd,
     /// That of the hub's service account.
     kubeconfig: PathBuf,
 }
@@ -29,7 +62,8 @@ impl Prepared {
     /// # Panics
     /// When it does not start, or what is printed cannot be applied.
     pub async fn start(folder: &Path) -> Self {
-        let cluster = ApiServer::start(folder, "127.0.0.1:0", 0).await;
+        let etcd = Etcd::at(&folder.join("etcd"));
+        let cluster = ApiServer::start_with(folder, "127.0.0.1:0", &["--etcd-servers", &etcd.endpoint]).await;
         let kubectl = cluster.kubectl();
         let words = ["manifests", "hub", "--image=registry.example.com/acp:1", "--public-address=hub.example.com:443"];
         let printed = Command::new(binary("acp")).args(words).output().await.expect("acp can be started");
@@ -40,7 +74,7 @@ impl Prepared {
         let token = kubectl.ok(&["create", "token", "acp-hub", "-n", NAMESPACE]).await;
         let kubeconfig = folder.join("hub.kubeconfig");
         write_kubeconfig(&kubeconfig, &cluster.server.url, &ca_of(&cluster.kubeconfig()), Some(token.trim()));
-        Self { cluster, kubeconfig }
+        Self { cluster, _etcd: etcd, kubeconfig }
     }
 
     /// Runs a hub there; its folder is the tests'.
@@ -48,15 +82,37 @@ impl Prepared {
     /// # Errors
     /// When it ends instead.
     pub async fn hub(&self, folder: &Path, listen: &str) -> Result<Platform, Exited> {
-        let kubeconfig = self.kubeconfig.display().to_string();
         // In a Pod the cluster asks by a Service.
-        let asked = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free");
+        let asked = free_address();
         let (asked, url) = (asked.to_string(), format!("https://{asked}"));
-        let admission = ["--admission-listen", &asked, "--admission-url", &url];
+        self.hub_with(folder, listen, None, &["--admission-listen", &asked, "--admission-url", &url]).await
+    }
+
+    /// Runs one of several replicas of a hub there, which all are reached at one address.
+    ///
+    /// # Errors
+    /// When it ends instead.
+    pub async fn replica(&self, folder: &Path, replica: &Replica, hub: &Replicas) -> Result<Platform, Exited> {
+        let named = format!("--replica={}={}", replica.name, replica.door);
+        let (asked, url) = (replica.admission.to_string(), format!("https://{}", hub.admission.address));
+        let public = hub.door.address.to_string();
+        let more = ["--public-address", &public, "--admission-listen", &asked, "--admission-url", &url, &named];
+        self.hub_with(folder, &replica.door.to_string(), Some(replica.door), &more).await
+    }
+
+    async fn hub_with(
+        &self,
+        folder: &Path,
+        listen: &str,
+        address: Option<SocketAddr>,
+        more: &[&str],
+    ) -> Result<Platform, Exited> {
+        let kubeconfig = self.kubeconfig.display().to_string();
         let words = ["hub", "--kubeconfig", &kubeconfig, "--listen", listen];
-        let server = Server::start(words.iter().chain(&admission)).await?;
+        let server = Server::start(words.iter().chain(more)).await?;
         fs::create_dir_all(folder).expect("the folder of the platform can be made");
-        let platform = Platform::starting(server, folder);
+        let mut platform = Platform::starting(server, folder);
+        platform.address = address;
         let door = format!("{}/kubernetes/global", platform.url());
         let authority = self.secret(&["acp-hub-authority"], r"{.data.tls\.crt}").await;
         write_kubeconfig(&platform.admin_kubeconfig(), &door, &authority, None);

@@ -140,6 +140,7 @@ impl<H: Handler> Agent<H> {
             Ended::Silent => Failure::Unreachable,
             // It took our connection and let us go before a word: it does not want us.
             _ if held.is_none() => Failure::Denied,
+            Ended::HandedOver => Failure::Closed,
             Ended::ByHub if is_settled(held) => Failure::Closed,
             Ended::ByHub | Ended::Broken(_) | Ended::Drained => Failure::Refused,
         };

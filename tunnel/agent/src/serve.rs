@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
+use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 use lib_drain::Drain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tunnel_protocol::limits::{self, Timing};
-use tunnel_protocol::{Refusal, Target};
+use tunnel_protocol::{HAND_OVER, Refusal, Target};
 use tunnel_stream::alive::{self, LastHeard, Listened};
 use tunnel_stream::{Meter, TunnelStream};
 
@@ -38,6 +39,9 @@ pub enum Ended {
     /// The hub stopped answering.
     #[error("the hub stopped answering")]
     Silent,
+    /// The hub asked us to find another replica. What is open on this connection goes on.
+    #[error("the hub stops, and another replica of it is to be found")]
+    HandedOver,
     /// We were asked to finish.
     #[error("the agent finished")]
     Drained,
@@ -89,8 +93,9 @@ impl<IO> Tunnel<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    /// Answers streams until the connection ends. `proven` is called once the hub has answered a ping: only then has it
-    /// accepted us, for with TLS 1.3 a refused certificate shows after the handshake.
+    /// Answers streams until the connection ends, or the hub asks us to find another replica: then it goes on as a task of
+    /// `drain`. `proven` is called once the hub has answered a ping: only then has it accepted us, for with TLS 1.3 a
+    /// refused certificate shows after the handshake.
     ///
     /// When `drain` finishes, the hub is told, and streams may end until their owner drops them.
     pub(crate) async fn run<H: Handler>(
@@ -100,71 +105,119 @@ where
         timing: Timing,
         proven: impl FnOnce(),
     ) -> Ended {
-        let Self { mut connection, mut pings, heard } = self;
-        let meter = Arc::<Meter>::default();
-        let silence = async {
+        let Self { connection, mut pings, heard } = self;
+        let first = async {
             let first = alive::round_trip(&mut pings, &heard, timing.handshake).await;
             if first.is_some() {
                 proven();
-                alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {}).await;
             }
+            first.is_some()
         };
-        tokio::pin!(silence);
-        let mut finishing = false;
+        let mut streams = Streams {
+            connection,
+            handler: handler.clone(),
+            drain: drain.clone(),
+            meter: Arc::default(),
+            finishing: false,
+        };
+        tokio::select! {
+            is_proven = first => if !is_proven { return Ended::Silent },
+            ended = streams.answer_all() => return ended,
+        }
+        let mut silence = Box::pin(async move {
+            alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {}).await;
+        });
+        let ended = tokio::select! {
+            () = &mut silence => Ended::Silent,
+            ended = streams.answer_all() => ended,
+        };
+        if matches!(ended, Ended::HandedOver) {
+            drain.spawn(async move {
+                tokio::select! {
+                    () = silence => {}
+                    _ = streams.answer_all() => {}
+                }
+            });
+        }
+        ended
+    }
+}
+
+/// The streams of one connection.
+struct Streams<IO, H>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    connection: Connection<Listened<IO>, Bytes>,
+    handler: Arc<H>,
+    drain: Drain,
+    meter: Arc<Meter>,
+    finishing: bool,
+}
+
+impl<IO, H> Streams<IO, H>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    /// Until the connection ends, or the hub hands us over.
+    async fn answer_all(&mut self) -> Ended {
         loop {
             tokio::select! {
-                () = &mut silence => return Ended::Silent,
-                () = drain.finishing(), if !finishing => {
-                    finishing = true;
-                    connection.graceful_shutdown();
+                () = self.drain.finishing(), if !self.finishing => {
+                    self.finishing = true;
+                    self.connection.graceful_shutdown();
                 }
-                next = connection.accept() => match next {
-                    None if finishing => return Ended::Drained,
+                next = self.connection.accept() => match next {
+                    None if self.finishing => return Ended::Drained,
                     None => return Ended::ByHub,
                     Some(Err(error)) => return Ended::Broken(error),
-                    Some(Ok((request, respond))) => answer(request, respond, handler, drain, &meter, finishing),
+                    Some(Ok((request, mut respond))) => {
+                        if authority(&request) == Ok(HAND_OVER) {
+                            // The hub does not wait for it.
+                            let _ = respond.send_response(status(200), true);
+                            return Ended::HandedOver;
+                        }
+                        self.answer(request, respond);
+                    }
                 },
             }
         }
     }
-}
 
-/// Answers one request for a stream. Whoever is not led to a target gets a status and nothing else.
-fn answer<H: Handler>(
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    handler: &Arc<H>,
-    drain: &Drain,
-    meter: &Arc<Meter>,
-    finishing: bool,
-) {
-    let target = match judge(&request) {
-        Ok(_) if finishing => Err(Refusal::Draining),
-        judged => judged,
-    };
-    let target = match target {
-        Ok(target) => target,
-        Err(refusal) => {
-            tracing::warn!(refusal = %refusal, "refused a stream");
-            // The hub may have gone away meanwhile; then nobody waits for the answer.
-            let _ = respond.send_response(status(refusal.status()), true);
+    /// Answers one request for a stream. Whoever is not led to a target gets a status and nothing else.
+    fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let target = match judge(&request) {
+            Ok(_) if self.finishing => Err(Refusal::Draining),
+            judged => judged,
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(refusal) => {
+                tracing::warn!(refusal = %refusal, "refused a stream");
+                // The hub may have gone away meanwhile; then nobody waits for the answer.
+                let _ = respond.send_response(status(refusal.status()), true);
+                return;
+            }
+        };
+        let Ok(outward) = respond.send_response(status(200), false) else {
             return;
-        }
-    };
-    let Ok(outward) = respond.send_response(status(200), false) else {
-        return;
-    };
-    let stream = TunnelStream::new(outward, request.into_body(), meter.clone());
-    let handler = handler.clone();
-    drain.spawn(async move { handler.serve(target, stream).await });
+        };
+        let stream = TunnelStream::new(outward, request.into_body(), self.meter.clone());
+        let handler = self.handler.clone();
+        self.drain.spawn(async move { handler.serve(target, stream).await });
+    }
 }
 
-fn judge(request: &Request<RecvStream>) -> Result<Target, Refusal> {
+fn authority(request: &Request<RecvStream>) -> Result<&str, Refusal> {
     if request.method() != Method::CONNECT || request.uri().scheme().is_some() || !request.uri().path().is_empty() {
         return Err(Refusal::NotUnderstood);
     }
-    let authority = request.uri().authority().ok_or(Refusal::NotUnderstood)?;
-    authority.as_str().parse().map_err(|_| Refusal::Forbidden)
+    request.uri().authority().map(Authority::as_str).ok_or(Refusal::NotUnderstood)
+}
+
+fn judge(request: &Request<RecvStream>) -> Result<Target, Refusal> {
+    authority(request)?.parse().map_err(|_| Refusal::Forbidden)
 }
 
 fn status(code: u16) -> Response<()> {

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use lib_names::ClusterName;
+use tunnel_protocol::replica::NotAReplica;
 use tunnel_protocol::{NotAnAgent, Refusal, Target};
 
 use crate::Room;
@@ -23,11 +24,14 @@ pub enum Refused {
     /// The certificate is not an agent's.
     #[error("the certificate is not an agent's")]
     NotAnAgent(#[from] NotAnAgent),
+    /// The certificate is not that of a replica of the hub.
+    #[error("the certificate is not that of a replica of the hub")]
+    NotAReplica(#[from] NotAReplica),
     /// HTTP/2 could not start.
     #[error("could not start HTTP/2")]
     Handshake(#[source] h2::Error),
-    /// The agent did not answer the first ping.
-    #[error("the agent did not answer in time")]
+    /// The other end did not answer the first ping.
+    #[error("the other end did not answer in time")]
     Silent,
     /// Another agent, with another key, is connected for this cluster.
     #[error("cluster {cluster} is connected with another key")]
@@ -76,6 +80,25 @@ pub enum OpenError {
         /// Why not.
         #[source]
         refusal: Refusal,
+    },
+    /// Another replica of the hub has the tunnel, and was not reached.
+    #[error("replica {replica} of the hub, which has the tunnel of cluster {cluster}, was not reached")]
+    Replica {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Which replica.
+        replica: String,
+        /// How.
+        #[source]
+        source: h2::Error,
+    },
+    /// Another replica of the hub has the tunnel, and did not get a stream either.
+    #[error("replica {replica} of the hub got no stream in the tunnel of cluster {cluster}")]
+    AtReplica {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Which replica.
+        replica: String,
     },
     /// The tunnel broke while the stream was opened.
     #[error("the tunnel of cluster {cluster} broke")]

@@ -13,18 +13,21 @@
 //!   changes that.
 //! - The newest session of the same key wins. Another key does not displace a session that lives.
 //! - A session counts as connected once it has answered a ping, and is dropped when it stops answering.
+//! - What another replica of the hub has is used through it: one step, and never through a third. When the connection to it
+//!   ends, what it has counts as disconnected.
 //! - Streams of people and streams of the hub itself have a [`Room`] each; neither takes the other's.
 
 mod error;
 mod peer;
 mod registry;
+mod replica;
 mod request;
 mod room;
 mod session;
 mod sessions;
 
 pub use error::{OpenError, Refused, SendError};
-pub use peer::Peer;
+pub use peer::{Peer, ReplicaPeer};
 pub use registry::{Change, Connection, Snapshot};
 pub use room::Room;
 pub use session::Ended;

@@ -1,6 +1,7 @@
-//! Which clusters are connected, and since when. Pure bookkeeping under one short lock.
+//! Which clusters are connected, here or at another replica, and since when. Pure bookkeeping under one short lock.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use tokio::sync::broadcast;
 use tunnel_stream::Figures;
 
 use crate::Refused;
+use crate::replica::Replica;
 use crate::session::{Ended, Session};
 
 /// Whether a cluster's agent is connected.
@@ -25,7 +27,7 @@ pub enum Connection {
         /// When the last session ended.
         since: SystemTime,
     },
-    /// This process has not seen it.
+    /// No replica that this process reaches has seen it.
     Unseen,
 }
 
@@ -60,77 +62,203 @@ enum Entry {
     Gone { since: SystemTime },
 }
 
+/// A tunnel that another replica has.
+struct Elsewhere {
+    replica: Arc<Replica>,
+    since: SystemTime,
+    key: SpkiPin,
+}
+
+/// The way into a cluster's tunnel.
+pub(crate) enum Way {
+    Here(Arc<Session>),
+    There(Arc<Replica>),
+}
+
+/// A tunnel as another replica is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tunnel {
+    pub(crate) since: SystemTime,
+    pub(crate) key: SpkiPin,
+}
+
+#[derive(Default)]
+struct Entries {
+    here: HashMap<ClusterName, Entry>,
+    there: HashMap<ClusterName, Elsewhere>,
+}
+
 pub(crate) struct Registry {
-    entries: Mutex<HashMap<ClusterName, Entry>>,
+    entries: Mutex<Entries>,
     changes: broadcast::Sender<Change>,
+    /// How many other replicas there are whose tunnels are known.
+    others: AtomicUsize,
+}
+
+impl Entries {
+    fn session(&self, cluster: &ClusterName) -> Option<&Arc<Session>> {
+        match self.here.get(cluster) {
+            Some(Entry::Live(session)) => Some(session),
+            _ => None,
+        }
+    }
+
+    fn connection(&self, cluster: &ClusterName) -> Connection {
+        match (self.here.get(cluster), self.there.get(cluster)) {
+            (Some(Entry::Live(session)), _) => Connection::Connected { since: session.since },
+            (_, Some(elsewhere)) => Connection::Connected { since: elsewhere.since },
+            (Some(Entry::Gone { since }), None) => Connection::Disconnected { since: *since },
+            (None, None) => Connection::Unseen,
+        }
+    }
 }
 
 impl Registry {
     /// `backlog`: how many changes a subscriber may be behind before it misses some.
     pub(crate) fn new(backlog: usize) -> Self {
-        Self { entries: Mutex::default(), changes: broadcast::Sender::new(backlog) }
+        Self { entries: Mutex::default(), changes: broadcast::Sender::new(backlog), others: AtomicUsize::new(0) }
     }
 
     /// Enters a session. One of the same key makes way; one of another key stays.
     pub(crate) fn enter(&self, session: &Arc<Session>) -> Result<(), Refused> {
         let mut entries = self.lock();
-        if let Some(Entry::Live(current)) = entries.get(&session.cluster) {
+        let in_use = || Refused::KeyInUse { cluster: session.cluster.clone() };
+        if entries.there.get(&session.cluster).is_some_and(|elsewhere| elsewhere.key != session.key) {
+            return Err(in_use());
+        }
+        if let Some(current) = entries.session(&session.cluster) {
             if current.key != session.key {
-                return Err(Refused::KeyInUse { cluster: session.cluster.clone() });
+                return Err(in_use());
             }
             current.end(Ended::Replaced);
         }
-        entries.insert(session.cluster.clone(), Entry::Live(session.clone()));
-        self.announce(&session.cluster, Connection::Connected { since: session.since });
+        entries.here.insert(session.cluster.clone(), Entry::Live(session.clone()));
+        self.announce(&entries, &session.cluster);
         Ok(())
     }
 
     /// Notes the end of a session, unless another one has taken its place.
     pub(crate) fn leave(&self, session: &Arc<Session>, now: SystemTime) {
         let mut entries = self.lock();
-        if let Some(entry) = entries.get_mut(&session.cluster)
-            && matches!(entry, Entry::Live(current) if Arc::ptr_eq(current, session))
-        {
-            *entry = Entry::Gone { since: now };
-            self.announce(&session.cluster, Connection::Disconnected { since: now });
+        if entries.session(&session.cluster).is_some_and(|current| Arc::ptr_eq(current, session)) {
+            entries.here.insert(session.cluster.clone(), Entry::Gone { since: now });
+            self.announce(&entries, &session.cluster);
         }
     }
 
-    /// The session of a cluster, or since when there is none.
-    pub(crate) fn find(&self, cluster: &ClusterName) -> Result<Arc<Session>, Option<SystemTime>> {
-        match self.lock().get(cluster) {
+    /// The way into a cluster's tunnel, or since when there is none.
+    pub(crate) fn find(&self, cluster: &ClusterName) -> Result<Way, Option<SystemTime>> {
+        let entries = self.lock();
+        match (entries.here.get(cluster), entries.there.get(cluster)) {
+            (Some(Entry::Live(session)), _) => Ok(Way::Here(session.clone())),
+            (_, Some(elsewhere)) => Ok(Way::There(elsewhere.replica.clone())),
+            (Some(Entry::Gone { since }), None) => Err(Some(*since)),
+            (None, None) => Err(None),
+        }
+    }
+
+    /// The session of a cluster, or since when this process has none.
+    pub(crate) fn find_here(&self, cluster: &ClusterName) -> Result<Arc<Session>, Option<SystemTime>> {
+        match self.lock().here.get(cluster) {
             Some(Entry::Live(session)) => Ok(session.clone()),
             Some(Entry::Gone { since }) => Err(Some(*since)),
             None => Err(None),
         }
     }
 
+    /// The tunnel of a cluster, if this process has it.
+    pub(crate) fn tunnel(&self, cluster: &ClusterName) -> Option<Tunnel> {
+        let session = self.find_here(cluster).ok()?;
+        Some(Tunnel { since: session.since, key: session.key })
+    }
+
     pub(crate) fn connection(&self, cluster: &ClusterName) -> Connection {
-        match self.find(cluster) {
-            Ok(session) => Connection::Connected { since: session.since },
-            Err(Some(since)) => Connection::Disconnected { since },
-            Err(None) => Connection::Unseen,
-        }
+        self.lock().connection(cluster)
     }
 
     /// Ends a cluster's session and forgets that there was one.
     pub(crate) fn forget(&self, cluster: &ClusterName, now: SystemTime) {
-        if let Some(Entry::Live(session)) = self.lock().remove(cluster) {
+        let mut entries = self.lock();
+        let was_there = entries.there.remove(cluster).is_some();
+        let session = match entries.here.remove(cluster) {
+            Some(Entry::Live(session)) => Some(session),
+            _ => None,
+        };
+        if let Some(session) = &session {
             session.end(Ended::Closed);
-            self.announce(cluster, Connection::Disconnected { since: now });
+        }
+        if was_there || session.is_some() {
+            self.tell(cluster, Connection::Disconnected { since: now });
         }
     }
 
     /// Ends a cluster's session if it is of another key than this one.
     pub(crate) fn end_others(&self, cluster: &ClusterName, key: SpkiPin, now: SystemTime) {
         let mut entries = self.lock();
-        if let Some(entry) = entries.get_mut(cluster)
-            && let Entry::Live(session) = entry
+        if let Some(session) = entries.session(cluster)
             && session.key != key
         {
             session.end(Ended::Closed);
-            *entry = Entry::Gone { since: now };
-            self.announce(cluster, Connection::Disconnected { since: now });
+            entries.here.insert(cluster.clone(), Entry::Gone { since: now });
+            self.announce(&entries, cluster);
+        }
+    }
+
+    /// Notes that another replica has a tunnel. One of the same agent that is here and older takes no new streams: an agent
+    /// has one tunnel, and another for as long as it is handed over.
+    pub(crate) fn note(&self, replica: &Arc<Replica>, cluster: &ClusterName, Tunnel { since, key }: Tunnel) {
+        let mut entries = self.lock();
+        if entries.there.get(cluster).is_some_and(|known| known.since > since) {
+            return;
+        }
+        if let Some(session) = entries.session(cluster)
+            && session.key == key
+            && session.since < since
+        {
+            // What is open on it may go on: it was handed over, or is dead and will be found to be.
+            session.retire();
+            entries.here.insert(cluster.clone(), Entry::Gone { since });
+        }
+        entries.there.insert(cluster.clone(), Elsewhere { replica: replica.clone(), since, key });
+        self.announce(&entries, cluster);
+    }
+
+    /// Notes that a replica has a tunnel no more.
+    pub(crate) fn lost(&self, replica: &Arc<Replica>, cluster: &ClusterName, since: SystemTime) {
+        let mut entries = self.lock();
+        if entries.there.get(cluster).is_some_and(|known| Arc::ptr_eq(&known.replica, replica)) {
+            entries.there.remove(cluster);
+            if entries.session(cluster).is_none() {
+                entries.here.insert(cluster.clone(), Entry::Gone { since });
+                self.announce(&entries, cluster);
+            }
+        }
+    }
+
+    /// Whether there are other replicas whose tunnels are known.
+    pub(crate) fn has_others(&self) -> bool {
+        self.others.load(Ordering::Relaxed) > 0
+    }
+
+    /// Notes that all tunnels of a replica are known.
+    pub(crate) fn join(&self) {
+        self.others.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a replica which had joined is not reached any more.
+    pub(crate) fn leave_others(&self) {
+        self.others.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Notes that a replica is not reached any more, and with it all that it has.
+    pub(crate) fn part(&self, replica: &Arc<Replica>, now: SystemTime) {
+        let is_of = |elsewhere: &Elsewhere| Arc::ptr_eq(&elsewhere.replica, replica);
+        let all: Vec<ClusterName> = {
+            let entries = self.lock();
+            entries.there.iter().filter(|(_, elsewhere)| is_of(elsewhere)).map(|(cluster, _)| cluster.clone()).collect()
+        };
+        for cluster in all {
+            self.lost(replica, &cluster, now);
         }
     }
 
@@ -139,21 +267,25 @@ impl Registry {
             Entry::Live(session) => Some(session.clone()),
             Entry::Gone { .. } => None,
         };
-        self.lock().values().filter_map(live).collect()
+        self.lock().here.values().filter_map(live).collect()
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Change> {
         self.changes.subscribe()
     }
 
+    fn announce(&self, entries: &Entries, cluster: &ClusterName) {
+        self.tell(cluster, entries.connection(cluster));
+    }
+
     /// Called under the lock, so that subscribers see the changes of a cluster in their order.
-    fn announce(&self, cluster: &ClusterName, connection: Connection) {
+    fn tell(&self, cluster: &ClusterName, connection: Connection) {
         // Nobody has to listen.
         let _ = self.changes.send(Change { cluster: cluster.clone(), connection });
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ClusterName, Entry>> {
-        // Every change under the lock is one insertion or removal: a panic leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // What a panic leaves undone, the next change of the cluster puts right.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tunnel_protocol::{Refusal, Target, limits};
+use tunnel_protocol::{HAND_OVER, Refusal, Target, limits};
 use tunnel_stream::alive::{self, LastHeard, Listened};
 use tunnel_stream::{Meter, TunnelStream};
 
@@ -46,6 +46,8 @@ pub(crate) struct Session {
     rooms: Rooms,
     meter: Arc<Meter>,
     round_trip_micros: AtomicU64,
+    /// Takes no new streams.
+    retired: CancellationToken,
     end: CancellationToken,
     ended: OnceLock<Ended>,
 }
@@ -90,6 +92,7 @@ where
         rooms,
         meter: Arc::default(),
         round_trip_micros: AtomicU64::new(micros(round_trip)),
+        retired: CancellationToken::new(),
         end: CancellationToken::new(),
         ended: OnceLock::new(),
     };
@@ -141,6 +144,19 @@ impl Session {
     pub(crate) fn retire(&self) {
         let _ = self.ended.set(Ended::Closed);
         self.handle().take();
+        self.retired.cancel();
+    }
+
+    pub(crate) async fn retired(&self) {
+        self.retired.cancelled().await;
+    }
+
+    /// Asks the agent to find another replica of the hub. One that does not know of such a thing refuses, and is cut off
+    /// later.
+    pub(crate) async fn hand_over(&self) {
+        if let Err(error) = self.connect(HAND_OVER).await {
+            tracing::debug!(cluster = %self.cluster, ?error, "an agent was not handed over");
+        }
     }
 
     fn handle(&self) -> MutexGuard<'_, Option<SendRequest<Bytes>>> {
@@ -156,16 +172,19 @@ impl Session {
     pub(crate) async fn open(&self, room: Room, target: Target, deadline: Duration) -> Result<TunnelStream, OpenError> {
         let full = || OpenError::Full { cluster: self.cluster.clone(), room };
         let place = self.rooms.take(room).ok_or_else(full)?;
-        let opened = timeout(deadline, self.connect(target)).await;
-        let stream = opened.map_err(|_| OpenError::Deadline { cluster: self.cluster.clone() })??;
+        let opened = timeout(deadline, self.connect(target.as_str())).await;
+        let stream = match opened.map_err(|_| OpenError::Deadline { cluster: self.cluster.clone() })?? {
+            Ok(stream) => stream,
+            Err(refusal) => return Err(OpenError::Refused { cluster: self.cluster.clone(), target, refusal }),
+        };
         Ok(stream.holding(place))
     }
 
-    async fn connect(&self, target: Target) -> Result<TunnelStream, OpenError> {
+    async fn connect(&self, authority: &'static str) -> Result<Result<TunnelStream, Refusal>, OpenError> {
         let broken = |source| OpenError::Broken { cluster: self.cluster.clone(), source };
         let mut request = Request::new(());
         *request.method_mut() = Method::CONNECT;
-        *request.uri_mut() = Uri::from_static(target.as_str());
+        *request.uri_mut() = Uri::from_static(authority);
         let handle = self.handle().clone();
         let Some(send) = handle else {
             return Err(OpenError::NoTunnel { cluster: self.cluster.clone(), since: Some(SystemTime::now()) });
@@ -175,10 +194,9 @@ impl Session {
         // From here on a dropped future resets the stream: an abandoned attempt leaves nothing at the agent.
         let response = response.await.map_err(broken)?;
         if response.status() != StatusCode::OK {
-            let refusal = Refusal::from_status(response.status().as_u16());
-            return Err(OpenError::Refused { cluster: self.cluster.clone(), target, refusal });
+            return Ok(Err(Refusal::from_status(response.status().as_u16())));
         }
-        Ok(TunnelStream::new(outward, response.into_body(), self.meter.clone()))
+        Ok(Ok(TunnelStream::new(outward, response.into_body(), self.meter.clone())))
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

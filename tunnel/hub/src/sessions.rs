@@ -12,7 +12,7 @@ use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -20,9 +20,12 @@ use tunnel_protocol::Target;
 use tunnel_protocol::limits::Timing;
 use tunnel_stream::TunnelStream;
 
-use crate::registry::{Change, Connection, Registry, Snapshot};
-use crate::session::{Driver, Ended, begin};
-use crate::{OpenError, Peer, Refused, Room, SendError, request};
+use crate::registry::{Change, Connection, Registry, Snapshot, Way};
+use crate::session::{Driver, Ended, Session, begin};
+use crate::{OpenError, Peer, Refused, Room, SendError, replica, request};
+
+/// As agents do: they dial within two and a half seconds.
+const COMEBACK: Duration = Duration::from_secs(3);
 
 /// How a hub holds its tunnels.
 #[derive(Clone, Copy, Debug)]
@@ -31,11 +34,13 @@ pub struct Config {
     pub timing: Timing,
     /// How many changes a subscriber may be behind before it misses some and has to look at everything again.
     pub change_backlog: usize,
+    /// How long an agent that has gone may take to come back, here or to another replica, before anybody is told.
+    pub comeback: Duration,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { timing: Timing::default(), change_backlog: 1024 }
+        Self { timing: Timing::default(), change_backlog: 1024, comeback: COMEBACK }
     }
 }
 
@@ -51,10 +56,10 @@ pub struct Deadlines {
 /// The sessions of a hub. Clones share them.
 #[derive(Clone)]
 pub struct Sessions {
-    config: Config,
-    registry: Arc<Registry>,
+    pub(crate) config: Config,
+    pub(crate) registry: Arc<Registry>,
     /// Owns the exchanges on streams.
-    tasks: Drain,
+    pub(crate) tasks: Drain,
     /// Counts the connections that are being served.
     serving: TaskTracker,
     /// Ends them all.
@@ -70,6 +75,16 @@ impl Sessions {
             tasks: Drain::new(),
             serving: TaskTracker::new(),
             cut: CancellationToken::new(),
+        }
+    }
+
+    /// Completes when this process takes no new sessions and a session is of no use any more. If there are other replicas
+    /// of the hub, the agent finds one of them before that.
+    async fn hand_over(&self, session: &Session) {
+        self.tasks.finishing().await;
+        if self.registry.has_others() {
+            session.hand_over().await;
+            session.retired().await;
         }
     }
 
@@ -98,7 +113,34 @@ impl Sessions {
         Ok(Entered { sessions: self.clone(), driver, leave, _serving: serving })
     }
 
-    /// Opens a stream in a cluster's tunnel. Fails at once when there is none.
+    /// Serves another replica of the hub, which follows our tunnels and uses them, until its connection ends.
+    pub async fn serve_replica<IO>(&self, io: IO) -> Result<Ended, Refused>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if self.tasks.is_finishing() {
+            return Err(Refused::Draining);
+        }
+        tokio::select! {
+            ended = replica::serve(self, io) => ended,
+            () = self.cut.cancelled() => Ok(Ended::Closed),
+        }
+    }
+
+    /// Uses the tunnels of another replica of the hub, over a connection to its door, until that ends. Its name is for
+    /// people. `joined` is called when all of its tunnels are known.
+    pub async fn join_replica<IO>(&self, name: &str, io: IO, joined: impl FnOnce() + Send) -> Result<Ended, Refused>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        tokio::select! {
+            ended = replica::join(&self.registry, name, io, self.config.timing, joined) => ended,
+            () = self.cut.cancelled() => Ok(Ended::Closed),
+        }
+    }
+
+    /// Opens a stream in a cluster's tunnel, here or at another replica. Fails at once when there is none, unless it has
+    /// just closed.
     pub async fn open(
         &self,
         cluster: &ClusterName,
@@ -106,9 +148,54 @@ impl Sessions {
         target: Target,
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
-        let session =
-            self.registry.find(cluster).map_err(|since| OpenError::NoTunnel { cluster: cluster.clone(), since })?;
-        session.open(room, target, deadline).await
+        let mut changes = self.registry.subscribe();
+        let none = |since| OpenError::NoTunnel { cluster: cluster.clone(), since };
+        let until = Instant::now() + deadline.min(self.config.comeback);
+        loop {
+            let opened = match self.registry.find(cluster) {
+                Ok(Way::Here(session)) => session.open(room, target, deadline).await,
+                Ok(Way::There(replica)) => replica.open(cluster, room, target, deadline).await,
+                Err(since) => Err(none(since)),
+            };
+            match opened {
+                Err(OpenError::NoTunnel { since: Some(since), .. }) if self.may_come_back(since) => {
+                    if timeout_at(until, connected(&mut changes, cluster)).await.is_err() {
+                        return Err(none(Some(since)));
+                    }
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Whether a tunnel that has closed then is about to be opened again.
+    fn may_come_back(&self, since: SystemTime) -> bool {
+        since.elapsed().is_ok_and(|gone| gone < self.config.comeback)
+    }
+
+    /// The same as [`Sessions::connection`], once it is known whether an agent that has just gone comes back.
+    pub async fn settled(&self, cluster: &ClusterName) -> Connection {
+        let mut changes = self.registry.subscribe();
+        let connection = self.registry.connection(cluster);
+        if let Connection::Disconnected { since } = connection
+            && let Some(left) = self.config.comeback.checked_sub(since.elapsed().unwrap_or_default())
+        {
+            let _ = timeout(left, connected(&mut changes, cluster)).await;
+            return self.registry.connection(cluster);
+        }
+        connection
+    }
+
+    /// The same, for another replica: only here.
+    pub(crate) async fn open_here(
+        &self,
+        cluster: &ClusterName,
+        room: Room,
+        target: Target,
+        deadline: Duration,
+    ) -> Result<TunnelStream, OpenError> {
+        let none = |since| OpenError::NoTunnel { cluster: cluster.clone(), since };
+        self.registry.find_here(cluster).map_err(none)?.open(room, target, deadline).await
     }
 
     /// Sends one request on a stream of its own and waits for the head of the response.
@@ -131,7 +218,7 @@ impl Sessions {
         request::send(&self.tasks, cluster, target, stream, request, deadlines.head).await
     }
 
-    /// Whether a cluster is connected.
+    /// Whether a cluster is connected, here or to a replica that we are connected to.
     pub fn connection(&self, cluster: &ClusterName) -> Connection {
         self.registry.connection(cluster)
     }
@@ -141,12 +228,12 @@ impl Sessions {
         self.registry.subscribe()
     }
 
-    /// How many sessions there are.
+    /// How many sessions this process has.
     pub fn count(&self) -> usize {
         self.registry.live().len()
     }
 
-    /// The figures of all sessions.
+    /// The figures of all sessions of this process.
     pub fn snapshots(&self) -> Vec<Snapshot> {
         self.registry.live().iter().map(|session| session.snapshot()).collect()
     }
@@ -205,7 +292,7 @@ where
         tokio::pin!(run);
         let ended = tokio::select! {
             ended = &mut run => ended,
-            () = sessions.tasks.finishing() => {
+            () = sessions.hand_over(session) => {
                 sessions.registry.leave(session, SystemTime::now());
                 session.retire();
                 tokio::select! {
@@ -219,9 +306,18 @@ where
     }
 }
 
+/// Completes when a cluster is connected, or that may have been missed.
+async fn connected(changes: &mut broadcast::Receiver<Change>, cluster: &ClusterName) {
+    while let Ok(change) = changes.recv().await {
+        if change.cluster == *cluster && matches!(change.connection, Connection::Connected { .. }) {
+            return;
+        }
+    }
+}
+
 struct Leave {
     registry: Arc<Registry>,
-    session: Arc<crate::session::Session>,
+    session: Arc<Session>,
 }
 
 impl Drop for Leave {

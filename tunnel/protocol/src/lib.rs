@@ -1,4 +1,4 @@
-//! The words of the tunnel between hub and agents; no IO.
+//! The words of the tunnel between hub and agents, and between a hub's replicas; no IO.
 //!
 //! An agent dials the hub's door with TLS, offers [`ALPN`] and shows the certificate that names its cluster. Then the
 //! roles turn around: over that connection the *hub* is the HTTP/2 client and the agent the server, so only the hub can
@@ -15,6 +15,7 @@ pub mod limits;
 mod plain;
 mod refusal;
 pub mod registration;
+pub mod replica;
 mod target;
 
 pub use agent::{AGENT, AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
@@ -25,3 +26,7 @@ pub use target::{Target, UnknownTarget};
 /// The protocol's name in the TLS handshake. Another version has another name, so peers that do not understand each other
 /// find out before a byte is exchanged.
 pub const ALPN: &[u8] = b"acp-tunnel/1";
+
+/// The authority of a `CONNECT` that leads nowhere: the replica of the hub stops, and the agent is to find another one. Until
+/// it has, this connection serves as before. An agent that does not know the word refuses, and dials when it is cut off.
+pub const HAND_OVER: &str = "hand-over";

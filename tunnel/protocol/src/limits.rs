@@ -32,6 +32,15 @@ pub const RESET_STREAMS: usize = STREAMS as usize;
 /// As long as a link may stand still.
 pub const RESET_MEMORY: Duration = Duration::from_secs(15);
 
+/// How many streams one replica of a hub may have through the tunnels of another: as many as a connection's window, which
+/// HTTP/2 bounds, lets stop without stopping others.
+pub const REPLICA_STREAMS: u32 = 8 * 1024 - 1;
+
+/// How many bytes may be under way between two replicas. As for an agent, the product.
+pub const REPLICA_WINDOW: u32 = REPLICA_STREAMS * STREAM_WINDOW;
+
+const _: () = assert!(REPLICA_WINDOW < 1 << 31);
+
 /// How many bytes one stream may have waiting to be sent.
 pub const SEND_BUFFER: usize = 256 * 1024;
 

@@ -108,6 +108,7 @@ impl Hub {
             addresses: AddressPolicy::default(),
             member_rights: Vec::new(),
             member_traces: fleet::Traces::default(),
+            replica: None,
         };
         let fleet = Fleet::start(config, parts, &drain).await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -5,5 +5,6 @@
 mod hostile;
 mod identity;
 mod life;
+mod replicas;
 mod streams;
 mod support;

@@ -17,9 +17,9 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tunnel_agent::{Agent, Config, Handler, HubAddress, Network, State, TunnelStream};
-use tunnel_hub::{Change, Connection, Deadlines, Ended, Peer, Refused, Room, Sessions};
+use tunnel_hub::{Change, Connection, Deadlines, Ended, Peer, Refused, ReplicaPeer, Room, Sessions};
 use tunnel_protocol::limits::Timing;
-use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user};
+use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user, replica};
 
 /// Long enough for anything that is to happen, short enough for a person who waits for a failing test.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
@@ -66,10 +66,11 @@ impl Hub {
         let sessions = Sessions::new(tunnel_hub::Config { timing, ..Default::default() });
         let endings = Endings::default();
         let drain = Drain::new();
-        let credential =
-            authority.issue(&Leaf::Server(vec!["127.0.0.1".into(), "::1".into(), "localhost".into()])).unwrap();
+        let credential = authority
+            .issue(&Leaf::Server(["127.0.0.1", "::1", "localhost", replica::DOOR].map(Into::into).into()))
+            .unwrap();
         let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
-        let config = server_config(&credential, &clients, &[ALPN, b"http/1.1"]).unwrap();
+        let config = server_config(&credential, &clients, &[ALPN, replica::ALPN, b"http/1.1"]).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let door = Self { authority, address, sessions, endings, drain };
         door.drain.spawn(accept(listener, acceptor, door.sessions.clone(), door.endings.clone(), door.drain.clone()));
@@ -136,9 +137,16 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sessions: Sessions
             let (acceptor, sessions, endings) = (acceptor.clone(), sessions.clone(), endings.clone());
             owner.spawn(async move {
                 let Ok(stream) = acceptor.accept(tcp).await else { return };
-                let ended = match Peer::of(&stream) {
-                    Ok(peer) => sessions.serve(&peer, stream).await,
-                    Err(refused) => Err(refused),
+                let is_replica = stream.get_ref().1.alpn_protocol() == Some(replica::ALPN);
+                let ended = match is_replica {
+                    true => match ReplicaPeer::of(&stream) {
+                        Ok(_) => sessions.serve_replica(stream).await,
+                        Err(refused) => Err(refused),
+                    },
+                    false => match Peer::of(&stream) {
+                        Ok(peer) => sessions.serve(&peer, stream).await,
+                        Err(refused) => Err(refused),
+                    },
                 };
                 endings.lock().unwrap().push(ended);
             });

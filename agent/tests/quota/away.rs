@@ -149,6 +149,19 @@ async fn a_configuration_that_is_right_is_not_written_again() {
     assert!(!text.contains("Ignore"), "{text}");
 }
 
+/// A project with a namespace and ten Pods, in a member that asks its agent by now.
+async fn bounded_once_enforced(member: &Member) {
+    tokio::time::timeout(SOON, async {
+        while member.configuration().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .unwrap();
+    member.namespace("a", Some("shop")).await;
+    member.bound("shop", json!({"pods": "10"})).await;
+}
+
 #[tokio::test]
 async fn the_hub_is_not_needed() {
     let member = Member::bare().await;
@@ -163,15 +176,7 @@ async fn the_hub_is_not_needed() {
     let (agent, drain) = (config.build(member.api(), store).enforcing(quota), Drain::new());
     let inner = drain.clone();
     drain.spawn(async move { agent.run(inner).await.unwrap() });
-    tokio::time::timeout(SOON, async {
-        while member.configuration().await.is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .unwrap();
-    member.namespace("a", Some("shop")).await;
-    member.bound("shop", json!({"pods": "10"})).await;
+    bounded_once_enforced(&member).await;
     refused(member.create("a", "q", json!({"pods": "11"})).await, 403, "11 more asked for, 10 left");
     member.create("a", "q", json!({"pods": "10"})).await.unwrap();
     let patch = Patch::Merge(json!({"metadata": {"labels": {"x": "y"}}}));
@@ -235,15 +240,7 @@ async fn case_78_hours_without_the_hub_change_nothing_in_the_member() {
     let owner = drain.clone();
     drain.spawn(async move { agent.run(owner).await.unwrap() });
     tokio::time::timeout(SOON, state.wait_for(|state| matches!(state, State::Waiting { .. }))).await.unwrap().unwrap();
-    tokio::time::timeout(SOON, async {
-        while member.configuration().await.is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await
-    .unwrap();
-    member.namespace("a", Some("shop")).await;
-    member.bound("shop", json!({"pods": "10"})).await;
+    bounded_once_enforced(&member).await;
     member.create("a", "q", json!({"pods": "4"})).await.unwrap();
     member.uses("shop", json!({"pods": "4"})).await;
 

@@ -25,7 +25,7 @@ pub use door::{Answer, Door};
 pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
 pub use old_api::OldApi;
 pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Members, Platform};
-pub use prepared::{Prepared, Replica, Replicas};
+pub use prepared::{Prepared, Replica, Replicas, without_a_folder};
 pub use server::{Exited, Server};
 pub use terminal::Terminal;
 pub use transcript::Session;

@@ -13,7 +13,7 @@ use etcd::Etcd;
 use tokio::process::Command;
 
 use crate::platform::ca_of;
-use crate::{ApiServer, Balancer, Exited, Platform, Server, binary, write_kubeconfig};
+use crate::{ApiServer, Balancer, Exited, Kubectl, Platform, Server, binary, write_kubeconfig};
 
 const NAMESPACE: &str = "cpaas-system";
 
@@ -110,26 +110,39 @@ impl Prepared {
         let kubeconfig = self.kubeconfig.display().to_string();
         let words = ["hub", "--kubeconfig", &kubeconfig, "--listen", listen];
         let server = Server::start(words.iter().chain(more)).await?;
-        fs::create_dir_all(folder).expect("the folder of the platform can be made");
-        let mut platform = Platform::starting(server, folder);
-        platform.address = address;
-        let door = format!("{}/kubernetes/global", platform.url());
-        let authority = self.secret(&["acp-hub-authority"], r"{.data.tls\.crt}").await;
-        write_kubeconfig(&platform.admin_kubeconfig(), &door, &authority, None);
-        platform.ready().await;
-        let label = "--selector=app.kubernetes.io/component=initial-admin-password";
-        let password = self.secret(&[label], "{.items[*].data.password}").await;
-        fs::write(folder.join("initial-admin-password"), password).expect("the password can be written");
-        write_kubeconfig(&platform.admin_kubeconfig(), &door, &authority, Some(&platform.token().await));
-        Ok(platform)
+        Ok(without_a_folder(server, &self.cluster.kubectl(), folder, address).await)
     }
+}
 
-    /// A part of a Secret in the platform's namespace.
-    async fn secret(&self, which: &[&str], part: &str) -> String {
-        let output = format!("--output=jsonpath={part}");
-        let words = [&["get", "secrets", "-n", NAMESPACE, &output], which].concat();
-        let encoded = self.cluster.kubectl().ok(&words).await;
-        let bytes = STANDARD.decode(encoded.trim()).expect("there is one, and its data is base64");
-        String::from_utf8(bytes).expect("it is text")
-    }
+/// A hub that keeps everything in its cluster, once it is ready: what it would have put into its folder is read there.
+///
+/// # Panics
+/// When it is not found.
+pub async fn without_a_folder(
+    server: Server,
+    ground: &Kubectl,
+    folder: &Path,
+    address: Option<SocketAddr>,
+) -> Platform {
+    fs::create_dir_all(folder).expect("the folder of the platform can be made");
+    let mut platform = Platform::starting(server, folder);
+    platform.address = address;
+    let door = format!("{}/kubernetes/global", platform.url());
+    let authority = secret(ground, &["acp-hub-authority"], r"{.data.tls\.crt}").await;
+    write_kubeconfig(&platform.admin_kubeconfig(), &door, &authority, None);
+    platform.ready().await;
+    let label = "--selector=app.kubernetes.io/component=initial-admin-password";
+    let password = secret(ground, &[label], "{.items[*].data.password}").await;
+    fs::write(folder.join("initial-admin-password"), password).expect("the password can be written");
+    write_kubeconfig(&platform.admin_kubeconfig(), &door, &authority, Some(&platform.token().await));
+    platform
+}
+
+/// A part of a Secret in the platform's namespace.
+async fn secret(ground: &Kubectl, which: &[&str], part: &str) -> String {
+    let output = format!("--output=jsonpath={part}");
+    let words = [&["get", "secrets", "-n", NAMESPACE, &output], which].concat();
+    let encoded = ground.ok(&words).await;
+    let bytes = STANDARD.decode(encoded.trim()).expect("there is one, and its data is base64");
+    String::from_utf8(bytes).expect("it is text")
 }

@@ -45,6 +45,7 @@ pub(crate) fn unknown() -> Health {
     Health {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         unix_time: unix_now(),
+        certificate_expires: None,
         api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
         quota: None,
         ratio: None,
@@ -52,7 +53,12 @@ pub(crate) fn unknown() -> Health {
 }
 
 pub(crate) fn unix_now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    unix(SystemTime::now())
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -126,7 +126,8 @@ impl Agent {
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
-        let door = Arc::new(Door { forward: Forward::new(member, drain.clone()), health, inventory, webhooks });
+        let (forward, credential) = (Forward::new(member, drain.clone()), renewed.clone());
+        let door = Arc::new(Door { forward, health, inventory, webhooks, credential });
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let upkeep = async {
             loop {

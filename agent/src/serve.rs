@@ -17,6 +17,7 @@ use tunnel_protocol::{Health, Target, Webhooks};
 use crate::forward::{Forward, answer_json, answer_status};
 use crate::inventory::Inventory;
 use lib_kubernetes::Body;
+use lib_tls::Credential;
 
 /// The largest head of a request.
 const MAX_HEAD: usize = 64 * 1024;
@@ -30,6 +31,7 @@ pub(crate) struct Door {
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) inventory: Inventory,
     pub(crate) webhooks: watch::Receiver<Webhooks>,
+    pub(crate) credential: watch::Receiver<Credential>,
 }
 
 #[async_trait]
@@ -71,6 +73,7 @@ impl Door {
         }
         let mut health = self.health.borrow().clone();
         health.unix_time = crate::health::unix_now();
+        health.certificate_expires = Some(crate::health::unix(self.credential.borrow().validity().not_after));
         let Webhooks { quota, ratio } = self.webhooks.borrow().clone();
         (health.quota, health.ratio) = (Some(quota), Some(ratio));
         match serde_json::to_vec(&health) {

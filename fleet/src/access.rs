@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::HeaderValue;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use lib_tls::{Credential, Trust};
@@ -117,6 +118,14 @@ impl Access {
         match &self.login {
             Login::Bearer(token) => bearer(token).ok(),
             Login::Certificate(_) => None,
+        }
+    }
+
+    /// Until when the credential holds, if it is a certificate.
+    pub(crate) fn expires(&self) -> Option<Timestamp> {
+        match &self.login {
+            Login::Bearer(_) => None,
+            Login::Certificate(credential) => Timestamp::try_from(credential.validity().not_after).ok(),
         }
     }
 

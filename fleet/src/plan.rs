@@ -1,5 +1,6 @@
 //! From what was observed to what a cluster's status says. Pure.
 
+pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod identity;
 mod program;
@@ -12,18 +13,20 @@ use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth};
 
+use self::certificates::Holds;
 use self::identity::Claim;
 use crate::FLEET_USER;
 use crate::approval::{Decision, KeyRequest};
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 13] = [
+pub(crate) const CONDITIONS: [&str; 14] = [
     removal::KIND,
     "Ready",
     "Connected",
     "APIServerHealthy",
     "VersionSupported",
     KIND,
+    "CertificatesValid",
     "ClockSynchronised",
     "AgentCurrent",
     "RightsFollowed",
@@ -127,6 +130,8 @@ pub(crate) struct Told {
     pub(crate) agent: Option<String>,
     /// Which cluster it is.
     pub(crate) identity: Claim,
+    /// Until when a certificate holds by which it and the hub know each other.
+    pub(crate) certificate: Option<Holds>,
 }
 
 /// What a working link is called.
@@ -271,6 +276,7 @@ fn decide(set: &mut Setter<'_>, request: &KeyRequest) {
 fn tell(set: &mut Setter<'_>, next: &mut ClusterStatus, told: &Told, now: Timestamp) -> Option<String> {
     let (identity, another) = identity::judge(set, next.identity.as_ref(), &told.identity, now);
     next.identity = identity;
+    next.certificates = certificates::judge(set, std::mem::take(&mut next.certificates), told.certificate);
     next.clock_offset_seconds = clock::judge(set, next.clock_offset_seconds, told.clock);
     if let Some(agent) = &told.agent {
         program::judge(set, agent);
@@ -288,7 +294,7 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, last: Option<Timestamp>, now:
             false => set.keep(kind),
         }
     }
-    for kind in ["VersionSupported", KIND, "ClockSynchronised", "AgentCurrent", "RightsFollowed"] {
+    for kind in ["VersionSupported", KIND, "CertificatesValid", "ClockSynchronised", "AgentCurrent", "RightsFollowed"] {
         set.keep(kind);
     }
     for kind in BY_AGENTS {

@@ -17,6 +17,7 @@ use tunnel_protocol::Target;
 use crate::access::Access;
 use crate::error::{NoAccess, SendError};
 use crate::import::credential_name;
+use crate::plan::certificates::{Holds, Whose};
 use crate::plan::identity::is_another;
 use crate::{Caller, Fleet, Inner, direct};
 use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
@@ -37,6 +38,8 @@ struct Known {
     /// The uid and version of the Secret.
     version: (Option<String>, Option<String>),
     api: ClusterApi,
+    /// Until when the credential holds, if it is a certificate.
+    holds: Option<Holds>,
 }
 
 impl Directs {
@@ -47,6 +50,11 @@ impl Directs {
 
     pub(crate) fn forget(&self, cluster: &str) {
         self.lock().remove(cluster);
+    }
+
+    /// Until when the credential of a cluster holds, if that is a certificate.
+    pub(crate) fn holds(&self, cluster: &str) -> Option<Holds> {
+        self.lock().get(cluster)?.holds
     }
 }
 
@@ -217,7 +225,8 @@ impl Inner {
         }
         let access = Access::of_secret(&secret).map_err(NoAccess::Damaged)?;
         let api = direct::api(&access, &self.dialler, &self.drain).map_err(NoAccess::Dial)?;
-        self.directs.lock().insert(name, Known { version, api: api.clone() });
+        let holds = access.expires().map(|until| Holds { whose: Whose::Credential, until });
+        self.directs.lock().insert(name, Known { version, api: api.clone(), holds });
         Ok(api)
     }
 }

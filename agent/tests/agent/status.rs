@@ -70,6 +70,7 @@ async fn health_is_what_the_member_says() {
     assert_eq!(health.api.nodes, Some(NodeCount { total: 3, ready: 2 }));
     assert_eq!(health.api.message, None);
     assert!(health.unix_time > 1_700_000_000);
+    assert!(health.certificate_expires.is_some_and(|until| until > health.unix_time));
     assert_eq!(ask(&hub, "/metrics").await.0, StatusCode::NOT_FOUND);
 }
 

@@ -132,8 +132,8 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
-    /// Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent,
-    /// RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved.
+    /// Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, CertificatesValid,
+    /// ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Pending, Provisioned, Deleting.
@@ -148,6 +148,9 @@ pub struct ClusterStatus {
     /// Which cluster answered first under this name. It is not written again, unless somebody accepts another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<ClusterIdentity>,
+    /// Until when the certificates hold by which the cluster and the hub know each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
     /// How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_seconds: Option<i64>,
@@ -167,6 +170,16 @@ pub struct ClusterIdentity {
     pub uid: String,
     /// Since when it is known under this name. Of two clusters with one uid, the first is the earlier.
     pub since: Time,
+}
+
+/// A certificate, and how long it holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Certificate {
+    /// `agent`, by its own word; or `credential`, the one that came with an import.
+    pub name: String,
+    /// Until when it holds.
+    pub not_after: Time,
 }
 
 /// How many nodes there are.

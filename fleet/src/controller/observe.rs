@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use tunnel_protocol::{ApiHealth, Health, Webhooks};
 
 use crate::error::ProbeError;
+use crate::plan::certificates::{Holds, Whose};
 use crate::plan::identity::Claim;
 use crate::plan::{Link, Observed, Told, clock, follows_rights};
 use crate::probe::{self, Probe};
@@ -51,7 +52,13 @@ async fn see(inner: &Inner, cluster: &Cluster) -> Observed {
     match Connection::of(cluster) {
         Some(Connection::Tunnel) => through_tunnel(inner, cluster, &name).await,
         Some(Connection::Direct) => match inner.refresh_direct(cluster).await {
-            Ok(api) => by_address(Link::Direct, probe::ask(&api, LOOK).await),
+            Ok(api) => {
+                let mut seen = by_address(Link::Direct, probe::ask(&api, LOOK).await);
+                if let Some(told) = seen.told_mut() {
+                    told.certificate = inner.directs.holds(&cluster.name_any());
+                }
+                seen
+            }
             Err(error) => waiting("NoCredential", &format!("There is no usable credential: {}.", chain(&error))),
         },
         Some(Connection::InProcess) | None => {
@@ -73,6 +80,9 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         clock: clock::offset(health.unix_time, sent, Timestamp::now()),
         agent: Some(health.agent_version.clone()),
         identity: claim(health.api.uid.clone()),
+        certificate: health
+            .certificate_expires
+            .and_then(|seconds| Some(Holds { whose: Whose::Agent, until: Timestamp::from_second(seconds).ok()? })),
     };
     match asked.map(|health| (told(&health), health)) {
         Ok((told, Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, ratio, .. })) => {
@@ -143,7 +153,7 @@ async fn unregistered(inner: &Inner, cluster: &Cluster) -> Observed {
 fn by_address(link: Link, asked: Result<Probe, ProbeError>) -> Observed {
     match asked {
         Ok(Probe { ready, version, nodes, uid, clock }) => {
-            let told = Told { clock, agent: None, identity: claim(uid) };
+            let told = Told { clock, identity: claim(uid), ..Told::default() };
             match ready {
                 Ok(()) => Observed::Well { link, version, nodes, follows: None, webhooks: (None, None), told },
                 Err(message) => Observed::Sick { link, message, told },

@@ -1,5 +1,6 @@
 use k8s_openapi::api::authorization::v1::ResourceRule;
 
+use super::certificates::Whose;
 use super::*;
 
 fn at(seconds: i64) -> Timestamp {
@@ -292,6 +293,36 @@ fn case_29_a_clock_that_is_wrong_is_said_and_keeps_nobody_from_work() {
     assert!(message.starts_with("The clock is 365 days behind"), "{message}");
     assert_eq!(said(&next(&behind, &gone(), 90), "ClockSynchronised").unwrap().1, "ClockBehind", "nobody has set it");
     assert_eq!(said(&next(&behind, &ahead(0), 100), "ClockSynchronised").unwrap().0, "True");
+}
+
+#[test]
+fn a_certificate_that_runs_out_is_said_with_what_to_do() {
+    const DAY: i64 = 86_400;
+    let of = |whose, days: i64| {
+        telling(Told { certificate: Some(Holds { whose, until: at(days * DAY) }), ..Told::default() })
+    };
+    let mut status = ClusterStatus::default();
+    for (whose, days, expected) in [
+        (Whose::Agent, 30, ("True", "InDate", "until 2027-02-14 08:00 UTC")),
+        (Whose::Agent, 8, ("True", "InDate", "renews it by itself")),
+        (Whose::Agent, 6, ("False", "RenewalOverdue", "logs deployment/acp-agent")),
+        (Whose::Credential, 365, ("True", "InDate", "nothing renews it")),
+        (Whose::Credential, 29, ("False", "ExpiresSoon", "import it with a new kubeconfig")),
+        (Whose::Credential, 0, ("False", "Expired", "held until 2027-01-15 08:00 UTC")),
+    ] {
+        status = next(&status, &of(whose, days), 10);
+        let (value, reason, message) = said(&status, "CertificatesValid").unwrap();
+        assert_eq!((&*value, &*reason), (expected.0, expected.1), "{whose:?} {days}");
+        assert!(message.contains(expected.2), "{message}");
+        assert_eq!(status.certificates[0].not_after.0, at(days * DAY));
+        assert!(is_ready(&status));
+    }
+    // Who says nothing of it, or nothing at all, has the one that it had.
+    for silent in [telling(Told::default()), gone()] {
+        let after = next(&status, &silent, 90);
+        let say = |status: &ClusterStatus| (status.certificates.clone(), said(status, "CertificatesValid"));
+        assert_eq!(say(&after), say(&status));
+    }
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub struct Health {
     pub agent_version: String,
     /// The agent's clock, in seconds since 1970.
     pub unix_time: i64,
+    /// Until when the agent's certificate holds, in seconds since 1970; `None` from agents that do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<i64>,
     /// What the agent sees of its cluster's API.
     pub api: ApiHealth,
     /// Whether the quotas of projects are enforced; `None` from agents that do not see to it.
@@ -155,6 +158,7 @@ mod tests {
         Health {
             agent_version: "0.1.0".into(),
             unix_time: 1_800_000_000,
+            certificate_expires: Some(1_802_592_000),
             api: ApiHealth {
                 ready: true,
                 version: Some("v1.34.1".into()),

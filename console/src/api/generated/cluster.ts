@@ -54,9 +54,16 @@ export interface ClusterSpec {
 
 /** What is known of a cluster. */
 export interface ClusterStatus {
+  /** Until when the certificates hold by which the cluster and the hub know each other. */
+  certificates?: Array<{
+    /** `agent`, by its own word; or `credential`, the one that came with an import. */
+    name: string;
+    /** Until when it holds. */
+    notAfter: string;
+  }>;
   /** How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it. */
   clockOffsetSeconds?: number;
-  /** Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved. */
+  /** Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, CertificatesValid, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved. */
   conditions?: Array<{
     /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;

@@ -117,6 +117,21 @@ impl Platform {
         .await;
     }
 
+    /// Asks the hub to end, and waits until it has, with what it stands on.
+    pub async fn interrupt(self) -> Exited {
+        let Self { server, beside, .. } = self;
+        let ended = server.interrupt().await;
+        end(beside).await;
+        ended
+    }
+
+    /// Ends it without asking, with what it stands on.
+    pub async fn kill(self) {
+        let Self { server, beside, .. } = self;
+        server.kill().await;
+        end(beside).await;
+    }
+
     pub fn url(&self) -> &str {
         &self.server.url
     }
@@ -217,6 +232,16 @@ impl Platform {
         .await;
         self.condition(door, &first, "Ready", "True", PATIENCE).await;
         first
+    }
+}
+
+/// Ends what stood beside a hub, and waits until it has: another one may use the same folder.
+async fn end((prepared, members): (Option<Prepared>, Option<Server>)) {
+    if let Some(prepared) = prepared {
+        prepared.cluster.server.kill().await;
+    }
+    if let Some(members) = members {
+        members.kill().await;
     }
 }
 

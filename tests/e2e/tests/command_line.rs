@@ -149,7 +149,7 @@ async fn outlives_the_hub(ac: &Kubectl, platform: Platform, data: &Path, listen:
     let mut command = ac.start(&["exec", &pod, "--", "sh", "-c", "echo started; sleep 600"]);
     command.line_with("started").await;
 
-    platform.server.kill().await;
+    platform.kill().await;
     assert_eq!(command.ends().await, Some(1));
     let platform = Platform::start_hub(data, listen).await;
     eventually("the member to be reached again", PATIENCE, || async {

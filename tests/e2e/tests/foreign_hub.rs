@@ -44,7 +44,7 @@ async fn a_hub_keeps_everything_in_the_cluster_it_runs_on() {
 
     // What was told to one process, the next one knows: people, their sessions, clusters and their agents' keys.
     let (password, listen) = (platform.password(), platform.url().trim_start_matches("https://").to_owned());
-    let ended = platform.server.interrupt().await;
+    let ended = platform.interrupt().await;
     assert!(ended.status.success(), "{} {}", ended.status, ended.printed);
     let platform = start(&data, &listen, &ground.kubeconfig()).await.unwrap();
     assert_eq!(platform.password(), password, "the first administrator is not made twice");

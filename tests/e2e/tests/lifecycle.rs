@@ -38,7 +38,7 @@ async fn a_second_start_goes_on_where_the_first_ended() {
     }
     let (password, members) = (platform.password(), platform.members(&admin).await);
 
-    let ended = platform.server.interrupt().await;
+    let ended = platform.interrupt().await;
     assert!(ended.status.success(), "{} {}", ended.status, ended.printed);
     let platform = Platform::start(folder.path()).await;
     assert_eq!(platform.password(), password);
@@ -113,7 +113,7 @@ async fn a_hub_that_is_killed_loses_nothing_it_acknowledged() {
             if count >= enough { Ok(()) } else { Err(count) }
         })
         .await;
-        platform.server.kill().await;
+        platform.kill().await;
         writers.join_all().await;
         // The member does not notice: what is asked of it directly is done.
         let name = format!("without-the-hub-{round}");

@@ -202,7 +202,7 @@ async fn sandbox_members_of_another_process_join_and_come_back() {
         platform.condition(&admin, name, "Ready", "True", PATIENCE).await;
     }
 
-    platform.server.kill().await;
+    platform.kill().await;
     let platform = Platform::start_hub(&hub, &address).await;
     members.server.interrupt().await;
     platform.condition(&admin, "member-2", "Connected", "False", GRACE).await;

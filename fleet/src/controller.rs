@@ -200,7 +200,7 @@ async fn work(inner: &Inner, name: &str, uid: &str, wake: &Notify, drain: &Drain
         loop {
             if let Some(name) = &tunnel {
                 // Whoever has gone to another replica of the hub was not lost.
-                inner.sessions.settled(name).await;
+                inner.sessions.settle(name).await;
             }
             let seen = inner.looks.turn(&pace, look(inner, name, uid, &mut heard, &mut rights)).await.unwrap_or_else(
                 |error| {

@@ -59,7 +59,21 @@ pub struct Snapshot {
 
 enum Entry {
     Live(Arc<Session>),
-    Gone { since: SystemTime },
+    Gone(Gone),
+}
+
+/// A tunnel that there was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) since: SystemTime,
+    /// Nobody has said goodbye: there is no reason to think that the agent is about to come back.
+    pub(crate) is_silent: bool,
+}
+
+impl Gone {
+    pub(crate) fn on_its_way(since: SystemTime) -> Self {
+        Self { since, is_silent: false }
+    }
 }
 
 /// A tunnel that another replica has.
@@ -107,7 +121,7 @@ impl Entries {
         match (self.here.get(cluster), self.there.get(cluster)) {
             (Some(Entry::Live(session)), _) => Connection::Connected { since: session.since },
             (_, Some(elsewhere)) => Connection::Connected { since: elsewhere.since },
-            (Some(Entry::Gone { since }), None) => Connection::Disconnected { since: *since },
+            (Some(Entry::Gone(gone)), None) => Connection::Disconnected { since: gone.since },
             (None, None) => Connection::Unseen,
         }
     }
@@ -138,30 +152,30 @@ impl Registry {
     }
 
     /// Notes the end of a session, unless another one has taken its place.
-    pub(crate) fn leave(&self, session: &Arc<Session>, now: SystemTime) {
+    pub(crate) fn leave(&self, session: &Arc<Session>, gone: Gone) {
         let mut entries = self.lock();
         if entries.session(&session.cluster).is_some_and(|current| Arc::ptr_eq(current, session)) {
-            entries.here.insert(session.cluster.clone(), Entry::Gone { since: now });
+            entries.here.insert(session.cluster.clone(), Entry::Gone(gone));
             self.announce(&entries, &session.cluster);
         }
     }
 
-    /// The way into a cluster's tunnel, or since when there is none.
-    pub(crate) fn find(&self, cluster: &ClusterName) -> Result<Way, Option<SystemTime>> {
+    /// The way into a cluster's tunnel, or what became of it.
+    pub(crate) fn find(&self, cluster: &ClusterName) -> Result<Way, Option<Gone>> {
         let entries = self.lock();
         match (entries.here.get(cluster), entries.there.get(cluster)) {
             (Some(Entry::Live(session)), _) => Ok(Way::Here(session.clone())),
             (_, Some(elsewhere)) => Ok(Way::There(elsewhere.replica.clone())),
-            (Some(Entry::Gone { since }), None) => Err(Some(*since)),
+            (Some(Entry::Gone(gone)), None) => Err(Some(*gone)),
             (None, None) => Err(None),
         }
     }
 
-    /// The session of a cluster, or since when this process has none.
-    pub(crate) fn find_here(&self, cluster: &ClusterName) -> Result<Arc<Session>, Option<SystemTime>> {
+    /// The session of a cluster, or what became of the one that this process had.
+    pub(crate) fn find_here(&self, cluster: &ClusterName) -> Result<Arc<Session>, Option<Gone>> {
         match self.lock().here.get(cluster) {
             Some(Entry::Live(session)) => Ok(session.clone()),
-            Some(Entry::Gone { since }) => Err(Some(*since)),
+            Some(Entry::Gone(gone)) => Err(Some(*gone)),
             None => Err(None),
         }
     }
@@ -199,7 +213,7 @@ impl Registry {
             && session.key != key
         {
             session.end(Ended::Closed);
-            entries.here.insert(cluster.clone(), Entry::Gone { since: now });
+            entries.here.insert(cluster.clone(), Entry::Gone(Gone::on_its_way(now)));
             self.announce(&entries, cluster);
         }
     }
@@ -217,19 +231,19 @@ impl Registry {
         {
             // What is open on it may go on: it was handed over, or is dead and will be found to be.
             session.retire();
-            entries.here.insert(cluster.clone(), Entry::Gone { since });
+            entries.here.insert(cluster.clone(), Entry::Gone(Gone::on_its_way(since)));
         }
         entries.there.insert(cluster.clone(), Elsewhere { replica: replica.clone(), since, key });
         self.announce(&entries, cluster);
     }
 
     /// Notes that a replica has a tunnel no more.
-    pub(crate) fn lost(&self, replica: &Arc<Replica>, cluster: &ClusterName, since: SystemTime) {
+    pub(crate) fn lost(&self, replica: &Arc<Replica>, cluster: &ClusterName, gone: Gone) {
         let mut entries = self.lock();
         if entries.there.get(cluster).is_some_and(|known| Arc::ptr_eq(&known.replica, replica)) {
             entries.there.remove(cluster);
             if entries.session(cluster).is_none() {
-                entries.here.insert(cluster.clone(), Entry::Gone { since });
+                entries.here.insert(cluster.clone(), Entry::Gone(gone));
                 self.announce(&entries, cluster);
             }
         }
@@ -251,21 +265,21 @@ impl Registry {
     }
 
     /// Notes that a replica is not reached any more, and with it all that it has.
-    pub(crate) fn part(&self, replica: &Arc<Replica>, now: SystemTime) {
+    pub(crate) fn part(&self, replica: &Arc<Replica>, gone: Gone) {
         let is_of = |elsewhere: &Elsewhere| Arc::ptr_eq(&elsewhere.replica, replica);
         let all: Vec<ClusterName> = {
             let entries = self.lock();
             entries.there.iter().filter(|(_, elsewhere)| is_of(elsewhere)).map(|(cluster, _)| cluster.clone()).collect()
         };
         for cluster in all {
-            self.lost(replica, &cluster, now);
+            self.lost(replica, &cluster, gone);
         }
     }
 
     pub(crate) fn live(&self) -> Vec<Arc<Session>> {
         let live = |entry: &Entry| match entry {
             Entry::Live(session) => Some(session.clone()),
-            Entry::Gone { .. } => None,
+            Entry::Gone(_) => None,
         };
         self.lock().here.values().filter_map(live).collect()
     }

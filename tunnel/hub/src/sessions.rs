@@ -12,7 +12,7 @@ use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::broadcast;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -20,7 +20,7 @@ use tunnel_protocol::Target;
 use tunnel_protocol::limits::Timing;
 use tunnel_stream::TunnelStream;
 
-use crate::registry::{Change, Connection, Registry, Snapshot, Way};
+use crate::registry::{Change, Connection, Gone, Registry, Snapshot, Way};
 use crate::session::{Driver, Ended, Session, begin};
 use crate::{OpenError, Peer, Refused, Room, SendError, replica, request};
 
@@ -109,7 +109,7 @@ impl Sessions {
         let (session, driver) = begin(peer, io, self.config.timing).await?;
         self.registry.enter(&session)?;
         tracing::info!(cluster = %session.cluster, "tunnel opened");
-        let leave = Leave { registry: self.registry.clone(), session };
+        let leave = Leave { registry: self.registry.clone(), session, is_silent: false };
         Ok(Entered { sessions: self.clone(), driver, leave, _serving: serving })
     }
 
@@ -149,41 +149,39 @@ impl Sessions {
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
         let mut changes = self.registry.subscribe();
-        let none = |since| OpenError::NoTunnel { cluster: cluster.clone(), since };
-        let until = Instant::now() + deadline.min(self.config.comeback);
+        let end = Instant::now() + deadline;
         loop {
-            let opened = match self.registry.find(cluster) {
-                Ok(Way::Here(session)) => session.open(room, target, deadline).await,
-                Ok(Way::There(replica)) => replica.open(cluster, room, target, deadline).await,
-                Err(since) => Err(none(since)),
+            let (refused, gone) = match self.registry.find(cluster) {
+                Ok(Way::Here(session)) => return session.open(room, target, deadline).await,
+                Ok(Way::There(replica)) => match replica.open(cluster, room, target, deadline).await {
+                    // It is elsewhere already, and we have not heard of it.
+                    Err(error @ OpenError::NoTunnel { .. }) => (error, Some(Gone::on_its_way(SystemTime::now()))),
+                    opened => return opened,
+                },
+                Err(gone) => (none(cluster, gone), gone),
             };
-            match opened {
-                Err(OpenError::NoTunnel { since: Some(since), .. }) if self.may_come_back(since) => {
-                    if timeout_at(until, connected(&mut changes, cluster)).await.is_err() {
-                        return Err(none(Some(since)));
-                    }
-                }
-                opened => return opened,
+            let Some(left) = self.may_come_back_within(gone) else { return Err(refused) };
+            let left = left.min(end.saturating_duration_since(Instant::now()));
+            if timeout(left, connected(&mut changes, cluster)).await.is_err() {
+                return Err(refused);
             }
         }
     }
 
-    /// Whether a tunnel that has closed then is about to be opened again.
-    fn may_come_back(&self, since: SystemTime) -> bool {
-        since.elapsed().is_ok_and(|gone| gone < self.config.comeback)
+    /// How much longer an agent that has gone may be on its way back.
+    fn may_come_back_within(&self, gone: Option<Gone>) -> Option<Duration> {
+        let Gone { since, .. } = gone.filter(|gone| !gone.is_silent)?;
+        self.config.comeback.checked_sub(since.elapsed().unwrap_or_default())
     }
 
-    /// The same as [`Sessions::connection`], once it is known whether an agent that has just gone comes back.
-    pub async fn settled(&self, cluster: &ClusterName) -> Connection {
+    /// Waits, if an agent has just gone, until it is back or it is clear that it does not come back at once.
+    pub async fn settle(&self, cluster: &ClusterName) {
         let mut changes = self.registry.subscribe();
-        let connection = self.registry.connection(cluster);
-        if let Connection::Disconnected { since } = connection
-            && let Some(left) = self.config.comeback.checked_sub(since.elapsed().unwrap_or_default())
+        if let Err(gone) = self.registry.find(cluster)
+            && let Some(left) = self.may_come_back_within(gone)
         {
             let _ = timeout(left, connected(&mut changes, cluster)).await;
-            return self.registry.connection(cluster);
         }
-        connection
     }
 
     /// The same, for another replica: only here.
@@ -194,8 +192,8 @@ impl Sessions {
         target: Target,
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
-        let none = |since| OpenError::NoTunnel { cluster: cluster.clone(), since };
-        self.registry.find_here(cluster).map_err(none)?.open(room, target, deadline).await
+        let session = self.registry.find_here(cluster).map_err(|gone| none(cluster, gone))?;
+        session.open(room, target, deadline).await
     }
 
     /// Sends one request on a stream of its own and waits for the head of the response.
@@ -286,14 +284,14 @@ where
     /// Serves it until it ends.
     pub async fn run(self) -> Ended {
         // Also when this future is dropped, the session leaves.
-        let Self { sessions, driver, leave, _serving } = self;
+        let Self { sessions, driver, mut leave, _serving } = self;
         let session = &leave.session;
         let run = driver.run(session.clone(), sessions.config.timing);
         tokio::pin!(run);
         let ended = tokio::select! {
             ended = &mut run => ended,
             () = sessions.hand_over(session) => {
-                sessions.registry.leave(session, SystemTime::now());
+                sessions.registry.leave(session, Gone::on_its_way(SystemTime::now()));
                 session.retire();
                 tokio::select! {
                     ended = run => ended,
@@ -302,8 +300,13 @@ where
             }
         };
         tracing::info!(cluster = %session.cluster, ended = ?ended, "tunnel closed");
+        leave.is_silent = ended == Ended::Silent;
         ended
     }
+}
+
+fn none(cluster: &ClusterName, gone: Option<Gone>) -> OpenError {
+    OpenError::NoTunnel { cluster: cluster.clone(), since: gone.map(|gone| gone.since) }
 }
 
 /// Completes when a cluster is connected, or that may have been missed.
@@ -318,10 +321,11 @@ async fn connected(changes: &mut broadcast::Receiver<Change>, cluster: &ClusterN
 struct Leave {
     registry: Arc<Registry>,
     session: Arc<Session>,
+    is_silent: bool,
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.registry.leave(&self.session, SystemTime::now());
+        self.registry.leave(&self.session, Gone { since: SystemTime::now(), is_silent: self.is_silent });
     }
 }

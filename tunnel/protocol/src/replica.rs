@@ -107,6 +107,9 @@ pub struct Gone {
     pub cluster: String,
     /// Since when: milliseconds since 1970.
     pub since: u64,
+    /// Whether nobody has said goodbye.
+    #[serde(default)]
+    pub silent: bool,
 }
 
 impl Line {
@@ -243,7 +246,7 @@ mod tests {
         fn a_line_is_read_as_it_was_written(cluster in "[a-z0-9-]{1,63}", since: u64, key in "[a-z0-9:]{0,80}") {
             let lines = [
                 Line::Has(Tunnel { cluster: cluster.clone(), since, key }),
-                Line::Lost(Gone { cluster, since }),
+                Line::Lost(Gone { cluster, since, silent: since % 2 == 0 }),
                 Line::All {},
             ];
             for line in lines {

@@ -8,11 +8,14 @@ use lib_tls::{Authority, Credential, Leaf, Subject};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
+use tunnel_agent::Network;
 use tunnel_hub::{Connection, Ended, OpenError, Room};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{ALPN, Refusal, Target, replica};
 
-use crate::support::{Echo, Flood, Hub, SOON, agent_of, authority, cluster, credential, echo_once, quick, wait_for};
+use crate::support::{
+    Echo, Flood, Hub, SOON, agent_of, agent_over, authority, cluster, credential, echo_once, quick, wait_for,
+};
 
 fn credential_of_replica(authority: &Authority) -> Credential {
     authority.issue(&Leaf::Client(Subject::new(replica::user("b"), [replica::GROUP]))).unwrap()
@@ -147,6 +150,36 @@ async fn why_there_is_no_stream_is_said_as_it_is() {
         _ => false,
     };
     assert!(is_said, "{refused:?}");
+}
+
+/// Agents come back within seconds, to whichever replica.
+#[tokio::test]
+async fn who_asks_for_an_agent_that_has_just_gone_waits_for_it() {
+    let (owner, user, _link) = pair().await;
+    let agent = agent_of(&owner, "m", Echo, Timing::default());
+    user.connected("m").await;
+    let _ = agent.drain.drain(Duration::ZERO).await;
+    user.disconnected("m").await;
+    let asking = async { tokio::join!(user.open("m"), owner.open("m")) };
+    let coming = async { agent_of(&owner, "m", Echo, Timing::default()) };
+    let ((mut at_user, mut at_owner), _agent) = tokio::join!(asking, coming);
+    echo_once(&mut at_user, b"back").await;
+    echo_once(&mut at_owner, b"back").await;
+}
+
+/// Nobody has said goodbye: whoever asks for such a member is told at once.
+#[tokio::test]
+async fn nobody_waits_for_an_agent_that_fell_silent() {
+    let hub = Hub::start(quick()).await;
+    let network = Network::simulated();
+    let _agent = agent_over(&hub, "m", Echo, quick(), &network);
+    hub.connected("m").await;
+    network.cut();
+    hub.disconnected("m").await;
+    let asked = std::time::Instant::now();
+    let none = hub.sessions.open(&cluster("m"), Room::People, Target::KubernetesApi, SOON).await.unwrap_err();
+    assert!(matches!(none, OpenError::NoTunnel { since: Some(_), .. }), "{none:?}");
+    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
 }
 
 #[tokio::test]

@@ -176,10 +176,21 @@ pub(crate) fn start_agent(
     handler: impl Handler,
     timing: Timing,
 ) -> Running {
+    start_over(&Network::default(), address, trust, credential, handler, timing)
+}
+
+fn start_over(
+    network: &Network,
+    address: SocketAddr,
+    trust: &Trust,
+    credential: &Credential,
+    handler: impl Handler,
+    timing: Timing,
+) -> Running {
     let tls = client_config(trust, Some(credential), &[ALPN]).unwrap();
     let hub = HubAddress { host: address.ip().to_string(), port: address.port() };
     let (_, tls) = watch::channel(Arc::new(tls));
-    let agent = Agent::new(Config { hub, network: Network::default(), timing }, tls, Arc::new(handler));
+    let agent = Agent::new(Config { hub, network: network.clone(), timing }, tls, Arc::new(handler));
     let (drain, state) = (Drain::new(), agent.state());
     drain.spawn(agent.run(drain.clone()));
     Running { drain, state }
@@ -189,6 +200,12 @@ pub(crate) fn start_agent(
 pub(crate) fn agent_of(hub: &Hub, name: &str, handler: impl Handler, timing: Timing) -> Running {
     let trust = Trust::Pin(hub.authority.pin());
     start_agent(hub.address, &trust, &credential(&hub.authority, name), handler, timing)
+}
+
+/// The same over a network that can be cut.
+pub(crate) fn agent_over(hub: &Hub, name: &str, handler: impl Handler, timing: Timing, network: &Network) -> Running {
+    let trust = Trust::Pin(hub.authority.pin());
+    start_over(network, hub.address, &trust, &credential(&hub.authority, name), handler, timing)
 }
 
 /// Sends back what it gets.

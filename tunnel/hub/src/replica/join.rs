@@ -14,7 +14,7 @@ use tunnel_stream::TunnelStream;
 use tunnel_stream::alive::{self, Listened};
 
 use super::{Replica, connect};
-use crate::registry::{Registry, Tunnel};
+use crate::registry::{Gone, Registry, Tunnel};
 use crate::{Ended, Refused};
 
 /// Uses a connection to another replica until it ends. `joined` is called when all of its tunnels are known.
@@ -35,13 +35,15 @@ where
     let pings = connection.ping_pong().ok_or(Refused::Silent)?;
     // Also when this future is dropped, what it has is forgotten.
     let replica = Arc::new(Replica::new(name, send));
-    let mut known = Known { registry: registry.clone(), replica, is_whole: false };
+    let mut known = Known { registry: registry.clone(), replica, is_whole: false, is_silent: false };
     let silence = alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {});
-    Ok(tokio::select! {
+    let ended = tokio::select! {
         _ = &mut connection => Ended::ByPeer,
         () = silence => Ended::Silent,
         ended = known.follow(timing, joined) => ended,
-    })
+    };
+    known.is_silent = ended == Ended::Silent;
+    Ok(ended)
 }
 
 fn builder() -> Builder {
@@ -66,6 +68,8 @@ struct Known {
     replica: Arc<Replica>,
     /// All of its tunnels are known.
     is_whole: bool,
+    /// It does not answer any more.
+    is_silent: bool,
 }
 
 impl Known {
@@ -97,7 +101,8 @@ impl Known {
             }
             Line::Lost(gone) => {
                 if let Ok(cluster) = gone.cluster.parse::<ClusterName>() {
-                    self.registry.lost(&self.replica, &cluster, replica::time(gone.since));
+                    let gone = Gone { since: replica::time(gone.since), is_silent: gone.silent };
+                    self.registry.lost(&self.replica, &cluster, gone);
                 }
             }
             Line::All {} => {
@@ -116,7 +121,7 @@ impl Drop for Known {
         if self.is_whole {
             self.registry.leave_others();
         }
-        self.registry.part(&self.replica, SystemTime::now());
+        self.registry.part(&self.replica, Gone { since: SystemTime::now(), is_silent: self.is_silent });
     }
 }
 

@@ -179,9 +179,7 @@ async fn tell_all(sessions: &Sessions, mut feed: TunnelStream) -> io::Result<()>
             change = changes.recv() => change,
         };
         match change {
-            Ok(change) => {
-                tell(&mut feed, &change.cluster, sessions.registry.tunnel(&change.cluster), &mut told).await?
-            }
+            Ok(change) => tell(sessions, &mut feed, &change.cluster, &mut told).await?,
             Err(RecvError::Lagged(_)) => tell_news(sessions, &mut feed, &mut told).await?,
             Err(RecvError::Closed) => return feed.shutdown().await,
         }
@@ -196,17 +194,18 @@ async fn tell_news(
     let live = sessions.registry.live();
     let names: Vec<_> = told.keys().chain(live.iter().map(|session| &session.cluster)).cloned().collect();
     for name in names {
-        tell(feed, &name, sessions.registry.tunnel(&name), told).await?;
+        tell(sessions, feed, &name, told).await?;
     }
     Ok(())
 }
 
 async fn tell(
+    sessions: &Sessions,
     feed: &mut TunnelStream,
     cluster: &ClusterName,
-    tunnel: Option<Tunnel>,
     told: &mut HashMap<ClusterName, Tunnel>,
 ) -> io::Result<()> {
+    let tunnel = sessions.registry.tunnel(cluster);
     if told.get(cluster) == tunnel.as_ref() {
         return Ok(());
     }
@@ -218,7 +217,8 @@ async fn tell(
         }
         None => {
             told.remove(cluster);
-            Line::Lost(Gone { cluster: name, since: replica::millis(SystemTime::now()) })
+            let silent = matches!(sessions.registry.find_here(cluster), Err(Some(gone)) if gone.is_silent);
+            Line::Lost(Gone { cluster: name, since: replica::millis(SystemTime::now()), silent })
         }
     };
     feed.write_all(&line.encode()).await

@@ -1,8 +1,8 @@
 //! The other replicas of the hub: what they have is reached through them.
 //!
 //! A replica that has connected here follows our tunnels and opens streams through them ([`serve()`]); one that we have
-//! connected to ([`join()`]) we ask in the same way. Nothing of what a replica has is handed on to a third, so a stream takes
-//! one step at most.
+//! connected to ([`join()`]) we ask in the same way. Nothing of what a replica has is handed on to a third, so a stream
+//! takes one step at most.
 
 mod join;
 mod serve;

@@ -9,7 +9,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
     println!("Builds the console, `acp` and `ac` where they are missing or old, then runs `acp up`. Ctrl-C ends it.");
     tools::for_building(workspace)?;
     tools::console(workspace)?;
-    cargo(&workspace.root).args(["build", "--release", "--locked", "--package", "acp", "--package", "ac"]).run()?;
+    // As `test` builds them: chosen otherwise, each would compile its dependencies with other features again.
+    let packages = ["--package", "acp", "--package", "acp-agent", "--package", "ac"];
+    cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
     let built = workspace.built("release");
     println!("  built {} and {}", built.join("acp").display(), built.join("ac").display());
     Err(program(built.join("acp"), &workspace.root).args(["up"]).args(arguments).become_it())

@@ -50,7 +50,7 @@ const RENEW: Duration = Duration::from_secs(3);
 const KEEP: Duration = Duration::from_secs(10 * 60);
 
 /// One of several replicas of the hub.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Replica {
     /// What it is called: in a cluster, as its Pod.
     pub name: String,
@@ -271,12 +271,12 @@ async fn forget_old(leases: &Api<Lease>, seen: &mut HashMap<String, Seen>) {
 /// Holds a connection to each other replica that is there.
 async fn connect(inner: &Arc<Inner>, own: &Replica) {
     let mut changes = inner.replicas.changes();
-    let mut links: BTreeMap<(String, String), Drain> = BTreeMap::new();
+    let mut links: BTreeMap<Replica, Drain> = BTreeMap::new();
     loop {
-        let wanted: Vec<(String, String)> = {
+        let wanted: Vec<Replica> = {
             let present = changes.borrow_and_update();
             let others = present.iter().filter(|(name, address)| **name != own.name && !address.is_empty());
-            others.map(|(name, address)| (name.clone(), address.clone())).collect()
+            others.map(|(name, address)| Replica { name: name.clone(), address: address.clone() }).collect()
         };
         links.retain(|link, drain| {
             let stays = wanted.contains(link);
@@ -286,10 +286,9 @@ async fn connect(inner: &Arc<Inner>, own: &Replica) {
             stays
         });
         for link in wanted {
-            links.entry(link).or_insert_with_key(|(name, address)| {
+            links.entry(link).or_insert_with_key(|other| {
                 let drain = inner.drain.child();
-                let (inner, own, gone) = (inner.clone(), own.name.clone(), drain.clone());
-                let other = Replica { name: name.clone(), address: address.clone() };
+                let (inner, own, other, gone) = (inner.clone(), own.name.clone(), other.clone(), drain.clone());
                 drain.spawn(async move { link::hold(&inner, &own, &other, &gone).await });
                 drain
             });

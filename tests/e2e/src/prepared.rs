@@ -13,39 +13,9 @@ use etcd::Etcd;
 use tokio::process::Command;
 
 use crate::platform::ca_of;
-use crate::{ApiServer, Balancer, Exited, Kubectl, Platform, Server, binary, write_kubeconfig};
+use crate::{ApiServer, Exited, Kubectl, Platform, Server, binary, write_kubeconfig};
 
 const NAMESPACE: &str = "cpaas-system";
-
-/// Where a replica of a hub is.
-pub struct Replica {
-    pub name: String,
-    pub door: SocketAddr,
-    admission: SocketAddr,
-}
-
-/// Replicas of one hub, and what stands before them.
-pub struct Replicas {
-    pub all: Vec<Replica>,
-    door: Balancer,
-    admission: Balancer,
-}
-
-impl Replicas {
-    /// Places for so many; nothing runs there yet.
-    pub async fn places(count: usize) -> Self {
-        let replica =
-            |number| Replica { name: format!("hub-{number}"), door: free_address(), admission: free_address() };
-        let all: Vec<Replica> = (0..count).map(replica).collect();
-        let door = Balancer::start(&all.iter().map(|replica| replica.door).collect::<Vec<_>>()).await;
-        let admission = Balancer::start(&all.iter().map(|replica| replica.admission).collect::<Vec<_>>()).await;
-        Self { all, door, admission }
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free")
-}
 
 /// A running cluster that is prepared, on an etcd of its own.
 pub struct Prepared {
@@ -88,19 +58,7 @@ impl Prepared {
         self.hub_with(folder, listen, None, &["--admission-listen", &asked, "--admission-url", &url]).await
     }
 
-    /// Runs one of several replicas of a hub there, which all are reached at one address.
-    ///
-    /// # Errors
-    /// When it ends instead.
-    pub async fn replica(&self, folder: &Path, replica: &Replica, hub: &Replicas) -> Result<Platform, Exited> {
-        let named = format!("--replica={}={}", replica.name, replica.door);
-        let (asked, url) = (replica.admission.to_string(), format!("https://{}", hub.admission.address));
-        let public = hub.door.address.to_string();
-        let more = ["--public-address", &public, "--admission-listen", &asked, "--admission-url", &url, &named];
-        self.hub_with(folder, &replica.door.to_string(), Some(replica.door), &more).await
-    }
-
-    async fn hub_with(
+    pub(crate) async fn hub_with(
         &self,
         folder: &Path,
         listen: &str,
@@ -136,6 +94,11 @@ pub async fn without_a_folder(
     fs::write(folder.join("initial-admin-password"), password).expect("the password can be written");
     write_kubeconfig(&platform.admin_kubeconfig(), &door, &authority, Some(&platform.token().await));
     platform
+}
+
+/// An address of this machine that nobody listens at.
+pub(crate) fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free")
 }
 
 /// A part of a Secret in the platform's namespace.

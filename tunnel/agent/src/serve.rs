@@ -6,15 +6,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
-use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use lib_drain::Drain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tunnel_protocol::limits::{self, Timing};
 use tunnel_protocol::{HAND_OVER, Refusal, Target};
 use tunnel_stream::alive::{self, LastHeard, Listened};
-use tunnel_stream::{Meter, TunnelStream};
+use tunnel_stream::{Meter, TunnelStream, connect};
 
 /// What is at the end of streams.
 #[async_trait]
@@ -124,9 +123,7 @@ where
             is_proven = first => if !is_proven { return Ended::Silent },
             ended = streams.answer_all() => return ended,
         }
-        let mut silence = Box::pin(async move {
-            alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {}).await;
-        });
+        let mut silence = Box::pin(alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {}));
         let ended = tokio::select! {
             () = &mut silence => Ended::Silent,
             ended = streams.answer_all() => ended,
@@ -173,8 +170,8 @@ where
                     None => return Ended::ByHub,
                     Some(Err(error)) => return Ended::Broken(error),
                     Some(Ok((request, mut respond))) => {
-                        if authority(&request) == Ok(HAND_OVER) {
-                            // The hub does not wait for it.
+                        if connect::authority(&request) == Some(HAND_OVER) {
+                            // There is nothing more to say. If the hub is gone already, it is to be left all the same.
                             let _ = respond.send_response(status(200), true);
                             return Ended::HandedOver;
                         }
@@ -209,15 +206,8 @@ where
     }
 }
 
-fn authority(request: &Request<RecvStream>) -> Result<&str, Refusal> {
-    if request.method() != Method::CONNECT || request.uri().scheme().is_some() || !request.uri().path().is_empty() {
-        return Err(Refusal::NotUnderstood);
-    }
-    request.uri().authority().map(Authority::as_str).ok_or(Refusal::NotUnderstood)
-}
-
 fn judge(request: &Request<RecvStream>) -> Result<Target, Refusal> {
-    authority(request)?.parse().map_err(|_| Refusal::Forbidden)
+    connect::authority(request).ok_or(Refusal::NotUnderstood)?.parse().map_err(|_| Refusal::Forbidden)
 }
 
 fn status(code: u16) -> Response<()> {

@@ -17,6 +17,7 @@
 //!   ends, what it has counts as disconnected.
 //! - Streams of people and streams of the hub itself have a [`Room`] each; neither takes the other's.
 
+mod client;
 mod error;
 mod peer;
 mod registry;

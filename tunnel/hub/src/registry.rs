@@ -255,12 +255,12 @@ impl Registry {
     }
 
     /// Notes that all tunnels of a replica are known.
-    pub(crate) fn join(&self) {
+    pub(crate) fn add_other(&self) {
         self.others.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that a replica which had joined is not reached any more.
-    pub(crate) fn leave_others(&self) {
+    pub(crate) fn remove_other(&self) {
         self.others.fetch_sub(1, Ordering::Relaxed);
     }
 

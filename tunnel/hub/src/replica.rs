@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use lib_names::ClusterName;
 use tokio::time::timeout;
 use tunnel_protocol::Target;
 use tunnel_protocol::replica::{self, Answer};
-use tunnel_stream::{Meter, TunnelStream};
+use tunnel_stream::{Meter, TunnelStream, connect};
 
 use crate::{OpenError, Room};
 
@@ -48,7 +48,7 @@ impl Replica {
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
         let failed = |source| OpenError::Replica { cluster: cluster.clone(), replica: self.name.clone(), source };
-        let mut request = connect(target.as_str());
+        let mut request = connect::request(target.as_str());
         let patience = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         let room_name = match room {
             Room::People => replica::PEOPLE,
@@ -85,11 +85,4 @@ impl Replica {
         let header = |name: &str| response.headers().get(name)?.to_str().ok()?.parse().ok();
         Ok(Err(Answer::read(response.status().as_u16(), header)))
     }
-}
-
-fn connect(authority: &'static str) -> Request<()> {
-    let mut request = Request::new(());
-    *request.method_mut() = Method::CONNECT;
-    *request.uri_mut() = Uri::from_static(authority);
-    request
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use h2::client::{Builder, Connection, SendRequest};
-use http::{Method, Request, StatusCode, Uri};
+use h2::client::{Connection, SendRequest};
+use http::StatusCode;
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,8 +14,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tunnel_protocol::{HAND_OVER, Refusal, Target, limits};
 use tunnel_stream::alive::{self, LastHeard, Listened};
-use tunnel_stream::{Meter, TunnelStream};
+use tunnel_stream::{Meter, TunnelStream, connect};
 
+use crate::client::{self, Begun};
 use crate::registry::Snapshot;
 use crate::room::Rooms;
 use crate::{OpenError, Peer, Refused, Room};
@@ -71,13 +72,8 @@ pub(crate) async fn begin<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, heard) = Listened::new(io);
-    let (send, mut connection) = timeout(timing.handshake, builder().handshake::<_, Bytes>(io))
-        .await
-        .map_err(|_| Refused::Silent)?
-        .map_err(Refused::Handshake)?;
-    // h2 gives the handle once per connection, and nobody took it before us.
-    let mut pings = connection.ping_pong().ok_or(Refused::Silent)?;
+    let Begun { send, mut connection, mut pings, heard } =
+        client::begin(io, limits::STREAMS, Some(limits::VIOLATIONS), timing).await?;
     let round_trip = tokio::select! {
         answered = alive::round_trip(&mut pings, &heard, timing.handshake) => answered.ok_or(Refused::Silent)?,
         closed = &mut connection => return Err(closed.map_or_else(Refused::Handshake, |()| Refused::Silent)),
@@ -97,25 +93,6 @@ where
         ended: OnceLock::new(),
     };
     Ok((Arc::new(session), Driver { connection, pings, heard }))
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .initial_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .initial_max_send_streams(limits::STREAMS as usize)
-        .max_send_buffer_size(limits::SEND_BUFFER)
-        .max_header_list_size(limits::HEADER_LIST)
-        .max_frame_size(limits::FRAME)
-        // Whoever hangs up on many streams that have much to say is no reason to end the others.
-        .max_concurrent_reset_streams(limits::RESET_STREAMS)
-        .reset_stream_duration(limits::RESET_MEMORY)
-        .max_local_error_reset_streams(Some(limits::VIOLATIONS))
-        // Pushes are the one way in which a server opens streams. None are allowed, and none have room.
-        .enable_push(false)
-        .max_concurrent_streams(0);
-    builder
 }
 
 impl<IO> Driver<IO>
@@ -182,15 +159,12 @@ impl Session {
 
     async fn connect(&self, authority: &'static str) -> Result<Result<TunnelStream, Refusal>, OpenError> {
         let broken = |source| OpenError::Broken { cluster: self.cluster.clone(), source };
-        let mut request = Request::new(());
-        *request.method_mut() = Method::CONNECT;
-        *request.uri_mut() = Uri::from_static(authority);
         let handle = self.handle().clone();
         let Some(send) = handle else {
             return Err(OpenError::NoTunnel { cluster: self.cluster.clone(), since: Some(SystemTime::now()) });
         };
         let mut send = send.ready().await.map_err(broken)?;
-        let (response, outward) = send.send_request(request, false).map_err(broken)?;
+        let (response, outward) = send.send_request(connect::request(authority), false).map_err(broken)?;
         // From here on a dropped future resets the stream: an abandoned attempt leaves nothing at the agent.
         let response = response.await.map_err(broken)?;
         if response.status() != StatusCode::OK {

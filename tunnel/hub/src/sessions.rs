@@ -168,6 +168,18 @@ impl Sessions {
         }
     }
 
+    /// The same for another replica of the hub: only in a tunnel that is here.
+    pub(crate) async fn open_here(
+        &self,
+        cluster: &ClusterName,
+        room: Room,
+        target: Target,
+        deadline: Duration,
+    ) -> Result<TunnelStream, OpenError> {
+        let session = self.registry.find_here(cluster).map_err(|gone| none(cluster, gone))?;
+        session.open(room, target, deadline).await
+    }
+
     /// How much longer an agent that has gone may be on its way back.
     fn may_come_back_within(&self, gone: Option<Gone>) -> Option<Duration> {
         let Gone { since, .. } = gone.filter(|gone| !gone.is_silent)?;
@@ -182,18 +194,6 @@ impl Sessions {
         {
             let _ = timeout(left, connected(&mut changes, cluster)).await;
         }
-    }
-
-    /// The same, for another replica: only here.
-    pub(crate) async fn open_here(
-        &self,
-        cluster: &ClusterName,
-        room: Room,
-        target: Target,
-        deadline: Duration,
-    ) -> Result<TunnelStream, OpenError> {
-        let session = self.registry.find_here(cluster).map_err(|gone| none(cluster, gone))?;
-        session.open(room, target, deadline).await
     }
 
     /// Sends one request on a stream of its own and waits for the head of the response.

@@ -5,6 +5,7 @@
 //! learns at once that nobody listens.
 
 pub mod alive;
+pub mod connect;
 mod lent;
 mod meter;
 

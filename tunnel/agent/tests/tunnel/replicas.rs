@@ -9,10 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tunnel_agent::Network;
-use tunnel_hub::{Connection, Ended, OpenError, Room};
-use tunnel_protocol::limits::Timing;
+use tunnel_hub::{Connection, OpenError, Room};
+use tunnel_protocol::limits::{STREAM_WINDOW, Timing};
 use tunnel_protocol::{ALPN, Refusal, Target, replica};
 
+use crate::streams::hang_up_often;
 use crate::support::{
     Echo, Flood, Hub, SOON, agent_of, agent_over, authority, cluster, credential, echo_once, quick, wait_for,
 };
@@ -96,16 +97,9 @@ async fn a_reader_that_stops_holds_up_nobody_else() {
     user.connected("m").await;
     let stalled = user.open("m").await;
     let figures = |hub: &Hub| hub.sessions.snapshots()[0].figures;
-    // Its windows fill, and then nothing more is taken from the member.
-    let mut before = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let now = figures(&owner).received;
-        if now == before && now > 0 {
-            break;
-        }
-        before = now;
-    }
+    // It has taken nothing, so all windows on the way have filled when the first of them has.
+    wait_for(|| figures(&owner).buffered >= u64::from(STREAM_WINDOW)).await;
+    let before = figures(&owner).received;
     assert!(before < 4 * 1024 * 1024, "{before} bytes are under way to a reader that takes none");
     let m = cluster("m");
     for _ in 0..20 {
@@ -114,6 +108,15 @@ async fn a_reader_that_stops_holds_up_nobody_else() {
     }
     drop(stalled);
     wait_for(|| owner.sessions.snapshots()[0].streams == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_76_whoever_hangs_up_often_ends_nothing_of_others_at_another_replica() {
+    let (owner, user, _link) = pair().await;
+    let _agent = agent_of(&owner, "one", Flood, Timing::default());
+    user.connected("one").await;
+    hang_up_often(&user, &owner).await;
+    assert!(owner.endings.lock().unwrap().is_empty(), "{:?}", owner.endings);
 }
 
 #[tokio::test]
@@ -264,7 +267,5 @@ async fn a_replica_that_stops_in_order_lets_streams_end() {
     let mut rest = Vec::new();
     timeout(SOON, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     drop(stream);
-    drop(_link);
-    let _ = Ended::Closed;
     assert!(timeout(SOON, draining).await.is_ok(), "a feed that never ends keeps nobody");
 }

@@ -112,29 +112,34 @@ async fn case_13_readers_who_stop_do_not_stop_others() {
 /// the tunnel of everybody else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_76_whoever_hangs_up_often_ends_nothing_of_others() {
-    const MUCH: u64 = 16 * 1024 * 1024;
     let hub = Hub::start(Timing::default()).await;
     let _agent = agent_of(&hub, "one", Flood, Timing::default());
     hub.connected("one").await;
-    let mut bystander = hub.sessions.open(&cluster("one"), Room::People, Target::AgentStatus, SOON).await.unwrap();
+    hang_up_often(&hub, &hub).await;
+    assert!(hub.endings.lock().unwrap().is_empty(), "{:?}", hub.endings);
+}
+
+/// On streams in the tunnel that `owner` has, asked for at `asked`.
+pub(crate) async fn hang_up_often(asked: &Hub, owner: &Hub) {
+    const MUCH: u64 = 16 * 1024 * 1024;
+    let mut bystander = asked.sessions.open(&cluster("one"), Room::People, Target::AgentStatus, SOON).await.unwrap();
     let mut total = 0;
     for _ in 0..6 {
         let mut chatty = JoinSet::new();
         for _ in 0..256 {
-            let sessions = hub.sessions.clone();
+            let sessions = asked.sessions.clone();
             chatty.spawn(async move {
                 let opened = sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;
                 tokio::io::copy(&mut opened.unwrap(), &mut tokio::io::sink()).await
             });
         }
         // Whoever reads gives credit, and with it more is under way when all of them end.
-        let (received, before) = (|| hub.sessions.snapshots()[0].figures.received, total);
+        let (received, before) = (|| owner.sessions.snapshots()[0].figures.received, total);
         wait_for(|| received() > before + MUCH).await;
         chatty.shutdown().await;
         total = received();
         echo_once(&mut bystander, b"undisturbed").await;
     }
-    assert!(hub.endings.lock().unwrap().is_empty(), "{:?}", hub.endings);
 }
 
 #[tokio::test]

@@ -3,17 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use h2::client::Builder;
 use lib_names::ClusterName;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader};
 use tokio::time::timeout;
 use tunnel_protocol::limits::{self, Timing};
 use tunnel_protocol::replica::{self, Line, MAX_LINE};
-use tunnel_stream::TunnelStream;
-use tunnel_stream::alive::{self, Listened};
+use tunnel_stream::{TunnelStream, alive, connect};
 
-use super::{Replica, connect};
+use super::Replica;
+use crate::client::{self, Begun};
 use crate::registry::{Gone, Registry, Tunnel};
 use crate::{Ended, Refused};
 
@@ -28,11 +26,7 @@ pub(crate) async fn join<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, heard) = Listened::new(io);
-    let shaken = timeout(timing.handshake, builder().handshake::<_, Bytes>(io)).await;
-    let (send, mut connection) = shaken.map_err(|_| Refused::Silent)?.map_err(Refused::Handshake)?;
-    // h2 gives the handle once per connection, and nobody took it before us.
-    let pings = connection.ping_pong().ok_or(Refused::Silent)?;
+    let Begun { send, mut connection, pings, heard } = client::begin(io, limits::REPLICA_STREAMS, None, timing).await?;
     // Also when this future is dropped, what it has is forgotten.
     let replica = Arc::new(Replica::new(name, send));
     let mut known = Known { registry: registry.clone(), replica, is_whole: false, is_silent: false };
@@ -44,22 +38,6 @@ where
     };
     known.is_silent = ended == Ended::Silent;
     Ok(ended)
-}
-
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .initial_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::REPLICA_WINDOW)
-        .initial_max_send_streams(limits::REPLICA_STREAMS as usize)
-        .max_send_buffer_size(limits::SEND_BUFFER)
-        .max_header_list_size(limits::HEADER_LIST)
-        .max_frame_size(limits::FRAME)
-        .max_concurrent_reset_streams(limits::REPLICA_STREAMS as usize)
-        .reset_stream_duration(limits::RESET_MEMORY)
-        .enable_push(false)
-        .max_concurrent_streams(0);
-    builder
 }
 
 /// What a replica has, as long as it is followed.
@@ -74,7 +52,7 @@ struct Known {
 
 impl Known {
     async fn follow(&mut self, timing: Timing, joined: impl FnOnce() + Send) -> Ended {
-        let feed = match timeout(timing.handshake, self.replica.connect(connect(replica::FEED))).await {
+        let feed = match timeout(timing.handshake, self.replica.connect(connect::request(replica::FEED))).await {
             Ok(Ok(Ok(feed))) => feed,
             Ok(Ok(Err(_))) => return Ended::Violation,
             Ok(Err(_)) => return Ended::ByPeer,
@@ -108,7 +86,7 @@ impl Known {
             Line::All {} => {
                 if let Some(joined) = joined.take() {
                     self.is_whole = true;
-                    self.registry.join();
+                    self.registry.add_other();
                     joined();
                 }
             }
@@ -119,7 +97,7 @@ impl Known {
 impl Drop for Known {
     fn drop(&mut self) {
         if self.is_whole {
-            self.registry.leave_others();
+            self.registry.remove_other();
         }
         self.registry.part(&self.replica, Gone { since: SystemTime::now(), is_silent: self.is_silent });
     }

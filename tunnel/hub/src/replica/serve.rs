@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, Connection, SendResponse};
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderName, Request, Response, StatusCode};
 use lib_names::ClusterName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::sync::broadcast::error::RecvError;
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tunnel_protocol::replica::{self, Answer, Gone, Line};
 use tunnel_protocol::{Target, limits};
 use tunnel_stream::alive::{self, Listened};
-use tunnel_stream::{Meter, TunnelStream};
+use tunnel_stream::{Meter, TunnelStream, connect};
 
 use crate::registry::Tunnel;
 use crate::{Ended, OpenError, Refused, Room, Sessions};
@@ -144,11 +144,7 @@ struct Wanted {
 
 impl Asked {
     fn read(request: &Request<RecvStream>) -> Option<Self> {
-        let (method, uri) = (request.method(), request.uri());
-        if method != Method::CONNECT || uri.scheme().is_some() || !uri.path().is_empty() {
-            return None;
-        }
-        let authority = uri.authority()?.as_str();
+        let authority = connect::authority(request)?;
         if authority == replica::FEED {
             return Some(Self::Feed);
         }

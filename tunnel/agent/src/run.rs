@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tokio_rustls::rustls::ClientConfig;
 use tunnel_protocol::limits::Timing;
+use tunnel_stream::Unread;
 
 use crate::backoff::{Backoff, Failure};
 use crate::dial::{Known, dial};
@@ -55,6 +56,7 @@ pub struct Agent<H> {
     handler: Arc<H>,
     state: watch::Sender<State>,
     known: Known,
+    unread: Unread,
 }
 
 /// A connection that held this long was a working one.
@@ -63,7 +65,14 @@ const SETTLED: Duration = Duration::from_secs(10);
 impl<H: Handler> Agent<H> {
     /// An agent that has not dialled yet.
     pub fn new(config: Config, tls: watch::Receiver<Arc<ClientConfig>>, handler: Arc<H>) -> Self {
-        Self { config, tls, handler, state: watch::Sender::new(State::Dialling), known: Known::default() }
+        Self {
+            config,
+            tls,
+            handler,
+            state: watch::Sender::new(State::Dialling),
+            known: Known::default(),
+            unread: Unread::default(),
+        }
     }
 
     /// How the tunnel is, now and later.
@@ -123,7 +132,7 @@ impl<H: Handler> Agent<H> {
         };
         let mut connected = None;
         let ended = tunnel
-            .run(&self.handler, drain, *timing, || {
+            .run(&self.handler, drain, &self.unread, *timing, || {
                 connected = Some(Instant::now());
                 self.state.send_replace(State::Connected { since: SystemTime::now() });
                 tracing::info!(hub = %hub, "tunnel opened");

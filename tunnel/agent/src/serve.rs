@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tunnel_protocol::limits::{self, Timing};
 use tunnel_protocol::{HAND_OVER, Refusal, Target};
-use tunnel_stream::alive::{self, LastHeard, Listened};
-use tunnel_stream::{Meter, TunnelStream, connect};
+use tunnel_stream::alive::{self, Link, Listened};
+use tunnel_stream::{Meter, TunnelStream, Unread, Window, connect};
 
 /// What is at the end of streams.
 #[async_trait]
@@ -51,14 +51,14 @@ pub(crate) async fn begin<IO>(io: IO, timing: Timing) -> Result<Tunnel<IO>, Ende
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, heard) = Listened::new(io);
+    let (io, link) = Listened::new(io);
     let mut connection = timeout(timing.handshake, builder().handshake::<_, Bytes>(io))
         .await
         .map_err(|_| Ended::Silent)?
         .map_err(Ended::Broken)?;
     // h2 gives the handle once per connection, and nobody took it before us.
     let pings = connection.ping_pong().ok_or(Ended::Silent)?;
-    Ok(Tunnel { connection, pings, heard })
+    Ok(Tunnel { connection, pings, link })
 }
 
 fn builder() -> Builder {
@@ -85,7 +85,7 @@ where
 {
     connection: Connection<Listened<IO>, Bytes>,
     pings: h2::PingPong,
-    heard: LastHeard,
+    link: Link,
 }
 
 impl<IO> Tunnel<IO>
@@ -101,30 +101,35 @@ where
         self,
         handler: &Arc<H>,
         drain: &Drain,
+        unread: &Unread,
         timing: Timing,
         proven: impl FnOnce(),
     ) -> Ended {
-        let Self { connection, mut pings, heard } = self;
+        let Self { connection, mut pings, link } = self;
         let first = async {
-            let first = alive::round_trip(&mut pings, &heard, timing.handshake).await;
+            let first = alive::round_trip(&mut pings, &link, timing.handshake).await;
             if first.is_some() {
                 proven();
             }
             first.is_some()
         };
+        let meter = Arc::<Meter>::default();
         let mut streams = Streams {
             connection,
             handler: handler.clone(),
             drain: drain.clone(),
-            meter: Arc::default(),
+            window: Window::new(link.clone(), meter.clone(), unread.clone()),
+            meter,
             finishing: false,
         };
         tokio::select! {
             is_proven = first => if !is_proven { return Ended::Silent },
             ended = streams.answer_all() => return ended,
         }
-        let mut silence = Box::pin(alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {}));
+        let mut silence = Box::pin(alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |_| {}));
         let ended = tokio::select! {
+            // A round trip that has just been measured counts for the windows.
+            biased;
             () = &mut silence => Ended::Silent,
             ended = streams.answer_all() => ended,
         };
@@ -149,6 +154,7 @@ where
     handler: Arc<H>,
     drain: Drain,
     meter: Arc<Meter>,
+    window: Window,
     finishing: bool,
 }
 
@@ -165,6 +171,9 @@ where
                     self.finishing = true;
                     self.connection.graceful_shutdown();
                 }
+                size = self.window.changed() => if self.connection.set_initial_window_size(size).is_ok() {
+                    self.window.told(size);
+                },
                 next = self.connection.accept() => match next {
                     None if self.finishing => return Ended::Drained,
                     None => return Ended::ByHub,

@@ -6,7 +6,7 @@ use h2::client::{Builder, Connection, SendRequest};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tunnel_protocol::limits::{self, Timing};
-use tunnel_stream::alive::{LastHeard, Listened};
+use tunnel_stream::alive::{Link, Listened};
 
 use crate::Refused;
 
@@ -18,7 +18,7 @@ where
     pub(crate) send: SendRequest<Bytes>,
     pub(crate) connection: Connection<Listened<IO>, Bytes>,
     pub(crate) pings: PingPong,
-    pub(crate) heard: LastHeard,
+    pub(crate) link: Link,
 }
 
 /// Starts HTTP/2 for so many streams at a time, each of which may fill its window. `violations`: how many frames for streams
@@ -32,12 +32,12 @@ pub(crate) async fn begin<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, heard) = Listened::new(io);
+    let (io, link) = Listened::new(io);
     let shaken = timeout(timing.handshake, builder(streams, violations).handshake::<_, Bytes>(io)).await;
     let (send, mut connection) = shaken.map_err(|_| Refused::Silent)?.map_err(Refused::Handshake)?;
     // h2 gives the handle once per connection, and nobody took it before us.
     let pings = connection.ping_pong().ok_or(Refused::Silent)?;
-    Ok(Begun { send, connection, pings, heard })
+    Ok(Begun { send, connection, pings, link })
 }
 
 fn builder(streams: u32, violations: Option<usize>) -> Builder {

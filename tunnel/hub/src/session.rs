@@ -13,8 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tunnel_protocol::{HAND_OVER, Refusal, Target, limits};
-use tunnel_stream::alive::{self, LastHeard, Listened};
-use tunnel_stream::{Meter, TunnelStream, connect};
+use tunnel_stream::alive::{self, Link, Listened};
+use tunnel_stream::{Meter, TunnelStream, Unread, Window, connect};
 
 use crate::client::{self, Begun};
 use crate::registry::Snapshot;
@@ -60,7 +60,8 @@ where
 {
     connection: Connection<Listened<IO>, Bytes>,
     pings: h2::PingPong,
-    heard: LastHeard,
+    link: Link,
+    window: Window,
 }
 
 /// Starts HTTP/2 and waits until the agent has answered once.
@@ -68,31 +69,34 @@ pub(crate) async fn begin<IO>(
     peer: &Peer,
     io: IO,
     timing: limits::Timing,
+    unread: Unread,
 ) -> Result<(Arc<Session>, Driver<IO>), Refused>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { send, mut connection, mut pings, heard } =
+    let Begun { send, mut connection, mut pings, link } =
         client::begin(io, limits::STREAMS, Some(limits::VIOLATIONS), timing).await?;
     let round_trip = tokio::select! {
-        answered = alive::round_trip(&mut pings, &heard, timing.handshake) => answered.ok_or(Refused::Silent)?,
+        answered = alive::round_trip(&mut pings, &link, timing.handshake) => answered.ok_or(Refused::Silent)?,
         closed = &mut connection => return Err(closed.map_or_else(Refused::Handshake, |()| Refused::Silent)),
     };
     // The agent's settings came before its answer.
     let rooms = Rooms::within(send.current_max_send_streams());
+    let meter = Arc::<Meter>::default();
+    let window = Window::new(link.clone(), meter.clone(), unread);
     let session = Session {
         cluster: peer.cluster().clone(),
         key: peer.key(),
         since: SystemTime::now(),
         send: Mutex::new(Some(send)),
         rooms,
-        meter: Arc::default(),
+        meter,
         round_trip_micros: AtomicU64::new(micros(round_trip)),
         retired: CancellationToken::new(),
         end: CancellationToken::new(),
         ended: OnceLock::new(),
     };
-    Ok((Arc::new(session), Driver { connection, pings, heard }))
+    Ok((Arc::new(session), Driver { connection, pings, link, window }))
 }
 
 impl<IO> Driver<IO>
@@ -101,17 +105,25 @@ where
 {
     /// Moves bytes until the session ends.
     pub(crate) async fn run(self, session: Arc<Session>, timing: limits::Timing) -> Ended {
-        let Self { connection, pings, heard } = self;
-        let silence = alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |took| {
+        let Self { mut connection, pings, link, mut window } = self;
+        let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |took| {
             session.round_trip_micros.store(micros(took), Ordering::Relaxed);
         });
-        tokio::select! {
-            closed = connection => match closed {
-                Err(error) if !error.is_io() && !error.is_remote() => Ended::Violation,
-                _ => session.ended.get().copied().unwrap_or(Ended::ByPeer),
-            },
-            () = silence => Ended::Silent,
-            () = session.end.cancelled() => session.ended.get().copied().unwrap_or(Ended::Closed),
+        tokio::pin!(silence);
+        loop {
+            tokio::select! {
+                // What has arrived is known to those below.
+                biased;
+                closed = &mut connection => return match closed {
+                    Err(error) if !error.is_io() && !error.is_remote() => Ended::Violation,
+                    _ => session.ended.get().copied().unwrap_or(Ended::ByPeer),
+                },
+                () = session.end.cancelled() => return session.ended.get().copied().unwrap_or(Ended::Closed),
+                () = &mut silence => return Ended::Silent,
+                size = window.changed() => if connection.set_initial_window_size(size).is_ok() {
+                    window.told(size);
+                },
+            }
         }
     }
 }

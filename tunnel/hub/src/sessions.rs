@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tunnel_protocol::Target;
 use tunnel_protocol::limits::Timing;
-use tunnel_stream::TunnelStream;
+use tunnel_stream::{TunnelStream, Unread};
 
 use crate::registry::{Change, Connection, Gone, Registry, Snapshot, Way};
 use crate::session::{Driver, Ended, Session, begin};
@@ -60,6 +60,7 @@ pub struct Sessions {
     pub(crate) registry: Arc<Registry>,
     /// Owns the exchanges on streams.
     pub(crate) tasks: Drain,
+    unread: Unread,
     /// Counts the connections that are being served.
     serving: TaskTracker,
     /// Ends them all.
@@ -73,6 +74,7 @@ impl Sessions {
             config,
             registry: Arc::new(Registry::new(config.change_backlog)),
             tasks: Drain::new(),
+            unread: Unread::default(),
             serving: TaskTracker::new(),
             cut: CancellationToken::new(),
         }
@@ -106,7 +108,7 @@ impl Sessions {
             return Err(Refused::Draining);
         }
         let serving = self.serving.token();
-        let (session, driver) = begin(peer, io, self.config.timing).await?;
+        let (session, driver) = begin(peer, io, self.config.timing, self.unread.clone()).await?;
         self.registry.enter(&session)?;
         tracing::info!(cluster = %session.cluster, "tunnel opened");
         let leave = Leave { registry: self.registry.clone(), session, is_silent: false };

@@ -4,10 +4,11 @@
 //! than any sensible limit. The link is dead when a ping is open and *nothing at all* has arrived for that long. A far
 //! end that says much and never answers does not live either: for that there is a limit which no link is too slow for.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,40 +16,86 @@ use h2::{Ping, PingPong};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// When something last arrived on a connection.
+/// How many round trips a link is judged by: those of a minute. The shortest is the way itself; others have waited behind
+/// what was being sent.
+const TRIPS: usize = 12;
+
+/// What is known of the link under a connection.
 #[derive(Clone, Debug)]
-pub struct LastHeard {
+pub struct Link(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
     base: Instant,
-    micros: Arc<AtomicU64>,
+    /// When something last arrived.
+    heard_micros: AtomicU64,
+    /// How many bytes have.
+    arrived: AtomicU64,
+    /// The last round trips, and how many there were.
+    trips: Mutex<(VecDeque<Duration>, u64)>,
 }
 
-impl LastHeard {
-    fn now() -> Self {
-        Self { base: Instant::now(), micros: Arc::default() }
+impl Link {
+    fn new() -> Self {
+        Self(Arc::new(Known {
+            base: Instant::now(),
+            heard_micros: AtomicU64::default(),
+            arrived: AtomicU64::default(),
+            trips: Mutex::default(),
+        }))
     }
 
-    fn note(&self) {
-        let micros = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.micros.store(micros, Ordering::Relaxed);
+    fn note(&self, bytes: usize) {
+        let micros = u64::try_from(self.0.base.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.0.heard_micros.store(micros, Ordering::Relaxed);
+        self.0.arrived.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    fn at(&self) -> Instant {
-        self.base + Duration::from_micros(self.micros.load(Ordering::Relaxed))
+    fn heard_at(&self) -> Instant {
+        self.0.base + Duration::from_micros(self.0.heard_micros.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn arrived(&self) -> u64 {
+        self.0.arrived.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn note_trip(&self, took: Duration) {
+        let (recent, count) = &mut *self.trips();
+        recent.push_back(took);
+        if recent.len() > TRIPS {
+            recent.pop_front();
+        }
+        *count += 1;
+    }
+
+    /// How many round trips there were.
+    pub(crate) fn trips_made(&self) -> u64 {
+        self.trips().1
+    }
+
+    /// How long a round trip takes that nothing holds up; nothing before the first.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.trips().0.iter().min().copied()
+    }
+
+    fn trips(&self) -> MutexGuard<'_, (VecDeque<Duration>, u64)> {
+        // A panic in between leaves one round trip too many, or a number too small by one.
+        self.0.trips.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A connection that remembers when something last arrived.
+/// A connection that notes what arrives.
 #[derive(Debug)]
 pub struct Listened<IO> {
     io: IO,
-    heard: LastHeard,
+    link: Link,
 }
 
 impl<IO> Listened<IO> {
     /// Begins to listen.
-    pub fn new(io: IO) -> (Self, LastHeard) {
-        let heard = LastHeard::now();
-        (Self { io, heard: heard.clone() }, heard)
+    pub fn new(io: IO) -> (Self, Link) {
+        let link = Link::new();
+        (Self { io, link: link.clone() }, link)
     }
 }
 
@@ -56,8 +103,9 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Listened<IO> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
         let read = Pin::new(&mut self.io).poll_read(cx, out);
-        if out.filled().len() > before {
-            self.heard.note();
+        let arrived = out.filled().len() - before;
+        if arrived > 0 {
+            self.link.note(arrived);
         }
         read
     }
@@ -93,12 +141,12 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Listened<IO> {
 const BUSY: u32 = 8;
 
 /// One round trip, or `None` when the link is dead.
-pub async fn round_trip(pings: &mut PingPong, heard: &LastHeard, limit: Duration) -> Option<Duration> {
+pub async fn round_trip(pings: &mut PingPong, link: &Link, limit: Duration) -> Option<Duration> {
     let sent = Instant::now();
     let silence = async {
         loop {
             // Silence counts from the ping on: before it there was nothing to answer.
-            let deadline = (heard.at().max(sent) + limit).min(sent + limit * BUSY);
+            let deadline = (link.heard_at().max(sent) + limit).min(sent + limit * BUSY);
             if Instant::now() >= deadline {
                 return;
             }
@@ -106,7 +154,11 @@ pub async fn round_trip(pings: &mut PingPong, heard: &LastHeard, limit: Duration
         }
     };
     tokio::select! {
-        answer = pings.ping(Ping::opaque()) => answer.ok().map(|_| sent.elapsed()),
+        answered = pings.ping(Ping::opaque()) => {
+            let took = answered.ok().map(|_| sent.elapsed())?;
+            link.note_trip(took);
+            Some(took)
+        }
         () = silence => None,
     }
 }
@@ -114,14 +166,14 @@ pub async fn round_trip(pings: &mut PingPong, heard: &LastHeard, limit: Duration
 /// Pings every `interval` and reports every round trip. Returns when the link is dead.
 pub async fn watch(
     mut pings: PingPong,
-    heard: LastHeard,
+    link: Link,
     interval: Duration,
     limit: Duration,
     mut report: impl FnMut(Duration),
 ) {
     loop {
         sleep(interval).await;
-        match round_trip(&mut pings, &heard, limit).await {
+        match round_trip(&mut pings, &link, limit).await {
             Some(took) => report(took),
             None => return,
         }

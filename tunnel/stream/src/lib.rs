@@ -8,6 +8,7 @@ pub mod alive;
 pub mod connect;
 mod lent;
 mod meter;
+mod window;
 
 use std::future::poll_fn;
 use std::io;
@@ -25,6 +26,7 @@ use tunnel_protocol::limits::FRAME;
 
 pub use lent::{Lent, Returned};
 pub use meter::{Figures, Meter};
+pub use window::{Unread, Window};
 
 /// The most bytes that one write hands to h2: a frame.
 const CHUNK: usize = FRAME as usize;

@@ -52,6 +52,11 @@ impl Meter {
         }
     }
 
+    /// Bytes that have arrived and that nobody has read.
+    pub(crate) fn buffered(&self) -> u64 {
+        self.open().values().map(|credit| credit.used_capacity() as u64).sum()
+    }
+
     pub(crate) fn enter(&self, stream: StreamId, credit: FlowControl) {
         self.open().insert(stream, credit);
     }

@@ -15,7 +15,8 @@ use tunnel_protocol::{ALPN, Refusal, Target, replica};
 
 use crate::streams::hang_up_often;
 use crate::support::{
-    Echo, Flood, Hub, SOON, agent_of, agent_over, authority, cluster, credential, echo_once, quick, wait_for,
+    Echo, Flood, Hub, SOON, agent_of, agent_over, authority, cluster, credential, echo_once, quick, start_agent,
+    start_over, wait_for,
 };
 
 fn credential_of_replica(authority: &Authority) -> Credential {
@@ -206,11 +207,12 @@ async fn an_agent_that_moves_has_one_tunnel_for_all_replicas() {
     let _stale = agent_of(&first, "m", Flood, Timing::default());
     second.connected("m").await;
     // The same key, as of an agent whose old link nobody has found dead yet.
-    let credential = credential(&authority, "n");
+    let (credential, network) = (credential(&authority, "n"), Network::simulated());
     let trust = lib_tls::Trust::Pin(authority.pin());
-    let old = crate::support::start_agent(first.address, &trust, &credential, Flood, Timing::default());
+    let old = start_over(&network, first.address, &trust, &credential, Flood, Timing::default());
     second.connected("n").await;
-    let new = crate::support::start_agent(second.address, &trust, &credential, Echo, Timing::default());
+    network.cut();
+    let new = start_agent(second.address, &trust, &credential, Echo, Timing::default());
     wait_for(|| second.sessions.count() == 1 && first.sessions.count() == 1).await;
     for hub in [&first, &second] {
         echo_once(&mut hub.open("n").await, b"the newest").await;

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tunnel_agent::{Handler, TunnelStream};
 use tunnel_hub::{Figures, OpenError, Room};
 use tunnel_protocol::Target;
-use tunnel_protocol::limits::{HUB_STREAMS, STREAM_WINDOW, STREAMS, Timing};
+use tunnel_protocol::limits::{HUB_STREAMS, STREAM_WINDOW, STREAMS, Timing, UNREAD};
 
 use crate::support::*;
 
@@ -86,7 +86,8 @@ async fn case_13_readers_who_stop_do_not_stop_others() {
     wait_for(|| hub.sessions.snapshots()[0].figures.buffered >= u64::from(STOPPED) * (window - 1)).await;
     let figures = hub.sessions.snapshots()[0].figures;
     assert_eq!((figures.unread, figures.untaken), (STOPPED as usize, 0), "{figures:?}");
-    assert!(figures.buffered <= u64::from(STOPPED) * window, "{figures:?}");
+    // On a busy machine the link is a long one at first.
+    assert!(figures.buffered <= u64::from(STOPPED) * window + UNREAD + UNDER_WAY, "{figures:?}");
     // There is no room for one more, and nobody waits for it.
     let began = Instant::now();
     let full = hub.sessions.open(&cluster("one"), Room::People, Target::KubernetesApi, SOON).await;

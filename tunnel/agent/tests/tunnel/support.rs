@@ -24,6 +24,9 @@ use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user, replica};
 /// Long enough for anything that is to happen, short enough for a person who waits for a failing test.
 pub(crate) const SOON: Duration = Duration::from_secs(10);
 
+/// What still comes when somebody has said to stop: it is in the sockets, and on the link.
+pub(crate) const UNDER_WAY: u64 = 24 * 1024 * 1024;
+
 pub(crate) fn cluster(name: &str) -> ClusterName {
     name.parse().unwrap()
 }
@@ -134,6 +137,8 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, sessions: Sessions
     let door = async move {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
+            // As the door does.
+            tcp.set_nodelay(true).unwrap();
             let (acceptor, sessions, endings) = (acceptor.clone(), sessions.clone(), endings.clone());
             owner.spawn(async move {
                 let Ok(stream) = acceptor.accept(tcp).await else { return };
@@ -179,7 +184,8 @@ pub(crate) fn start_agent(
     start_over(&Network::default(), address, trust, credential, handler, timing)
 }
 
-fn start_over(
+/// The same over a network that can be cut.
+pub(crate) fn start_over(
     network: &Network,
     address: SocketAddr,
     trust: &Trust,

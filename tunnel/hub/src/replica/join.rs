@@ -26,11 +26,11 @@ pub(crate) async fn join<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let Begun { send, mut connection, pings, heard } = client::begin(io, limits::REPLICA_STREAMS, None, timing).await?;
+    let Begun { send, mut connection, pings, link } = client::begin(io, limits::REPLICA_STREAMS, None, timing).await?;
     // Also when this future is dropped, what it has is forgotten.
     let replica = Arc::new(Replica::new(name, send));
     let mut known = Known { registry: registry.clone(), replica, is_whole: false, is_silent: false };
-    let silence = alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {});
+    let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |_| {});
     let ended = tokio::select! {
         _ = &mut connection => Ended::ByPeer,
         () = silence => Ended::Silent,

@@ -29,12 +29,12 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let timing = sessions.config.timing;
-    let (io, heard) = Listened::new(io);
+    let (io, link) = Listened::new(io);
     let shaken = timeout(timing.handshake, builder().handshake::<_, Bytes>(io)).await;
     let mut connection = shaken.map_err(|_| Refused::Silent)?.map_err(Refused::Handshake)?;
     // h2 gives the handle once per connection, and nobody took it before us.
     let pings = connection.ping_pong().ok_or(Refused::Silent)?;
-    let silence = alive::watch(pings, heard, timing.ping_interval, timing.ping_timeout, |_| {});
+    let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |_| {});
     Ok(tokio::select! {
         ended = answer_all(sessions, connection) => ended,
         () = silence => Ended::Silent,

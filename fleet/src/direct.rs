@@ -29,7 +29,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::access::{Access, Login};
 use crate::address::{AddressPolicy, AddressRefused};
-use lib_kubernetes::{Body, BoxError, ClusterApi, boxed};
+use lib_kubernetes::{Body, BoxError, ClusterApi, IDLE_FOR, boxed};
 
 /// For the connection and for the handshake, each.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -126,7 +126,7 @@ pub(crate) fn api(access: &Access, dialler: &Dialler, drain: &Drain) -> Result<C
     };
     let client = Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(IDLE)
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(IDLE_FOR)
         .pool_timer(TokioTimer::new())
         .http1_max_buf_size(MAX_HEAD)
         .retry_canceled_requests(false)

@@ -21,6 +21,10 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 /// As many connections as are in use at once are kept for the next request: each new one begins with a handshake.
 const IDLE: usize = 128;
 
+/// How long one is kept. API servers and what stands before them hang up on who says nothing, ours after 10 seconds; what is
+/// sent at that very moment is lost, and nobody knows whether it was done. So we hang up before.
+pub const IDLE_FOR: Duration = Duration::from_secs(5);
+
 /// An error of whatever is underneath.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -61,7 +65,7 @@ impl ClusterApi {
         connector.set_connect_timeout(Some(Duration::from_secs(10)));
         let client: Client<_, Body> = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(IDLE_FOR)
             .pool_max_idle_per_host(IDLE)
             .build(config.rustls_https_connector_with_connector(connector)?);
         let service = ServiceBuilder::new()

@@ -26,7 +26,7 @@ pub fn binary(name: &str) -> PathBuf {
 ///
 /// # Panics
 /// When the variable says something else.
-pub(crate) fn hub_is_prepared() -> bool {
+pub fn hub_is_prepared() -> bool {
     match env::var("ACP_TEST_HUB").as_deref() {
         Ok("prepared") => true,
         Ok("embedded") | Err(env::VarError::NotPresent) => false,

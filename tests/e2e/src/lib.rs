@@ -21,7 +21,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 pub use balancer::Balancer;
-pub use binaries::{binary, kubectls, results, tool};
+pub use binaries::{binary, hub_is_prepared, kubectls, results, tool};
 pub use door::{Answer, Door};
 pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
 pub use old_api::OldApi;

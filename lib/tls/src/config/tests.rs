@@ -1,6 +1,7 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -172,4 +173,43 @@ fn empty_bundles_are_refused() {
     for text in ["", "no PEM at all", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         assert!(Trust::bundle(text).is_err(), "{text:?}");
     }
+}
+
+/// How the client saw it, once both ends have said something: tickets come with that.
+async fn kind(server: &ServerConfig, client: &ClientConfig) -> Option<HandshakeKind> {
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let accept = async {
+        let mut stream = TlsAcceptor::from(Arc::new(server.clone())).accept(far).await.unwrap();
+        stream.write_u8(7).await.unwrap();
+        stream.flush().await.unwrap();
+        stream.read_u8().await.unwrap()
+    };
+    let connect = async {
+        let connector = TlsConnector::from(Arc::new(client.clone()));
+        let mut stream = connector.connect(ServerName::try_from("localhost").unwrap(), near).await.unwrap();
+        let byte = stream.read_u8().await.unwrap();
+        stream.write_u8(byte).await.unwrap();
+        stream.flush().await.unwrap();
+        stream.get_ref().1.handshake_kind()
+    };
+    tokio::join!(accept, connect).1
+}
+
+#[tokio::test]
+async fn case_85_a_client_s_certificate_is_looked_at_each_time() {
+    let authority = authority();
+    let (credential, trust) = (server(&authority, &["localhost"]), Trust::bundle(authority.certificate_pem()).unwrap());
+    let subject = Subject::new("somebody", ["some"]);
+    let client = client_config(&trust, Some(&authority.issue(&Leaf::Client(subject)).unwrap()), &[]).unwrap();
+    let pem = authority.certificate_pem().to_owned();
+    for clients in [ClientVerification::Optional(pem.clone()), ClientVerification::Required(pem)] {
+        let server = server_config(&credential, &clients, &[]).unwrap();
+        for _ in 0..2 {
+            assert_eq!(kind(&server, &client).await, Some(HandshakeKind::Full), "{clients:?}");
+        }
+    }
+    // Where there is none to look at, a session is resumed.
+    let plain = plain(&credential);
+    assert_eq!(kind(&plain, &client).await, Some(HandshakeKind::Full));
+    assert_eq!(kind(&plain, &client).await, Some(HandshakeKind::Resumed));
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
-use crate::process::{cargo, program};
+use crate::process::{cargo, path_with, program};
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -47,6 +47,8 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&
             name => program(workspace.built("release").join("bench"), &workspace.root)
                 .args([name.as_ref()].into_iter().chain(reference.as_deref().map(Path::as_os_str)))
                 .env("ACP_TEST_BINARIES", workspace.built("release"))
+                .env("ACP_TEST_ETCD", tools::etcd(workspace)?)
+                .env("PATH", path_with(&tools::clients::kubectl(workspace)?)?)
                 .run()?,
         }
     }

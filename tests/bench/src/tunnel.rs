@@ -7,6 +7,7 @@
 
 mod bulk;
 mod paced;
+mod step;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -106,6 +107,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     download(&link).await?;
     exec(&plain, &inside).await?;
     stalled(&log).await?;
+    step::between_replicas(folder.path(), &cluster).await?;
     dark(&hub, &admin, folder.path()).await
 }
 
@@ -158,18 +160,7 @@ pub(crate) async fn register(
 }
 
 async fn latency(ways: &Ways) -> anyhow::Result<()> {
-    let doors = ways.doors();
-    let mut times = [Vec::new(), Vec::new()];
-    for turn in 0..=TURNS {
-        for (door, times) in doors.iter().zip(&mut times) {
-            let taken = gets(door, &format!("{CONFIG_MAPS}/o-1"), TURN).await?;
-            // The first turn opens connections.
-            if turn > 0 {
-                times.extend(taken);
-            }
-        }
-    }
-    let [direct, tunnel] = times.map(Spread::of);
+    let [direct, tunnel] = turns(&ways.doors(), &format!("{CONFIG_MAPS}/o-1")).await?;
     println!("get, one after the other   direct {direct}   tunnel {tunnel}   (p50, p99, max)");
     println!(
         "  adds {} at p50 (promised 300 us), {} at p99 (promised 2 ms)",
@@ -177,6 +168,21 @@ async fn latency(ways: &Ways) -> anyhow::Result<()> {
         shown(tunnel.tail.saturating_sub(direct.tail))
     );
     Ok(())
+}
+
+/// How long the same takes at each of two doors.
+async fn turns(doors: &[Door; 2], path: &str) -> anyhow::Result<[Spread; 2]> {
+    let mut times = [Vec::new(), Vec::new()];
+    for turn in 0..=TURNS {
+        for (door, times) in doors.iter().zip(&mut times) {
+            let taken = gets(door, path, TURN).await?;
+            // The first turn opens connections.
+            if turn > 0 {
+                times.extend(taken);
+            }
+        }
+    }
+    Ok(times.map(Spread::of))
 }
 
 /// How long each of so many took, one after the other.

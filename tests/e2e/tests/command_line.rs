@@ -24,6 +24,15 @@ spec:
       - {name: web, image: example.com/web:1}
 ";
 
+const BUDGET: &str = "
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web}
+spec:
+  minAvailable: 2
+  selector: {matchLabels: {app: web}}
+";
+
 fn config_map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")
 }
@@ -35,7 +44,7 @@ async fn a_fleet_from_a_shell() {
     let data = folder.path().join("hub");
     let platform = Platform::start_hub(&data, "127.0.0.1:0").await;
     let listen = platform.url().trim_start_matches("https://").to_owned();
-    let member = ApiServer::start(&folder.path().join("member"), "127.0.0.1:0", 1).await;
+    let member = ApiServer::start(&folder.path().join("member"), "127.0.0.1:0", 2).await;
     let home = folder.path().join("home");
     std::fs::create_dir(&home).unwrap();
     let kubeconfig = home.join("config");
@@ -45,6 +54,7 @@ async fn a_fleet_from_a_shell() {
     joins(&ac, &member).await;
     applies(&ac).await;
     looks_into_pods(&ac).await;
+    empties_nodes(&ac).await;
     reads_from_all(&ac).await;
     let platform = outlives_the_hub(&ac, platform, &data, &listen).await;
     deletes(&ac).await;
@@ -119,6 +129,43 @@ async fn looks_into_pods(ac: &Kubectl) {
     let nowhere = ac.run(&["exec", &pod, "-c", "nope", "--", "true"]).await;
     assert_eq!(nowhere.code, Some(1), "{nowhere:?}");
     assert!(nowhere.err.starts_with("Error from server (BadRequest): container nope is not valid"), "{nowhere:?}");
+}
+
+/// One after the other, so that the agent, through which all of this goes, has to move too.
+async fn empties_nodes(ac: &Kubectl) {
+    ac.ok_with(&["apply", "-f", "-"], BUDGET).await;
+    eventually("the budget to be counted", PATIENCE, || async {
+        let counted = ac.run(&["get", "pdb", "web", "-o", "jsonpath={.status.currentHealthy}"]).await;
+        if counted.out == "2" { Ok(()) } else { Err(counted) }
+    })
+    .await;
+    let of_web = ac.ok(&["get", &first_pod(ac).await, "-o", "jsonpath={.spec.nodeName}"]).await;
+    let held = ac.run(&["adm", "drain", &of_web, "--timeout=2s"]).await;
+    assert_eq!(held.code, Some(1), "{held:?}");
+    assert!(held.err.contains("The disruption budget web needs 2 healthy pods and has 2 currently"), "{held:?}");
+    assert_eq!(unschedulable(ac).await, of_web, "it stays cordoned");
+    assert!(ac.ok(&["adm", "uncordon", &of_web]).await.contains("uncordoned"));
+
+    ac.ok(&["delete", "pdb", "web"]).await;
+    let nodes = ac.ok(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]).await;
+    for node in nodes.split(' ') {
+        let drained = ac.run(&["adm", "drain", node]).await;
+        assert!(drained.success && drained.out.ends_with(&format!("node/{node} drained\n")), "{drained:?}");
+        let on_node =
+            ["get", "pods", "--all-namespaces", "--field-selector", &format!("spec.nodeName={node}"), "-o", "name"];
+        assert_eq!(ac.ok(&on_node).await, "");
+        assert!(ac.ok(&["adm", "uncordon", node]).await.contains("uncordoned"));
+    }
+    eventually("both pods to run elsewhere", PATIENCE, || async {
+        let selector = ["get", "pods", "-l", "app=web", "--field-selector", "status.phase=Running", "-o", "name"];
+        let pods = ac.run(&selector).await;
+        if pods.out.lines().count() == 2 { Ok(()) } else { Err(pods) }
+    })
+    .await;
+}
+
+async fn unschedulable(ac: &Kubectl) -> String {
+    ac.ok(&["get", "nodes", "-o", "jsonpath={.items[?(@.spec.unschedulable)].metadata.name}"]).await
 }
 
 async fn first_pod(ac: &Kubectl) -> String {

@@ -23,10 +23,11 @@ use crate::pause::Pause;
 const WHOLE: &str = "application/json";
 const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-/// Objects on one page; fewer where they are large.
-const PAGE: usize = 500;
+/// Objects on one page; fewer where they are large. What a page takes, an agent never quite gives back, and the round trips
+/// are to a neighbour.
+const PAGE: usize = 100;
 /// The largest page. No single object comes near it: it would not fit into etcd.
-const PAGE_BYTES: usize = 16 * 1024 * 1024;
+const PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Pages of one listing.
 const PAGES: usize = 20_000;
 /// The largest event.

@@ -126,8 +126,8 @@ async fn large_pages_are_asked_for_in_smaller_ones() {
     });
     let mut told = Told::new(Feed::open(api).await.unwrap());
     told.until("all is listed", Told::is_whole).await;
-    assert_eq!(count(&asked, "configmaps?limit=500"), 1);
-    assert_eq!(count(&asked, "configmaps?limit=62"), 1);
+    assert_eq!(count(&asked, "configmaps?limit=100"), 1);
+    assert_eq!(count(&asked, "configmaps?limit=12"), 1);
     assert_eq!(told.count("configmaps"), 1);
 }
 
@@ -149,7 +149,7 @@ async fn a_group_that_falls_silent_keeps_what_it_has() {
             "/apis/b.example.com/v2" if looks.load(Ordering::SeqCst) < 2 => Some(text(200, &boats("train"))),
             "/apis/b.example.com/v2" => Some(text(200, r#"{"resources":[]}"#)),
             // It has no longer what it had, and so there is reason to look.
-            "/apis/b.example.com/v2/trains?limit=500&continue=" if looks.load(Ordering::SeqCst) < 3 => {
+            "/apis/b.example.com/v2/trains?limit=100&continue=" if looks.load(Ordering::SeqCst) < 3 => {
                 Some(text(404, ""))
             }
             _ => None,

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::ready;
 use http::{Request, StatusCode};
 use http_body_util::Empty;
 use lib_drain::Drain;
@@ -10,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tunnel_protocol::{ApiHealth, Health, NodeCount};
+use tunnel_protocol::{ApiHealth, Health, NodeCount, Survey};
 
 use lib_kubernetes::{Body, BodyError, BoxError, ClusterApi, boxed, collect};
 
@@ -32,6 +34,8 @@ enum LookError {
     Deadline,
     #[error("could not reach the cluster's API")]
     Send(#[source] BoxError),
+    #[error("{0}")]
+    NotReady(String),
     #[error("the cluster's API answered {0}")]
     Answer(StatusCode),
     #[error("could not read the answer of the cluster's API")]
@@ -49,6 +53,7 @@ pub(crate) fn unknown() -> Health {
         api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
         quota: None,
         ratio: None,
+        survey: None,
     }
 }
 
@@ -79,10 +84,19 @@ pub(crate) async fn watch_member(member: ClusterApi, interval: Duration, found: 
     }
 }
 
+/// Counts what the member has, and looks after its components, until drained.
+pub(crate) async fn survey_member(member: ClusterApi, found: watch::Sender<Survey>, drain: Drain) {
+    let rounds = fleet_survey::keep(|| ready(Some(member.clone())).boxed(), &found);
+    tokio::select! {
+        () = rounds => {}
+        () = drain.finishing() => {}
+    }
+}
+
 /// One look. What cannot be learned now keeps its last value; only readiness never does.
 async fn look(member: &ClusterApi, known: ApiHealth) -> ApiHealth {
     let mut health = ApiHealth { ready: false, message: None, ..known };
-    if let Err(error) = get(member, "/readyz", MAX_ANSWER).await {
+    if let Err(error) = readyz(member).await {
         health.message = Some(lib_telemetry::chain(&error).to_string());
         return health;
     }
@@ -98,6 +112,17 @@ async fn look(member: &ClusterApi, known: ApiHealth) -> ApiHealth {
     let failed = details.await.err();
     health.message = failed.map(|error| lib_telemetry::chain(&error).to_string());
     health
+}
+
+/// Whether the API server is ready, and which of its checks fail if it is not.
+async fn readyz(member: &ClusterApi) -> Result<(), LookError> {
+    match exchange(member, "/readyz", MAX_ANSWER).await? {
+        (StatusCode::OK, _) => Ok(()),
+        (StatusCode::INTERNAL_SERVER_ERROR | StatusCode::SERVICE_UNAVAILABLE, answer) => {
+            Err(LookError::NotReady(fleet_survey::unready(&answer)))
+        }
+        (code, _) => Err(LookError::Answer(code)),
+    }
 }
 
 async fn count_nodes(member: &ClusterApi) -> Result<NodeCount, LookError> {
@@ -127,13 +152,18 @@ async fn get_json<T: DeserializeOwned>(member: &ClusterApi, path: &str, limit: u
 }
 
 async fn get(member: &ClusterApi, path: &str, limit: usize) -> Result<Bytes, LookError> {
+    match exchange(member, path, limit).await? {
+        (StatusCode::OK, answer) => Ok(answer),
+        (code, _) => Err(LookError::Answer(code)),
+    }
+}
+
+async fn exchange(member: &ClusterApi, path: &str, limit: usize) -> Result<(StatusCode, Bytes), LookError> {
     let request = request_for(path)?;
     let exchange = async {
         let response = member.send(request).await.map_err(LookError::Send)?;
-        if response.status() != StatusCode::OK {
-            return Err(LookError::Answer(response.status()));
-        }
-        collect(response.into_body(), limit).await.map_err(LookError::Read)
+        let code = response.status();
+        Ok((code, collect(response.into_body(), limit).await.map_err(LookError::Read)?))
     };
     timeout(DEADLINE, exchange).await.map_err(|_| LookError::Deadline)?
 }

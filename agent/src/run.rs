@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tunnel_agent::{HubAddress, Network, State};
 use tunnel_protocol::limits::Timing;
-use tunnel_protocol::{ALPN, Webhooks};
+use tunnel_protocol::{ALPN, Survey, Webhooks};
 
 use crate::enroll::Enroller;
 use crate::forward::Forward;
@@ -124,10 +124,12 @@ impl Agent {
         let known = Known { credential: renewed.clone(), enroller: enroller.clone() };
         drain.spawn(enroller.keep_fresh(credentials, drain.clone()));
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
+        let (surveyed, survey) = watch::channel(Survey::default());
+        drain.spawn(health::survey_member(member.clone(), surveyed, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
         let (forward, credential) = (Forward::new(member, drain.clone()), renewed.clone());
-        let door = Arc::new(Door { forward, health, inventory, webhooks, credential });
+        let door = Arc::new(Door { forward, health, inventory, webhooks, survey, credential });
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let upkeep = async {
             loop {

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tunnel_agent::{Handler, TunnelStream};
-use tunnel_protocol::{Health, Target, Webhooks};
+use tunnel_protocol::{Health, Survey, Target, Webhooks};
 
 use crate::forward::{Forward, answer_json, answer_status};
 use crate::inventory::Inventory;
@@ -31,6 +31,7 @@ pub(crate) struct Door {
     pub(crate) health: watch::Receiver<Health>,
     pub(crate) inventory: Inventory,
     pub(crate) webhooks: watch::Receiver<Webhooks>,
+    pub(crate) survey: watch::Receiver<Survey>,
     pub(crate) credential: watch::Receiver<Credential>,
 }
 
@@ -76,6 +77,7 @@ impl Door {
         health.certificate_expires = Some(crate::health::unix(self.credential.borrow().validity().not_after));
         let Webhooks { quota, ratio } = self.webhooks.borrow().clone();
         (health.quota, health.ratio) = (Some(quota), Some(ratio));
+        health.survey = Some(self.survey.borrow().clone());
         match serde_json::to_vec(&health) {
             Ok(json) => answer_json(StatusCode::OK, json),
             Err(error) => answer_status(&Status::internal(error)),

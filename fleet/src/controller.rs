@@ -28,6 +28,7 @@ use std::sync::Arc;
 use api_types::cluster::{Cluster, FINALIZER};
 use api_types::support::{self, Origin};
 use futures::StreamExt;
+use futures::future::join;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -39,7 +40,7 @@ use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, broadcast, oneshot};
 use tunnel_hub::Change;
 
@@ -47,7 +48,7 @@ use crate::error::Error;
 use crate::plan::identity::is_another_now;
 use crate::plan::{Heard, Known, Observed, is_due, is_ready, plan, removal};
 use crate::registration::known_key;
-use crate::{Fleet, Inner, MANAGER, NAMESPACE, inventory};
+use crate::{Fleet, Inner, MANAGER, NAMESPACE, inventory, survey};
 
 use leave::Leave;
 pub(crate) use looks::Looks;
@@ -170,11 +171,11 @@ fn drop_worker(inner: &Inner, workers: &mut HashMap<String, Worker>, name: &str)
     }
 }
 
-/// Follows the cluster's objects until it is removed.
+/// Follows the cluster's objects, and how much it has, until it is removed.
 async fn follow(inner: Arc<Inner>, name: String, uid: String, linked: Arc<Notify>, drain: Drain) {
     tokio::select! {
         () = drain.finishing() => {}
-        () = inventory::follow(&inner, &name, &uid, &linked) => {}
+        _ = join(inventory::follow(&inner, &name, &uid, &linked), survey::follow(&inner, &name, &uid)) => {}
     }
 }
 
@@ -274,7 +275,7 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
         _ => Seen::Ill,
     };
     if is_due(&old, &next, chance()) {
-        let patch = json!({"metadata": {"uid": uid}, "status": next});
+        let patch = json!({"metadata": {"uid": uid}, "status": change(&json!(old), json!(next))});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..Default::default() };
         match inner.clusters().patch_status(name, &params, &Patch::Merge(&patch)).await {
             // It went meanwhile.
@@ -284,6 +285,17 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
         }
     }
     Ok(seen)
+}
+
+/// The next status as a merge patch, in which what is there no longer has to be said to be nothing.
+fn change(old: &Value, mut next: Value) -> Value {
+    if let (Value::Object(old), Value::Object(next)) = (old, &mut next) {
+        for (key, old) in old {
+            let next = next.entry(key).or_insert(Value::Null);
+            *next = change(old, next.take());
+        }
+    }
+    next
 }
 
 fn has_finalizer(cluster: &Cluster) -> bool {
@@ -349,5 +361,21 @@ async fn tell(inner: &Inner, cluster: &Cluster, left: &str) {
     };
     if let Err(error) = events.create(&PostParams::default(), &event).await {
         tracing::warn!(cluster = %name, error = %chain(&error), "could not record what a cluster keeps");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_takes_away_what_is_no_more() {
+        let old = json!({"resource": {"capacity": {"cpu": "4", "nvidia.com/gpu": "1"}}, "components": [1], "phase": "Pending"});
+        let next = json!({"resource": {"capacity": {"cpu": "8", "memory": "1Gi"}}, "components": [2]});
+        let expect = json!({
+            "resource": {"capacity": {"cpu": "8", "memory": "1Gi", "nvidia.com/gpu": null}},
+            "components": [2], "phase": null,
+        });
+        assert_eq!(change(&old, next), expect);
     }
 }

@@ -24,6 +24,7 @@ mod registration;
 mod removal;
 mod replicas;
 mod router;
+mod survey;
 mod tombstone;
 mod traces;
 
@@ -128,6 +129,7 @@ struct Inner {
     strangers: router::Strangers,
     identities: Mutex<Noted>,
     inventory: Inventory,
+    surveys: survey::Surveys,
     looks: controller::Looks,
     replicas: Replicas,
     repairs: Semaphore,
@@ -162,6 +164,7 @@ impl Fleet {
             strangers: router::Strangers::default(),
             identities: Mutex::default(),
             inventory: Inventory::default(),
+            surveys: survey::Surveys::default(),
             looks: controller::Looks::default(),
             replicas,
             repairs: Semaphore::new(grant::REPAIRS),

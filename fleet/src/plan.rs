@@ -5,13 +5,14 @@ pub(crate) mod clock;
 pub(crate) mod identity;
 mod program;
 pub(crate) mod removal;
+mod survey;
 
-use api_types::cluster::{ClusterStatus, Nodes};
+use api_types::cluster::{ClusterStatus, Nodes, Resources};
 use api_types::support::{self, Origin};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth};
+use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth, Survey};
 
 use self::certificates::Holds;
 use self::identity::Claim;
@@ -19,11 +20,12 @@ use crate::FLEET_USER;
 use crate::approval::{Decision, KeyRequest};
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 14] = [
+pub(crate) const CONDITIONS: [&str; 15] = [
     removal::KIND,
     "Ready",
     "Connected",
     "APIServerHealthy",
+    survey::KIND,
     "VersionSupported",
     KIND,
     "CertificatesValid",
@@ -132,6 +134,8 @@ pub(crate) struct Told {
     pub(crate) identity: Claim,
     /// Until when a certificate holds by which it and the hub know each other.
     pub(crate) certificate: Option<Holds>,
+    /// How much it has, and how its components are; `None` where nobody looks.
+    pub(crate) survey: Option<Survey>,
 }
 
 /// What a working link is called.
@@ -201,6 +205,7 @@ pub(crate) fn plan(
             set.keep("RightsFollowed");
             BY_AGENTS.into_iter().for_each(|kind| set.keep(kind));
             tell(&mut set, &mut next, told, now);
+            survey::judge(&mut set, &mut next, Err(message), told.survey.as_ref(), now);
             set.put("Ready", "False", "APIServerUnhealthy", message);
         }
         Observed::Well { link, version, nodes, follows, webhooks: (quota, ratio), told } => {
@@ -214,6 +219,7 @@ pub(crate) fn plan(
             enforce(&mut set, quota.as_ref());
             apply(&mut set, ratio.as_ref(), known.ratio.as_ref());
             let another = tell(&mut set, &mut next, told, now);
+            survey::judge(&mut set, &mut next, Ok(()), told.survey.as_ref(), now);
             let supported = support::current().judge(Origin::ThirdParty, version);
             match &supported {
                 Ok(()) => {
@@ -297,7 +303,7 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, last: Option<Timestamp>, now:
     for kind in ["VersionSupported", KIND, "CertificatesValid", "ClockSynchronised", "AgentCurrent", "RightsFollowed"] {
         set.keep(kind);
     }
-    for kind in BY_AGENTS {
+    for kind in BY_AGENTS.into_iter().chain([survey::KIND]) {
         match silent && old.conditions.iter().any(|condition| condition.type_ == kind) {
             true => set.put(kind, "Unknown", "HeartbeatLost", message),
             false => set.keep(kind),
@@ -384,11 +390,16 @@ pub(crate) fn follows_rights(rules: &SubjectRulesReviewStatus) -> Option<bool> {
     }
 }
 
-/// Whether the next status is worth a write: it says something else, or the heartbeat on record is old. `chance` lies
+/// Whether the next status is worth a write: it says something else, or the heartbeat on record is old. What is given away
+/// moves all the time, and is written with the heartbeat. `chance` lies
 /// between 0 and 1 and takes away up to a quarter, so that clusters that came together are not written together for ever.
 pub(crate) fn is_due(old: &ClusterStatus, next: &ClusterStatus, chance: f64) -> bool {
-    let without_heartbeat = |status: &ClusterStatus| ClusterStatus { last_heartbeat_time: None, ..status.clone() };
-    if without_heartbeat(old) != without_heartbeat(next) {
+    let lasting = |status: &ClusterStatus| ClusterStatus {
+        last_heartbeat_time: None,
+        resource: status.resource.as_ref().map(|_| Resources::default()),
+        ..status.clone()
+    };
+    if lasting(old) != lasting(next) {
         return true;
     }
     match (&old.last_heartbeat_time, &next.last_heartbeat_time) {

@@ -48,7 +48,7 @@ pub(crate) async fn ask(api: &ClusterApi, deadline: Duration) -> Result<Probe, P
         let (version, clock) = version(api).await?;
         let ready = match get(api, "/readyz", SMALL).await? {
             (StatusCode::OK, _) => Ok(()),
-            (_, text) => Err(plain(&String::from_utf8_lossy(&text))),
+            (_, answer) => Err(fleet_survey::unready(&answer)),
         };
         let nodes = count_nodes(api).await?;
         let uid = uid(api).await?;
@@ -201,6 +201,6 @@ fn get_request(path: &str) -> Option<Request<Body>> {
 
 /// One short line that a terminal shows as it is.
 fn plain(text: &str) -> String {
-    let harmless = text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c });
+    let harmless = text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
     harmless.take(512).collect()
 }

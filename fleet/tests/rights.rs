@@ -15,7 +15,7 @@ use fleet::{
     RemovalRequest, SystemResolver,
 };
 use harness::TestCluster;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, WatchParams};
@@ -90,16 +90,54 @@ impl Hub {
     }
 }
 
+/// A Pod that runs on a node, one that has ended there, and one that has none.
+async fn something_runs(hub: &Hub) {
+    let admin = hub.cluster.admin();
+    let post = PostParams::default();
+    let node = json!({"metadata": {"name": "one"}, "status": {"capacity": {"cpu": "4"}, "allocatable": {"cpu": "4"}}});
+    Api::<Node>::all(admin.clone()).create(&post, &serde_json::from_value(node).unwrap()).await.unwrap();
+    let account = json!({"metadata": {"name": "default"}});
+    let accounts: Api<ServiceAccount> = Api::default_namespaced(admin.clone());
+    accounts.create(&post, &serde_json::from_value(account).unwrap()).await.unwrap();
+    let pods: Api<Pod> = Api::default_namespaced(admin);
+    for (name, node) in [("runs", Some("one")), ("ended", Some("one")), ("waits", None)] {
+        let resources = json!({"requests": {"cpu": "1500m"}});
+        let spec = json!({"nodeName": node, "containers": [{"name": "c", "image": "i", "resources": resources}]});
+        let pod = json!({"metadata": {"name": name}, "spec": spec});
+        pods.create(&post, &serde_json::from_value(pod).unwrap()).await.unwrap();
+    }
+    let ended = json!({"status": {"phase": "Succeeded"}});
+    pods.patch_status("ended", &PatchParams::default(), &Patch::Merge(&ended)).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_controllers_can_do_their_work() {
     let hub = Hub::installed().await;
     let drain = Drain::new();
+    something_runs(&hub).await;
     let fleet = hub.fleet(&drain).await;
     let ready = |cluster: Option<&Cluster>| {
         let status = cluster.and_then(|cluster| cluster.status.as_ref());
         status.is_some_and(|s| s.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
     };
     hub.until("global", "be ready", ready).await;
+    let counted = |cluster: Option<&Cluster>| {
+        let status = cluster.and_then(|cluster| cluster.status.as_ref());
+        let resource = status.and_then(|status| status.resource.as_ref());
+        resource.is_some_and(|it| {
+            it.capacity.get("cpu").is_some_and(|cpu| cpu == "4")
+                && it.allocated.get("cpu").is_some_and(|cpu| cpu == "1500m")
+        })
+    };
+    hub.until("global", "know how much it has and gives away", counted).await;
+    let looked = |cluster: Option<&Cluster>| {
+        let status = cluster.and_then(|cluster| cluster.status.as_ref());
+        status.is_some_and(|status| {
+            let is_said = |kind: &str| status.conditions.iter().any(|it| it.type_ == kind && it.status == "True");
+            is_said("ComponentsHealthy") && status.components.iter().any(|it| it.name == "kube-apiserver" && it.healthy)
+        })
+    };
+    hub.until("global", "know how its components are", looked).await;
     let bindings: Api<ClusterRoleBinding> = Api::all(hub.cluster.admin());
     assert!(bindings.get_opt(fleet::ADMINS_BINDING).await.unwrap().is_some());
 

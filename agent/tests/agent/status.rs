@@ -54,11 +54,43 @@ fn answer(path: &str) -> (u16, &'static str) {
     }
 }
 
+/// The same of what is read in the name of the inventory's user. All of a list comes at once, whatever was asked for.
+fn surveyed(path: &str) -> (u16, &'static str) {
+    match path.split_once('?').map_or("", |(path, _)| path) {
+        "/api/v1/nodes" => (
+            200,
+            r#"{"metadata":{},"items":[
+                {"status":{"capacity":{"cpu":"4","memory":"8Gi"},"allocatable":{"cpu":"3800m","memory":"7Gi"}}},
+                {"status":{"capacity":{"cpu":"4","memory":"8Gi"},"allocatable":{"cpu":"3800m","memory":"7Gi"}}}]}"#,
+        ),
+        "/api/v1/pods" if path.contains("spec.nodeName%21%3D%2C") => (
+            200,
+            r#"{"metadata":{},"items":[{"metadata":{"name":"a"},"spec":{"nodeName":"n","containers":[
+                {"name":"c","env":[{"name":"PASSWORD","value":"p"}],"resources":{"requests":{"cpu":"250m"}}}]}}]}"#,
+        ),
+        "/api/v1/namespaces/kube-system/pods" => (
+            200,
+            r#"{"items":[{"metadata":{"labels":{"component":"etcd"}},
+                "status":{"conditions":[{"type":"Ready","status":"True"}]}}]}"#,
+        ),
+        "/apis/apps/v1/namespaces/kube-system/deployments" => (
+            200,
+            r#"{"items":[{"metadata":{"name":"coredns"},"spec":{"replicas":2},"status":{"availableReplicas":1}}]}"#,
+        ),
+        "/apis/apps/v1/namespaces/kube-system/daemonsets" => (200, r#"{"items":[]}"#),
+        _ => (404, "{}"),
+    }
+}
+
 #[tokio::test]
 async fn health_is_what_the_member_says() {
     let member = ClusterApi::in_process(tower::service_fn(|request: Request<Body>| async move {
-        assert!(!request.headers().contains_key("impersonate-user"));
-        let (code, body) = answer(request.uri().path_and_query().unwrap().as_str());
+        let path = request.uri().path_and_query().unwrap().as_str();
+        let (code, body) = match request.headers().get("impersonate-user") {
+            None => answer(path),
+            Some(user) if user == tunnel_protocol::inventory::USER => surveyed(path),
+            Some(other) => panic!("nobody asked for {other:?}"),
+        };
         let response = Response::builder().status(code).body(Full::new(Bytes::from(body))).unwrap();
         Ok::<_, Infallible>(response)
     }));
@@ -72,6 +104,44 @@ async fn health_is_what_the_member_says() {
     assert!(health.unix_time > 1_700_000_000);
     assert!(health.certificate_expires.is_some_and(|until| until > health.unix_time));
     assert_eq!(ask(&hub, "/metrics").await.0, StatusCode::NOT_FOUND);
+
+    let counted = |health: &Health| {
+        health.survey.as_ref().is_some_and(|survey| survey.resources.is_some() && survey.components.is_some())
+    };
+    let survey = await_health(&hub, counted).await.survey.unwrap();
+    let expect = serde_json::json!({
+        "resources": {
+            "capacity": {"cpu": "8", "memory": "16Gi"},
+            "allocatable": {"cpu": "7600m", "memory": "14Gi"},
+            "allocated": {"cpu": "250m", "pods": "1"},
+        },
+        "components": {"named": [
+            {"name": "coredns", "healthy": false, "message": "1 of 2 Pods are available"},
+            {"name": "etcd", "healthy": true},
+        ]},
+    });
+    assert_eq!(serde_json::json!(survey), expect);
+}
+
+#[tokio::test]
+async fn a_member_that_is_not_ready_says_which_checks_fail() {
+    let member = ClusterApi::in_process(tower::service_fn(|request: Request<Body>| async move {
+        let (code, body) = match request.uri().path() {
+            "/readyz" => (500, "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n"),
+            _ => (503, "{}"),
+        };
+        Ok::<_, Infallible>(Response::builder().status(code).body(Full::new(Bytes::from(body))).unwrap())
+    }));
+    let hub = Hub::start(&["token"]).await;
+    let _agent = connect(&hub, member).await;
+    let looked = |health: &Health| health.survey.as_ref().is_some_and(|survey| survey.components.is_some());
+    let health = await_health(&hub, looked).await;
+    assert!(!health.api.ready);
+    let message = health.api.message.unwrap();
+    assert_eq!(message, "The API server is not ready: its check etcd fails.");
+    let components = health.survey.unwrap().components.unwrap();
+    let message = components.message.unwrap();
+    assert!(message.contains("answered 503") && components.named.is_empty(), "{message}");
 }
 
 #[tokio::test]

@@ -132,7 +132,7 @@ pub struct Endpoint {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
-    /// Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, CertificatesValid,
+    /// Ready, Connected, APIServerHealthy, ComponentsHealthy, VersionSupported, IdentityConfirmed, CertificatesValid,
     /// ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
@@ -145,6 +145,12 @@ pub struct ClusterStatus {
     /// How many nodes there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<Nodes>,
+    /// How much the nodes have, and how much of it is given away: to within a minute or two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Resources>,
+    /// How the control plane and the core add-ons are; those first that are not well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
     /// Which cluster answered first under this name. It is not written again, unless somebody accepts another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identity: Option<ClusterIdentity>,
@@ -180,6 +186,35 @@ pub struct Certificate {
     pub name: String,
     /// Until when it holds.
     pub not_after: Time,
+}
+
+/// How much there is of each resource, over all nodes: amounts by names, as `cpu` and `500m`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// What the nodes have.
+    #[serde(default)]
+    pub capacity: BTreeMap<String, String>,
+    /// What they have for Pods.
+    #[serde(default)]
+    pub allocatable: BTreeMap<String, String>,
+    /// What the Pods on them ask for.
+    #[serde(default)]
+    pub allocated: BTreeMap<String, String>,
+}
+
+/// A part of the control plane, or a core add-on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    /// As `kube-apiserver` or `coredns`.
+    pub name: String,
+    /// Whether all of it is available.
+    pub healthy: bool,
+    /// Why not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Since when it is so.
+    pub last_transition_time: Time,
 }
 
 /// How many nodes there are.

@@ -21,6 +21,8 @@ describe("health", () => {
     check({ conditions: [...well, condition("VersionSupported", "False")] }, "degraded"));
   test("ready, but with a clock that is wrong", () =>
     check({ conditions: [...well, condition("ClockSynchronised", "False")] }, "degraded"));
+  test("ready, but with a component that is not", () =>
+    check({ conditions: [...well, condition("ComponentsHealthy", "False")] }, "degraded"));
   test("an agent of another version is none the worse for it", () =>
     check({ conditions: [...well, condition("AgentCurrent", "False")] }, "healthy"));
   test("not ready", () => check({ conditions: [condition("Ready", "False"), condition("Connected", "True")] }, "unhealthy"));

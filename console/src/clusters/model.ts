@@ -74,7 +74,9 @@ function makeView({ metadata, spec, status }: Cluster): ClusterView {
 }
 
 /** The conditions of the fleet's own without which a cluster is not well, for all of which True is well. */
-const OURS = new Set(["Connected", "APIServerHealthy", "VersionSupported", "IdentityConfirmed", "CertificatesValid", "ClockSynchronised"]);
+const OURS = new Set([
+  "Connected", "APIServerHealthy", "ComponentsHealthy", "VersionSupported", "IdentityConfirmed", "CertificatesValid", "ClockSynchronised",
+]);
 
 function readCondition(condition: ClusterCondition | null): ClusterCondition[] {
   const type = clipped(condition?.type);

@@ -42,6 +42,9 @@ async fn see(inner: &Inner, cluster: &Cluster) -> Observed {
     };
     if name.is_global() {
         let mut seen = by_address(Link::InProcess, probe::ask(&inner.hub_itself(), LOOK).await);
+        if let Some(told) = seen.told_mut() {
+            told.survey = Some(inner.surveys.of(name.as_str()));
+        }
         if let Observed::Well { webhooks, .. } = &mut seen
             && let Some(Webhooks { quota, ratio }) = inner.webhooks.get().map(|health| health.borrow().clone())
         {
@@ -56,6 +59,7 @@ async fn see(inner: &Inner, cluster: &Cluster) -> Observed {
                 let mut seen = by_address(Link::Direct, probe::ask(&api, LOOK).await);
                 if let Some(told) = seen.told_mut() {
                     told.certificate = inner.directs.holds(&cluster.name_any());
+                    told.survey = Some(inner.surveys.of(name.as_str()));
                 }
                 seen
             }
@@ -83,6 +87,7 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         certificate: health
             .certificate_expires
             .and_then(|seconds| Some(Holds { whose: Whose::Agent, until: Timestamp::from_second(seconds).ok()? })),
+        survey: health.survey.clone(),
     };
     match asked.map(|health| (told(&health), health)) {
         Ok((told, Health { api: ApiHealth { ready: true, version: Some(version), nodes, .. }, quota, ratio, .. })) => {

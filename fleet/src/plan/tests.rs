@@ -403,3 +403,40 @@ fn a_hub_that_has_just_started_has_missed_nothing_yet() {
     let never = plan(&ClusterStatus::default(), Some(1), &gone(), Known::default(), again, at(701));
     assert_eq!(said(&never, "Ready").unwrap().0, "Unknown");
 }
+
+/// A cluster that has so many CPUs for its Pods.
+fn has(cpu: &str) -> Observed {
+    let list: tunnel_protocol::ResourceList = [("cpu".to_owned(), cpu.to_owned())].into();
+    let resources = tunnel_protocol::Resources { capacity: list.clone(), allocatable: list.clone(), allocated: list };
+    let mut observed = well("v1.34.2");
+    observed.told_mut().unwrap().survey = Some(Survey { resources: Some(resources), components: None });
+    observed
+}
+
+#[test]
+fn amounts_that_move_are_written_with_the_heartbeat() {
+    let first = next(&ClusterStatus::default(), &well("v1.34.2"), 0);
+    let counted = next(&first, &has("4"), 10);
+    assert!(is_due(&first, &counted, 0.0), "the first count is news");
+    assert!(!is_due(&counted, &next(&counted, &has("5"), 20), 0.0));
+    let later = next(&counted, &has("5"), 71);
+    assert!(is_due(&counted, &later, 0.0));
+    assert_eq!(later.resource.unwrap().allocated["cpu"], "5");
+}
+
+#[test]
+fn a_silent_cluster_keeps_what_was_counted_and_its_components_are_unknown() {
+    let mut observed = has("4");
+    let component = tunnel_protocol::ComponentHealth { name: "coredns".into(), healthy: true, message: None };
+    let components = tunnel_protocol::Components { named: vec![component], message: None };
+    observed.told_mut().unwrap().survey.as_mut().unwrap().components = Some(components);
+    let before = next(&ClusterStatus::default(), &observed, 0);
+    let of = |status: &ClusterStatus| {
+        let condition = status.conditions.iter().find(|condition| condition.type_ == "ComponentsHealthy");
+        condition.map(|condition| (condition.status.clone(), condition.reason.clone()))
+    };
+    assert_eq!(of(&before), Some(("True".into(), "AllAvailable".into())));
+    let silent = next(&before, &gone(), 31);
+    assert_eq!(of(&silent), Some(("Unknown".into(), "HeartbeatLost".into())));
+    assert_eq!((&silent.resource, &silent.components), (&before.resource, &before.components));
+}

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::plain::tame;
+use crate::survey::Survey;
 
 /// How an agent and its cluster are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,9 @@ pub struct Health {
     /// Whether new Pods get their overcommit ratio; `None` from agents that do not see to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio: Option<RatioHealth>,
+    /// How much the cluster has, and how its components are; `None` from agents that do not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub survey: Option<Survey>,
 }
 
 /// What an agent does for projects in its cluster, by webhooks.
@@ -141,7 +145,8 @@ impl Health {
                 tame(text, limit);
             }
         }
-        if let Some(nodes) = &mut api.nodes {
+        health.survey.iter_mut().for_each(Survey::tame);
+        if let Some(nodes) = &mut health.api.nodes {
             nodes.ready = nodes.ready.min(nodes.total);
         }
         Ok(health)
@@ -153,6 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::survey::{ComponentHealth, Components, MAX_COMPONENTS, MAX_RESOURCES, ResourceList, Resources};
 
     fn health() -> Health {
         Health {
@@ -168,6 +174,7 @@ mod tests {
             },
             quota: Some(QuotaHealth { enforced: true, message: None }),
             ratio: Some(RatioHealth { applied: true, message: None }),
+            survey: Some(Survey::default()),
         }
     }
 
@@ -191,6 +198,33 @@ mod tests {
         assert_eq!(read.quota.unwrap().message.as_deref(), Some("\u{fffd}[2J"));
         assert_eq!(read.ratio.unwrap().message.as_deref(), Some("\u{fffd}x"));
         assert_eq!(read.api.nodes, Some(NodeCount { total: 1, ready: 1 }));
+    }
+
+    #[test]
+    fn an_agent_of_an_earlier_version_tells_no_survey() {
+        let mut told = serde_json::to_value(health()).unwrap();
+        told.as_object_mut().unwrap().remove("survey");
+        assert_eq!(Health::decode(&serde_json::to_vec(&told).unwrap()).unwrap().survey, None);
+    }
+
+    #[test]
+    fn the_most_that_is_told_has_room() {
+        let mut full = health();
+        let long = |prefix: &str, number: usize| format!("{prefix}{}{number:02}", "x".repeat(60 - prefix.len()));
+        let amounts: ResourceList =
+            (0..MAX_RESOURCES).map(|number| (long("example.com/", number), "9223372036854775807".into())).collect();
+        let component = |number| ComponentHealth {
+            name: long("", number),
+            healthy: false,
+            message: Some("4294967295 of 4294967295 Pods are available".into()),
+        };
+        let named = (0..MAX_COMPONENTS).map(component).collect();
+        full.survey = Some(Survey {
+            resources: Some(Resources { capacity: amounts.clone(), allocatable: amounts.clone(), allocated: amounts }),
+            components: Some(Components { named, message: Some("x".repeat(512)) }),
+        });
+        full.api.message = Some("x".repeat(512));
+        assert_eq!(Health::decode(&serde_json::to_vec(&full).unwrap()).unwrap(), full);
     }
 
     #[test]

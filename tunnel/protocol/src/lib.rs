@@ -16,11 +16,13 @@ mod plain;
 mod refusal;
 pub mod registration;
 pub mod replica;
+mod survey;
 mod target;
 
 pub use agent::{AGENT, AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
 pub use health::{ApiHealth, BadHealth, Health, NodeCount, QuotaHealth, RatioHealth, Webhooks};
 pub use refusal::Refusal;
+pub use survey::{ComponentHealth, Components, MAX_COMPONENTS, MAX_RESOURCES, ResourceList, Resources, Survey};
 pub use target::{Target, UnknownTarget};
 
 /// The protocol's name in the TLS handshake. Another version has another name, so peers that do not understand each other

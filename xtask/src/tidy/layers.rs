@@ -64,6 +64,7 @@ const ORDER: &[&str] = &[
     "tenancy-quota",
     "tenancy",
     "fleet-inventory",
+    "fleet-survey",
     "fleet",
     "gateway",
     "agent",

@@ -63,7 +63,18 @@ export interface ClusterStatus {
   }>;
   /** How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it. */
   clockOffsetSeconds?: number;
-  /** Ready, Connected, APIServerHealthy, VersionSupported, IdentityConfirmed, CertificatesValid, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved. */
+  /** How the control plane and the core add-ons are; those first that are not well. */
+  components?: Array<{
+    /** Whether all of it is available. */
+    healthy: boolean;
+    /** Since when it is so. */
+    lastTransitionTime: string;
+    /** Why not. */
+    message?: string;
+    /** As `kube-apiserver` or `coredns`. */
+    name: string;
+  }>;
+  /** Ready, Connected, APIServerHealthy, ComponentsHealthy, VersionSupported, IdentityConfirmed, CertificatesValid, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved. */
   conditions?: Array<{
     /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;
@@ -100,4 +111,13 @@ export interface ClusterStatus {
   observedGeneration?: number;
   /** Pending, Provisioned, Deleting. */
   phase?: string;
+  /** How much the nodes have, and how much of it is given away: to within a minute or two. */
+  resource?: {
+    /** What they have for Pods. */
+    allocatable?: Record<string, unknown>;
+    /** What the Pods on them ask for. */
+    allocated?: Record<string, unknown>;
+    /** What the nodes have. */
+    capacity?: Record<string, unknown>;
+  };
 }

@@ -8,6 +8,7 @@ import { Button } from "../ui/button";
 import { CodeBlock } from "../ui/copy";
 import { Conditions, Fact, Section } from "../ui/detail";
 import { Absent } from "../ui/values";
+import type { ResourceView } from "./capacity";
 import { Heartbeat, HubChip, LinkKind, Nodes, Version } from "./cells";
 import { clusterKind } from "./cluster-table";
 import { detailCommands } from "./commands";
@@ -57,9 +58,19 @@ function Detail({ view }: { view: ClusterView }) {
           </Fact>
         )}
       </dl>
+      {view.resources.length > 0 && (
+        <Section title={t("detail.resources")}>
+          <Resources resources={view.resources} />
+        </Section>
+      )}
       <Section title={t("detail.conditions")}>
         <Conditions conditions={view.conditions} />
       </Section>
+      {view.components.length > 0 && (
+        <Section title={t("detail.components")}>
+          <Conditions conditions={view.components} />
+        </Section>
+      )}
       <Section title={t("detail.labels")}>
         {view.labels.length === 0 ? (
           <p className="text-table text-ink-faint">{t("detail.noLabels")}</p>
@@ -101,5 +112,21 @@ function Detail({ view }: { view: ClusterView }) {
         </div>
       )}
     </div>
+  );
+}
+
+function Resources({ resources }: { resources: readonly ResourceView[] }) {
+  const { t, i18n } = useTranslation();
+  const percent = new Intl.NumberFormat(i18n.language, { style: "percent", maximumFractionDigits: 0 });
+  return (
+    <ul className="overflow-hidden rounded-lg border border-line">
+      {resources.map(({ name, allocated, allocatable, share }) => (
+        <li key={name} className="flex flex-wrap items-baseline gap-x-3 border-b border-line bg-surface px-3 py-2 text-table last:border-0">
+          <span className="min-w-0 flex-1 font-medium break-all">{name}</span>
+          <span className="text-ink-soft">{t("detail.resource", { allocated, allocatable })}</span>
+          <span className="w-12 text-end text-ink-faint">{share !== undefined && Number.isFinite(share) && percent.format(share)}</span>
+        </li>
+      ))}
+    </ul>
   );
 }

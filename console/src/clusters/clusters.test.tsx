@@ -105,6 +105,19 @@ test("the drawer has its own address, and the keyboard", async () => {
   await waitFor(() => expect(location.pathname).toBe("/clusters"));
 });
 
+test("the drawer says how much there is, and how components are", async () => {
+  const cluster = ready("sandbox-1");
+  const lists = { capacity: { cpu: "8" }, allocatable: { cpu: "7600m" }, allocated: { cpu: "3800m" } };
+  const component = { name: "coredns", healthy: false, message: "1 of 2 Pods are available", lastTransitionTime: "2026-02-01T00:00:00Z" };
+  cluster.status = { ...cluster.status, resource: lists, components: [component] };
+  clusters = [cluster];
+  await open("/clusters/sandbox-1");
+  const drawer = await screen.findByRole("dialog", { name: "sandbox-1" });
+  expect(await within(drawer).findByText("3800m of 7600m")).toBeTruthy();
+  expect(within(drawer).getByText("50%")).toBeTruthy();
+  expect(within(drawer).getByText("1 of 2 Pods are available")).toBeTruthy();
+});
+
 test("a cluster that is not there is said to be missing", async () => {
   await open("/clusters/nowhere");
   expect(await screen.findByText("There is no cluster named nowhere")).toBeTruthy();

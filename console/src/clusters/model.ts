@@ -10,6 +10,8 @@ import {
   type ClusterCondition,
 } from "../api/cluster";
 import { order, selectRows, type Query } from "../lib/select";
+import type { ConditionLike } from "../ui/detail";
+import { componentsOf, resourcesOf, type ResourceView } from "./capacity";
 
 export const HEALTHS = ["unhealthy", "unknown", "degraded", "pending", "removing", "healthy"] as const;
 export type Health = (typeof HEALTHS)[number];
@@ -34,6 +36,8 @@ export interface ClusterView {
   endpoint: string | undefined;
   created: number | undefined;
   conditions: readonly ClusterCondition[];
+  resources: readonly ResourceView[];
+  components: readonly ConditionLike[];
   labels: readonly (readonly [string, string])[];
 }
 
@@ -67,6 +71,8 @@ function makeView({ metadata, spec, status }: Cluster): ClusterView {
     endpoint: text(endpoint?.host) ? `${endpoint?.host}:${endpoint?.port ?? 443}` : undefined,
     created: time(metadata.creationTimestamp),
     conditions,
+    resources: resourcesOf(status),
+    components: componentsOf(status),
     labels: Object.entries(metadata.labels ?? {})
       .filter((entry): entry is [string, string] => typeof entry[1] === "string")
       .toSorted(([a], [b]) => order.compare(a, b)),

@@ -12,7 +12,8 @@ use lib_tls::{Credential, Trust, client_config};
 use rustls_pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tunnel_agent::{HubAddress, Network, Socket};
+use tokio_rustls::client::TlsStream;
+use tunnel_agent::{DialError, HubAddress, Link, Network};
 use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, MAX_BODY};
 
 use crate::Token;
@@ -20,6 +21,8 @@ use lib_kubernetes::BoxError;
 
 /// For the whole exchange.
 const DEADLINE: Duration = Duration::from_secs(20);
+/// For a connection. It ends before the whole does, so that whoever is in the way is named.
+const DIAL: Duration = Duration::from_secs(10);
 
 /// Why the hub gave no certificate. Nothing here holds the token.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +37,12 @@ pub enum HubError {
     /// The hub did not answer in time.
     #[error("{0} did not answer in time")]
     Deadline(HubAddress),
-    /// The hub cannot be reached, or is not the hub that we trust.
-    #[error("could not connect to {hub}")]
-    Connect {
+    /// The hub cannot be reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// It is not the hub that we trust.
+    #[error("could not agree on TLS with {hub}")]
+    Tls {
         /// The address.
         hub: HubAddress,
         /// Why.
@@ -80,7 +86,7 @@ impl HubError {
     /// Whether asking again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Deadline(_) | Self::Connect { .. } | Self::Exchange { .. } | Self::Waiting(_) => true,
+            Self::Deadline(_) | Self::Dial(_) | Self::Tls { .. } | Self::Exchange { .. } | Self::Waiting(_) => true,
             Self::Refused { code, .. } => *code == 429 || *code >= 500,
             Self::Config(_) | Self::Malformed(_) | Self::Decode(_) => false,
         }
@@ -159,16 +165,16 @@ impl Hub {
         }
     }
 
-    async fn connect(&self, proof: &Proof<'_>) -> Result<tokio_rustls::client::TlsStream<Socket>, HubError> {
+    async fn connect(&self, proof: &Proof<'_>) -> Result<TlsStream<Link>, HubError> {
         let credential = match proof {
             Proof::Token(_) | Proof::Key => None,
             Proof::Certificate(credential) => Some(*credential),
         };
         let config = client_config(&self.trust, credential, &[b"http/1.1"]).map_err(HubError::Config)?;
         let name = ServerName::try_from(self.address.host.clone()).map_err(|_| HubError::Malformed("address"))?;
-        let failed = |source| HubError::Connect { hub: self.address.clone(), source };
-        let tcp = self.address.connect(&self.network, DEADLINE).await.map_err(failed)?;
-        TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(failed)
+        let link = self.address.connect(&self.network, DIAL).await?;
+        let failed = |source| HubError::Tls { hub: self.address.clone(), source };
+        TlsConnector::from(Arc::new(config)).connect(name, link).await.map_err(failed)
     }
 }
 

@@ -33,5 +33,5 @@ pub use lib_admission::{AdmissionUrl, BadUrl};
 pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
 pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
-pub use tunnel_agent::{HubAddress, Network, State};
+pub use tunnel_agent::{BadProxy, BadProxyUrl, HubAddress, Network, Proxy, ProxyUrl, State};
 pub use tunnel_protocol::{AGENT, Webhooks};

@@ -55,7 +55,7 @@ pub use import::{Import, ImportRequest};
 pub use install::{allow_impersonation, hub_objects, install, lacking, lay_rights, missing_rights};
 pub use inventory::{FeedState, Freshness, Inventory};
 pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, collect, full};
-pub use manifest::{HUB, HUB_ADMISSION, HubManifest, Invitation, member_objects};
+pub use manifest::{Egress, HUB, HUB_ADMISSION, HubManifest, Invitation, member_objects};
 pub use nodes::{DrainError, DrainRequest, Progress, Remaining, Why};
 pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};

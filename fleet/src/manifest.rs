@@ -29,7 +29,24 @@ pub struct Invitation<'a> {
     pub image: &'a str,
     /// What other parts of the hub may do in a member.
     pub rights: &'a [Value],
+    /// The way out of the cluster, where it leads through a proxy.
+    pub egress: Option<Egress<'a>>,
 }
+
+/// A proxy on the way to the hub. Holds a secret.
+#[derive(Clone, Copy)]
+pub struct Egress<'a> {
+    /// Its URL, with user and password if it wants them.
+    pub proxy: &'a str,
+    /// Where it does not lead, as in `NO_PROXY`.
+    pub no_proxy: Option<&'a str>,
+    /// The authority of a proxy that speaks TLS.
+    pub authority_pem: Option<&'a str>,
+}
+
+/// The Secret that names the proxy. It is the member's own: an agent takes it from there whoever put it there, and a
+/// registration without a proxy leaves it as it is.
+pub(crate) const EGRESS: &str = "acp-agent-proxy";
 
 impl Invitation<'_> {
     /// How to run the agent elsewhere. It trusts whoever has the key of that pin.
@@ -55,8 +72,26 @@ impl Invitation<'_> {
     fn agent_objects(&self) -> Vec<Value> {
         let name = AGENT;
         let text = |value: &str| json!(ByteString(value.as_bytes().to_vec()));
-        let mount = "/var/run/acp/registration";
-        vec![
+        let (mount, proxy) = ("/var/run/acp/registration", "/var/run/acp/proxy");
+        let environment = |name: &str, key: &str| {
+            let reference = json!({"name": EGRESS, "key": key, "optional": true});
+            json!({"name": name, "valueFrom": {"secretKeyRef": reference}})
+        };
+        let egress = self.egress.map(|Egress { proxy, no_proxy, authority_pem }| {
+            let keys = [("url", Some(proxy)), ("no-proxy", no_proxy), ("ca.crt", authority_pem)];
+            let data: serde_json::Map<String, Value> =
+                keys.into_iter().filter_map(|(key, value)| Some((key.to_owned(), text(value?)))).collect();
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                "metadata": {"name": EGRESS, "namespace": NAMESPACE}, "data": data,
+            })
+        });
+        // Another registration or another proxy is another pod: an agent reads both when it starts.
+        let known = match &egress {
+            None => hash(self.token),
+            Some(secret) => hash(&format!("{} {}", self.token, secret["data"])),
+        };
+        let objects = [
             json!({
                 "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
                 "metadata": {"name": "acp-agent-registration", "namespace": NAMESPACE},
@@ -84,8 +119,7 @@ impl Invitation<'_> {
                     "template": {
                         "metadata": {
                             "labels": {"app.kubernetes.io/name": name},
-                            // Another registration is another pod: an agent reads its token when it starts.
-                            "annotations": {"fleet.cpaas.io/registration": hash(self.token)},
+                            "annotations": {"fleet.cpaas.io/registration": known},
                         },
                         "spec": {
                             "serviceAccountName": name,
@@ -98,17 +132,32 @@ impl Invitation<'_> {
                                     format!("--hub={}", self.hub), format!("--cluster={}", self.cluster),
                                     format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),
                                 ],
+                                "env": [
+                                    environment("HTTPS_PROXY", "url"), environment("NO_PROXY", "no-proxy"),
+                                    // Nobody is trusted by the image. The hub and the cluster are known by authorities of
+                                    // their own: this one is for the proxy.
+                                    {"name": "SSL_CERT_FILE", "value": format!("{proxy}/ca.crt")},
+                                ],
                                 "ports": [{"name": "admission", "containerPort": 9443}],
                                 "securityContext": pod::container_security(),
                                 "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
-                                "volumeMounts": [{"name": "registration", "mountPath": mount, "readOnly": true}],
+                                "volumeMounts": [
+                                    {"name": "registration", "mountPath": mount, "readOnly": true},
+                                    {"name": "proxy", "mountPath": proxy, "readOnly": true},
+                                ],
                             }],
-                            "volumes": [{"name": "registration", "secret": {"secretName": "acp-agent-registration"}}],
+                            "volumes": [
+                                {"name": "registration", "secret": {"secretName": "acp-agent-registration"}},
+                                {"name": "proxy", "secret": {
+                                    "secretName": EGRESS, "optional": true, "items": [{"key": "ca.crt", "path": "ca.crt"}],
+                                }},
+                            ],
                         },
                     },
                 },
             }),
-        ]
+        ];
+        egress.into_iter().chain(objects).collect()
     }
 }
 
@@ -222,6 +271,7 @@ mod tests {
             rights: &[
                 json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "other"}}),
             ],
+            egress: Some(Egress { proxy: "http://me:s3cret@proxy:3128", no_proxy: Some(".svc"), authority_pem: None }),
         };
         let manifest = invitation.manifest();
         let objects: Vec<Value> = manifest
@@ -243,5 +293,37 @@ mod tests {
             assert!(owned.contains(&trace) || trace == crate::traces::root(), "{}", trace.said());
         }
         assert!(invitation.command(authority.pin()).contains("--token tok --ca-pin sha256:"));
+    }
+
+    fn found<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+        objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    }
+
+    #[test]
+    fn what_a_proxy_wants_to_know_is_in_its_secret_alone() {
+        let authority = lib_tls::Authority::generate("hub", std::time::SystemTime::now()).unwrap();
+        let proxy = "http://me:s3cret@proxy:3128";
+        let objects = |egress| {
+            let cluster = "eu-1".parse().unwrap();
+            let (authority_pem, image) = (authority.certificate_pem(), "acp/agent");
+            Invitation { cluster: &cluster, token: "tok", hub: "hub:1", authority_pem, image, rights: &[], egress }
+                .objects()
+        };
+        let egress = Egress { proxy, no_proxy: None, authority_pem: Some("PEM") };
+        let (with, without) = (objects(Some(egress)), objects(None));
+        let secret = found(&with, "Secret", EGRESS).unwrap();
+        let data: std::collections::BTreeMap<String, ByteString> =
+            serde_json::from_value(secret["data"].clone()).unwrap();
+        let keys: Vec<_> = data.iter().map(|(key, value)| (key.as_str(), value.0.as_slice())).collect();
+        assert_eq!(keys, [("ca.crt", b"PEM".as_slice()), ("url", proxy.as_bytes())]);
+        assert!(found(&without, "Secret", EGRESS).is_none(), "the member's own is left alone");
+        // The agent looks there either way; another proxy is another Pod.
+        let deployment = |objects: &[Value]| found(objects, "Deployment", AGENT).unwrap().clone();
+        let template = |mut deployment: Value| deployment["spec"]["template"]["metadata"]["annotations"].take();
+        assert_ne!(template(deployment(&with)), template(deployment(&without)));
+        let env = &deployment(&without)["spec"]["template"]["spec"]["containers"][0]["env"];
+        assert_eq!(env[0]["valueFrom"]["secretKeyRef"], json!({"name": EGRESS, "key": "url", "optional": true}));
+        let elsewhere = with.iter().filter(|object| *object != secret).map(Value::to_string).collect::<String>();
+        assert!(!elsewhere.contains("s3cret") && !elsewhere.contains("proxy:3128"));
     }
 }

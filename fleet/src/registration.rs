@@ -107,6 +107,7 @@ impl Fleet {
             authority_pem: authority.certificate_pem(),
             image: &self.inner.config.agent_image,
             rights: &self.inner.config.member_rights,
+            egress: None,
         };
         Registration {
             command: invitation.command(authority.pin()),

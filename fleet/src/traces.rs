@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use crate::manifest::{RBAC, binding, member_objects, role, user};
+use crate::manifest::{EGRESS, RBAC, binding, member_objects, role, user};
 use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE};
 
 /// As whom the hub takes things out of a member. The role of that name owns what goes last.
@@ -101,7 +101,7 @@ pub(crate) fn admins() -> Trace {
 }
 
 /// Beside the roles: what came with the agent's manifest, and what it keeps.
-const OF_AGENT: [(&str, &str, &str); 7] = [
+const OF_AGENT: [(&str, &str, &str); 8] = [
     ("rbac.authorization.k8s.io/v1", "Role", REMOVAL_USER),
     ("rbac.authorization.k8s.io/v1", "RoleBinding", REMOVAL_USER),
     ("v1", "Service", "acp-agent"),
@@ -109,6 +109,7 @@ const OF_AGENT: [(&str, &str, &str); 7] = [
     ("v1", "Secret", "acp-agent-registration"),
     ("v1", "Secret", "acp-agent-credential"),
     ("v1", "Secret", "acp-agent-admission"),
+    ("v1", "Secret", EGRESS),
 ];
 
 /// What goes last where an agent is: all but the namespace, which may hold what is others'. `rights` are those of other parts

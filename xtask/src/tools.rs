@@ -38,6 +38,12 @@ const NETWORK: &[Debian] = &[
     Debian { package: "libfaketime", program: None },
 ];
 
+/// What agents are tested with that get to their hub through a proxy: of HTTP, and of SOCKS.
+const PROXIES: &[Debian] = &[
+    Debian { package: "tinyproxy-bin", program: Some("tinyproxy") },
+    Debian { package: "microsocks", program: Some("microsocks") },
+];
+
 /// SQLite is compiled from source.
 const COMPILER: &[Debian] = &[Debian { package: "build-essential", program: Some("cc") }];
 
@@ -63,6 +69,7 @@ pub(crate) fn for_testing(workspace: &Workspace) -> anyhow::Result<()> {
     debian(workspace, BROWSER)?;
     debian(workspace, DIRECTORY)?;
     debian(workspace, NETWORK)?;
+    debian(workspace, PROXIES)?;
     etcd(workspace)?;
     clients::all(workspace)?;
     peers::saml_idp(workspace)

@@ -6,5 +6,6 @@ mod enrolling;
 mod forwarding;
 mod inventory;
 mod member;
+mod proxies;
 mod status;
 mod support;

@@ -1,5 +1,6 @@
 //! The command of the agent, which runs in a member cluster: as `acp-agent`, and as `acp agent`.
 
+mod egress;
 pub mod process;
 
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use lib_names::ClusterName;
 use lib_tls::{SpkiPin, Trust};
 use tokio::time::timeout;
 
+use egress::Egress;
 use process::asked_to_stop;
 
 /// How long streams may take to finish when the agent stops.
@@ -43,6 +45,8 @@ pub struct Agent {
     /// The hub's authority, as a PEM file.
     #[arg(long, value_name = "FILE", conflicts_with = "ca_pin")]
     ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    egress: Egress,
     /// How to reach this cluster's API; by default the service account of the pod, then ~/.kube/config.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
@@ -79,7 +83,7 @@ pub async fn serve(
 impl Agent {
     /// Runs until it is asked to stop, or ends by itself.
     pub async fn run(self) -> anyhow::Result<()> {
-        let config = self.config(|path| std::fs::read(path))?;
+        let config = self.config(|path| std::fs::read(path), |name| std::env::var(name).ok())?;
         let access = self.access().await?;
         let member = ClusterApi::https(&access).context("could not use the cluster's address and credentials")?;
         let (store, kept): (Arc<dyn CredentialStore>, Arc<dyn CredentialStore>) = match &self.data_dir {
@@ -90,12 +94,13 @@ impl Agent {
                 (secret(SecretStore::DEFAULT), secret(SecretStore::ADMISSION))
             }
         };
+        let through = config.network.proxy().map(|proxy| format!(" through the proxy {proxy}"));
         let agent = config.build(member, store);
         let agent = match self.reach() {
             Some(reach) => agent.enforcing(quota::Config::new(self.admission_listen, reach, kept)),
             None => agent,
         };
-        println!("agent of {} for {}", self.cluster, self.hub);
+        println!("agent of {} for {}{}", self.cluster, self.hub, through.unwrap_or_default());
         let mut stopped = Ok(());
         serve(agent, async { stopped = asked_to_stop().await }, DRAIN).await.context("the agent stopped")?;
         stopped
@@ -113,12 +118,17 @@ impl Agent {
     async fn access(&self) -> anyhow::Result<kube::Config> {
         match &self.kubeconfig {
             Some(path) => process::access(path).await,
-            None => kube::Config::infer().await.context("no cluster to be the agent of: give --kubeconfig FILE"),
+            None => process::own_access().await.context("no cluster to be the agent of: give --kubeconfig FILE"),
         }
     }
 
-    /// The configuration, with files read by `read`: from the disk, or from a simulated container.
-    pub fn config<R>(&self, read: impl Fn(&Path) -> Result<R, std::io::Error>) -> anyhow::Result<Config>
+    /// The configuration, with files read by `read` and the environment by `variable`: the machine's, or those of a simulated
+    /// container.
+    pub fn config<R>(
+        &self,
+        read: impl Fn(&Path) -> Result<R, std::io::Error>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Config>
     where
         R: AsRef<[u8]>,
     {
@@ -139,6 +149,9 @@ impl Agent {
         };
         let mut config = Config::new(self.cluster.clone(), self.hub.clone(), trust);
         config.token = token.filter(|t| !t.is_empty()).map(Token::new);
+        if let Some(proxy) = self.egress.proxy(&self.hub, text, variable)? {
+            config.network = config.network.through(proxy);
+        }
         Ok(config)
     }
 }

@@ -5,10 +5,10 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use agent::HubAddress;
+use agent::{HubAddress, ProxyUrl};
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
-use fleet::{HubManifest, Invitation};
+use fleet::{Egress, HubManifest, Invitation};
 use lib_names::ClusterName;
 use lib_tls::Trust;
 use serde_json::Value;
@@ -52,6 +52,18 @@ pub(crate) struct AgentFlags {
     /// The hub's authority, as a PEM file.
     #[arg(long, value_name = "FILE")]
     ca_file: PathBuf,
+    /// The proxy on the agent's way to the hub: http://, https://, socks5:// or socks5h://HOST:PORT.
+    #[arg(long, value_name = "URL", conflicts_with = "proxy_file")]
+    proxy: Option<String>,
+    /// A file that holds the proxy's URL, for one with a user and a password.
+    #[arg(long, value_name = "FILE")]
+    proxy_file: Option<PathBuf>,
+    /// Hosts, domains, addresses and networks to which the proxy does not lead, separated by commas.
+    #[arg(long, value_name = "LIST")]
+    no_proxy: Option<String>,
+    /// The authority of an https:// proxy, as a PEM file.
+    #[arg(long, value_name = "FILE")]
+    proxy_ca_file: Option<PathBuf>,
 }
 
 impl Manifests {
@@ -83,6 +95,16 @@ impl AgentFlags {
         let authority = read(&self.ca_file)?;
         Trust::bundle(&authority)
             .with_context(|| format!("--ca-file: could not use the authority in {}", self.ca_file.display()))?;
+        let (proxy, proxy_authority) = (self.proxy()?, self.proxy_authority()?);
+        ensure!(
+            proxy.is_some() || (proxy_authority.is_none() && self.no_proxy.is_none()),
+            "--no-proxy and --proxy-ca-file say something of a proxy: name it with --proxy or --proxy-file"
+        );
+        let egress = proxy.as_deref().map(|proxy| Egress {
+            proxy,
+            no_proxy: self.no_proxy.as_deref(),
+            authority_pem: proxy_authority.as_deref(),
+        });
         let (hub, rights) = (self.hub.to_string(), identity_of_tenancy(false));
         let invitation = Invitation {
             cluster: &self.cluster,
@@ -91,8 +113,28 @@ impl AgentFlags {
             authority_pem: &authority,
             image: &self.image,
             rights: &rights,
+            egress,
         };
         Ok(invitation.objects())
+    }
+
+    fn proxy(&self) -> anyhow::Result<Option<String>> {
+        let (name, url) = match (&self.proxy, &self.proxy_file) {
+            (Some(url), _) => ("--proxy", url.clone()),
+            (None, Some(path)) => ("--proxy-file", read(path)?),
+            (None, None) => return Ok(None),
+        };
+        let url = url.trim();
+        url.parse::<ProxyUrl>().with_context(|| format!("could not use {name}"))?;
+        Ok(Some(url.to_owned()))
+    }
+
+    fn proxy_authority(&self) -> anyhow::Result<Option<String>> {
+        let Some(path) = &self.proxy_ca_file else { return Ok(None) };
+        let authority = read(path)?;
+        Trust::bundle(&authority)
+            .with_context(|| format!("--proxy-ca-file: could not use the authority in {}", path.display()))?;
+        Ok(Some(authority))
     }
 }
 
@@ -159,25 +201,31 @@ mod tests {
         };
         let authority = lib_tls::Authority::generate("hub", std::time::SystemTime::now()).unwrap();
         let (token, ca) = (file("token", "tok\n"), file("ca.crt", authority.certificate_pem()));
-        let objects = |token_file: &Path, ca_file: &Path| {
-            let flags = AgentFlags {
-                image: "acp:1".into(),
-                hub: "hub.example.com:443".parse().unwrap(),
-                cluster: "eu-1".parse().unwrap(),
-                token_file: token_file.to_owned(),
-                ca_file: ca_file.to_owned(),
-            };
-            flags.objects().map_err(|error| format!("{error:#}"))
+        let objects = |token_file: &Path, ca_file: &Path, words: &[&str]| {
+            let files = [format!("--token-file={}", token_file.display()), format!("--ca-file={}", ca_file.display())];
+            let all = ["acp", "agent", "--image=acp:1", "--hub=hub.example.com:443", "--cluster=eu-1"];
+            let all = all.into_iter().chain(files.iter().map(String::as_str)).chain(words.iter().copied());
+            match CommandLine::try_parse_from(all).unwrap().manifests {
+                Manifests::Agent(flags) => flags.objects().map_err(|error| format!("{error:#}")),
+                Manifests::Hub(_) => unreachable!("it is an agent's"),
+            }
         };
-        let all = objects(&token, &ca).unwrap();
+        let all = objects(&token, &ca, &[]).unwrap();
         assert!(stream(&all).contains("token: dG9r\n"), "the token is in its Secret, without the line's end");
+        let proxied = objects(&token, &ca, &["--proxy=http://proxy:3128", "--no-proxy=.svc"]).unwrap();
+        assert_eq!(proxied.len(), all.len() + 1, "the proxy is in a Secret of its own");
+        let secret = file("proxy", "http://me:t0k@proxy:b");
         for (refused, words) in [
-            (objects(&dir.path().join("none"), &ca), "none"),
-            (objects(&file("empty", " \n"), &ca), "--token-file"),
-            (objects(&token, &file("other", "tok")), "--ca-file"),
+            (objects(&dir.path().join("none"), &ca, &[]), "none"),
+            (objects(&file("empty", " \n"), &ca, &[]), "--token-file"),
+            (objects(&token, &file("other", "tok"), &[]), "--ca-file"),
+            (objects(&token, &ca, &["--proxy=ftp://me:t0k@proxy"]), "--proxy"),
+            (objects(&token, &ca, &[&format!("--proxy-file={}", secret.display())]), "--proxy-file"),
+            (objects(&token, &ca, &["--no-proxy=.svc"]), "--proxy"),
+            (objects(&token, &ca, &["--proxy=https://proxy", "--proxy-ca-file=/none"]), "/none"),
         ] {
             let said = refused.unwrap_err();
-            assert!(said.contains(words) && !said.contains("tok\n"), "{words}: {said}");
+            assert!(said.contains(words) && !said.contains("tok\n") && !said.contains("t0k"), "{words}: {said}");
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use acp_agent::{Agent, serve};
 use agent::quota::{self, Reach};
-use agent::{ClusterApi, Network, SecretStore};
+use agent::{ClusterApi, SecretStore};
 use apiserver_access::User;
 use apiserver_server::Running;
 use clap::Parser;
@@ -55,15 +56,13 @@ async fn run(member: &Member, context: &ProgramContext) -> anyhow::Result<()> {
     // `acp-agent --hub=...`, or `acp agent --hub=...` by manifests of earlier versions.
     let words = context.argv.iter().skip(usize::from(context.argv.first().is_some_and(|word| word == "acp")));
     let arguments = CommandLine::try_parse_from(words)?.agent;
-    let mut config = arguments.config(|path| {
-        context
-            .files
-            .get(&*path.to_string_lossy())
-            .cloned()
-            .ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
-    })?;
-    let network = Network::simulated();
-    config.network = network.clone();
+    let read = |path: &Path| {
+        let found = context.files.get(&*path.to_string_lossy()).cloned();
+        found.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))
+    };
+    let mut config = arguments.config(read, |name| context.env.get(name).cloned())?;
+    config.network = config.network.simulated();
+    let network = config.network.clone();
     let server = member.subscribe().wait_for(Option::is_some).await?.clone();
     let Some(server) = server else { anyhow::bail!("the API server is gone") };
     // The pod's service account and nothing more, as with the token that a real pod would read.

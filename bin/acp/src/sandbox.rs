@@ -62,7 +62,7 @@ impl SandboxCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let config = match &self.kubeconfig {
             Some(path) => process::access(path).await?,
-            None => kube::Config::infer().await.context("no cluster: give --kubeconfig FILE")?,
+            None => process::own_access().await.context("no cluster: give --kubeconfig FILE")?,
         };
         let client = Client::try_from(config).context("could not use the kubeconfig")?;
         only_simulated(&client).await?;

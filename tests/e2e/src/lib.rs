@@ -26,7 +26,7 @@ pub use door::{Answer, Door};
 pub use kubectl::{Kubectl, Outcome, Running, write_kubeconfig};
 pub use old_api::OldApi;
 pub use platform::{ADMINISTRATOR, ApiServer, CLUSTERS, Members, Platform};
-pub use prepared::{Prepared, without_a_folder};
+pub use prepared::{Prepared, free_address, without_a_folder};
 pub use replicas::{Replica, Replicas};
 pub use server::{Exited, Server};
 pub use terminal::Terminal;

@@ -97,7 +97,10 @@ pub async fn without_a_folder(
 }
 
 /// An address of this machine that nobody listens at.
-pub(crate) fn free_address() -> SocketAddr {
+///
+/// # Panics
+/// When there is none.
+pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port is free")
 }
 

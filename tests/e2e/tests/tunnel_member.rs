@@ -3,12 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use e2e::{ApiServer, CLUSTERS, Door, Members, PATIENCE, Platform, binary, eventually, kubectls};
+use e2e::{ApiServer, CLUSTERS, Door, Members, PATIENCE, Platform, binary, eventually, free_address, kubectls};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -162,6 +162,94 @@ async fn a_member_whose_link_is_cut_is_unknown_and_comes_back() {
         fleet.admin.get("/kubernetes/member/api/v1/namespaces/default/configmaps/without-the-hub").await.status,
         StatusCode::OK
     );
+}
+
+/// The way out is the member's own affair: a Secret there, which no registration says anything of.
+#[tokio::test]
+async fn a_member_behind_a_proxy_joins_through_it_and_in_no_other_way() {
+    let fleet = Fleet::start().await;
+    let proxy = Proxy::to(fleet.hub(), fleet.folder.path());
+    let member = fleet.member("127.0.0.1:0").await;
+    let kubectl = member.kubectl();
+    let registration = fleet.register("member").await;
+    let secret = async |password: &str| {
+        let url = format!("--from-literal=url=http://me:{password}@{}", proxy.address);
+        let words =
+            ["create", "secret", "generic", "acp-agent-proxy", "-n", "cpaas-system", "--dry-run=client", "-o=yaml"];
+        let secret = kubectl.ok(&[&words[..], &[&url]].concat()).await;
+        kubectl.ok_with(&["apply", "-f", "-"], &secret).await;
+    };
+    kubectl.ok(&["create", "namespace", "cpaas-system"]).await;
+    secret("wrong").await;
+    kubectl.ok_with(&["apply", "-f", "-"], &registration.manifest).await;
+    // The hub is a neighbour that anybody could dial; whoever was refused does not.
+    eventually("the proxy to have refused twice", PATIENCE, || async {
+        let log = proxy.log();
+        if log.matches("): CONNECT ").count() >= 2 { Ok(()) } else { Err(log) }
+    })
+    .await;
+    let cluster = fleet.admin.get(&format!("{CLUSTERS}/member")).await;
+    assert!(!cluster.text.contains("fleet.cpaas.io/agent-key"), "nobody has registered: {}", cluster.text);
+
+    secret("p4ss").await;
+    kubectl.ok(&["rollout", "restart", "deployment/acp-agent", "-n", "cpaas-system"]).await;
+    fleet.condition("member", "Ready", "True", PATIENCE).await;
+    assert_eq!(fleet.admin.get("/kubernetes/member/api/v1/namespaces").await.status, StatusCode::OK);
+    // With the agent goes what it was told.
+    fleet.remove("member").await;
+    eventually("the proxy to be forgotten", PATIENCE, || async {
+        let left = kubectl.ok(&["get", "secrets", "-n", "cpaas-system", "-o", "name"]).await;
+        if left.contains("acp-agent-proxy") { Err(left) } else { Ok(()) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_takes_the_proxy_of_its_environment_for_the_hub_and_for_nothing_else() {
+    let fleet = Fleet::start().await;
+    let proxy = Proxy::to(fleet.hub(), fleet.folder.path());
+    let member = fleet.member("127.0.0.1:0").await;
+    member.kubectl().ok(&["create", "namespace", "cpaas-system"]).await;
+    let registration = fleet.register("member").await;
+    let words: Vec<&str> = registration.command.split(' ').skip(1).collect();
+    let mut command = Command::new(binary("acp"));
+    // Where it keeps its certificate is the cluster's API, as is what it looks after.
+    command.args(words).arg("--kubeconfig").arg(member.kubeconfig()).args(["--admission-listen", "127.0.0.1:0"]);
+    command.env("HTTPS_PROXY", format!("http://me:p4ss@{}", proxy.address)).env("NO_PROXY", ".example.com");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut agent = command.spawn().unwrap();
+    fleet.condition("member", "Ready", "True", PATIENCE).await;
+    let log = proxy.log();
+    let asked: Vec<_> = log.lines().filter_map(|line| line.split_once("): CONNECT ")).map(|(_, asked)| asked).collect();
+    assert!(asked.len() >= 2 && asked.iter().all(|asked| asked.starts_with(fleet.hub())), "{log}");
+    agent.start_kill().unwrap();
+    let ended = agent.wait_with_output().await.unwrap();
+    let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+    assert!(said.contains(&format!("through the proxy http://{}", proxy.address)) && !said.contains("p4ss"), "{said}");
+}
+
+/// A tinyproxy that lets `me` through to one port.
+struct Proxy {
+    address: SocketAddr,
+    log: PathBuf,
+    _process: Child,
+}
+
+impl Proxy {
+    fn to(target: &str, folder: &Path) -> Self {
+        let (address, config, log) = (free_address(), folder.join("tinyproxy.conf"), folder.join("tinyproxy.log"));
+        let listen = format!("Listen {}\nPort {}\nLogFile \"{}\"\n", address.ip(), address.port(), log.display());
+        let port = target.rsplit_once(':').expect("it has a port").1;
+        std::fs::write(&config, format!("{listen}BasicAuth me p4ss\nConnectPort {port}\n")).unwrap();
+        let mut command = Command::new("tinyproxy");
+        command.arg("-d").arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.kill_on_drop(true).spawn().expect("`cargo xtask test` installs tinyproxy");
+        Self { address, log, _process: process }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
 }
 
 /// The same by the fault of a sandbox: the agent runs on, and its packets are lost.

@@ -1,5 +1,6 @@
 //! How long to wait before the next attempt. Pure: the caller brings chance and sleeps.
 
+use std::io;
 use std::time::Duration;
 
 /// How the last attempt, or the last connection, ended.
@@ -13,6 +14,22 @@ pub(crate) enum Failure {
     Closed,
     /// The hub was reached and one of us refused the other. That takes a person to repair.
     Denied,
+}
+
+impl Failure {
+    /// What an error on the way says.
+    pub(crate) fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            // An alert, or a bad certificate. A connection that breaks meanwhile is neither.
+            io::ErrorKind::InvalidData => Self::Denied,
+            io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::UnexpectedEof => Self::Refused,
+            _ => Self::Unreachable,
+        }
+    }
 }
 
 /// Grows from fast to patient, and starts again after success.

@@ -1,5 +1,6 @@
 //! From an address to a connection with the right hub on the other end.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -17,19 +18,20 @@ use tunnel_protocol::ALPN;
 
 use crate::backoff::Failure;
 use crate::network::{Network, Socket};
+use crate::proxy::{self, Link, ProxyError};
 use crate::race::{by_turns, race};
 
 /// How long a name may take to be found again. Where the way to the hub is cut, so is the way to names, more often than
 /// not; what the name meant before is tried then.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
 
-/// The addresses that a name had when it was last found.
+/// The addresses that the hub's name, and its proxy's, had when they were last found.
 #[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<Vec<SocketAddr>>);
+pub(crate) struct Known(Mutex<BTreeMap<String, Vec<SocketAddr>>>);
 
 impl Known {
-    fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
-        // Every change is one assignment: a panic leaves nothing half done.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Vec<SocketAddr>>> {
+        // Every change is one insertion: a panic leaves nothing half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -69,35 +71,67 @@ impl FromStr for HubAddress {
 }
 
 impl HubAddress {
-    /// Connects to the first of its addresses that answers. Finding them takes no longer than `limit`, and each is asked
-    /// again every second for a while.
-    pub async fn connect(&self, network: &Network, limit: Duration) -> io::Result<Socket> {
+    /// Connects to the first of its addresses that answers, or through the network's proxy. Finding addresses takes no longer
+    /// than `limit`, and each is asked again every second for a while; nor does it take longer through a proxy.
+    pub async fn connect(&self, network: &Network, limit: Duration) -> Result<Link, DialError> {
         self.connect_with(&Known::default(), network, limit).await
     }
 
-    /// The same for whoever has been there before.
-    pub(crate) async fn connect_with(&self, known: &Known, network: &Network, limit: Duration) -> io::Result<Socket> {
-        let addresses = self.addresses(known, limit).await?;
-        let socket = race(&addresses, |address| network.connect(address)).await?;
-        socket.set_nodelay()?;
-        Ok(socket)
+    /// Whether a list as in `NO_PROXY` names it: hosts, which stand for all below them, addresses, networks, or `*`, each with
+    /// a port or without.
+    pub fn is_exempt(&self, list: &str) -> bool {
+        proxy::is_exempt(list, self)
     }
 
-    async fn addresses(&self, known: &Known, limit: Duration) -> io::Result<Vec<SocketAddr>> {
-        let before = known.lock().clone();
-        let limit = if before.is_empty() { limit } else { limit.min(RESOLVE_AGAIN) };
-        let found = match timeout(limit, lookup_host((self.host.as_str(), self.port))).await {
-            Ok(Ok(found)) => by_turns(found),
-            Ok(Err(_)) | Err(_) if !before.is_empty() => return Ok(before),
-            Ok(Err(error)) => return Err(error),
-            Err(late) => return Err(late.into()),
-        };
-        if found.is_empty() {
-            return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
+    /// The same for whoever has been there before.
+    pub(crate) async fn connect_with(
+        &self,
+        known: &Known,
+        network: &Network,
+        limit: Duration,
+    ) -> Result<Link, DialError> {
+        match network.proxy() {
+            None => {
+                let reached = reach(&self.host, self.port, known, network, limit).await;
+                reached.map(Link::Left).map_err(|source| DialError::Connect { hub: self.clone(), source })
+            }
+            Some(proxy) => {
+                let passed = proxy.through(self, known, network, limit).await;
+                passed.map_err(|source| DialError::Proxy { hub: self.clone(), proxy: proxy.to_string(), source })
+            }
         }
-        known.lock().clone_from(&found);
-        Ok(found)
     }
+}
+
+/// A connection to the first address of a host that answers.
+pub(crate) async fn reach(
+    host: &str,
+    port: u16,
+    known: &Known,
+    network: &Network,
+    limit: Duration,
+) -> io::Result<Socket> {
+    let addresses = lookup(host, port, known, limit).await?;
+    let socket = race(&addresses, |address| network.connect(address)).await?;
+    socket.set_nodelay()?;
+    Ok(socket)
+}
+
+/// The addresses of a host, in the order in which to try them.
+pub(crate) async fn lookup(host: &str, port: u16, known: &Known, limit: Duration) -> io::Result<Vec<SocketAddr>> {
+    let before = known.lock().get(host).cloned();
+    let limit = if before.is_none() { limit } else { limit.min(RESOLVE_AGAIN) };
+    let found = match (timeout(limit, lookup_host((host, port))).await, before) {
+        (Ok(Ok(found)), _) => by_turns(found),
+        (_, Some(before)) => return Ok(before),
+        (Ok(Err(error)), None) => return Err(error),
+        (Err(late), None) => return Err(late.into()),
+    };
+    if found.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no addresses"));
+    }
+    known.lock().insert(host.to_owned(), found.clone());
+    Ok(found)
 }
 
 /// Why there is no connection.
@@ -115,6 +149,17 @@ pub enum DialError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The proxy on the way there does not let us through.
+    #[error("could not get to {hub} through the proxy {proxy}")]
+    Proxy {
+        /// The address.
+        hub: HubAddress,
+        /// The proxy's URL, without what is secret.
+        proxy: String,
+        /// Why.
+        #[source]
+        source: ProxyError,
     },
     /// It took too long.
     #[error("{hub} did not answer in time")]
@@ -144,16 +189,8 @@ impl DialError {
         match self {
             Self::Address(_) | Self::Protocol { .. } => Failure::Denied,
             Self::Deadline { .. } => Failure::Unreachable,
-            Self::Connect { source, .. } | Self::Tls { source, .. } => match source.kind() {
-                // An alert, or a bad certificate. A connection that breaks meanwhile is neither.
-                io::ErrorKind::InvalidData => Failure::Denied,
-                io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::ConnectionReset
-                | io::ErrorKind::ConnectionAborted
-                | io::ErrorKind::BrokenPipe
-                | io::ErrorKind::UnexpectedEof => Failure::Refused,
-                _ => Failure::Unreachable,
-            },
+            Self::Connect { source, .. } | Self::Tls { source, .. } => Failure::of(source),
+            Self::Proxy { source, .. } => source.failure(),
         }
     }
 }
@@ -164,12 +201,11 @@ pub(crate) async fn dial(
     network: &Network,
     tls: Arc<ClientConfig>,
     limit: Duration,
-) -> Result<TlsStream<Socket>, DialError> {
+) -> Result<TlsStream<Link>, DialError> {
     let late = || DialError::Deadline { hub: hub.clone() };
     let name = ServerName::try_from(hub.host.clone()).map_err(|_| DialError::Address(hub.to_string()))?;
-    let unreached = |source| DialError::Connect { hub: hub.clone(), source };
-    let tcp = hub.connect_with(known, network, limit).await.map_err(unreached)?;
-    let stream = timeout(limit, TlsConnector::from(tls).connect(name, tcp))
+    let link = hub.connect_with(known, network, limit).await?;
+    let stream = timeout(limit, TlsConnector::from(tls).connect(name, link))
         .await
         .map_err(|_| late())?
         .map_err(|source| DialError::Tls { hub: hub.clone(), source })?;
@@ -216,16 +252,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_is_not_found_again_means_what_it_meant() {
-        let hub: HubAddress = "nowhere.invalid:1".parse().unwrap();
-        let known = Known::default();
-        assert!(hub.addresses(&known, Duration::from_secs(5)).await.is_err());
+        let (known, limit) = (Known::default(), Duration::from_secs(5));
+        assert!(lookup("nowhere.invalid", 1, &known, limit).await.is_err());
         let before = vec!["192.0.2.1:1".parse().unwrap()];
-        known.lock().clone_from(&before);
-        assert_eq!(hub.addresses(&known, Duration::from_secs(5)).await.unwrap(), before);
-        // One that is found means what it means now.
-        let hub: HubAddress = "127.0.0.1:7".parse().unwrap();
-        let found = hub.addresses(&known, Duration::from_secs(5)).await.unwrap();
-        assert_eq!((found, known.lock().len()), (vec!["127.0.0.1:7".parse().unwrap()], 1));
+        known.lock().insert("nowhere.invalid".into(), before.clone());
+        assert_eq!(lookup("nowhere.invalid", 1, &known, limit).await.unwrap(), before);
+        // One that is found means what it means now, and says nothing of others.
+        known.lock().insert("127.0.0.1".into(), before.clone());
+        assert_eq!(lookup("127.0.0.1", 7, &known, limit).await.unwrap(), ["127.0.0.1:7".parse().unwrap()]);
+        assert_eq!(lookup("nowhere.invalid", 1, &known, limit).await.unwrap(), before);
     }
 
     #[test]

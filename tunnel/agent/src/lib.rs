@@ -10,18 +10,23 @@
 //!
 //! - The hub is verified against the given trust, and nothing falls back to less.
 //! - Every step of dialling has a deadline. A dead link is noticed within 13 seconds.
-//! - A way to the hub that comes back is used within 3 seconds: all its addresses are asked, each again every second.
+//! - A way to the hub that comes back is used within 3 seconds: all its addresses are asked, each again every second. How
+//!   long a proxy takes to see that its own way is back, only the proxy knows.
+//! - What a proxy sees of the tunnel is TLS between the agent and the hub.
 //! - The agents of a hub that restarts come back within 3 seconds, and not together.
 
 mod backoff;
 mod dial;
 mod network;
+mod proxy;
 mod race;
 mod run;
 mod serve;
 
 pub use dial::{DialError, HubAddress};
 pub use network::{Network, Socket};
+pub use proxy::{BadProxy, Link, Proxy, ProxyError};
 pub use run::{Agent, Config, State};
 pub use serve::{Ended, Handler};
+pub use tunnel_protocol::{BadProxyUrl, ProxyUrl};
 pub use tunnel_stream::TunnelStream;

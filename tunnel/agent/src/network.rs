@@ -1,4 +1,4 @@
-//! The network on the way to the hub, which a simulation can cut.
+//! The network on the way to the hub: with a proxy or without, and one that a simulation can cut.
 //!
 //! A cut network behaves as one that loses packets: what is sent disappears, nothing arrives, nobody is told, and a
 //! dial waits. Only the clocks of the two ends notice. A connection that lived through a cut is broken afterwards, as
@@ -15,9 +15,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::Proxy;
+
 /// The way to the hub; cheap to clone. [`Network::default`] is the machine's network, which only the world can cut.
 #[derive(Clone, Debug, Default)]
-pub struct Network(Option<Arc<Simulated>>);
+pub struct Network {
+    simulated: Option<Arc<Simulated>>,
+    proxy: Option<Arc<Proxy>>,
+}
 
 #[derive(Debug)]
 struct Simulated {
@@ -27,21 +32,32 @@ struct Simulated {
 }
 
 impl Network {
-    /// A network that [`Network::cut`] and [`Network::heal`] work on.
-    pub fn simulated() -> Self {
-        Self(Some(Arc::new(Simulated { cut: watch::Sender::new(false), held: Mutex::default() })))
+    /// The same network, for [`Network::cut`] and [`Network::heal`] to work on.
+    pub fn simulated(self) -> Self {
+        let simulated = Simulated { cut: watch::Sender::new(false), held: Mutex::default() };
+        Self { simulated: Some(Arc::new(simulated)), ..self }
+    }
+
+    /// The same network, where no way leads to the hub but through that proxy.
+    pub fn through(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(Arc::new(proxy)), ..self }
+    }
+
+    /// The proxy, if there is one.
+    pub fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_deref()
     }
 
     /// Loses everything from now on. The machine's network stays as it is.
     pub fn cut(&self) {
-        if let Some(simulated) = &self.0 {
+        if let Some(simulated) = &self.simulated {
             simulated.cut.send_replace(true);
         }
     }
 
     /// Carries new connections again, and breaks those that are older than the cut.
     pub fn heal(&self) {
-        if let Some(simulated) = &self.0 {
+        if let Some(simulated) = &self.simulated {
             simulated.cut.send_replace(false);
             simulated.held().clear();
         }
@@ -49,7 +65,7 @@ impl Network {
 
     /// Connects to an address; waits for as long as the network is cut.
     pub async fn connect(&self, address: SocketAddr) -> io::Result<Socket> {
-        let Some(simulated) = &self.0 else {
+        let Some(simulated) = &self.simulated else {
             return Ok(Socket { tcp: Some(TcpStream::connect(address).await?), line: Line::Machine });
         };
         simulated.becomes(false).await;
@@ -194,7 +210,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_whole_network_carries() {
-        for network in [Network::default(), Network::simulated()] {
+        for network in [Network::default(), Network::default().simulated()] {
             let (mut near, mut far) = pair(&network).await;
             near.write_all(b"there").await.unwrap();
             far.write_all(b"back").await.unwrap();
@@ -207,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cut_network_loses_in_silence_and_breaks_when_it_is_whole() {
-        let network = Network::simulated();
+        let network = Network::default().simulated();
         let (mut near, mut far) = pair(&network).await;
         let mut buffer = [0; 8];
         assert!(timeout(MOMENT, near.read(&mut buffer)).await.is_err(), "nothing was sent");
@@ -225,7 +241,7 @@ mod tests {
     #[tokio::test]
     async fn the_hub_does_not_hear_of_an_end_before_the_network_is_whole() {
         for is_used in [true, false] {
-            let network = Network::simulated();
+            let network = Network::default().simulated();
             let (mut near, mut far) = pair(&network).await;
             network.cut();
             if is_used {
@@ -243,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dial_waits_for_a_whole_network() {
-        let network = Network::simulated();
+        let network = Network::default().simulated();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         network.cut();
         let dial = network.connect(listener.local_addr().unwrap());

@@ -13,6 +13,7 @@ mod health;
 pub mod inventory;
 pub mod limits;
 mod plain;
+mod proxy;
 mod refusal;
 pub mod registration;
 pub mod replica;
@@ -21,6 +22,7 @@ mod target;
 
 pub use agent::{AGENT, AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
 pub use health::{ApiHealth, BadHealth, Health, NodeCount, QuotaHealth, RatioHealth, Webhooks};
+pub use proxy::{BadProxyUrl, ProxyKind, ProxyLogin, ProxyUrl};
 pub use refusal::Refusal;
 pub use survey::{ComponentHealth, Components, MAX_COMPONENTS, MAX_RESOURCES, ResourceList, Resources, Survey};
 pub use target::{Target, UnknownTarget};

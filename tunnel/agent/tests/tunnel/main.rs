@@ -6,6 +6,7 @@ mod far;
 mod hostile;
 mod identity;
 mod life;
+mod proxies;
 mod replicas;
 mod streams;
 mod support;

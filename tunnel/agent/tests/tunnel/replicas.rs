@@ -175,7 +175,7 @@ async fn who_asks_for_an_agent_that_has_just_gone_waits_for_it() {
 #[tokio::test]
 async fn nobody_waits_for_an_agent_that_fell_silent() {
     let hub = Hub::start(quick()).await;
-    let network = Network::simulated();
+    let network = Network::default().simulated();
     let _agent = agent_over(&hub, "m", Echo, quick(), &network);
     hub.connected("m").await;
     network.cut();

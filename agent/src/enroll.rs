@@ -9,13 +9,15 @@ use lib_backoff::{Backoff, chance};
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
-use lib_tls::{Credential, SigningRequest, Subject};
+use lib_tls::{Credential, SigningRequest, Subject, Trust};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tunnel_agent::{HubAddress, Network};
 use tunnel_protocol::registration::{CertificateRequest, REGISTER_PATH, RENEW_PATH};
 use tunnel_protocol::{AGENTS_GROUP, agent_user};
 
 use crate::hub_client::{Hub, HubError, Proof};
+use crate::trust::HubTrust;
 use crate::{CredentialStore, StoreError};
 
 /// A registration token. A secret: it is never shown.
@@ -84,11 +86,18 @@ const COME_BACK_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Enroller {
     pub(crate) cluster: ClusterName,
-    pub(crate) hub: Hub,
+    pub(crate) address: HubAddress,
+    pub(crate) network: Network,
+    pub(crate) trust: Arc<HubTrust>,
     pub(crate) store: Arc<dyn CredentialStore>,
 }
 
 impl Enroller {
+    /// The hub, as one that these authorities vouch for.
+    pub(crate) fn hub(&self, trust: Trust) -> Hub {
+        Hub { address: self.address.clone(), network: self.network.clone(), trust }
+    }
+
     fn subject(&self) -> Subject {
         Subject::new(agent_user(&self.cluster), [AGENTS_GROUP])
     }
@@ -145,13 +154,22 @@ impl Enroller {
         let (request, key) = SigningRequest::generate(&self.subject()).map_err(EnrollError::Certificate)?;
         let asked = CertificateRequest { cluster: self.cluster.clone(), request };
         let proof = Proof::Token(token);
-        let ask = || self.hub.ask(REGISTER_PATH, &proof, &asked).map_err(EnrollError::from);
+        let hub = self.hub(self.trust.now());
+        let ask = || hub.ask(REGISTER_PATH, &proof, &asked).map_err(EnrollError::from);
         let issued = patiently("could not register yet", ask).await?;
         let credential = Credential::from_pem(issued.certificate, key).map_err(EnrollError::Certificate)?;
         self.check_subject(&credential)?;
         self.store.save(&credential).await?;
+        self.hear(issued.authorities).await;
         tracing::info!(cluster = %self.cluster, "registered with the hub");
         Ok(credential)
+    }
+
+    /// With a certificate come the authorities, of a hub that says so.
+    async fn hear(&self, authorities: Option<String>) {
+        if let Some(authorities) = authorities {
+            self.trust.take_more(&authorities).await;
+        }
     }
 
     fn check_subject(&self, credential: &Credential) -> Result<(), EnrollError> {
@@ -167,48 +185,62 @@ impl Enroller {
         let request = SigningRequest::renew(current).map_err(EnrollError::Certificate)?;
         let asked = CertificateRequest { cluster: self.cluster.clone(), request };
         let shown = if is_over(current) { Proof::Key } else { Proof::Certificate(current) };
-        let issued = match self.hub.ask(RENEW_PATH, &shown, &asked).await {
-            // So it looks when the certificate has run out by the hub's clock: the hub hangs up on who shows it.
-            Err(HubError::Exchange { .. }) if !is_over(current) => {
-                self.hub.ask(RENEW_PATH, &Proof::Key, &asked).await?
-            }
+        let hub = self.hub(self.trust.now());
+        let issued = match hub.ask(RENEW_PATH, &shown, &asked).await {
+            // So it looks when the certificate has run out by the hub's clock, or is of an authority that was retired: the
+            // hub hangs up on who shows it.
+            Err(HubError::Exchange { .. }) if !is_over(current) => hub.ask(RENEW_PATH, &Proof::Key, &asked).await?,
             asked => asked?,
         };
         let next =
             Credential::from_pem(issued.certificate, current.key_pem().to_owned()).map_err(EnrollError::Certificate)?;
         self.check_subject(&next)?;
         self.store.save(&next).await?;
+        self.hear(issued.authorities).await;
         Ok(next)
     }
 
-    /// Whether the hub has said that it lets this agent in no more, and in which words. What cannot be asked is no answer.
-    pub(crate) async fn farewell(&self, current: &Credential) -> Option<String> {
-        match self.renew(current).await {
+    /// Asks a hub that hangs up for another certificate, in case that is what is missing. Returns its words if it lets this
+    /// agent in no more. What cannot be asked is no answer.
+    pub(crate) async fn farewell(&self, credential: &watch::Sender<Credential>) -> Option<String> {
+        let current = credential.borrow().clone();
+        match self.renew(&current).await {
             Err(EnrollError::Hub(error)) => error.farewell().map(str::to_owned),
-            _ => None,
+            Err(_) => None,
+            Ok(next) => {
+                credential.send_replace(next);
+                None
+            }
         }
     }
 
-    /// Renews the credential whenever two thirds of its life are over, until drained.
+    /// Renews the credential whenever two thirds of its life are over, or another authority signs, until drained.
     pub(crate) async fn keep_fresh(self, credential: watch::Sender<Credential>, drain: Drain) {
         let rounds = async {
             let mut backoff = Backoff::new(FIRST_WAIT);
             let mut due = credential.borrow().validity().renew_by(chance());
+            let mut told = self.trust.changes();
             loop {
                 let now = SystemTime::now();
+                let current = credential.borrow().clone();
                 if let Ok(left) = due.duration_since(now)
                     && !left.is_zero()
+                    && !self.trust.is_of_another(&current)
                 {
-                    sleep(left.min(LOOK_AGAIN)).await;
+                    let _ = timeout(left.min(LOOK_AGAIN), told.changed()).await;
                     continue;
                 }
-                let current = credential.borrow().clone();
                 match self.renew(&current).await {
                     Ok(next) => {
                         tracing::info!(cluster = %self.cluster, "certificate renewed");
                         due = next.validity().renew_by(chance()).max(now + RENEW_AGAIN);
+                        // From a replica of the hub that has not heard of a switch yet.
+                        let is_late = self.trust.is_of_another(&next);
                         credential.send_replace(next);
                         backoff.reset();
+                        if is_late {
+                            sleep(COME_BACK_AGAIN).await;
+                        }
                     }
                     // Said once, by whoever holds the tunnel.
                     Err(EnrollError::Hub(error)) if error.farewell().is_some() => sleep(LET_GO).await,

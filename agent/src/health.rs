@@ -50,6 +50,7 @@ pub(crate) fn unknown() -> Health {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         unix_time: unix_now(),
         certificate_expires: None,
+        trust: None,
         api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
         quota: None,
         ratio: None,

@@ -13,7 +13,7 @@ use rustls_pki_types::ServerName;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tunnel_agent::{DialError, HubAddress, Link, Network};
+use tunnel_agent::{DialError, HubAddress, Link, Network, is_stranger};
 use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, MAX_BODY};
 
 use crate::Token;
@@ -43,6 +43,18 @@ pub enum HubError {
     /// It is not the hub that we trust.
     #[error("could not agree on TLS with {hub}")]
     Tls {
+        /// The address.
+        hub: HubAddress,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Whoever is there is not the hub that we trust.
+    #[error(
+        "{hub} shows a certificate of an authority that this agent does not trust: it is not the hub, or the hub's \
+         authority was replaced while the agent was away; the authority comes anew with: ac register cluster NAME --again"
+    )]
+    Stranger {
         /// The address.
         hub: HubAddress,
         /// Why.
@@ -86,7 +98,12 @@ impl HubError {
     /// Whether asking again may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Deadline(_) | Self::Dial(_) | Self::Tls { .. } | Self::Exchange { .. } | Self::Waiting(_) => true,
+            Self::Deadline(_)
+            | Self::Dial(_)
+            | Self::Tls { .. }
+            | Self::Stranger { .. }
+            | Self::Exchange { .. }
+            | Self::Waiting(_) => true,
             Self::Refused { code, .. } => *code == 429 || *code >= 500,
             Self::Config(_) | Self::Malformed(_) | Self::Decode(_) => false,
         }
@@ -118,6 +135,12 @@ impl Hub {
     ) -> Result<IssuedCertificate, HubError> {
         let request = self.request(path, proof, asked)?;
         timeout(DEADLINE, self.exchange(proof, request)).await.map_err(|_| HubError::Deadline(self.address.clone()))?
+    }
+
+    /// Whether the hub is there, and trusted.
+    pub(crate) async fn reach(&self) -> Result<(), HubError> {
+        let reached = timeout(DEADLINE, self.connect(&Proof::Key)).await;
+        reached.map_err(|_| HubError::Deadline(self.address.clone()))?.map(drop)
     }
 
     fn request(
@@ -173,8 +196,11 @@ impl Hub {
         let config = client_config(&self.trust, credential, &[b"http/1.1"]).map_err(HubError::Config)?;
         let name = ServerName::try_from(self.address.host.clone()).map_err(|_| HubError::Malformed("address"))?;
         let link = self.address.connect(&self.network, DIAL).await?;
-        let failed = |source| HubError::Tls { hub: self.address.clone(), source };
-        TlsConnector::from(Arc::new(config)).connect(name, link).await.map_err(failed)
+        let connected = TlsConnector::from(Arc::new(config)).connect(name, link).await;
+        connected.map_err(|source| match is_stranger(&source) {
+            true => HubError::Stranger { hub: self.address.clone(), source },
+            false => HubError::Tls { hub: self.address.clone(), source },
+        })
     }
 }
 

@@ -14,6 +14,8 @@
 //!   get the overcommit ratio of their namespace ([`ratio`]).
 //! - An agent whose cluster was removed says so once, asks rarely whether that has changed, and deletes nothing.
 //! - The private key is made here and never leaves.
+//! - The hub is known by the authorities that the agent was given, and by those that a hub so known has told it of through the
+//!   tunnel. One is given up only when the hub was reached without it.
 
 mod enroll;
 mod forward;
@@ -26,12 +28,13 @@ pub mod ratio;
 mod run;
 mod serve;
 mod store;
+mod trust;
 
 pub use enroll::{EnrollError, Token};
 pub use hub_client::HubError;
 pub use lib_admission::{AdmissionUrl, BadUrl};
 pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
-pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError};
+pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError, Told};
 pub use tunnel_agent::{BadProxy, BadProxyUrl, HubAddress, Network, Proxy, ProxyUrl, State};
 pub use tunnel_protocol::{AGENT, Webhooks};

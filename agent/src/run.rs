@@ -15,9 +15,9 @@ use tunnel_protocol::{ALPN, Survey, Webhooks};
 
 use crate::enroll::Enroller;
 use crate::forward::Forward;
-use crate::hub_client::Hub;
 use crate::inventory::Inventory;
 use crate::serve::Door;
+use crate::trust::HubTrust;
 use crate::{ClusterApi, CredentialStore, EnrollError, Token, health, quota};
 
 /// What is so until it is known better.
@@ -107,34 +107,37 @@ impl Agent {
         if let Some(quota) = quota {
             drain.spawn(quota::enforce(member.client(), quota, served, drain.clone()));
         }
-        let (address, network, trust) = (config.hub.clone(), config.network.clone(), config.trust.clone());
-        let hub = Hub { address, network, trust };
-        let enroller = Enroller { cluster: config.cluster, hub, store };
+        let trust = HubTrust::load(config.trust, store.clone()).await.map_err(EnrollError::from)?;
+        let (address, network) = (config.hub.clone(), config.network.clone());
+        let enroller = Enroller { cluster: config.cluster, address, network, trust: trust.clone(), store };
         let credential = tokio::select! {
             enrolled = enroller.enroll(config.token.as_ref()) => enrolled?,
             () = drain.finishing() => return Ok(()),
         };
 
         let tls = |credential: &Credential| {
-            client_config(&config.trust, Some(credential), &[ALPN]).map(Arc::new).map_err(Error::Tls)
+            client_config(&trust.now(), Some(credential), &[ALPN]).map(Arc::new).map_err(Error::Tls)
         };
         let (tls_sender, tls_receiver) = watch::channel(tls(&credential)?);
         let (credentials, mut renewed) = watch::channel(credential);
         let (found, health) = watch::channel(health::unknown());
-        let known = Known { credential: renewed.clone(), enroller: enroller.clone() };
-        drain.spawn(enroller.keep_fresh(credentials, drain.clone()));
+        let known = Known { credential: credentials.clone(), enroller: enroller.clone() };
+        drain.spawn(enroller.clone().keep_fresh(credentials, drain.clone()));
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
         let (surveyed, survey) = watch::channel(Survey::default());
         drain.spawn(health::survey_member(member.clone(), surveyed, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
         let (forward, credential) = (Forward::new(member, drain.clone()), renewed.clone());
-        let door = Arc::new(Door { forward, health, inventory, webhooks, survey, credential });
+        let door = Arc::new(Door { forward, health, inventory, webhooks, survey, credential, enroller });
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let upkeep = async {
+            let mut told = trust.changes();
             loop {
-                if renewed.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+                tokio::select! {
+                    // Never the last: the sender is with whoever asks why the hub hangs up.
+                    _ = renewed.changed() => {}
+                    _ = told.changed() => {}
                 }
                 match tls(&renewed.borrow_and_update()) {
                     Ok(config) => drop(tls_sender.send_replace(config)),
@@ -171,7 +174,7 @@ impl Agent {
 
 /// Who the agent is, for when the hub does not want it.
 struct Known {
-    credential: watch::Receiver<Credential>,
+    credential: watch::Sender<Credential>,
     enroller: Enroller,
 }
 
@@ -191,8 +194,7 @@ impl Known {
                 continue;
             }
             asked = Some(Instant::now());
-            let current = self.credential.borrow().clone();
-            if let Some(words) = self.enroller.farewell(&current).await {
+            if let Some(words) = self.enroller.farewell(&self.credential).await {
                 return words;
             }
         }

@@ -6,14 +6,17 @@ use std::time::Duration;
 use api_meta::Status;
 use async_trait::async_trait;
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
 use tokio::sync::watch;
 use tunnel_agent::{Handler, TunnelStream};
-use tunnel_protocol::{Health, Survey, Target, Webhooks};
+use tunnel_protocol::{Authorities, Health, Survey, Target, Trusted, Webhooks};
 
+use crate::enroll::Enroller;
 use crate::forward::{Forward, answer_json, answer_status};
 use crate::inventory::Inventory;
 use lib_kubernetes::Body;
@@ -33,6 +36,7 @@ pub(crate) struct Door {
     pub(crate) webhooks: watch::Receiver<Webhooks>,
     pub(crate) survey: watch::Receiver<Survey>,
     pub(crate) credential: watch::Receiver<Credential>,
+    pub(crate) enroller: Enroller,
 }
 
 #[async_trait]
@@ -41,6 +45,9 @@ impl Handler for Door {
         let service = service_fn(|request: Request<Incoming>| async move {
             Ok::<_, Infallible>(match target {
                 Target::KubernetesApi => self.forward.answer(request).await,
+                Target::AgentStatus if request.uri().path() == Authorities::PATH => {
+                    self.take_authorities(request).await
+                }
                 Target::AgentStatus => self.answer_for_itself(&request),
                 Target::Inventory => self.inventory.answer(&request).await,
             })
@@ -65,6 +72,32 @@ impl Handler for Door {
 }
 
 impl Door {
+    /// The hub tells whom to take for it. Only a hub that the agent knows has a stream to here.
+    async fn take_authorities(&self, request: Request<Incoming>) -> Response<Body> {
+        if request.method() != Method::PUT {
+            return answer_status(&Status::method_not_allowed());
+        }
+        let body = match Limited::new(request.into_body(), Authorities::MAX_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) => return answer_status(&Status::bad_request(error.to_string())),
+        };
+        let told: Authorities = match serde_json::from_slice(&body) {
+            Ok(told) => told,
+            Err(error) => return answer_status(&Status::bad_request(error.to_string())),
+        };
+        let prove = |trust| {
+            let hub = self.enroller.hub(trust);
+            async move { hub.reach().await }
+        };
+        // How that went is part of the answer.
+        let _ = self.enroller.trust.take(&told.certificates, prove).await;
+        json(&self.trusted())
+    }
+
+    fn trusted(&self) -> Trusted {
+        self.enroller.trust.trusted(&self.credential.borrow())
+    }
+
     fn answer_for_itself(&self, request: &Request<Incoming>) -> Response<Body> {
         if request.uri().path() != Health::PATH {
             return answer_status(&Status::no_such_resource());
@@ -78,9 +111,14 @@ impl Door {
         let Webhooks { quota, ratio } = self.webhooks.borrow().clone();
         (health.quota, health.ratio) = (Some(quota), Some(ratio));
         health.survey = Some(self.survey.borrow().clone());
-        match serde_json::to_vec(&health) {
-            Ok(json) => answer_json(StatusCode::OK, json),
-            Err(error) => answer_status(&Status::internal(error)),
-        }
+        health.trust = Some(self.trusted());
+        json(&health)
+    }
+}
+
+fn json(answer: &impl Serialize) -> Response<Body> {
+    match serde_json::to_vec(answer) {
+        Ok(json) => answer_json(StatusCode::OK, json),
+        Err(error) => answer_status(&Status::internal(error)),
     }
 }

@@ -1,14 +1,17 @@
-//! Where an agent keeps its key and certificate.
+//! Where an agent keeps its key and certificate, and whom it takes for the hub.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use lib_tls::{Credential, create_private_dir, write_private};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Keeps one credential: the key and the chain together, so that they cannot come apart.
 #[async_trait]
@@ -19,6 +22,12 @@ pub trait CredentialStore: Send + Sync + 'static {
     /// Replaces it.
     async fn save(&self, credential: &Credential) -> Result<(), StoreError>;
 
+    /// Whom the hub has told to trust, if it has.
+    async fn load_told(&self) -> Result<Option<Told>, StoreError>;
+
+    /// Replaces it.
+    async fn save_told(&self, told: &Told) -> Result<(), StoreError>;
+
     /// Saves this one if there is none, and returns what is kept then.
     async fn load_or_save(&self, credential: Credential) -> Result<Credential, StoreError> {
         match self.load().await? {
@@ -26,6 +35,15 @@ pub trait CredentialStore: Send + Sync + 'static {
             None => self.save(&credential).await.map(|()| credential),
         }
     }
+}
+
+/// The hub's authorities, as the hub has told them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Their certificates, in PEM.
+    pub certificates: String,
+    /// The pins of those that the agent was given when it was told. Whoever gives it others has the last word.
+    pub given: String,
 }
 
 /// Why a credential could not be loaded or saved.
@@ -74,6 +92,9 @@ struct Kept {
     key: String,
 }
 
+/// Beside the credential.
+const TOLD: &str = "authorities.json";
+
 impl DirectoryStore {
     /// In this directory.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -83,26 +104,39 @@ impl DirectoryStore {
     fn path(&self) -> PathBuf {
         self.dir.join("credential.json")
     }
+
+    fn read<T: DeserializeOwned>(path: PathBuf) -> Result<Option<T>, StoreError> {
+        match std::fs::read(&path) {
+            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|_| StoreError::Damaged(None)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Read { path, source }),
+        }
+    }
+
+    fn write(&self, path: &Path, content: &impl Serialize) -> Result<(), StoreError> {
+        let json = serde_json::to_vec(content).map_err(|_| StoreError::Damaged(None))?;
+        create_private_dir(&self.dir).and_then(|()| write_private(path, &json)).map_err(StoreError::Write)
+    }
 }
 
 #[async_trait]
 impl CredentialStore for DirectoryStore {
     async fn load(&self) -> Result<Option<Credential>, StoreError> {
-        let path = self.path();
-        let json = match std::fs::read(&path) {
-            Ok(json) => json,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StoreError::Read { path, source }),
-        };
-        let kept: Kept = serde_json::from_slice(&json).map_err(|_| StoreError::Damaged(None))?;
+        let Some(kept) = Self::read::<Kept>(self.path())? else { return Ok(None) };
         Credential::from_pem(kept.certificate, kept.key).map(Some).map_err(|error| StoreError::Damaged(Some(error)))
     }
 
     async fn save(&self, credential: &Credential) -> Result<(), StoreError> {
         let kept = Kept { certificate: credential.chain_pem().into(), key: credential.key_pem().into() };
-        let json = serde_json::to_vec(&kept).map_err(|_| StoreError::Damaged(None))?;
-        let dir: &Path = &self.dir;
-        create_private_dir(dir).and_then(|()| write_private(&self.path(), &json)).map_err(StoreError::Write)
+        self.write(&self.path(), &kept)
+    }
+
+    async fn load_told(&self) -> Result<Option<Told>, StoreError> {
+        Self::read(self.dir.join(TOLD))
+    }
+
+    async fn save_told(&self, told: &Told) -> Result<(), StoreError> {
+        self.write(&self.dir.join(TOLD), told)
     }
 }
 
@@ -116,6 +150,12 @@ pub struct SecretStore {
 
 const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
+const AUTHORITIES: &str = "ca.crt";
+const GIVEN: &str = "ca.given";
+
+fn entry(key: &str, text: &str) -> (String, ByteString) {
+    (key.to_owned(), ByteString(text.as_bytes().to_vec()))
+}
 
 impl SecretStore {
     /// The namespace and name that the agent's manifest gives it rights to.
@@ -130,13 +170,18 @@ impl SecretStore {
     }
 
     fn secret(&self, credential: &Credential) -> Secret {
-        let entry = |key: &str, text: &str| (key.to_owned(), ByteString(text.as_bytes().to_vec()));
         Secret {
             metadata: ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
             type_: Some("kubernetes.io/tls".into()),
             data: Some([entry(CERTIFICATE, credential.chain_pem()), entry(KEY, credential.key_pem())].into()),
             ..Secret::default()
         }
+    }
+
+    /// Replaces these entries in one step, and leaves others alone.
+    async fn patch(&self, data: Option<BTreeMap<String, ByteString>>) -> Result<(), StoreError> {
+        let patch = Patch::Merge(json!({"data": data}));
+        self.api.patch(&self.name, &PatchParams::default(), &patch).await.map(drop).map_err(self.failed("patch"))
     }
 
     fn failed(&self, doing: &'static str) -> impl FnOnce(kube::Error) -> StoreError {
@@ -160,16 +205,24 @@ impl CredentialStore for SecretStore {
     }
 
     async fn save(&self, credential: &Credential) -> Result<(), StoreError> {
-        let mut secret = self.secret(credential);
-        let params = PostParams::default();
+        let secret = self.secret(credential);
         match self.api.get_opt(&self.name).await.map_err(self.failed("read"))? {
-            None => self.api.create(&params, &secret).await.map_err(self.failed("create"))?,
-            Some(old) => {
-                secret.metadata.resource_version = old.metadata.resource_version;
-                self.api.replace(&self.name, &params, &secret).await.map_err(self.failed("replace"))?
-            }
-        };
-        Ok(())
+            None => self.api.create(&PostParams::default(), &secret).await.map(drop).map_err(self.failed("create")),
+            Some(_) => self.patch(secret.data).await,
+        }
+    }
+
+    /// In the same secret, as the agent may write no other.
+    async fn load_told(&self) -> Result<Option<Told>, StoreError> {
+        let secret = self.api.get_opt(&self.name).await.map_err(self.failed("read"))?;
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        let text = |key: &str| data.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
+        let told = text(AUTHORITIES).zip(text(GIVEN));
+        Ok(told.map(|(certificates, given)| Told { certificates, given }))
+    }
+
+    async fn save_told(&self, told: &Told) -> Result<(), StoreError> {
+        self.patch(Some([entry(AUTHORITIES, &told.certificates), entry(GIVEN, &told.given)].into())).await
     }
 
     /// Of several that start at once, all get the same.

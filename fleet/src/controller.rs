@@ -44,7 +44,9 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, broadcast, oneshot};
 use tunnel_hub::Change;
 
+use crate::authority::Wanted;
 use crate::error::Error;
+use crate::plan::authority::Rotation;
 use crate::plan::identity::is_another_now;
 use crate::plan::{Heard, Known, Observed, is_due, is_ready, plan, removal};
 use crate::registration::known_key;
@@ -84,10 +86,13 @@ pub(crate) async fn run(fleet: Fleet, writer: Writer) {
     let mut events = reflector::reflector(writer, events).boxed();
     let mut workers: HashMap<String, Worker> = HashMap::new();
     let mut owners = inner.replicas.changes();
+    let mut authorities = inner.authorities.changes();
     loop {
         tokio::select! {
             () = inner.drain.finishing() => return,
             _ = owners.changed() => workers.values().for_each(|worker| worker.wake.notify_one()),
+            // To be told to every agent.
+            _ = authorities.changed() => workers.values().for_each(|worker| worker.wake.notify_one()),
             () = inner.woken.notified() => wake_named(&inner, &workers),
             change = changes.recv() => match change {
                 Ok(Change { cluster, .. }) => workers.get(cluster.as_str()).into_iter().for_each(Worker::linked),
@@ -265,13 +270,18 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     let indexed = inner.inventory.freshness(name).map(|freshness| freshness.condition());
     let ratio = inner.ratios.get().and_then(|ratios| ratios.borrow().get(name).cloned());
     let is_leaving = removing.is_some();
-    let known = Known { indexed, ratio, removing, key_request: inner.key_request(&cluster).await };
+    let wanted = Wanted::of(&inner.authorities.now());
+    let is_behind =
+        observed.told_mut().and_then(|told| told.trust.as_ref()).is_some_and(|has| wanted.lacks(has).is_some());
+    let rotation = Rotation { wanted, is_under_way: inner.authorities.now().other().is_some() };
+    let known =
+        Known { indexed, ratio, removing, key_request: inner.key_request(&cluster).await, rotation: Some(rotation) };
     let now = Timestamp::now();
     heard.note(&observed, now);
     let next = plan(&old, cluster.metadata.generation, &observed, known, *heard, now);
     let seen = match &observed {
         Observed::Lost { .. } | Observed::Waiting { .. } => Seen::Silent,
-        _ if is_ready(&next) && !is_leaving => Seen::Well,
+        _ if is_ready(&next) && !is_leaving && !is_behind => Seen::Well,
         _ => Seen::Ill,
     };
     if is_due(&old, &next, chance()) {

@@ -2,7 +2,9 @@
 
 use api_types::support::VersionError;
 use lib_names::ClusterName;
+use lib_tls::StepError;
 
+use crate::authority::{KeepError, Lacking};
 use crate::caller::Unspeakable;
 use lib_kubernetes::{BodyError, BoxError};
 
@@ -49,9 +51,34 @@ pub enum Error {
     /// The system gives no randomness.
     #[error("could not draw random bytes")]
     Random,
+    /// That is not the next step of replacing the hub's authority.
+    #[error(transparent)]
+    Step(StepError),
+    /// These agents would be cut off.
+    #[error("{}", left_behind(.0))]
+    LeftBehind(Vec<Lacking>),
+    /// The hub's authorities could not be read or replaced.
+    #[error(transparent)]
+    Keep(KeepError),
     /// The clusters' kind did not come up.
     #[error("the hub's API did not serve clusters in time")]
     NotServed,
+}
+
+/// So many clusters are named at most: the rest is in the status.
+const NAMED: usize = 10;
+
+fn left_behind(lacking: &[Lacking]) -> String {
+    let named = lacking.iter().take(NAMED).map(|one| format!("{}: {}", one.cluster, one.message));
+    let mut named: Vec<String> = named.collect();
+    if let Some(more) = lacking.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        named.push(format!("and {more} more"));
+    }
+    let (agents, named) = (lacking.len(), named.join("; "));
+    format!(
+        "this step would cut off {agents} of the agents ({named}). Wait until they have what they lack, or leave them behind: \
+         they come back when they are registered again"
+    )
 }
 
 impl Error {

@@ -7,6 +7,7 @@
 mod access;
 mod address;
 mod approval;
+mod authority;
 mod caller;
 mod controller;
 mod direct;
@@ -39,7 +40,6 @@ use kube::api::{Api, PostParams};
 use kube::runtime::reflector;
 use lib_drain::Drain;
 use lib_names::ClusterName;
-use lib_tls::Authority;
 use tokio::sync::{Notify, Semaphore, watch};
 use tunnel_hub::Sessions;
 use tunnel_protocol::Webhooks;
@@ -48,6 +48,10 @@ use plan::identity::Noted;
 use replicas::Replicas;
 
 pub use address::{AddressPolicy, AddressRefused};
+pub use authority::{
+    AUTHORITY_SECRET, AgentProgress, AuthorityStatus, AuthorityStore, KeepError, Keeper, Kept, KnownAuthority, Lacking,
+    SecretAuthorities,
+};
 pub use caller::{Caller, Unspeakable, is_identity};
 pub use direct::{DialError, Dialler, Resolve, SystemResolver};
 pub use error::{AgentRefused, Cause, Error, ProbeError, SendError};
@@ -105,7 +109,7 @@ pub struct Parts {
     /// The tunnels.
     pub sessions: Sessions,
     /// Who signs agents' certificates.
-    pub authority: Arc<Authority>,
+    pub authorities: Keeper,
     /// How names become addresses.
     pub resolver: Arc<dyn Resolve>,
 }
@@ -120,7 +124,7 @@ struct Inner {
     client: Client,
     hub: ClusterApi,
     sessions: Sessions,
-    authority: Arc<Authority>,
+    authorities: Keeper,
     config: Config,
     dialler: Dialler,
     store: reflector::Store<Cluster>,
@@ -146,7 +150,7 @@ struct Inner {
 impl Fleet {
     /// Looks after the clusters until `drain` finishes.
     pub async fn start(config: Config, parts: Parts, drain: &Drain) -> Result<Self, Error> {
-        let Parts { hub, sessions, authority, resolver } = parts;
+        let Parts { hub, sessions, authorities, resolver } = parts;
         let client = Caller::controllers().client_of(&hub);
         let (store, writer) = reflector::store();
         let replicas = Replicas::new(config.replica.clone());
@@ -155,7 +159,7 @@ impl Fleet {
             client,
             hub,
             sessions,
-            authority,
+            authorities,
             config,
             dialler,
             store,
@@ -181,6 +185,7 @@ impl Fleet {
         let mut listed = fleet.inner.listed.subscribe();
         fleet.inner.drain.spawn(controller::run(fleet.clone(), writer));
         fleet.inner.drain.spawn(replicas::run(fleet.inner.clone()));
+        fleet.inner.drain.spawn(follow_authorities(fleet.inner.clone()));
         match tokio::time::timeout(Duration::from_secs(30), listed.wait_for(|listed| *listed)).await {
             Ok(Ok(_)) => Ok(fleet),
             _ => Err(Error::NotServed),
@@ -220,6 +225,13 @@ impl Fleet {
     /// The tunnels.
     pub fn sessions(&self) -> &Sessions {
         &self.inner.sessions
+    }
+}
+
+async fn follow_authorities(inner: Arc<Inner>) {
+    tokio::select! {
+        () = inner.drain.finishing() => {}
+        () = inner.authorities.follow() => {}
     }
 }
 

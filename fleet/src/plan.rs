@@ -1,5 +1,6 @@
 //! From what was observed to what a cluster's status says. Pure.
 
+pub(crate) mod authority;
 pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod identity;
@@ -7,20 +8,21 @@ mod program;
 pub(crate) mod removal;
 mod survey;
 
-use api_types::cluster::{ClusterStatus, Nodes, Resources};
+use api_types::cluster::{AgentTrust, ClusterStatus, Nodes, Resources};
 use api_types::support::{self, Origin};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth, Survey};
 
+use self::authority::Rotation;
 use self::certificates::Holds;
 use self::identity::Claim;
 use crate::FLEET_USER;
 use crate::approval::{Decision, KeyRequest};
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 15] = [
+pub(crate) const CONDITIONS: [&str; 16] = [
     removal::KIND,
     "Ready",
     "Connected",
@@ -36,6 +38,7 @@ pub(crate) const CONDITIONS: [&str; 15] = [
     "QuotaEnforced",
     "RatioApplied",
     "AgentKeyApproved",
+    authority::KIND,
 ];
 /// Those that only the agent knows, so that nobody knows when it is silent.
 const BY_AGENTS: [&str; 2] = ["QuotaEnforced", "RatioApplied"];
@@ -136,6 +139,8 @@ pub(crate) struct Told {
     pub(crate) certificate: Option<Holds>,
     /// How much it has, and how its components are; `None` where nobody looks.
     pub(crate) survey: Option<Survey>,
+    /// Whom its agent takes for the hub.
+    pub(crate) trust: Option<AgentTrust>,
 }
 
 /// What a working link is called.
@@ -172,6 +177,8 @@ pub(crate) struct Known {
     pub(crate) removing: Option<removal::Removing>,
     /// Another key that asks to be the agent's.
     pub(crate) key_request: Option<KeyRequest>,
+    /// How far it is that one authority of the hub takes the place of another.
+    pub(crate) rotation: Option<Rotation>,
 }
 
 /// The next status.
@@ -252,6 +259,9 @@ pub(crate) fn plan(
     if let Some(request) = &known.key_request {
         decide(&mut set, request);
     }
+    if let Some(rotation) = &known.rotation {
+        authority::judge(&mut set, rotation, next.agent_trust.as_ref());
+    }
     next.conditions = set.finish();
     next
 }
@@ -287,6 +297,7 @@ fn tell(set: &mut Setter<'_>, next: &mut ClusterStatus, told: &Told, now: Timest
     if let Some(agent) = &told.agent {
         program::judge(set, agent);
     }
+    next.agent_trust.clone_from(&told.trust);
     another
 }
 

@@ -25,9 +25,13 @@ use serde_json::json;
 use tunnel_protocol::registration::{CERTIFICATE_LIFE, CertificateRequest, IssuedCertificate};
 use tunnel_protocol::{AGENTS_GROUP, agent_user, cluster_of_agent};
 
+use crate::authority::written;
 use crate::error::{AgentRefused, Cause, Error};
 use crate::import::{cluster_name, display_name, object, owned_secret};
 use crate::{Caller, Fleet, Inner, manifest};
+
+/// Of a token: the pins of the authorities that were given with it.
+const AUTHORITIES: &str = "authorities";
 
 /// How long a token may wait.
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -99,18 +103,19 @@ impl Fleet {
     }
 
     fn registration(&self, name: &ClusterName, (token, expires): (String, Timestamp)) -> Registration {
-        let (hub, authority) = (&self.inner.config.hub_address, &self.inner.authority);
+        let (hub, authorities) = (&self.inner.config.hub_address, self.inner.authorities.now());
         let invitation = manifest::Invitation {
             cluster: name,
             token: &token,
             hub,
-            authority_pem: authority.certificate_pem(),
+            authority_pem: &authorities.bundle_pem(),
             image: &self.inner.config.agent_image,
             rights: &self.inner.config.member_rights,
             egress: None,
         };
         Registration {
-            command: invitation.command(authority.pin()),
+            // Whoever says nothing of whom it knows is shown the certificate of this one.
+            command: invitation.command(authorities.elder().pin()),
             manifest: invitation.manifest(),
             name: name.to_string(),
             expiration_timestamp: expires,
@@ -129,6 +134,7 @@ impl Fleet {
             ("hash", hash(&token)),
             ("expires", expires.to_string()),
             ("clusterUID", cluster.uid().unwrap_or_default()),
+            (AUTHORITIES, written(&self.inner.authorities.now().pins()).join(",")),
         ];
         secret.data =
             Some(data.into_iter().map(|(key, text)| (key.to_owned(), ByteString(text.into_bytes()))).collect());
@@ -242,8 +248,11 @@ impl Fleet {
 
     fn sign(&self, request: &SigningRequest, cluster: &ClusterName) -> Result<IssuedCertificate, AgentRefused> {
         let subject = Subject::new(agent_user(cluster), [AGENTS_GROUP]);
-        let certificate = self.inner.authority.sign_client(request, &subject, CERTIFICATE_LIFE, SystemTime::now());
-        Ok(IssuedCertificate { certificate: certificate.map_err(AgentRefused::Request)? })
+        let authorities = self.inner.authorities.now();
+        let signing = authorities.signing();
+        let certificate = signing.sign_client(request, &subject, CERTIFICATE_LIFE, SystemTime::now());
+        let certificate = certificate.map_err(AgentRefused::Request)?;
+        Ok(IssuedCertificate { certificate, authorities: Some(authorities.bundle_pem()) })
     }
 
     pub(crate) async fn spend(&self, secret: &Secret) -> Result<(), AgentRefused> {
@@ -294,6 +303,13 @@ impl Fleet {
 }
 
 impl Inner {
+    /// Which authorities came with a cluster's token, by their pins; `None` if there is none that can be spent.
+    pub(crate) async fn invited_with(&self, cluster: &str) -> Result<Option<Vec<String>>, kube::Error> {
+        let secret = self.secrets().get_opt(&token_name(cluster)).await?;
+        let secret = secret.filter(|secret| expiry(secret).is_some_and(|expires| Timestamp::now() < expires));
+        Ok(secret.map(|secret| text(&secret, AUTHORITIES).unwrap_or_default().split(',').map(str::to_owned).collect()))
+    }
+
     /// Until when a cluster's token may be spent; `None` when there is none.
     pub(crate) async fn token_expiry(&self, cluster: &str) -> Result<Option<Timestamp>, kube::Error> {
         Ok(self.secrets().get_opt(&token_name(cluster)).await?.as_ref().and_then(expiry))

@@ -23,7 +23,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::wait::{Condition, await_condition, conditions};
 use kube::{Client, ResourceExt};
 use lib_drain::Drain;
-use lib_tls::{Authority, SigningRequest, Subject};
+use lib_tls::{Authority, SigningRequest, Step, Subject};
 use serde_json::{Value, json};
 use tunnel_hub::Sessions;
 use tunnel_protocol::registration::CertificateRequest;
@@ -52,10 +52,21 @@ impl Hub {
     }
 
     async fn fleet(&self, drain: &Drain) -> Fleet {
+        let authority = Authority::generate("test hub", SystemTime::now()).unwrap();
+        self.fleet_of(fleet::Keeper::of(Arc::new(authority)), drain).await
+    }
+
+    /// The authorities that the cluster keeps, as the hub's controllers do that.
+    async fn keeper(&self) -> fleet::Keeper {
+        let store = fleet::SecretAuthorities::new(Caller::controllers().client_of(&self.api), "test hub");
+        fleet::Keeper::open(Arc::new(store)).await.unwrap()
+    }
+
+    async fn fleet_of(&self, authorities: fleet::Keeper, drain: &Drain) -> Fleet {
         let parts = fleet::Parts {
             hub: self.api.clone(),
             sessions: Sessions::new(tunnel_hub::Config::default()),
-            authority: Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap()),
+            authorities,
             resolver: Arc::new(SystemResolver),
         };
         let config = fleet::Config {
@@ -386,4 +397,34 @@ async fn whoever_reads_which_objects_there_are_reads_and_does_nothing_else() {
         let map = serde_json::from_value(json!({"metadata": {"name": "m"}})).unwrap();
         forbidden("a beginning", maps.create(&PostParams::default(), &map)).await;
     }
+}
+
+#[tokio::test]
+async fn replicas_agree_on_the_authorities_and_a_step_outlives_them() {
+    let hub = Hub::installed().await;
+    let drain = Drain::new();
+    // They start at once, and one of them is first.
+    let (one, other) = tokio::join!(hub.keeper(), hub.keeper());
+    assert_eq!(one.now().pins(), other.now().pins());
+    let fleet = hub.fleet_of(one, &drain).await;
+    let follower = hub.fleet_of(other, &drain).await;
+    let administrator = Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap();
+    for step in [Step::Introduce, Step::Switch, Step::Back, Step::Switch, Step::Retire] {
+        let mut changes = follower.authorities().changes();
+        let status = fleet.step_authority(&administrator, step, false).await.unwrap();
+        assert_eq!(status.agents.total, 0);
+        let pins = fleet.authorities().now().pins();
+        let followed = tokio::time::timeout(SOON, changes.wait_for(|now| now.pins() == pins)).await;
+        assert!(followed.is_ok_and(|followed| followed.is_ok()), "{step:?}");
+        // As after a kill: whoever starts then goes on from here.
+        let started = hub.keeper().await.now();
+        assert_eq!(
+            (started.pins(), started.elder().pin()),
+            (pins, fleet.authorities().now().elder().pin()),
+            "{step:?}"
+        );
+    }
+    // The follower may go on where the other has stopped.
+    follower.step_authority(&administrator, Step::Introduce, false).await.unwrap();
+    let _ = drain.drain(SOON).await;
 }

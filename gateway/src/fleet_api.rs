@@ -6,8 +6,8 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::json;
 
 use crate::chain::{BODY_LIMIT, Chain, Who};
-use crate::nodes;
 use crate::respond::{self, Refusal, read_json};
+use crate::{authority, nodes};
 
 async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let dry_run = dry_run(request.uri().query())?;
@@ -54,6 +54,7 @@ pub(crate) async fn answer(
         }
         "/platform/fleet.cpaas.io/v1/removals" if post => remove(chain, caller, request).await,
         "/platform/fleet.cpaas.io/v1/support-matrix" => Ok(respond::answer(StatusCode::OK, support::matrix())),
+        authority::PATH => Box::pin(authority::answer(chain, caller, request)).await,
         "/platform/fleet.cpaas.io/v1/imports"
         | "/platform/fleet.cpaas.io/v1/registrations"
         | "/platform/fleet.cpaas.io/v1/removals" => Err(Refusal::method_not_allowed()),

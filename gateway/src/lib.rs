@@ -6,6 +6,7 @@
 
 mod agents;
 mod assets;
+mod authority;
 mod chain;
 mod clusters;
 mod fleet_api;
@@ -38,8 +39,9 @@ use ::fleet::Fleet;
 use ::identity::Identity;
 use ::tenancy::api::Service;
 use lib_drain::Drain;
-use lib_tls::{Authority, ClientVerification, renewing_server_config};
+use lib_tls::{Authorities, rotating_server_config};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_rustls::rustls::ServerConfig;
 use tunnel_hub::Sessions;
 use tunnel_protocol::{ALPN, replica};
@@ -57,8 +59,6 @@ pub struct Hub {
     pub tenancy: Arc<Service>,
     /// The tunnels.
     pub sessions: Sessions,
-    /// Who signs the door's certificate, agents' and administrators'.
-    pub authority: Arc<Authority>,
     /// The names and addresses under which the door is known: in its certificate, and in the `Host` of requests.
     pub names: Vec<String>,
     /// The console.
@@ -83,18 +83,42 @@ impl Hub {
     /// Opens the door, until `drain` finishes.
     pub fn serve(self, listener: TcpListener, drain: &Drain) -> Result<SocketAddr, Error> {
         let address = listener.local_addr().map_err(Error::Listen)?;
-        let tls = Arc::new(tls(self.authority.clone(), self.names.clone())?);
+        let authorities = self.fleet.authorities().changes();
+        let now = Arc::new(tls(&authorities.borrow(), &self.names)?);
+        let (tls, shown) = watch::channel(now);
+        drain.spawn(follow_authorities(authorities, self.names.clone(), tls, drain.clone()));
         drain.spawn(close_tunnels(self.sessions.clone(), drain.clone()));
         let chain = Arc::new(chain::Chain::new(self, drain.clone()));
-        drain.spawn(listener::accept(listener, tls, chain, drain.clone()));
+        drain.spawn(listener::accept(listener, shown, chain, drain.clone()));
         Ok(address)
     }
 }
 
-fn tls(authority: Arc<Authority>, mut names: Vec<String>) -> Result<ServerConfig, lib_tls::Error> {
-    names.push(replica::DOOR.to_owned());
-    let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
-    renewing_server_config(authority, names, &clients, &[ALPN, replica::ALPN, b"h2", b"http/1.1"])
+/// The authorities have signed the door's certificate, and agents' and administrators'.
+fn tls(authorities: &Authorities, names: &[String]) -> Result<ServerConfig, lib_tls::Error> {
+    let names = names.iter().cloned().chain([replica::DOOR.to_owned()]).collect();
+    rotating_server_config(authorities, names, &[ALPN, replica::ALPN, b"h2", b"http/1.1"])
+}
+
+/// Has the next handshake be by the authorities that there are then. Nothing that was agreed with others before is resumed.
+async fn follow_authorities(
+    mut authorities: watch::Receiver<Arc<Authorities>>,
+    names: Vec<String>,
+    shown: watch::Sender<Arc<ServerConfig>>,
+    drain: Drain,
+) {
+    loop {
+        tokio::select! {
+            () = drain.finishing() => return,
+            changed = authorities.changed() => if changed.is_err() { return },
+        }
+        match tls(&authorities.borrow_and_update(), &names) {
+            Ok(config) => drop(shown.send_replace(Arc::new(config))),
+            Err(error) => {
+                tracing::error!(error = %lib_telemetry::chain(&error), "the door could not take the hub's authorities");
+            }
+        }
+    }
 }
 
 /// Says goodbye to agents, so that they look for another replica at once.

@@ -16,9 +16,10 @@ use lib_telemetry::chain as error_chain;
 use lib_tls::PeerIdentity;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::Acceptor;
 use tokio_rustls::server::TlsStream;
 use tunnel_hub::{Peer, ReplicaPeer};
@@ -42,7 +43,8 @@ pub(crate) const LAST: Duration = Duration::from_secs(3);
 /// What handshakes take.
 #[derive(Clone)]
 struct Handshakes {
-    tls: Arc<ServerConfig>,
+    /// The latest.
+    tls: watch::Receiver<Arc<ServerConfig>>,
     /// A hub that restarts has all its agents before the door at once, and people too.
     agents: Turns,
 }
@@ -52,12 +54,18 @@ impl Handshakes {
         // The client says what it wants to speak before anything has to be worked out.
         let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let is_agent = begun.client_hello().alpn().is_some_and(|mut protocols| protocols.any(|name| name == ALPN));
-        let rest = begun.into_stream(self.tls.clone());
+        let tls = self.tls.borrow().clone();
+        let rest = begun.into_stream(tls);
         if is_agent { self.agents.take(rest).await } else { rest.await }
     }
 }
 
-pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, chain: Arc<Chain>, drain: Drain) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    tls: watch::Receiver<Arc<ServerConfig>>,
+    chain: Arc<Chain>,
+    drain: Drain,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let handshakes = Handshakes { tls, agents: Turns::on_half_the_processors() };
     loop {
@@ -92,10 +100,27 @@ async fn serve(stream: TcpStream, peer: SocketAddr, handshakes: &Handshakes, cha
         chain.metrics.refused_connection();
         return;
     };
-    match stream.get_ref().1.alpn_protocol() {
-        Some(ALPN) => tunnel(stream, chain).await,
-        Some(replica::ALPN) => replica(stream, chain).await,
-        _ => requests(stream, peer, chain, drain).await,
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|all| all.first()).cloned();
+    let served = Box::pin(async {
+        match stream.get_ref().1.alpn_protocol() {
+            Some(ALPN) => tunnel(stream, chain).await,
+            Some(replica::ALPN) => replica(stream, chain).await,
+            _ => requests(stream, peer, chain, drain).await,
+        }
+    });
+    tokio::select! {
+        () = served => {}
+        () = retired(certificate, chain) => tracing::info!("a connection ended with the authority that let it in"),
+    }
+}
+
+/// Completes when the authority of a client's certificate counts no more. Who has shown none owes it nothing.
+async fn retired(certificate: Option<CertificateDer<'static>>, chain: &Chain) {
+    let Some(certificate) = certificate else { return std::future::pending().await };
+    let mut authorities = chain.hub.fleet.authorities().changes();
+    let counts_no_more = authorities.wait_for(|authorities| !authorities.have_issued(&certificate)).await.is_ok();
+    if !counts_no_more {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -173,6 +173,11 @@ impl From<fleet::Error> for Refusal {
             }
             fleet::Error::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "NotFound", error.to_string()),
             fleet::Error::Hub { source, .. } => (*source).into(),
+            fleet::Error::Step(lib_tls::StepError::OutOfTurn(_))
+            | fleet::Error::LeftBehind(_)
+            | fleet::Error::Keep(fleet::KeepError::Changed) => {
+                Self::new(StatusCode::CONFLICT, "Conflict", error.to_string())
+            }
             fleet::Error::Caller(_) => Self::unauthorized(),
             other => {
                 tracing::error!(error = %chain(&other), "a change of the fleet failed");

@@ -1,6 +1,6 @@
 //! Questions about rights, put to the hub's API server in the caller's name.
 
-use fleet::{Caller, NAMESPACE};
+use fleet::{AUTHORITY_SECRET, Caller, NAMESPACE};
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -25,6 +25,20 @@ pub(crate) async fn may(chain: &Chain, caller: &Caller, verb: &str, cluster: Opt
         namespace: Some(NAMESPACE.to_owned()),
         verb: Some(verb.to_owned()),
         name: cluster.map(str::to_owned),
+        ..Default::default()
+    };
+    ask(chain, caller, SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() })
+        .await
+}
+
+/// Whether the caller may decide by whom the hub is known.
+pub(crate) async fn may_replace_authority(chain: &Chain, caller: &Caller) -> Result<bool, Refusal> {
+    let attributes = ResourceAttributes {
+        version: Some("v1".to_owned()),
+        resource: Some("secrets".to_owned()),
+        namespace: Some(NAMESPACE.to_owned()),
+        verb: Some("update".to_owned()),
+        name: Some(AUTHORITY_SECRET.to_owned()),
         ..Default::default()
     };
     ask(chain, caller, SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() })

@@ -25,6 +25,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/platform/fleet.cpaas.io/v1/removals"),
     ("POST", "/platform/fleet.cpaas.io/v1/registrations/{}"),
     ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
+    ("GET", "/platform/fleet.cpaas.io/v1/authority"),
+    ("POST", "/platform/fleet.cpaas.io/v1/authority"),
     ("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain"),
     // Projects, roles and rights.
     ("GET", "/auth/v1/projects"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use agent::{ClusterApi, CredentialStore, SecretStore};
+use agent::{ClusterApi, CredentialStore, SecretStore, Told};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::{ApiServer, Running};
 use bytes::Bytes;
@@ -69,10 +69,15 @@ async fn a_secret_keeps_the_credential() {
     let store = SecretStore::new(client, namespace, name);
     assert!(store.load().await.unwrap().is_none());
     let hub = Hub::start(&[]).await;
-    for _ in 0..2 {
+    for told in ["one", "another"] {
         let credential = hub.authority.issue(&lib_tls::Leaf::Client(subject())).unwrap();
         store.save(&credential).await.unwrap();
         let kept = store.load().await.unwrap().unwrap();
         assert_eq!((kept.chain_pem(), kept.key_pem()), (credential.chain_pem(), credential.key_pem()));
+        // Whom the hub has told to trust lies beside it, and outlives it.
+        let told = Told { certificates: told.to_owned(), given: "sha256:00".to_owned() };
+        store.save_told(&told).await.unwrap();
+        store.save(&credential).await.unwrap();
+        assert_eq!(store.load_told().await.unwrap(), Some(told));
     }
 }

@@ -149,7 +149,7 @@ impl Hub {
         }
         let certificate =
             self.authority.sign_client(&request, &subject(), CERTIFICATE_LIFE, SystemTime::now()).unwrap();
-        Response::new(Full::from(serde_json::to_vec(&IssuedCertificate { certificate }).unwrap()))
+        Response::new(Full::from(serde_json::to_vec(&IssuedCertificate { certificate, authorities: None }).unwrap()))
     }
 
     fn is_undecided(&self) -> bool {

@@ -133,7 +133,8 @@ pub struct Endpoint {
 #[serde(rename_all = "camelCase")]
 pub struct ClusterStatus {
     /// Ready, Connected, APIServerHealthy, ComponentsHealthy, VersionSupported, IdentityConfirmed, CertificatesValid,
-    /// ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved.
+    /// ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved,
+    /// AuthorityTrusted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Pending, Provisioned, Deleting.
@@ -157,6 +158,9 @@ pub struct ClusterStatus {
     /// Until when the certificates hold by which the cluster and the hub know each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<Certificate>,
+    /// Whom the cluster's agent takes for the hub, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_trust: Option<AgentTrust>,
     /// How far the cluster's clock is ahead of the hub's, to within a second or a tenth of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_seconds: Option<i64>,
@@ -215,6 +219,20 @@ pub struct Component {
     pub message: Option<String>,
     /// Since when it is so.
     pub last_transition_time: Time,
+}
+
+/// Whom an agent takes for the hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentTrust {
+    /// The hashes of the authorities' keys, as `sha256:` and hexadecimal digits.
+    pub authorities: Vec<String>,
+    /// That of the one that has issued the agent's certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// Why it has not taken the authorities that the hub has told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 /// How many nodes there are.

@@ -76,7 +76,8 @@ impl Apiserver {
         server.send_replace(Some(cluster.server.clone()));
         let address = cluster.serve(listener, &[])?;
         let path = data_dir.join("admin.kubeconfig");
-        kubeconfig::write_admin(&cluster.authority, "acp", &format!("https://{address}"), &path)?;
+        let authorities = lib_tls::Authorities::alone(cluster.authority.clone());
+        kubeconfig::write_admin(&authorities, "acp", &format!("https://{address}"), &path)?;
         println!(
             "API server  https://{address}  (Kubernetes {}, {} simulated nodes)",
             self.kubernetes_version, self.nodes

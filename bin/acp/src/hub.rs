@@ -1,5 +1,6 @@
 //! `acp hub`, and the hub part of `acp up`: the door, identity, fleet and console over one Kubernetes API.
 
+mod authority;
 mod ground;
 mod kept;
 mod own;
@@ -16,7 +17,7 @@ use anyhow::{Context, bail};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::KubernetesVersion;
 use clap::Args;
-use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Replica, SystemResolver};
+use fleet::{AddressPolicy, Caller, ClusterApi, Fleet, Keeper, Replica, SystemResolver};
 use ground::Foreign;
 use identity::Identity;
 use jiff::SignedDuration;
@@ -180,7 +181,7 @@ impl Hub {
         let drain = Drain::new();
         let controllers = Caller::controllers().client_of(&ground.api);
         let kept = dir.clone().map_or_else(|| Kept::Cluster(controllers.clone()), Kept::Directory);
-        let authority = Arc::new(kept.authority().await?);
+        let authorities = kept.authorities().await?;
         let people = identity::Config {
             session: None,
             address: format!("https://{address}"),
@@ -208,7 +209,7 @@ impl Hub {
             fleet::Parts {
                 hub: ground.api,
                 sessions: sessions.clone(),
-                authority: authority.clone(),
+                authorities: authorities.clone(),
                 resolver: Arc::new(SystemResolver),
             },
             &drain,
@@ -220,16 +221,18 @@ impl Hub {
         fleet.follow_ratios(tenancy.ratios());
         let url = format!("https://{address}/kubernetes/global");
         if let Some(dir) = &dir {
-            kubeconfig::write_admin(&authority, "global", &url, &dir.join("admin.kubeconfig"))?;
+            let file = dir.join("admin.kubeconfig");
+            kubeconfig::write_admin(&authorities.now(), "global", &url, &file)?;
+            drain.spawn(keep_kubeconfig(authorities.clone(), url, file, drain.clone()));
         }
-        let fingerprint = authority.fingerprint();
+        // That which is shown to whoever does not know any.
+        let fingerprint = authorities.now().elder().fingerprint();
         let platform = Caller::part(TENANCY_USER).client_of(fleet.hub());
         gateway::Hub {
             identity,
             fleet: fleet.clone(),
             tenancy: Arc::new(tenancy::api::Service::new(Arc::new(tenancy), platform)),
             sessions,
-            authority,
             names: names(local.ip(), &address),
             assets: Arc::new(assets::Console),
             ask_rights: ASK_RIGHTS,
@@ -336,6 +339,21 @@ fn keep_tenancy(fleet: &Fleet, sessions: &Sessions, drain: &Drain) -> Tenancy {
         }
     });
     kept
+}
+
+/// Has the administrator's kubeconfig follow the hub's authorities.
+async fn keep_kubeconfig(authorities: Keeper, url: String, file: PathBuf, drain: Drain) {
+    let mut changes = authorities.changes();
+    loop {
+        tokio::select! {
+            () = drain.finishing() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        let now = changes.borrow_and_update().clone();
+        if let Err(error) = kubeconfig::write_admin(&now, "global", &url, &file) {
+            tracing::warn!(error = format!("{error:#}"), "could not give the administrator another kubeconfig");
+        }
+    }
 }
 
 /// Where a client on this machine reaches a listener.

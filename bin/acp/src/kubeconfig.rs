@@ -5,19 +5,19 @@ use std::path::Path;
 
 use anyhow::Context;
 use apiserver_access::MASTERS;
-use lib_tls::{Authority, Leaf, Subject};
+use lib_tls::{Authorities, Leaf, Subject};
 
 /// Writes a kubeconfig for the administrator, with a client certificate. On a full disk, that of the last start will do:
 /// a server that is needed to make room has to start.
-pub(crate) fn write_admin(authority: &Authority, cluster: &str, server: &str, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_admin(authorities: &Authorities, cluster: &str, server: &str, path: &Path) -> anyhow::Result<()> {
     let subject = Subject::new("kubernetes-admin", [MASTERS]);
-    let credential =
-        authority.issue(&Leaf::Client(subject)).context("could not issue the administrator's certificate")?;
+    let issued = authorities.signing().issue(&Leaf::Client(subject));
+    let credential = issued.context("could not issue the administrator's certificate")?;
     let kubeconfig = lib_tls::Kubeconfig {
         cluster,
         user: "kubernetes-admin",
         server,
-        authority_pem: authority.certificate_pem(),
+        authority_pem: &authorities.bundle_pem(),
         credential: &credential,
     };
     match kubeconfig.write(path) {

@@ -2,6 +2,7 @@
 
 pub mod api_resources;
 pub mod apply;
+pub mod authority;
 pub mod certificates;
 pub mod clusters;
 pub mod completion;

@@ -149,6 +149,16 @@ catalogue! {
     PreviewTooLong {} "there are more changes than are shown" "变更过多，未全部显示";
     ProjectClusterAway { cluster } "cluster \"{cluster}\" did not say which namespaces of the project it has" "集群 \"{cluster}\" 没有返回项目的命名空间";
     ProjectHasNoCluster { project, cluster } "project \"{project}\" has no cluster \"{cluster}\"" "项目 \"{project}\" 没有集群 \"{cluster}\"";
+    PromptLeaveBehind { word }
+        "Agents that lack the authority are cut off until they are registered again. Type \"{word}\" to confirm:"
+        "尚未取得该颁发机构的代理将被断开，直至重新注册。请输入 \"{word}\" 以确认：";
+    LeaveBehindNeedsYes {} "agents would be cut off: run this in a terminal, or give --yes" "将断开部分代理：请在终端中运行，或指定 --yes";
+    AgentsReady { ready, total } "{ready} of {total} agents have what they need" "{total} 个代理中已有 {ready} 个就绪";
+    AgentLacks { cluster, message } "{cluster}: {message}" "{cluster}：{message}";
+    AuthorityIntroduced {} "next: give the certificates of both to whoever verifies the platform, then ac adm rotate-authority --step switch (back: --step back)"
+        "下一步：将两者的证书分发给所有验证平台的一方，然后执行 ac adm rotate-authority --step switch（撤销：--step back）";
+    AuthoritySwitched {} "next: ac adm rotate-authority --step retire, which cannot be taken back (back: --step back)"
+        "下一步：ac adm rotate-authority --step retire，该步骤不可撤销（撤销上一步：--step back）";
     PromptDeleteProject { name } "Project \"{name}\" is deleted in all its clusters, and with it all rights in it. Type its name to confirm:"
         "项目 \"{name}\" 将从其所有集群中删除，其中的所有权限也随之失效。请输入项目名称以确认：";
     PromptRemoveProjectCluster { project, clusters } "Take {clusters} from project \"{project}\"? [y/N]" "从项目 \"{project}\" 移除集群 {clusters}？[y/N]";

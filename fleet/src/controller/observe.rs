@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api_types::cluster::{Cluster, Connection};
+use api_types::cluster::{AgentTrust, Cluster, Connection};
 use jiff::Timestamp;
 use k8s_openapi::api::authorization::v1::{SelfSubjectRulesReview, SelfSubjectRulesReviewSpec};
 use kube::ResourceExt;
@@ -10,8 +10,9 @@ use kube::api::{Api, PostParams};
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use tokio::time::{Instant, timeout};
-use tunnel_protocol::{ApiHealth, Health, Webhooks};
+use tunnel_protocol::{ApiHealth, Health, Trusted, Webhooks};
 
+use crate::authority;
 use crate::error::ProbeError;
 use crate::plan::certificates::{Holds, Whose};
 use crate::plan::identity::Claim;
@@ -75,13 +76,35 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
     if !matches!(inner.sessions.connection(name), tunnel_hub::Connection::Connected { .. }) {
         return match known_key(cluster) {
             None => unregistered(inner, cluster).await,
+            Some(_) if is_left_behind(inner, cluster) => lost(
+                "AuthorityNotTrusted",
+                &format!(
+                    "The agent was away while the hub's authority was replaced, and trusts none that is left. A new registration \
+                     gives it the authority: ac register cluster {name} --again."
+                ),
+            ),
             Some(_) => lost("TunnelClosed", "The agent is not connected."),
         };
     }
     let sent = Timestamp::now();
     let asked = probe::ask_agent(inner, name, LOOK).await;
+    let answered = Timestamp::now();
+    let asked = match asked {
+        Ok(mut health) => {
+            if let Some(has) = health.trust.take() {
+                health.trust = Some(authority::tell(inner, name, has).await);
+            }
+            Ok(health)
+        }
+        failed => failed,
+    };
     let told = |health: &Health| Told {
-        clock: clock::offset(health.unix_time, sent, Timestamp::now()),
+        trust: health.trust.clone().map(|Trusted { authorities, issuer, message }| AgentTrust {
+            authorities,
+            issuer,
+            message,
+        }),
+        clock: clock::offset(health.unix_time, sent, answered),
         agent: Some(health.agent_version.clone()),
         identity: claim(health.api.uid.clone()),
         certificate: health
@@ -100,6 +123,13 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
         // The tunnel may have closed meanwhile, or the agent does not answer: nothing is known.
         Err(error) => lost("AgentSilent", &chain(&error).to_string()),
     }
+}
+
+/// Whether the agent has said that it trusts none of the authorities that there are now.
+fn is_left_behind(inner: &Inner, cluster: &Cluster) -> bool {
+    let trust = cluster.status.as_ref().and_then(|status| status.agent_trust.as_ref());
+    let now = authority::written(&inner.authorities.now().pins());
+    trust.is_some_and(|trust| !trust.authorities.iter().any(|pin| now.contains(pin)))
 }
 
 /// Whether the hub may see in a cluster when rights change. The answer costs a cluster more than the rest of a look, and a

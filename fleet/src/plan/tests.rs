@@ -440,3 +440,38 @@ fn a_silent_cluster_keeps_what_was_counted_and_its_components_are_unknown() {
     assert_eq!(of(&silent), Some(("Unknown".into(), "HeartbeatLost".into())));
     assert_eq!((&silent.resource, &silent.components), (&before.resource, &before.components));
 }
+
+#[test]
+fn an_agent_says_what_it_lacks_while_the_hub_s_authority_is_replaced_and_no_longer() {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use lib_tls::{Authorities, Authority, Step};
+
+    use super::authority::Rotation;
+    use crate::authority::{Wanted, written};
+
+    let first = Authorities::alone(Arc::new(Authority::generate("hub", SystemTime::now()).unwrap()));
+    let introduced = first.after(Step::Introduce, SystemTime::now()).unwrap();
+    let switched = introduced.after(Step::Switch, SystemTime::now()).unwrap();
+    let said = |now: &Authorities, trusts: &Authorities, issuer: &Authorities| {
+        let mut observed = well("v1.34.2");
+        observed.told_mut().unwrap().trust = Some(AgentTrust {
+            authorities: written(&trusts.pins()),
+            issuer: Some(issuer.signing().pin().to_string()),
+            message: None,
+        });
+        let rotation = Rotation { wanted: Wanted::of(now), is_under_way: now.other().is_some() };
+        let known = Known { rotation: Some(rotation), ..Known::default() };
+        let status = planned(&ClusterStatus::default(), &observed, known, 0);
+        assert!(is_ready(&status), "it is as well as it was");
+        assert_eq!(status.agent_trust.unwrap().authorities, written(&trusts.pins()));
+        let found = status.conditions.into_iter().find(|condition| condition.type_ == "AuthorityTrusted");
+        found.map(|condition| format!("{} {}", condition.status, condition.reason))
+    };
+    assert_eq!(said(&first, &first, &first), None);
+    assert_eq!(said(&introduced, &first, &first).as_deref(), Some("False NotTaken"));
+    assert_eq!(said(&introduced, &introduced, &first).as_deref(), Some("True Taken"));
+    assert_eq!(said(&switched, &switched, &first).as_deref(), Some("False CertificateOfOther"));
+    assert_eq!(said(&switched, &switched, &switched).as_deref(), Some("True Taken"));
+}

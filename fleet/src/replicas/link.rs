@@ -72,9 +72,10 @@ async fn once(inner: &Inner, own: &str, other: &Replica, joined: impl FnOnce() +
 }
 
 async fn dial(inner: &Inner, own: &str, address: &str) -> Result<TlsStream<TcpStream>, Failed> {
-    let trust = Trust::bundle(inner.authority.certificate_pem()).map_err(Failed::Credential)?;
+    let authorities = inner.authorities.now();
+    let trust = Trust::bundle(&authorities.bundle_pem()).map_err(Failed::Credential)?;
     let subject = Subject::new(replica::user(own), [GROUP]);
-    let credential = inner.authority.issue(&Leaf::Client(subject)).map_err(Failed::Credential)?;
+    let credential = authorities.signing().issue(&Leaf::Client(subject)).map_err(Failed::Credential)?;
     let tls = client_config(&trust, Some(&credential), &[ALPN]).map_err(Failed::Credential)?;
     let tcp = TcpStream::connect(address).await.map_err(Failed::Dial)?;
     tcp.set_nodelay(true).map_err(Failed::Dial)?;

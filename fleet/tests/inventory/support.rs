@@ -77,7 +77,7 @@ impl Hub {
         let parts = fleet::Parts {
             hub: ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0]))),
             sessions: sessions.clone(),
-            authority: authority.clone(),
+            authorities: fleet::Keeper::of(authority.clone()),
             resolver: Arc::new(SystemResolver),
         };
         let config = fleet::Config {

@@ -4,6 +4,7 @@
 
 mod agents;
 mod attacks;
+mod authority;
 mod bodies;
 #[path = "../../../identity/oidc/tests/relying_party/browser.rs"]
 mod browser;

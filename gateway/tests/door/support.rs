@@ -177,7 +177,8 @@ impl Door {
             member_traces: fleet::Traces { user: tenancy::guard::TENANCY_USER, objects: tenancy::guard::traces() },
             replica: None,
         };
-        let parts = fleet::Parts { hub, sessions: sessions.clone(), authority: authority.clone(), resolver };
+        let authorities = fleet::Keeper::of(authority.clone());
+        let parts = fleet::Parts { hub, sessions: sessions.clone(), authorities, resolver };
         let fleet = Fleet::start(config, parts, &drain).await.unwrap();
         let view = Arc::new(Seen::default());
         let platform = Caller::part(tenancy::guard::TENANCY_USER).client_of(fleet.hub());
@@ -186,7 +187,6 @@ impl Door {
             fleet: fleet.clone(),
             tenancy: Arc::new(tenancy::api::Service::new(view.clone(), platform)),
             sessions,
-            authority: authority.clone(),
             names: vec!["127.0.0.1".into(), "localhost".into()],
             assets: Arc::new(Page),
             ask_rights: Duration::from_secs(1),

@@ -11,7 +11,7 @@ use crate::certificate::{
     Purpose, Signer, Statement, Validity, encode_name, first_certificate, may_sign, parse, to_pem,
 };
 use crate::files::{create_private_dir, read_if_there, write_private};
-use crate::{Credential, Error, SigningRequest, SpkiPin, Terms};
+use crate::{Credential, Error, PeerIdentity, SigningRequest, SpkiPin, Terms};
 
 const AUTHORITY_DAYS: u64 = 3652;
 const LEAF_DAYS: u64 = 365;
@@ -136,6 +136,34 @@ impl Authority {
         digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
+    /// Its name.
+    pub fn common_name(&self) -> String {
+        PeerIdentity::of(&self.certificate).map(|identity| identity.common_name).unwrap_or_default()
+    }
+
+    /// Until when it holds, and what it has signed with it.
+    pub fn validity(&self) -> Result<Validity, Error> {
+        Validity::of(&parse(&self.certificate)?)
+    }
+
+    /// Its encoded name, as certificates name their issuer.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name
+    }
+
+    /// One with another key that can take its place. The names count: `hub`, `hub 2`, `hub 3`.
+    pub(crate) fn successor(&self, now: SystemTime) -> Result<Self, Error> {
+        let own = self.common_name();
+        let counted = own.rsplit_once(' ').and_then(|(name, number)| Some((name, number.parse::<u32>().ok()?)));
+        let (name, number) = counted.unwrap_or((&own, 1));
+        Self::generate(&format!("{name} {}", number.saturating_add(1)), now)
+    }
+
+    /// Its key. A secret, for whoever keeps it.
+    pub fn key_pem(&self) -> String {
+        self.key.serialize_pem()
+    }
+
     /// The pin of the authority's key.
     pub fn pin(&self) -> SpkiPin {
         SpkiPin::of_spki(&self.key.subject_public_key_info())
@@ -188,7 +216,7 @@ impl Authority {
 
     /// Nothing outlives who vouches for it.
     fn within_own(&self, now: SystemTime, lifetime: Duration) -> Result<Validity, Error> {
-        let own = Validity::of(&parse(&self.certificate)?)?;
+        let own = self.validity()?;
         let asked = Validity::lasting(now, lifetime);
         Ok(Validity { not_after: asked.not_after.min(own.not_after), ..asked })
     }

@@ -7,7 +7,10 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -18,7 +21,7 @@ use crate::{Credential, Error, SpkiPin, provider};
 #[derive(Clone, Debug)]
 pub enum Trust {
     /// Authorities by their certificates.
-    Bundle(Arc<RootCertStore>),
+    Bundle(Arc<Bundle>),
     /// One authority by the hash of its key. The authority's certificate has to come with the handshake.
     Pin(SpkiPin),
 }
@@ -27,23 +30,62 @@ impl Trust {
     /// The authorities of a PEM bundle. A bundle with anything but authorities is refused: a leaf in its place would be
     /// able to sign.
     pub fn bundle(pem: &str) -> Result<Self, Error> {
-        roots(pem).map(|roots| Self::Bundle(Arc::new(roots)))
+        Bundle::read(pem).map(|bundle| Self::Bundle(Arc::new(bundle)))
+    }
+
+    /// The pins of the authorities' keys, in their order.
+    pub fn pins(&self) -> Vec<SpkiPin> {
+        match self {
+            Self::Bundle(bundle) => bundle.pins.clone(),
+            Self::Pin(pin) => vec![*pin],
+        }
+    }
+}
+
+/// Authorities by their certificates.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    roots: Arc<RootCertStore>,
+    pins: Vec<SpkiPin>,
+}
+
+impl Bundle {
+    fn read(pem: &str) -> Result<Self, Error> {
+        let (roots, pins) = authorities(pem)?;
+        Ok(Self { roots: Arc::new(roots), pins })
+    }
+
+    /// Verifies servers. Of several authorities it tells the server which they are, so that one that is between two can
+    /// show the certificate of the one that is known.
+    fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        let verifier = WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider())
+            .build()
+            .map_err(Error::Verifier)?;
+        match self.roots.len() {
+            0 | 1 => Ok(verifier),
+            _ => Ok(Arc::new(Telling { verifier, subjects: self.roots.subjects() })),
+        }
     }
 }
 
 fn roots(pem: &str) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
+    authorities(pem).map(|(roots, _)| roots)
+}
+
+fn authorities(pem: &str) -> Result<(RootCertStore, Vec<SpkiPin>), Error> {
+    let (mut roots, mut pins) = (RootCertStore::empty(), Vec::new());
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate.map_err(|_| Error::Pem { expected: "certificates" })?;
         let parsed = parse(&certificate)?;
         if !may_sign(&parsed) {
             return Err(Error::NotAuthority(parsed.subject().to_string()));
         }
+        pins.push(SpkiPin::of_spki(parsed.public_key().raw));
         roots.add(certificate.clone()).map_err(Error::Config)?;
     }
     match roots.is_empty() {
         true => Err(Error::Pem { expected: "certificates" }),
-        false => Ok(roots),
+        false => Ok((roots, pins)),
     }
 }
 
@@ -101,7 +143,7 @@ pub fn client_config(trust: &Trust, credential: Option<&Credential>, alpn: &[&[u
     let builder =
         ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().map_err(Error::Config)?;
     let builder = match trust {
-        Trust::Bundle(roots) => builder.with_root_certificates(roots.clone()),
+        Trust::Bundle(bundle) => builder.dangerous().with_custom_certificate_verifier(bundle.verifier()?),
         Trust::Pin(pin) => builder.dangerous().with_custom_certificate_verifier(Arc::new(PinVerifier::new(*pin))),
     };
     let mut config = match credential {
@@ -115,6 +157,52 @@ pub fn client_config(trust: &Trust, credential: Option<&Credential>, alpn: &[&[u
 fn resolver(credential: &Credential) -> Arc<SingleCertAndKey> {
     let certified: Arc<CertifiedKey> = credential.certified_key();
     Arc::new(SingleCertAndKey::from(certified))
+}
+
+/// Verifies as ever, and tells the server which authorities it knows.
+#[derive(Debug)]
+struct Telling {
+    verifier: Arc<WebPkiServerVerifier>,
+    subjects: Vec<DistinguishedName>,
+}
+
+impl ServerCertVerifier for Telling {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        Some(&self.subjects)
+    }
 }
 
 /// Accepts servers whose chain ends at the authority with the pinned key. Names and dates are checked as ever; the pin

@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::certificate::{Validity, parse};
 use crate::files::{create_private_dir, read_if_there, write_private};
-use crate::{Error, PeerIdentity, provider};
+use crate::{Error, PeerIdentity, SpkiPin, provider};
 
 /// A key and its certificates. The key never appears in `Debug`.
 #[derive(Clone)]
@@ -78,6 +78,12 @@ impl Credential {
     /// Who the leaf certificate names.
     pub fn identity(&self) -> Result<PeerIdentity, Error> {
         PeerIdentity::of(self.certificate())
+    }
+
+    /// The pin of the authority that stands behind the leaf in the chain, if one does.
+    pub fn issuer(&self) -> Option<SpkiPin> {
+        let authority = parse(self.certified.cert.get(1)?).ok()?;
+        Some(SpkiPin::of_spki(authority.public_key().raw))
     }
 
     /// When the leaf holds.

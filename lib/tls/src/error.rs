@@ -78,7 +78,7 @@ pub enum Error {
     /// rustls refuses the configuration.
     #[error("could not build the TLS configuration")]
     Config(#[source] rustls::Error),
-    /// The verifier of client certificates cannot be built.
-    #[error("could not build the verifier of client certificates")]
+    /// The verifier of certificates cannot be built.
+    #[error("could not build the verifier of certificates")]
     Verifier(#[source] rustls::server::VerifierBuilderError),
 }

@@ -11,7 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::config::server_config_with;
-use crate::{Authority, ClientVerification, Credential, Error, Leaf};
+use crate::{Authorities, Authority, ClientVerification, Credential, Error, Leaf};
 
 type Clock = Box<dyn Fn() -> SystemTime + Send + Sync>;
 
@@ -25,6 +25,52 @@ pub fn renewing_server_config(
 ) -> Result<ServerConfig, Error> {
     let renewing = Renewing::new(authority, names, Box::new(SystemTime::now))?;
     server_config_with(Arc::new(renewing), clients, alpn)
+}
+
+/// The same of a server whose authority may be about to be replaced. Clients without a certificate are accepted, those with
+/// one if any of the authorities has issued it.
+///
+/// A client that says whom it knows is shown the certificate of the authority that signs, if it knows that one. Others see
+/// that of the [elder](Authorities::elder): until that one is retired, nobody is turned away who was away meanwhile.
+pub fn rotating_server_config(
+    authorities: &Authorities,
+    names: Vec<String>,
+    alpn: &[&[u8]],
+) -> Result<ServerConfig, Error> {
+    let rotating = Rotating::new(authorities, names)?;
+    let clients = ClientVerification::Optional(authorities.bundle_pem());
+    server_config_with(Arc::new(rotating), &clients, alpn)
+}
+
+#[derive(Debug)]
+struct Rotating {
+    signing: Renewing,
+    /// Of the elder, if that is another one.
+    elder: Option<Renewing>,
+}
+
+impl Rotating {
+    fn new(authorities: &Authorities, names: Vec<String>) -> Result<Self, Error> {
+        let (signing, elder) = (authorities.signing(), authorities.elder());
+        let renewing =
+            |authority: &Arc<Authority>| Renewing::new(authority.clone(), names.clone(), Box::new(SystemTime::now));
+        let elder = (!Arc::ptr_eq(signing, elder)).then(|| renewing(elder)).transpose()?;
+        Ok(Self { signing: renewing(signing)?, elder })
+    }
+}
+
+impl ResolvesServerCert for Rotating {
+    fn resolve(&self, client: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let knows = |authority: &Authority| {
+            client
+                .certificate_authorities()
+                .is_some_and(|known| known.iter().any(|name| name.as_ref() == authority.name()))
+        };
+        match &self.elder {
+            Some(elder) if !knows(&self.signing.authority) => elder.resolve(client),
+            _ => self.signing.resolve(client),
+        }
+    }
 }
 
 struct Renewing {

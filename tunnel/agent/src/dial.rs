@@ -13,7 +13,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
 use tunnel_protocol::ALPN;
 
 use crate::backoff::Failure;
@@ -176,6 +176,18 @@ pub enum DialError {
         #[source]
         source: io::Error,
     },
+    /// It is not our hub, as far as we know its authority.
+    #[error(
+        "{hub} shows a certificate of an authority that this agent does not trust: it is not the hub, or the hub's \
+         authority was replaced while the agent was away; the authority comes anew with: ac register cluster NAME --again"
+    )]
+    Stranger {
+        /// The address.
+        hub: HubAddress,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It is a server, and no hub of this protocol.
     #[error("{hub} does not speak the tunnel's protocol")]
     Protocol {
@@ -187,7 +199,7 @@ pub enum DialError {
 impl DialError {
     pub(crate) fn failure(&self) -> Failure {
         match self {
-            Self::Address(_) | Self::Protocol { .. } => Failure::Denied,
+            Self::Address(_) | Self::Protocol { .. } | Self::Stranger { .. } => Failure::Denied,
             Self::Deadline { .. } => Failure::Unreachable,
             Self::Connect { source, .. } | Self::Tls { source, .. } => Failure::of(source),
             Self::Proxy { source, .. } => source.failure(),
@@ -205,14 +217,21 @@ pub(crate) async fn dial(
     let late = || DialError::Deadline { hub: hub.clone() };
     let name = ServerName::try_from(hub.host.clone()).map_err(|_| DialError::Address(hub.to_string()))?;
     let link = hub.connect_with(known, network, limit).await?;
-    let stream = timeout(limit, TlsConnector::from(tls).connect(name, link))
-        .await
-        .map_err(|_| late())?
-        .map_err(|source| DialError::Tls { hub: hub.clone(), source })?;
+    let shaken = timeout(limit, TlsConnector::from(tls).connect(name, link)).await.map_err(|_| late())?;
+    let stream = shaken.map_err(|source| match is_stranger(&source) {
+        true => DialError::Stranger { hub: hub.clone(), source },
+        false => DialError::Tls { hub: hub.clone(), source },
+    })?;
     match stream.get_ref().1.alpn_protocol() {
         Some(ALPN) => Ok(stream),
         _ => Err(DialError::Protocol { hub: hub.clone() }),
     }
+}
+
+/// Whether a handshake failed as nobody whom we trust vouches for the other end.
+pub fn is_stranger(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ mod race;
 mod run;
 mod serve;
 
-pub use dial::{DialError, HubAddress};
+pub use dial::{DialError, HubAddress, is_stranger};
 pub use network::{Network, Socket};
 pub use proxy::{BadProxy, Link, Proxy, ProxyError};
 pub use run::{Agent, Config, State};

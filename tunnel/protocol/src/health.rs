@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Trusted;
 use crate::plain::tame;
 use crate::survey::Survey;
 
@@ -19,6 +20,9 @@ pub struct Health {
     /// Until when the agent's certificate holds, in seconds since 1970; `None` from agents that do not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires: Option<i64>,
+    /// Whom the agent takes for the hub; `None` from agents that do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trusted>,
     /// What the agent sees of its cluster's API.
     pub api: ApiHealth,
     /// Whether the quotas of projects are enforced; `None` from agents that do not see to it.
@@ -130,6 +134,7 @@ impl Health {
         }
         let mut health: Self = serde_json::from_slice(bytes).map_err(BadHealth::Decode)?;
         tame(&mut health.agent_version, Self::VERSION_CHARS);
+        health.trust.iter_mut().for_each(Trusted::tame);
         let api = &mut health.api;
         let (mut no_quota, mut no_ratio) = (None, None);
         let quota = health.quota.as_mut().map_or(&mut no_quota, |quota| &mut quota.message);
@@ -165,6 +170,7 @@ mod tests {
             agent_version: "0.1.0".into(),
             unix_time: 1_800_000_000,
             certificate_expires: Some(1_802_592_000),
+            trust: Some(Trusted { authorities: vec!["sha256:00".into()], ..Trusted::default() }),
             api: ApiHealth {
                 ready: true,
                 version: Some("v1.34.1".into()),

@@ -9,6 +9,7 @@
 //! What comes from the other machine is decoded here, and every decoder is total: any bytes give a value or an error.
 
 mod agent;
+mod authority;
 mod health;
 pub mod inventory;
 pub mod limits;
@@ -21,6 +22,7 @@ mod survey;
 mod target;
 
 pub use agent::{AGENT, AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
+pub use authority::{Authorities, Trusted};
 pub use health::{ApiHealth, BadHealth, Health, NodeCount, QuotaHealth, RatioHealth, Webhooks};
 pub use proxy::{BadProxyUrl, ProxyKind, ProxyLogin, ProxyUrl};
 pub use refusal::Refusal;

@@ -36,4 +36,7 @@ pub struct CertificateRequest {
 pub struct IssuedCertificate {
     /// The chain in PEM, leaf first.
     pub certificate: String,
+    /// The hub's authorities, as in [`Authorities`](crate::Authorities); not from every hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorities: Option<String>,
 }

@@ -4,17 +4,17 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use agent::{CredentialStore, DirectoryStore, SecretStore};
 use anyhow::Context;
-use fleet::NAMESPACE;
+use fleet::{AuthorityStore, Keeper, NAMESPACE, SecretAuthorities};
 use identity::Identity;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
-use lib_tls::{Authority, write_private};
+use lib_tls::write_private;
 
+use super::authority::DirectoryAuthorities;
 use crate::audit::AuditLog;
 
 /// In the data directory: the first administrator's first password.
@@ -22,7 +22,6 @@ const PASSWORD_FILE: &str = "initial-admin-password";
 /// Without one: the Secret that holds it begins with this, and has this label.
 const PASSWORD_SECRET: &str = "acp-initial-admin-password-";
 const PASSWORD_LABEL: (&str, &str) = ("app.kubernetes.io/component", "initial-admin-password");
-const AUTHORITY_SECRET: &str = "acp-hub-authority";
 const ADMISSION_SECRET: &str = "acp-hub-admission";
 const AUTHORITY: &str = "acp hub authority";
 
@@ -57,17 +56,12 @@ impl Password {
 }
 
 impl Kept {
-    pub(super) async fn authority(&self) -> anyhow::Result<Authority> {
-        let failed = "could not load the hub's certificate authority";
-        match self {
-            Self::Directory(dir) => Authority::load_or_create(&dir.join("pki"), AUTHORITY).context(failed),
-            Self::Cluster(client) => {
-                let fresh = Authority::generate(AUTHORITY, SystemTime::now()).and_then(|fresh| fresh.credential());
-                let store = SecretStore::new(client.clone(), NAMESPACE, AUTHORITY_SECRET);
-                let kept = store.load_or_save(fresh.context(failed)?).await.context(failed)?;
-                Authority::from_pem(kept.chain_pem(), kept.key_pem()).context(failed)
-            }
-        }
+    pub(super) async fn authorities(&self) -> anyhow::Result<Keeper> {
+        let store: Arc<dyn AuthorityStore> = match self {
+            Self::Directory(dir) => Arc::new(DirectoryAuthorities::new(dir.join("pki"), AUTHORITY)),
+            Self::Cluster(client) => Arc::new(SecretAuthorities::new(client.clone(), AUTHORITY)),
+        };
+        Keeper::open(store).await.context("could not load the hub's certificate authority")
     }
 
     pub(super) fn audit(&self) -> anyhow::Result<AuditLog> {

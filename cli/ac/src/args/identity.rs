@@ -183,6 +183,8 @@ pub enum Adm {
     /// Decide about requests for certificates, as of agents that have another key
     #[command(subcommand)]
     Certificate(Certificate),
+    /// Show by which certificate authority the platform is known, or have another one take its place, step by step
+    RotateAuthority(RotateAuthority),
     /// Show which versions of Kubernetes which release of the platform works with
     SupportMatrix(ListOutput),
     /// Let nodes of the cluster have no new Pods
@@ -218,6 +220,30 @@ pub struct Detach {
     /// Only say what would be done
     #[arg(long, value_enum, default_value_t, num_args = 0..=1, default_missing_value = "client", require_equals = true, value_name = "MODE")]
     pub dry_run: DryRun,
+}
+
+/// A step of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum AuthorityStep {
+    Introduce,
+    Switch,
+    Retire,
+    Back,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RotateAuthority {
+    /// Step to take; without it, how far it is is shown
+    #[arg(long, value_enum)]
+    pub step: Option<AuthorityStep>,
+    /// Cut off agents that lack the authority; they come back when they are registered again
+    #[arg(long, requires = "step")]
+    pub force: bool,
+    /// Cut them off without asking
+    #[arg(long, requires = "force")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub list: ListOutput,
 }
 
 #[derive(Clone, Debug, Subcommand)]

@@ -257,6 +257,16 @@ const HELP: &[(&str, &str)] = &[
         "重新获取已注册集群的命令；之前的命令随即失效",
     ),
     (
+        "Show by which certificate authority the platform is known, or have another one take its place, step by step",
+        "显示平台所用的证书颁发机构，或分步更换为另一个",
+    ),
+    ("Step to take; without it, how far it is is shown", "要执行的步骤；不指定则显示进度"),
+    (
+        "Cut off agents that lack the authority; they come back when they are registered again",
+        "断开尚未取得该颁发机构的代理；重新注册后即可恢复",
+    ),
+    ("Cut them off without asking", "断开时不再询问"),
+    (
         "Decide about requests for certificates, as of agents that have another key",
         "审批证书请求，例如密钥已更换的代理的请求",
     ),

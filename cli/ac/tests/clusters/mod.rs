@@ -114,3 +114,44 @@ fn requests_for_certificates_are_approved_and_denied_on_the_hub() {
     assert_eq!(machine.run(&["adm", "certificate", "approve", "none"]).code, 1);
     assert_eq!(machine.run(&["adm", "certificate", "approve"]).code, 3);
 }
+
+#[test]
+fn another_authority_takes_the_place_of_the_platforms_step_by_step() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let rotate = |args: &[&str]| machine.run(&[&["adm", "rotate-authority"], args].concat());
+    let shown = rotate(&[]);
+    assert_eq!(
+        (shown.code, &*shown.out),
+        (
+            0,
+            "ROLE      NAME                EXPIRES                FINGERPRINT\n\
+             Signing   acp hub authority   2036-01-01T00:00:00Z   AA:BB\n"
+        )
+    );
+    assert_eq!(shown.err, "1 of 2 agents have what they need\nedge: its agent is away\n");
+    let introduced = rotate(&["--step", "introduce"]);
+    assert!(introduced.code == 0 && introduced.err.contains("--step switch"), "{}", introduced.err);
+    assert_eq!(rotate(&["-o", "jsonpath={.certificates}"]).out, "PEM\n");
+
+    let refused = rotate(&["--step", "retire"]);
+    assert!(refused.code == 1 && refused.err.contains("edge: its agent is away"), "{}", refused.err);
+    // Nobody is there to type.
+    let refused = rotate(&["--step", "retire", "--force"]);
+    assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);
+    for args in [&["--step", "renew"][..], &["--force"], &["--step", "retire", "--yes"]] {
+        assert_eq!(rotate(args).code, 3, "{args:?}");
+    }
+    assert_eq!(rotate(&["--step", "retire", "--force", "--yes"]).code, 0);
+    let requests = &platform.state.lock().unwrap().requests;
+    let steps = requests.iter().filter(|(line, _)| line.starts_with("POST /platform/fleet.cpaas.io/v1/authority"));
+    let steps: Vec<&str> = steps.map(|(_, body)| &**body).collect();
+    assert_eq!(
+        steps,
+        [
+            r#"{"confirm":null,"step":"introduce"}"#,
+            r#"{"confirm":null,"step":"retire"}"#,
+            r#"{"confirm":"leave behind","step":"retire"}"#,
+        ]
+    );
+}

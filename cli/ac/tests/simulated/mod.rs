@@ -319,6 +319,25 @@ fn platform(
             let matrix = include_str!("../../../../api/types/src/support/matrix.json");
             reply(200, &serde_json::from_str::<Value>(matrix).unwrap())
         }
+        (method, "/platform/fleet.cpaas.io/v1/authority") => {
+            let asked = serde_json::from_str::<Value>(body).unwrap_or_default();
+            if asked["step"] == "retire" && asked["confirm"] != "leave behind" {
+                return refuse(409, "Conflict", "this step would cut off 1 of the agents (edge: its agent is away)");
+            }
+            let step = if method == "GET" || asked["step"] == "retire" { "Settled" } else { "Introduced" };
+            reply(
+                200,
+                &json!({
+                    "step": step,
+                    "authorities": [{
+                        "role": "Signing", "name": "acp hub authority", "fingerprint": "AA:BB", "pin": "sha256:00",
+                        "notAfter": "2036-01-01T00:00:00Z",
+                    }],
+                    "certificates": "PEM\n",
+                    "agents": {"total": 2, "ready": 1, "lacking": [{"cluster": "edge", "reason": "Away", "message": "its agent is away"}]},
+                }),
+            )
+        }
         ("POST", path) if path.ends_with("/drain") => {
             let node = path.rsplit('/').nth(1).unwrap();
             match state.drains.get(node) {

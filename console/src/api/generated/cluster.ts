@@ -54,6 +54,15 @@ export interface ClusterSpec {
 
 /** What is known of a cluster. */
 export interface ClusterStatus {
+  /** Whom the cluster's agent takes for the hub, by its own word. */
+  agentTrust?: {
+    /** The hashes of the authorities' keys, as `sha256:` and hexadecimal digits. */
+    authorities: Array<string>;
+    /** That of the one that has issued the agent's certificate. */
+    issuer?: string;
+    /** Why it has not taken the authorities that the hub has told it. */
+    message?: string;
+  };
   /** Until when the certificates hold by which the cluster and the hub know each other. */
   certificates?: Array<{
     /** `agent`, by its own word; or `credential`, the one that came with an import. */

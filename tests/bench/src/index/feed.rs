@@ -98,7 +98,7 @@ impl Hub {
         let parts = fleet::Parts {
             hub: ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0]))),
             sessions: sessions.clone(),
-            authority: authority.clone(),
+            authorities: fleet::Keeper::of(authority.clone()),
             resolver: Arc::new(SystemResolver),
         };
         let (hub_address, agent_image) = ("hub.example.org:8443".into(), "acp/agent".into());

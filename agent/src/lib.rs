@@ -17,6 +17,7 @@
 //! - The hub is known by the authorities that the agent was given, and by those that a hub so known has told it of through the
 //!   tunnel. One is given up only when the hub was reached without it.
 
+pub mod alive;
 mod enroll;
 mod forward;
 mod guard;

@@ -48,6 +48,9 @@ pub struct Egress<'a> {
 /// registration without a proxy leaves it as it is.
 pub(crate) const EGRESS: &str = "acp-agent-proxy";
 
+/// Where the kubelet asks an agent whether it lives.
+const PROBES: u16 = 9440;
+
 impl Invitation<'_> {
     /// How to run the agent elsewhere. It trusts whoever has the key of that pin.
     pub(crate) fn command(&self, pin: SpkiPin) -> String {
@@ -131,6 +134,7 @@ impl Invitation<'_> {
                                 "args": [
                                     format!("--hub={}", self.hub), format!("--cluster={}", self.cluster),
                                     format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),
+                                    format!("--probe-listen=0.0.0.0:{PROBES}"),
                                 ],
                                 "env": [
                                     environment("HTTPS_PROXY", "url"), environment("NO_PROXY", "no-proxy"),
@@ -138,7 +142,16 @@ impl Invitation<'_> {
                                     // their own: this one is for the proxy.
                                     {"name": "SSL_CERT_FILE", "value": format!("{proxy}/ca.crt")},
                                 ],
-                                "ports": [{"name": "admission", "containerPort": 9443}],
+                                "ports": [
+                                    {"name": "admission", "containerPort": 9443}, {"name": "probes", "containerPort": PROBES},
+                                ],
+                                // It lives while it runs, whoever is away: the hub, or the cluster's own API. The cluster asks
+                                // it while it listens, with a hub or without.
+                                "livenessProbe": {
+                                    "httpGet": {"path": "/livez", "port": "probes"},
+                                    "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
+                                },
+                                "readinessProbe": {"tcpSocket": {"port": "admission"}, "periodSeconds": 5},
                                 "securityContext": pod::container_security(),
                                 "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
                                 "volumeMounts": [
@@ -297,6 +310,30 @@ mod tests {
 
     fn found<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
         objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    }
+
+    #[test]
+    fn an_agent_is_nobody_writes_nothing_and_is_not_ended_because_its_hub_is_away() {
+        let authority = lib_tls::Authority::generate("hub", std::time::SystemTime::now()).unwrap();
+        let (cluster, authority_pem) = ("eu-1".parse().unwrap(), authority.certificate_pem());
+        let (token, hub, image) = ("tok", "hub:1", "acp/agent");
+        let objects =
+            Invitation { cluster: &cluster, token, hub, authority_pem, image, rights: &[], egress: None }.objects();
+        let pod = &found(&objects, "Deployment", AGENT).unwrap()["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
+        let container = &pod["containers"][0];
+        let security = &container["securityContext"];
+        assert_eq!(
+            (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
+            (&json!(true), &json!(false))
+        );
+        // Of its own process and of nobody else; and where the cluster asks, where it is asked.
+        assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": "probes"}));
+        assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], "admission");
+        let ports: Vec<_> = container["ports"].as_array().unwrap().iter().map(|port| &port["containerPort"]).collect();
+        assert_eq!(ports, [9443, 9440]);
+        let listens = format!("--probe-listen=0.0.0.0:{}", ports[1]);
+        assert!(container["args"].as_array().unwrap().iter().any(|word| *word == listens), "{container}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod egress;
 pub mod process;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::quota::{self, Reach};
-use agent::{AdmissionUrl, ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, SecretStore, Token};
+use agent::{AdmissionUrl, ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, SecretStore, Token, alive};
 use anyhow::{Context, bail};
 use clap::Args;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{SpkiPin, Trust};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use egress::Egress;
@@ -56,6 +58,9 @@ pub struct Agent {
     /// Where the cluster's API server asks the agent about quotas of projects.
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443")]
     admission_listen: SocketAddr,
+    /// Where to answer a kubelet that asks, at /livez, whether the agent lives; by default nowhere.
+    #[arg(long, value_name = "ADDR")]
+    probe_listen: Option<SocketAddr>,
     /// How the API server reaches that, for an agent outside of its cluster; inside, the Service acp-agent.
     #[arg(long, value_name = "URL")]
     admission_url: Option<AdmissionUrl>,
@@ -100,10 +105,31 @@ impl Agent {
             Some(reach) => agent.enforcing(quota::Config::new(self.admission_listen, reach, kept)),
             None => agent,
         };
+        let probes = self.probes().await?;
         println!("agent of {} for {}{}", self.cluster, self.hub, through.unwrap_or_default());
         let mut stopped = Ok(());
-        serve(agent, async { stopped = asked_to_stop().await }, DRAIN).await.context("the agent stopped")?;
+        let work = serve(agent, async { stopped = asked_to_stop().await }, DRAIN);
+        tokio::select! {
+            ended = work => ended.context("the agent stopped")?,
+            never = probes => match never {},
+        }
         stopped
+    }
+
+    /// Answers kubelets for ever, if any are to ask.
+    async fn probes(&self) -> anyhow::Result<impl Future<Output = Infallible> + use<>> {
+        let listener = match self.probe_listen {
+            None => None,
+            Some(at) => {
+                Some(TcpListener::bind(at).await.with_context(|| format!("--probe-listen: could not listen at {at}"))?)
+            }
+        };
+        Ok(async {
+            match listener {
+                Some(listener) => alive::answer(listener).await,
+                None => std::future::pending().await,
+            }
+        })
     }
 
     /// How the cluster's API server reaches the agent. From elsewhere, nobody knows unless it is said.

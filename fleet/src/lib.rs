@@ -25,6 +25,7 @@ mod registration;
 mod removal;
 mod replicas;
 mod router;
+mod summary;
 mod survey;
 mod tombstone;
 mod traces;
@@ -65,6 +66,7 @@ pub use probe::Probe;
 pub use registration::{Registration, RegistrationRequest};
 pub use removal::{Removal, RemovalRequest};
 pub use replicas::{BadReplica, Replica};
+pub use summary::{Expiring, Failing, FleetSummary, Group, Named, Readiness, Summary, Versions};
 pub use traces::{REMOVAL_USER, Traces, removal_objects};
 
 /// Where the fleet's objects are.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ::tenancy::rights::Person;
 use api_types::Cluster;
 use api_types::cluster::DISPLAY_NAME;
 use fleet::{Body, Caller};
@@ -20,13 +19,12 @@ const AT_ONCE: usize = 8;
 
 /// Whoever may list or get Clusters on the hub sees those, and everybody the clusters in which they have a role.
 pub(crate) async fn list(chain: &Chain, who: &Who) -> Result<Response<Body>, Refusal> {
-    let caller = &who.caller()?;
-    let mut clusters = chain.hub.fleet.clusters();
-    clusters.sort_by_key(|cluster| cluster.name_any());
-    if !review::may(chain, caller, "list", None).await? {
+    let has_role = |name: &str| {
         let person = who.person()?;
-        clusters = one_by_one(chain, caller, &person, clusters).await?;
-    }
+        Ok(chain.hub.tenancy.rights().is_in(&person, name))
+    };
+    let mut clusters = seen(chain, &who.caller()?, has_role).await?;
+    clusters.sort_by_key(|cluster| cluster.name_any());
     let items: Vec<Value> = clusters.iter().map(|cluster| view(cluster)).collect();
     Ok(answer(
         StatusCode::OK,
@@ -34,17 +32,25 @@ pub(crate) async fn list(chain: &Chain, who: &Who) -> Result<Response<Body>, Ref
     ))
 }
 
-/// For those who may see some.
-async fn one_by_one(
+/// The clusters whose objects the caller may read, with all that stands in them. A role in a cluster is not enough for that.
+pub(crate) async fn readable(chain: &Chain, caller: &Caller) -> Result<Vec<Arc<Cluster>>, Refusal> {
+    seen(chain, caller, |_| Ok(false)).await
+}
+
+/// All for those who may list them; for others one by one.
+async fn seen(
     chain: &Chain,
     caller: &Caller,
-    person: &Person,
-    clusters: Vec<Arc<Cluster>>,
+    besides: impl Fn(&str) -> Result<bool, Refusal>,
 ) -> Result<Vec<Arc<Cluster>>, Refusal> {
+    let clusters = chain.hub.fleet.clusters();
+    if review::may(chain, caller, "list", None).await? {
+        return Ok(clusters);
+    }
+    let besides = &besides;
     let asked = futures::stream::iter(clusters).map(|cluster| async move {
         let name = cluster.name_any();
-        let may =
-            chain.hub.tenancy.rights().is_in(person, &name) || review::may(chain, caller, "get", Some(&name)).await?;
+        let may = besides(&name)? || review::may(chain, caller, "get", Some(&name)).await?;
         Ok::<_, Refusal>(may.then_some(cluster))
     });
     let seen: Vec<Option<Arc<Cluster>>> = asked.buffered(AT_ONCE).try_collect().await?;

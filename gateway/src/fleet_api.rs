@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::chain::{BODY_LIMIT, Chain, Who};
 use crate::respond::{self, Refusal, read_json};
-use crate::{authority, nodes};
+use crate::{authority, nodes, summary};
 
 async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let dry_run = dry_run(request.uri().query())?;
@@ -42,6 +42,9 @@ pub(crate) async fn answer(
 ) -> Result<Response<Body>, Refusal> {
     if let Some(node) = nodes::of(path) {
         return nodes::drain(chain, who, node?, request).await;
+    }
+    if path == "/platform/fleet.cpaas.io/v1/summary" {
+        return summary::summary(chain, who, request.uri().query()).await;
     }
     let caller = &who.caller()?;
     let post = request.method() == Method::POST;

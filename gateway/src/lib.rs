@@ -26,6 +26,7 @@ mod routes;
 mod scope;
 mod search;
 mod shares;
+mod summary;
 mod tenancy;
 mod tunnels;
 mod turns;

@@ -24,6 +24,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/platform/fleet.cpaas.io/v1/registrations"),
     ("POST", "/platform/fleet.cpaas.io/v1/removals"),
     ("POST", "/platform/fleet.cpaas.io/v1/registrations/{}"),
+    ("GET", "/platform/fleet.cpaas.io/v1/summary"),
     ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
     ("GET", "/platform/fleet.cpaas.io/v1/authority"),
     ("POST", "/platform/fleet.cpaas.io/v1/authority"),

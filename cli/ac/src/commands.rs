@@ -9,6 +9,7 @@ pub mod completion;
 pub mod delete;
 pub mod exec;
 pub mod files;
+pub mod fleet;
 pub mod get;
 pub mod identity;
 pub mod kubectl;

@@ -31,10 +31,8 @@ impl Wanted {
 
     /// Before a step that ends the trust in one. Whoever does not have this is cut off by it.
     pub(crate) fn before(step: Step, now: &Authorities) -> Option<Self> {
-        let drops = match (step, now.other()) {
-            (Step::Retire, Some(Other::Former(_))) | (Step::Back, Some(Other::Next(_))) => true,
-            _ => false,
-        };
+        let drops =
+            matches!((step, now.other()), (Step::Retire, Some(Other::Former(_))) | (Step::Back, Some(Other::Next(_))));
         let signing = now.signing().pin().to_string();
         drops.then(|| Self { trusted: vec![signing.clone()], issuer: signing })
     }

@@ -88,6 +88,7 @@ fn lines(others: &Others) -> Vec<Line> {
         line("POST", "/platform/fleet.cpaas.io/v1/registrations", [401, 403, 403]).with(json!({"name": "x"})),
         line("POST", "/platform/fleet.cpaas.io/v1/removals", [401, 403, 403]).with(json!({"name": "eu", "confirm": "eu"})),
         line("POST", "/platform/fleet.cpaas.io/v1/registrations/{}", [401, 403, 403]).at("/platform/fleet.cpaas.io/v1/registrations/eu"),
+        line("GET", "/platform/fleet.cpaas.io/v1/summary", [401, 200, 200]),
         line("GET", "/platform/fleet.cpaas.io/v1/support-matrix", [401, 200, 200]),
         line("GET", "/platform/fleet.cpaas.io/v1/authority", [401, 403, 200]),
         line("POST", "/platform/fleet.cpaas.io/v1/authority", [401, 403, 403]).with(json!({"step": "introduce"})),

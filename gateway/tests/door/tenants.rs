@@ -138,6 +138,63 @@ fn pod(namespace: &str) -> Value {
 }
 
 #[tokio::test]
+async fn case_50_the_fleet_is_summed_up_of_those_clusters_that_the_caller_may_read() {
+    let door = Door::open().await;
+    for object in identity(true) {
+        apply(&door.cluster, object).await;
+    }
+    let root = Somebody { door: &door, bearer: administrator(&door).await };
+    let member = TestCluster::start().await;
+    let (_agent, _folder) = join(&door, &root.bearer, "edge", &member).await;
+    let eve = Somebody::new(&door, "eve@example.com").await;
+    let path = "/platform/fleet.cpaas.io/v1/summary";
+    let of = async |who: &Somebody<'_>| {
+        let answer = who.get(path).await;
+        assert_eq!(answer.code, 200, "{answer:?}");
+        answer.json()
+    };
+    eventually("both are counted", async || {
+        let summary = of(&root).await;
+        summary["clusters"]["total"] == 2 && summary["clusters"]["ready"] == 2 && summary["counted"] == 2
+    })
+    .await;
+    let nobodys = of(&eve).await;
+    assert_eq!(nobodys["clusters"]["total"], 0);
+    for list in ["conditions", "versions", "certificates"] {
+        assert_eq!(nobodys[list], json!([]), "{list}");
+    }
+    assert_eq!((&nobodys["nodes"]["total"], &nobodys["counted"]), (&json!(0), &json!(0)));
+
+    let role = |kind: &str, rest: Value| {
+        let mut object = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+            "metadata": {"name": "edge-reader", "namespace": "cpaas-system"},
+        });
+        object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        object
+    };
+    let rule = json!({
+        "apiGroups": ["cluster.x-k8s.io"], "resources": ["clusters"], "resourceNames": ["edge"], "verbs": ["get"],
+    });
+    let subject = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve@example.com"});
+    let to = json!({"kind": "Role", "apiGroup": "rbac.authorization.k8s.io", "name": "edge-reader"});
+    apply(&door.cluster, role("Role", json!({"rules": [rule]}))).await;
+    apply(&door.cluster, role("RoleBinding", json!({"subjects": [subject], "roleRef": to}))).await;
+    eventually("one is hers to read", async || of(&eve).await["clusters"]["total"] == 1).await;
+    let one = eve.get(&format!("{path}?groupBy=none")).await.json();
+    assert_eq!((&one["groups"][0]["value"], &one["groups"][0]["clusters"]["total"]), (&Value::Null, &json!(1)));
+    assert!(!one.to_string().contains("global"), "{one}");
+
+    for (query, part) in
+        [("?labelSelector=a%3D%3D%3Db", "labelSelector"), ("?groupBy=", "groupBy"), ("?limit=1", "limit")]
+    {
+        let refused = eve.get(&format!("{path}{query}")).await;
+        assert_eq!(refused.code, 400, "{query}");
+        assert!(refused.json()["message"].as_str().unwrap().contains(part), "{query}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn case_51_a_project_is_told_of_to_those_who_are_in_it() {
     let door = Door::open().await;
     for object in identity(true) {

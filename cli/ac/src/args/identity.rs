@@ -183,6 +183,8 @@ pub enum Adm {
     /// Decide about requests for certificates, as of agents that have another key
     #[command(subcommand)]
     Certificate(Certificate),
+    /// Show the fleet in few numbers: which clusters are ready, what is wrong with the others, and how much they have
+    Fleet(FleetSummary),
     /// Show by which certificate authority the platform is known, or have another one take its place, step by step
     RotateAuthority(RotateAuthority),
     /// Show which versions of Kubernetes which release of the platform works with
@@ -195,6 +197,18 @@ pub enum Adm {
     Drain(Drain),
     /// Keep Pods off nodes of the cluster that do not tolerate a taint, or let them back
     Taint(Taint),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct FleetSummary {
+    /// Label selector
+    #[arg(long, short = 'l', value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Count the clusters by the values of a label too
+    #[arg(long, value_name = "KEY")]
+    pub group_by: Option<String>,
+    #[command(flatten)]
+    pub list: ListOutput,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -280,6 +280,11 @@ const HELP: &[(&str, &str)] = &[
     ("Create a project in the clusters of --cluster A,B", "在 --cluster A,B 指定的集群中创建项目"),
     ("Create a namespace of a project in the cluster of --cluster", "在 --cluster 指定的集群中创建项目的命名空间"),
     (
+        "Show the fleet in few numbers: which clusters are ready, what is wrong with the others, and how much they have",
+        "汇总显示所有集群：哪些就绪、其余有何问题，以及资源总量",
+    ),
+    ("Count the clusters by the values of a label too", "同时按某个标签的值分组统计"),
+    (
         "Show which versions of Kubernetes which release of the platform works with",
         "显示平台各版本支持的 Kubernetes 版本",
     ),

@@ -21,6 +21,42 @@ fn the_support_matrix_is_the_platforms() {
 }
 
 #[test]
+fn the_fleet_is_summed_up() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let text = machine.ok(&["adm", "fleet", "--group-by", "region"]);
+    let (groups, rest) = text.split_once("\n\n").unwrap();
+    assert_eq!(
+        groups,
+        "GROUP    CLUSTERS   READY   NODES READY   CPU            MEMORY         PODS\n\
+         <none>   1          1       3/3           -              -              -\n\
+         eu       2          1       3/6           4.5/15 (30%)   8/32Gi (25%)   33/330 (10%)\n\
+         <all>    3          2       6/9           4.5/15 (30%)   8/32Gi (25%)   33/330 (10%)"
+    );
+    let (conditions, certificates) = rest.split_once("\n\n").unwrap();
+    assert_eq!(
+        conditions,
+        "CONDITION   STATUS    CLUSTERS   NAMES\n\
+         Connected   False     1          eu-2\n\
+         Ready       Unknown   1          eu-2"
+    );
+    assert!(certificates.starts_with("CERTIFICATE   CLUSTER   EXPIRES\nagent         eu-1      "), "{certificates}");
+    let alone = machine.ok(&["adm", "fleet", "-o", "name"]);
+    assert_eq!(alone, "group/<all>\n");
+    assert_eq!(machine.ok(&["adm", "fleet", "-l", "region=eu", "-o", "jsonpath={.clusters.total}"]), "3");
+}
+
+#[test]
+fn a_summary_that_cannot_be_asked_for_says_why() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let refused = machine.run(&["adm", "fleet", "-l", "a===b"]).err;
+    assert!(refused.contains("labelSelector cannot be read"), "{refused}");
+    let refused = machine.run(&["adm", "fleet", "-o", "picture"]).err;
+    assert!(refused.contains("picture"), "{refused}");
+}
+
+#[test]
 fn clusters_are_imported_registered_and_removed() {
     let (platform, machine) = (Platform::start(), Machine::new());
     machine.login(&platform);

@@ -315,6 +315,10 @@ fn platform(
             let items: Vec<Value> = state.clusters.iter().map(|name| json!({"metadata": {"name": name}})).collect();
             reply(200, &json!({"items": items}))
         }
+        ("GET", "/platform/fleet.cpaas.io/v1/summary") => match query.get("labelSelector") {
+            Some(text) if text.contains("===") => refuse(400, "BadRequest", "labelSelector cannot be read"),
+            _ => reply(200, &summary(query.contains_key("groupBy"))),
+        },
         ("GET", "/platform/fleet.cpaas.io/v1/support-matrix") => {
             let matrix = include_str!("../../../../api/types/src/support/matrix.json");
             reply(200, &serde_json::from_str::<Value>(matrix).unwrap())
@@ -630,4 +634,32 @@ async fn exec(upgrade: hyper::upgrade::OnUpgrade, command: String) {
     socket.send(send(3, &status.to_string())).await.unwrap();
     // The client may have hung up already.
     let _ = socket.close(None).await;
+}
+
+/// A fleet of three clusters, two of which are in Europe.
+fn summary(groups: bool) -> Value {
+    let counts = |total: u32, ready: u32, cpu: &str| {
+        json!({
+            "clusters": {"total": total, "ready": ready, "notReady": 0, "unknown": total - ready},
+            "nodes": {"total": 3 * total, "ready": 3 * ready},
+            "resource": {
+                "capacity": {"cpu": "16"}, "allocatable": {"cpu": "15", "memory": "32Gi", "pods": "330"},
+                "allocated": {"cpu": cpu, "memory": "8Gi", "pods": "33"},
+            },
+            "versions": [{"version": "v1.34.2", "supported": true, "clusters": total}],
+        })
+    };
+    let mut all = counts(3, 2, "4500m");
+    all["conditions"] = json!([
+        {"type": "Ready", "false": {"total": 0, "names": []}, "unknown": {"total": 1, "names": ["eu-2"]}},
+        {"type": "Connected", "false": {"total": 1, "names": ["eu-2"]}, "unknown": {"total": 0, "names": []}},
+    ]);
+    all["certificates"] = json!([{"notAfter": "2020-01-01T00:00:00Z", "cluster": "eu-1", "name": "agent"}]);
+    if groups {
+        let (mut none, mut eu) = (counts(1, 1, "0"), counts(2, 1, "4500m"));
+        (none["value"], eu["value"]) = (Value::Null, "eu".into());
+        none["resource"] = json!({"capacity": {}, "allocatable": {}, "allocated": {}});
+        all["groups"] = json!([none, eu]);
+    }
+    all
 }

@@ -207,7 +207,7 @@ async fn an_agent_that_moves_has_one_tunnel_for_all_replicas() {
     let _stale = agent_of(&first, "m", Flood, Timing::default());
     second.connected("m").await;
     // The same key, as of an agent whose old link nobody has found dead yet.
-    let (credential, network) = (credential(&authority, "n"), Network::simulated());
+    let (credential, network) = (credential(&authority, "n"), Network::default().simulated());
     let trust = lib_tls::Trust::Pin(authority.pin());
     let old = start_over(&network, first.address, &trust, &credential, Flood, Timing::default());
     second.connected("n").await;

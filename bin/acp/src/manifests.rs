@@ -2,6 +2,8 @@
 //!
 //! The same arguments print the same bytes, so that it can be kept beside other manifests and compared.
 
+mod chart;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +22,8 @@ pub(crate) enum Manifests {
     Hub(HubFlags),
     /// For a cluster that joins: what a registration gives. Holds the registration token.
     Agent(AgentFlags),
+    /// What `hub` prints as a Helm chart, which leaves open what the options of `hub` say.
+    Chart(ChartFlags),
 }
 
 #[derive(Args)]
@@ -33,6 +37,13 @@ pub(crate) struct HubFlags {
     /// How many of the hub run, on nodes of their own where there are any.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     replicas: u32,
+}
+
+#[derive(Args)]
+pub(crate) struct ChartFlags {
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    output: PathBuf,
 }
 
 #[derive(Args)]
@@ -71,6 +82,7 @@ impl Manifests {
         let objects = match self {
             Self::Hub(flags) => flags.objects(),
             Self::Agent(flags) => flags.objects()?,
+            Self::Chart(flags) => return chart::write(&flags.output),
         };
         std::io::stdout().lock().write_all(stream(&objects).as_bytes()).context("could not write to standard output")
     }
@@ -168,7 +180,7 @@ mod tests {
     fn hub(words: &[&str]) -> Result<HubFlags, clap::Error> {
         match CommandLine::try_parse_from(["acp", "hub"].iter().chain(words))?.manifests {
             Manifests::Hub(flags) => Ok(flags),
-            Manifests::Agent(_) => unreachable!("it is the hub's"),
+            Manifests::Agent(_) | Manifests::Chart(_) => unreachable!("it is the hub's"),
         }
     }
 
@@ -207,7 +219,7 @@ mod tests {
             let all = all.into_iter().chain(files.iter().map(String::as_str)).chain(words.iter().copied());
             match CommandLine::try_parse_from(all).unwrap().manifests {
                 Manifests::Agent(flags) => flags.objects().map_err(|error| format!("{error:#}")),
-                Manifests::Hub(_) => unreachable!("it is an agent's"),
+                Manifests::Hub(_) | Manifests::Chart(_) => unreachable!("it is an agent's"),
             }
         };
         let all = objects(&token, &ca, &[]).unwrap();

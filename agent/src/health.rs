@@ -1,5 +1,6 @@
 //! Looks after the member's API, and keeps the latest finding.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use http_body_util::Empty;
 use lib_drain::Drain;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tunnel_protocol::{ApiHealth, Health, NodeCount, Survey};
 
@@ -85,9 +86,13 @@ pub(crate) async fn watch_member(member: ClusterApi, interval: Duration, found: 
     }
 }
 
-/// Counts what the member has, and looks after its components, until drained.
-pub(crate) async fn survey_member(member: ClusterApi, found: watch::Sender<Survey>, drain: Drain) {
-    let rounds = fleet_survey::keep(|| ready(Some(member.clone())).boxed(), &found);
+/// Counts what the member has, and looks after its components, from the first time that somebody asks until drained: an
+/// agent without a hub has nobody to tell.
+pub(crate) async fn survey_member(member: ClusterApi, asked: Arc<Notify>, found: watch::Sender<Survey>, drain: Drain) {
+    let rounds = async {
+        asked.notified().await;
+        fleet_survey::keep(|| ready(Some(member.clone())).boxed(), &found).await;
+    };
     tokio::select! {
         () = rounds => {}
         () = drain.finishing() => {}

@@ -7,7 +7,7 @@ use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{Credential, Trust, client_config};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
 use tunnel_agent::{HubAddress, Network, State};
 use tunnel_protocol::limits::Timing;
@@ -124,12 +124,12 @@ impl Agent {
         let known = Known { credential: credentials.clone(), enroller: enroller.clone() };
         drain.spawn(enroller.clone().keep_fresh(credentials, drain.clone()));
         drain.spawn(health::watch_member(member.clone(), config.health_interval, found, drain.clone()));
-        let (surveyed, survey) = watch::channel(Survey::default());
-        drain.spawn(health::survey_member(member.clone(), surveyed, drain.clone()));
+        let ((surveyed, survey), asked) = (watch::channel(Survey::default()), Arc::<Notify>::default());
+        drain.spawn(health::survey_member(member.clone(), asked.clone(), surveyed, drain.clone()));
 
         let inventory = Inventory::new(member.clone(), drain.clone());
         let (forward, credential) = (Forward::new(member, drain.clone()), renewed.clone());
-        let door = Arc::new(Door { forward, health, inventory, webhooks, survey, credential, enroller });
+        let door = Arc::new(Door { forward, health, inventory, webhooks, survey, asked, credential, enroller });
         let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
         let upkeep = async {
             let mut told = trust.changes();

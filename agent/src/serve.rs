@@ -1,6 +1,7 @@
 //! What is at the agent's end of streams: HTTP/1.1, one exchange on each.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api_meta::Status;
@@ -12,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tunnel_agent::{Handler, TunnelStream};
 use tunnel_protocol::{Authorities, Health, Survey, Target, Trusted, Webhooks};
 
@@ -35,6 +36,8 @@ pub(crate) struct Door {
     pub(crate) inventory: Inventory,
     pub(crate) webhooks: watch::Receiver<Webhooks>,
     pub(crate) survey: watch::Receiver<Survey>,
+    /// Whoever looks at the member is told that somebody wants to know.
+    pub(crate) asked: Arc<Notify>,
     pub(crate) credential: watch::Receiver<Credential>,
     pub(crate) enroller: Enroller,
 }
@@ -110,6 +113,7 @@ impl Door {
         health.certificate_expires = Some(crate::health::unix(self.credential.borrow().validity().not_after));
         let Webhooks { quota, ratio } = self.webhooks.borrow().clone();
         (health.quota, health.ratio) = (Some(quota), Some(ratio));
+        self.asked.notify_one();
         health.survey = Some(self.survey.borrow().clone());
         health.trust = Some(self.trusted());
         json(&health)

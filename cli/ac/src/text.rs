@@ -154,7 +154,7 @@ catalogue! {
         "尚未取得该颁发机构的代理将被断开，直至重新注册。请输入 \"{word}\" 以确认：";
     LeaveBehindNeedsYes {} "agents would be cut off: run this in a terminal, or give --yes" "将断开部分代理：请在终端中运行，或指定 --yes";
     AgentsReady { ready, total } "{ready} of {total} agents have what they need" "{total} 个代理中已有 {ready} 个就绪";
-    AgentLacks { cluster, message } "{cluster}: {message}" "{cluster}：{message}";
+    AgentLacks { cluster, message } "the agent of {cluster}: {message}" "{cluster} 的代理：{message}";
     AuthorityIntroduced {} "next: give the certificates of both to whoever verifies the platform, then ac adm rotate-authority --step switch (back: --step back)"
         "下一步：将两者的证书分发给所有验证平台的一方，然后执行 ac adm rotate-authority --step switch（撤销：--step back）";
     AuthoritySwitched {} "next: ac adm rotate-authority --step retire, which cannot be taken back (back: --step back)"

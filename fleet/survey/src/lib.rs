@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, join};
 use http::HeaderValue;
-use lib_backoff::chance;
+use lib_backoff::{Backoff, chance};
 use lib_kubernetes::ClusterApi;
 use lib_telemetry::chain;
 use tokio::sync::watch;
@@ -37,13 +37,14 @@ const COUNTED: Duration = Duration::from_secs(60);
 const SPARING: u32 = 20;
 /// Between two looks at components.
 const LOOKED: Duration = Duration::from_secs(20);
-/// After a count that failed.
-const AGAIN: Duration = Duration::from_secs(10);
+/// After something that failed, or that is not to be done yet, for the first time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Looks at a cluster until it is dropped, and keeps what was found last. `api` gives the API, which may speak for anybody,
 /// or nothing while the cluster is not to be looked at.
 pub async fn keep<'a>(api: impl Fn() -> BoxFuture<'a, Option<ClusterApi>>, found: &watch::Sender<Survey>) {
     let count = async {
+        let mut again = Backoff::new(AGAIN);
         loop {
             let began = Instant::now();
             let counted = match api().await {
@@ -53,29 +54,40 @@ pub async fn keep<'a>(api: impl Fn() -> BoxFuture<'a, Option<ClusterApi>>, found
             let pause = match counted {
                 Some(Ok(resources)) => {
                     found.send_modify(|survey| survey.resources = Some(resources));
-                    COUNTED.max(began.elapsed() * SPARING)
+                    again.reset();
+                    spared(COUNTED).max(began.elapsed() * SPARING)
                 }
                 Some(Err(error)) => {
                     tracing::debug!(error = %chain(&error), "could not count what a cluster has");
-                    AGAIN.max(began.elapsed() * SPARING)
+                    again.after(COUNTED, chance()).max(began.elapsed() * SPARING)
                 }
-                None => LOOKED,
+                None => again.after(COUNTED, chance()),
             };
-            sleep(pause.mul_f64(1.0 - chance() / 4.0)).await;
+            sleep(pause).await;
         }
     };
     let look = async {
+        let mut again = Backoff::new(AGAIN);
         loop {
-            if let Some(api) = api().await {
+            let pause = if let Some(api) = api().await {
                 let looked = Box::pin(components(&api)).await;
                 let components = looked
                     .unwrap_or_else(|error| Components { message: Some(chain(&error).to_string()), named: Vec::new() });
                 found.send_modify(|survey| survey.components = Some(components));
-            }
-            sleep(LOOKED.mul_f64(1.0 - chance() / 4.0)).await;
+                again.reset();
+                spared(LOOKED)
+            } else {
+                again.after(LOOKED, chance())
+            };
+            sleep(pause).await;
         }
     };
     join(count, look).await;
+}
+
+/// Less by chance, so that those who began together do not go on in step.
+fn spared(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 - chance() / 4.0)
 }
 
 /// The API, in the name of the user who may read what there is.

@@ -36,6 +36,7 @@ const IDLE: Duration = Duration::from_secs(30);
 const JOINING: Duration = Duration::from_secs(30 * 60);
 const PAGE: usize = 100;
 const CLUSTERS: &str = "/kubernetes/global/apis/cluster.x-k8s.io/v1beta1/namespaces/cpaas-system/clusters";
+const SUMMARY: &str = "/platform/fleet.cpaas.io/v1/summary";
 const REQUEST: &str = "/kubernetes/global/api/v1/namespaces?limit=50";
 
 /// With another number of members, if one is said: a small machine cannot hold as many.
@@ -92,6 +93,8 @@ async fn pages(admin: &Door, count: usize) -> anyhow::Result<()> {
         let Figures { median, tail, .. } = ask(admin, move |_| (Method::GET, path.clone(), None), 100, 1).await?;
         println!("a page of {limit} clusters: p50 {}, p99 {} (promised 50 ms)", shown(median), shown(tail));
     }
+    let Figures { median, tail, .. } = ask(admin, |_| (Method::GET, SUMMARY.to_owned(), None), 100, 1).await?;
+    println!("the summary of {count} clusters: p50 {}, p99 {}", shown(median), shown(tail));
     Ok(())
 }
 

@@ -34,13 +34,15 @@ fn objects(text: &str) -> Vec<Value> {
     let mut objects = lib_yaml::parse_all(text).unwrap();
     objects.retain(|object| object["kind"] != "Namespace");
     for object in &mut objects {
-        let Some(annotations) = object["metadata"]["annotations"].as_object_mut() else { continue };
+        let metadata = object["metadata"].as_object_mut().unwrap();
+        let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { continue };
         annotations.remove("helm.sh/resource-policy");
         if annotations.is_empty() {
-            object["metadata"].as_object_mut().unwrap().remove("annotations");
+            metadata.remove("annotations");
         }
     }
-    objects.sort_by_key(|object| format!("{} {}", object["kind"], object["metadata"]["name"]));
+    let place = |object: &Value| ["namespace", "name"].map(|part| object["metadata"][part].to_string());
+    objects.sort_by_key(|object| (object["kind"].to_string(), place(object)));
     objects
 }
 
@@ -55,7 +57,11 @@ async fn a_chart_gives_what_is_printed_otherwise() {
     let rendered = run(helm(), &[&["template", "acp", &chart][..], &here].concat(), None).await.unwrap();
     let (image, address) = (format!("--image={IMAGE}"), format!("--public-address={ADDRESS}"));
     let printed = run(binary("acp"), &["manifests", "hub", &image, &address, "--replicas=3"], None).await.unwrap();
-    assert_eq!(objects(&rendered), objects(&printed));
+    let (rendered, printed) = (objects(&rendered), objects(&printed));
+    assert_eq!(rendered.len(), printed.len());
+    for (rendered, printed) in rendered.iter().zip(&printed) {
+        assert_eq!(rendered, printed);
+    }
 }
 
 #[tokio::test]

@@ -150,6 +150,10 @@ impl Scene {
         let left = (LOST + GRACE).saturating_sub(happened.elapsed());
         let said = self.until("Connected", "False", left).await;
         println!("lost: noticed after {:.1} s: {} ({})", happened.elapsed().as_secs_f64(), said.reason, said.message);
+        // An agent may be back the next moment.
+        if said.reason == "TunnelClosed" {
+            return said;
+        }
         // A look that was under way when the tunnel broke tells of that first.
         let closed = self.until_so("TunnelClosed", "Connected", GRACE, |said| said.reason == "TunnelClosed").await;
         assert_eq!((&*closed.status, &closed.since), ("False", &said.since));

@@ -3,7 +3,7 @@
 //!
 //! # Guarantees
 //!
-//! - What is read is read in the name of [`USER`](tunnel_protocol::inventory::USER), and decided by the cluster's RBAC.
+//! - What is read is read in the name of [`USER`], and decided by the cluster's RBAC.
 //! - Of however large a list, no more than one object is in memory: see `split`. API servers answer from their caches.
 //! - Resources are counted once a minute, and in a large cluster less often: counting takes a twentieth of the time at most.
 //! - Whatever the cluster answers has a bound, in bytes, in number and in time.

@@ -107,11 +107,11 @@ where
     ) -> Ended {
         let Self { connection, mut pings, link } = self;
         let first = async {
-            let first = alive::round_trip(&mut pings, &link, timing.handshake).await;
-            if first.is_some() {
+            let is_answered = alive::round_trip(&mut pings, &link, timing.handshake).await;
+            if is_answered {
                 proven();
             }
-            first.is_some()
+            is_answered
         };
         let meter = Arc::<Meter>::default();
         let mut streams = Streams {
@@ -126,7 +126,7 @@ where
             is_proven = first => if !is_proven { return Ended::Silent },
             ended = streams.answer_all() => return ended,
         }
-        let mut silence = Box::pin(alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |_| {}));
+        let mut silence = Box::pin(alive::watch(pings, link, timing.ping_interval, timing.ping_timeout));
         let ended = tokio::select! {
             // A round trip that has just been measured counts for the windows.
             biased;

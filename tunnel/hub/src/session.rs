@@ -1,6 +1,5 @@
 //! One agent's connection, from handshake to end.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -46,7 +45,7 @@ pub(crate) struct Session {
     send: Mutex<Option<SendRequest<Bytes>>>,
     rooms: Rooms,
     meter: Arc<Meter>,
-    round_trip_micros: AtomicU64,
+    link: Link,
     /// Takes no new streams.
     retired: CancellationToken,
     end: CancellationToken,
@@ -76,10 +75,12 @@ where
 {
     let Begun { send, mut connection, mut pings, link } =
         client::begin(io, limits::STREAMS, Some(limits::VIOLATIONS), timing).await?;
-    let round_trip = tokio::select! {
-        answered = alive::round_trip(&mut pings, &link, timing.handshake) => answered.ok_or(Refused::Silent)?,
+    tokio::select! {
+        is_answered = alive::round_trip(&mut pings, &link, timing.handshake) => if !is_answered {
+            return Err(Refused::Silent);
+        },
         closed = &mut connection => return Err(closed.map_or_else(Refused::Handshake, |()| Refused::Silent)),
-    };
+    }
     // The agent's settings came before its answer.
     let rooms = Rooms::within(send.current_max_send_streams());
     let meter = Arc::<Meter>::default();
@@ -91,7 +92,7 @@ where
         send: Mutex::new(Some(send)),
         rooms,
         meter,
-        round_trip_micros: AtomicU64::new(micros(round_trip)),
+        link: link.clone(),
         retired: CancellationToken::new(),
         end: CancellationToken::new(),
         ended: OnceLock::new(),
@@ -106,9 +107,7 @@ where
     /// Moves bytes until the session ends.
     pub(crate) async fn run(self, session: Arc<Session>, timing: limits::Timing) -> Ended {
         let Self { mut connection, pings, link, mut window } = self;
-        let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |took| {
-            session.round_trip_micros.store(micros(took), Ordering::Relaxed);
-        });
+        let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout);
         tokio::pin!(silence);
         loop {
             tokio::select! {
@@ -192,11 +191,7 @@ impl Session {
             streams: self.rooms.taken(Room::People) + self.rooms.taken(Room::Hub),
             hub_streams: self.rooms.taken(Room::Hub),
             figures: self.meter.figures(),
-            round_trip: Duration::from_micros(self.round_trip_micros.load(Ordering::Relaxed)),
+            round_trip: self.link.last_trip().unwrap_or_default(),
         }
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -74,8 +74,13 @@ impl Link {
     }
 
     /// How long a round trip takes that nothing holds up; nothing before the first.
-    pub fn round_trip(&self) -> Option<Duration> {
+    pub(crate) fn shortest_trip(&self) -> Option<Duration> {
         self.trips().0.iter().min().copied()
+    }
+
+    /// How long the last round trip took; nothing before the first.
+    pub fn last_trip(&self) -> Option<Duration> {
+        self.trips().0.back().copied()
     }
 
     fn trips(&self) -> MutexGuard<'_, (VecDeque<Duration>, u64)> {
@@ -140,8 +145,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Listened<IO> {
 /// As many times its limit a ping may take while something else arrives.
 const BUSY: u32 = 8;
 
-/// One round trip, or `None` when the link is dead.
-pub async fn round_trip(pings: &mut PingPong, link: &Link, limit: Duration) -> Option<Duration> {
+/// Makes one round trip, which the link keeps. Whether it was answered: otherwise the link is dead.
+pub async fn round_trip(pings: &mut PingPong, link: &Link, limit: Duration) -> bool {
     let sent = Instant::now();
     let silence = async {
         loop {
@@ -155,27 +160,21 @@ pub async fn round_trip(pings: &mut PingPong, link: &Link, limit: Duration) -> O
     };
     tokio::select! {
         answered = pings.ping(Ping::opaque()) => {
-            let took = answered.ok().map(|_| sent.elapsed())?;
-            link.note_trip(took);
-            Some(took)
+            if answered.is_ok() {
+                link.note_trip(sent.elapsed());
+            }
+            answered.is_ok()
         }
-        () = silence => None,
+        () = silence => false,
     }
 }
 
-/// Pings every `interval` and reports every round trip. Returns when the link is dead.
-pub async fn watch(
-    mut pings: PingPong,
-    link: Link,
-    interval: Duration,
-    limit: Duration,
-    mut report: impl FnMut(Duration),
-) {
+/// Pings every `interval`. Returns when the link is dead.
+pub async fn watch(mut pings: PingPong, link: Link, interval: Duration, limit: Duration) {
     loop {
         sleep(interval).await;
-        match round_trip(&mut pings, &link, limit).await {
-            Some(took) => report(took),
-            None => return,
+        if !round_trip(&mut pings, &link, limit).await {
+            return;
         }
     }
 }

@@ -67,7 +67,7 @@ impl Window {
             return None;
         }
         (self.trips, self.arrived) = (trips, arrived);
-        let reaching = stream_window(self.link.round_trip()?);
+        let reaching = stream_window(self.link.shortest_trip()?);
         if !is_large && reaching == STREAM_WINDOW && self.ours == 0 {
             // As it is with most: there is nothing to count.
             return None;

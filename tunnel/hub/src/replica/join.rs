@@ -30,7 +30,7 @@ where
     // Also when this future is dropped, what it has is forgotten.
     let replica = Arc::new(Replica::new(name, send));
     let mut known = Known { registry: registry.clone(), replica, is_whole: false, is_silent: false };
-    let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |_| {});
+    let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout);
     let ended = tokio::select! {
         _ = &mut connection => Ended::ByPeer,
         () = silence => Ended::Silent,

@@ -34,7 +34,7 @@ where
     let mut connection = shaken.map_err(|_| Refused::Silent)?.map_err(Refused::Handshake)?;
     // h2 gives the handle once per connection, and nobody took it before us.
     let pings = connection.ping_pong().ok_or(Refused::Silent)?;
-    let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout, |_| {});
+    let silence = alive::watch(pings, link, timing.ping_interval, timing.ping_timeout);
     Ok(tokio::select! {
         ended = answer_all(sessions, connection) => ended,
         () = silence => Ended::Silent,

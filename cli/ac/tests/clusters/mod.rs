@@ -165,7 +165,7 @@ fn another_authority_takes_the_place_of_the_platforms_step_by_step() {
              Signing   acp hub authority   2036-01-01T00:00:00Z   AA:BB\n"
         )
     );
-    assert_eq!(shown.err, "1 of 2 agents have what they need\nedge: its agent is away\n");
+    assert_eq!(shown.err, "1 of 2 agents have what they need\nthe agent of edge: its agent is away\n");
     let introduced = rotate(&["--step", "introduce"]);
     assert!(introduced.code == 0 && introduced.err.contains("--step switch"), "{}", introduced.err);
     assert_eq!(rotate(&["-o", "jsonpath={.certificates}"]).out, "PEM\n");

@@ -4,6 +4,8 @@
 //! NAT needs no inbound port. Over that connection we are the HTTP/2 client: an agent has no way to open a stream
 //! hub-ward, and an attempt ends its session.
 //!
+//! A request goes ahead of the agent's word that it leads where the stream is to lead; refused, nobody has read it.
+//!
 //! There is no retry here: only the caller knows whether a request is safe to repeat. There is no queue either; with no
 //! tunnel, or with no stream left in it, the answer is an error at once.
 //!
@@ -19,6 +21,7 @@
 
 mod client;
 mod error;
+mod opening;
 mod peer;
 mod registry;
 mod replica;

@@ -15,9 +15,9 @@ use lib_drain::Drain;
 use lib_names::ClusterName;
 use tokio::time::timeout;
 use tunnel_protocol::Target;
-use tunnel_stream::TunnelStream;
 
 use crate::SendError;
+use crate::opening::Opening;
 
 /// The most that a member may send as the head of a response.
 const MAX_HEAD: usize = 256 * 1024;
@@ -28,7 +28,7 @@ pub(crate) async fn send<B>(
     tasks: &Drain,
     cluster: &ClusterName,
     target: Target,
-    stream: TunnelStream,
+    Opening { stream, answer }: Opening,
     mut request: Request<B>,
     deadline: Duration,
 ) -> Result<Response<Incoming>, SendError>
@@ -49,8 +49,13 @@ where
             stream.close(LAST_WORDS).await;
         }
     });
-    timeout(deadline, sender.send_request(request))
-        .await
-        .map_err(|_| SendError::Deadline { cluster: cluster.clone() })?
-        .map_err(failed)
+    let exchange = sender.send_request(request);
+    tokio::pin!(exchange);
+    tokio::select! {
+        // A stream that is refused breaks the exchange too; why, the agent has said.
+        biased;
+        granted = answer.granted() => granted?,
+        response = &mut exchange => return response.map_err(failed),
+    }
+    timeout(deadline, exchange).await.map_err(|_| SendError::Deadline { cluster: cluster.clone() })?.map_err(failed)
 }

@@ -4,18 +4,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use h2::client::{Connection, SendRequest};
-use http::StatusCode;
+use h2::SendStream;
+use h2::client::{Connection, ResponseFuture, SendRequest};
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tunnel_protocol::{HAND_OVER, Refusal, Target, limits};
+use tunnel_protocol::{HAND_OVER, Target, limits};
 use tunnel_stream::alive::{self, Link, Listened};
 use tunnel_stream::{Meter, TunnelStream, Unread, Window, connect};
 
 use crate::client::{self, Begun};
+use crate::opening::{Answer, Awaited, Opening};
 use crate::registry::Snapshot;
 use crate::room::Rooms;
 use crate::{OpenError, Peer, Refused, Room};
@@ -142,8 +143,10 @@ impl Session {
     /// Asks the agent to find another replica of the hub. One that does not know of such a thing refuses, and is cut off
     /// later.
     pub(crate) async fn hand_over(&self) {
-        if let Err(error) = self.connect(HAND_OVER).await {
-            tracing::debug!(cluster = %self.cluster, ?error, "an agent was not handed over");
+        match self.request(HAND_OVER).await {
+            // Whatever it says, it is gone or it stays.
+            Ok((response, _outward)) => drop(response.await),
+            Err(error) => tracing::debug!(cluster = %self.cluster, ?error, "an agent was not handed over"),
         }
     }
 
@@ -157,31 +160,29 @@ impl Session {
         self.end.cancel();
     }
 
-    pub(crate) async fn open(&self, room: Room, target: Target, deadline: Duration) -> Result<TunnelStream, OpenError> {
-        let full = || OpenError::Full { cluster: self.cluster.clone(), room };
-        let place = self.rooms.take(room).ok_or_else(full)?;
-        let opened = timeout(deadline, self.connect(target.as_str())).await;
-        let stream = match opened.map_err(|_| OpenError::Deadline { cluster: self.cluster.clone() })?? {
-            Ok(stream) => stream,
-            Err(refusal) => return Err(OpenError::Refused { cluster: self.cluster.clone(), target, refusal }),
+    /// Asks for a stream. The agent answers by and by.
+    pub(crate) async fn ask(&self, room: Room, target: Target, deadline: Duration) -> Result<Opening, OpenError> {
+        let cluster = self.cluster.clone();
+        let Some(place) = self.rooms.take(room) else {
+            return Err(OpenError::Full { cluster, room });
         };
-        Ok(stream.holding(place))
+        let deadline = Instant::now() + deadline;
+        let asked = timeout_at(deadline, self.request(target.as_str())).await;
+        let (response, outward) = asked.map_err(|_| OpenError::Deadline { cluster: cluster.clone() })??;
+        let (stream, grant) = TunnelStream::ahead(outward, self.meter.clone());
+        let answer = Answer::Awaited(Awaited { cluster, target, response, grant, deadline });
+        Ok(Opening { stream: stream.holding(place), answer })
     }
 
-    async fn connect(&self, authority: &'static str) -> Result<Result<TunnelStream, Refusal>, OpenError> {
+    /// Dropped, what comes of it resets the stream: an abandoned attempt leaves nothing at the agent.
+    async fn request(&self, authority: &'static str) -> Result<(ResponseFuture, SendStream<Bytes>), OpenError> {
         let broken = |source| OpenError::Broken { cluster: self.cluster.clone(), source };
         let handle = self.handle().clone();
         let Some(send) = handle else {
             return Err(OpenError::NoTunnel { cluster: self.cluster.clone(), since: Some(SystemTime::now()) });
         };
         let mut send = send.ready().await.map_err(broken)?;
-        let (response, outward) = send.send_request(connect::request(authority), false).map_err(broken)?;
-        // From here on a dropped future resets the stream: an abandoned attempt leaves nothing at the agent.
-        let response = response.await.map_err(broken)?;
-        if response.status() != StatusCode::OK {
-            return Ok(Err(Refusal::from_status(response.status().as_u16())));
-        }
-        Ok(Ok(TunnelStream::new(outward, response.into_body(), self.meter.clone())))
+        send.send_request(connect::request(authority), false).map_err(broken)
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -20,6 +20,7 @@ use tunnel_protocol::Target;
 use tunnel_protocol::limits::Timing;
 use tunnel_stream::{TunnelStream, Unread};
 
+use crate::opening::{Answer, Opening};
 use crate::registry::{Change, Connection, Gone, Registry, Snapshot, Way};
 use crate::session::{Driver, Ended, Session, begin};
 use crate::{OpenError, Peer, Refused, Room, SendError, replica, request};
@@ -150,15 +151,25 @@ impl Sessions {
         target: Target,
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
+        self.ask(cluster, room, target, deadline).await?.granted().await
+    }
+
+    async fn ask(
+        &self,
+        cluster: &ClusterName,
+        room: Room,
+        target: Target,
+        deadline: Duration,
+    ) -> Result<Opening, OpenError> {
         let mut changes = self.registry.subscribe();
         let end = Instant::now() + deadline;
         loop {
             let (refused, gone) = match self.registry.find(cluster) {
-                Ok(Way::Here(session)) => return session.open(room, target, deadline).await,
+                Ok(Way::Here(session)) => return session.ask(room, target, deadline).await,
                 Ok(Way::There(replica)) => match replica.open(cluster, room, target, deadline).await {
                     // It is elsewhere already, and we have not heard of it.
                     Err(error @ OpenError::NoTunnel { .. }) => (error, Some(Gone::on_its_way(SystemTime::now()))),
-                    opened => return opened,
+                    opened => return Ok(Opening { stream: opened?, answer: Answer::Granted }),
                 },
                 Err(gone) => (none(cluster, gone), gone),
             };
@@ -179,7 +190,7 @@ impl Sessions {
         deadline: Duration,
     ) -> Result<TunnelStream, OpenError> {
         let session = self.registry.find_here(cluster).map_err(|gone| none(cluster, gone))?;
-        session.open(room, target, deadline).await
+        session.ask(room, target, deadline).await?.granted().await
     }
 
     /// How much longer an agent that has gone may be on its way back.
@@ -214,8 +225,8 @@ impl Sessions {
         B::Data: Send,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let stream = self.open(cluster, room, target, deadlines.open).await?;
-        request::send(&self.tasks, cluster, target, stream, request, deadlines.head).await
+        let opening = self.ask(cluster, room, target, deadlines.open).await?;
+        request::send(&self.tasks, cluster, target, opening, request, deadlines.head).await
     }
 
     /// Whether a cluster is connected, here or to a replica that we are connected to.

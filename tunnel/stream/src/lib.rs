@@ -6,6 +6,7 @@
 
 pub mod alive;
 pub mod connect;
+mod grant;
 mod lent;
 mod meter;
 mod window;
@@ -24,6 +25,8 @@ use tokio::time::timeout;
 
 use tunnel_protocol::limits::FRAME;
 
+pub use grant::Grant;
+use grant::Receiving;
 pub use lent::{Lent, Returned};
 pub use meter::{Figures, Meter};
 pub use window::{Unread, Window};
@@ -38,7 +41,7 @@ const LAST_WORDS: usize = 1024;
 /// A stream of bytes inside a tunnel.
 pub struct TunnelStream {
     send: SendStream<Bytes>,
-    receive: RecvStream,
+    receive: Receiving,
     /// What h2 gave us and the reader has not taken.
     unread: Bytes,
     finished: bool,
@@ -59,6 +62,16 @@ impl TunnelStream {
     /// Joins the two directions of an h2 stream.
     pub fn new(send: SendStream<Bytes>, mut receive: RecvStream, meter: Arc<Meter>) -> Self {
         meter.enter(receive.stream_id(), receive.flow_control().clone());
+        Self::of(send, Receiving::Granted(receive), meter)
+    }
+
+    /// One that the far end has not granted yet. What is written goes ahead, and reads wait for the grant.
+    pub fn ahead(send: SendStream<Bytes>, meter: Arc<Meter>) -> (Self, Grant) {
+        let (grant, receiving) = Grant::new(meter.clone());
+        (Self::of(send, receiving, meter), grant)
+    }
+
+    fn of(send: SendStream<Bytes>, receive: Receiving, meter: Arc<Meter>) -> Self {
         Self { send, receive, unread: Bytes::new(), finished: false, waits: false, meter, _held: None }
     }
 
@@ -112,11 +125,15 @@ impl TunnelStream {
 impl AsyncRead for TunnelStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
+        let Self { receive, unread, meter, .. } = &mut *self;
+        let Some(receive) = ready!(receive.poll_granted(cx)) else {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
+        };
         // As many frames as there is room for: each turn of the reader costs more than a frame does.
         while out.remaining() > 0 {
-            if self.unread.is_empty() {
-                match self.receive.poll_data(cx) {
-                    Poll::Ready(Some(Ok(data))) => self.unread = data,
+            if unread.is_empty() {
+                match receive.poll_data(cx) {
+                    Poll::Ready(Some(Ok(data))) => *unread = data,
                     // How it ends is said again at the next read.
                     _ if out.filled().len() > before => break,
                     Poll::Ready(None) => break,
@@ -124,13 +141,13 @@ impl AsyncRead for TunnelStream {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            let take = self.unread.len().min(out.remaining());
-            out.put_slice(&self.unread.split_to(take));
+            let take = unread.len().min(out.remaining());
+            out.put_slice(&unread.split_to(take));
         }
         let taken = out.filled().len() - before;
-        self.meter.received(taken);
+        meter.received(taken);
         // After a reset there is nobody to give credit to, and the bytes are still good.
-        let _ = self.receive.flow_control().release_capacity(taken);
+        let _ = receive.flow_control().release_capacity(taken);
         Poll::Ready(Ok(()))
     }
 }
@@ -196,7 +213,8 @@ impl AsyncWrite for TunnelStream {
 impl Drop for TunnelStream {
     fn drop(&mut self) {
         self.wait(false);
-        self.meter.leave(self.receive.stream_id());
+        self.receive.close();
+        self.meter.leave(self.send.stream_id());
         // A reset overtakes what waits to be sent. Where we have said all, h2 sends it by itself, behind the last byte, if
         // the far end has more to say.
         if !self.finished {

@@ -42,20 +42,40 @@ where
     let (stream, returned) = stream.lend();
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD).handshake(TokioIo::new(stream)).await.map_err(failed)?;
+    let exchange = sender.send_request(request);
+    let answered = async {
+        tokio::pin!(exchange);
+        tokio::select! {
+            // A stream that is refused breaks the exchange too; why, the agent has said.
+            biased;
+            granted = answer.granted() => granted?,
+            response = &mut exchange => return response.map_err(failed),
+        }
+        let late = |_| SendError::Deadline { cluster: cluster.clone() };
+        timeout(deadline, exchange).await.map_err(late)?.map_err(failed)
+    };
+    // Until there is an answer, this task drives the connection too: with one of its own, each piece would wait for one task
+    // to wake the other.
+    let mut connection = Box::pin(connection.with_upgrades());
+    let mut is_over = false;
+    tokio::pin!(answered);
+    let response = loop {
+        tokio::select! {
+            biased;
+            response = &mut answered => break response?,
+            // Whoever waits for the answer meets the same error there.
+            _ = &mut connection, if !is_over => is_over = true,
+        }
+    };
     tasks.spawn(async move {
-        // Whoever holds the response or its body meets the same error there.
-        let _ = connection.with_upgrades().await;
+        // Dropped, it gives the stream back.
+        match is_over {
+            true => drop(connection),
+            false => drop(connection.await),
+        }
         if let Some(stream) = returned.taken().await {
             stream.close(LAST_WORDS).await;
         }
     });
-    let exchange = sender.send_request(request);
-    tokio::pin!(exchange);
-    tokio::select! {
-        // A stream that is refused breaks the exchange too; why, the agent has said.
-        biased;
-        granted = answer.granted() => granted?,
-        response = &mut exchange => return response.map_err(failed),
-    }
-    timeout(deadline, exchange).await.map_err(|_| SendError::Deadline { cluster: cluster.clone() })?.map_err(failed)
+    Ok(response)
 }

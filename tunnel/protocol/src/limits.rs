@@ -11,8 +11,11 @@ pub const STREAMS: u32 = 2048;
 /// write what it is to have. Some forty are in use at most; nothing that people do takes them.
 pub const HUB_STREAMS: u32 = 64;
 
-/// How many bytes may be under way on one stream and not yet taken by its reader, on a link that is short.
+/// How many bytes may be under way on one stream and not yet taken by its reader, whatever the others do.
 pub const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// The same on a link that is short, while readers keep up: busy ends are late with credit, however short the link is.
+pub const NEAR_STREAM_WINDOW: u32 = 1024 * 1024;
 
 /// The same on one that is as long as any.
 pub const FAR_STREAM_WINDOW: u32 = 8 * 1024 * 1024;
@@ -20,16 +23,16 @@ pub const FAR_STREAM_WINDOW: u32 = 8 * 1024 * 1024;
 /// What one stream can carry in a second, wherever both ends are: as much as a fast connection of a site to the internet.
 const STREAM_RATE: f64 = 100e6;
 
-/// How many bytes in memory that nobody has read a process takes for the sake of streams over long links. With more, all
-/// streams have the short window again until it is half of that; what was under way still comes.
+/// How many bytes in memory that nobody has read a process takes for the sake of larger windows. With more, all streams have
+/// [`STREAM_WINDOW`] again until it is half of that; what was under way still comes.
 pub const UNREAD: u64 = 32 * 1024 * 1024;
 
-/// How many bytes may be under way on one stream of a link: what it carries before credit for the first of them can have
-/// come back.
+/// How many bytes may be under way on one stream of a link while readers keep up: what it carries before credit for the first
+/// of them can have come back.
 pub fn stream_window(round_trip: Duration) -> u32 {
     let under_way = round_trip.as_secs_f64() * STREAM_RATE;
     // Between the two bounds it has no fraction that counts, and fits.
-    under_way.clamp(f64::from(STREAM_WINDOW), f64::from(FAR_STREAM_WINDOW)) as u32
+    under_way.clamp(f64::from(NEAR_STREAM_WINDOW), f64::from(FAR_STREAM_WINDOW)) as u32
 }
 
 /// How many bytes may be under way on all streams together.
@@ -103,8 +106,8 @@ mod tests {
     #[test]
     fn a_window_is_as_large_as_the_link_is_long() {
         let of = |millis| stream_window(Duration::from_millis(millis));
-        assert_eq!([0, 1, 2].map(of), [STREAM_WINDOW; 3]);
-        assert_eq!([10, 50].map(of), [1_000_000, 5_000_000]);
+        assert_eq!([0, 1, 10].map(of), [NEAR_STREAM_WINDOW; 3]);
+        assert_eq!([20, 50].map(of), [2_000_000, 5_000_000]);
         assert_eq!([200, 1_000_000].map(of), [FAR_STREAM_WINDOW; 2]);
     }
 }

@@ -1,8 +1,8 @@
 //! How much may be under way on each stream of a connection.
 //!
-//! Credit takes a round trip to come back, so on a long link a small window is what bounds a stream, and not the link. A
-//! large one has a price: whoever opens streams and stops reading fills it, in our memory. So windows are as large as the
-//! link is long, as long as readers keep up, and small for all once there is too much that nobody has read.
+//! Credit takes a round trip to come back, and longer from ends that are busy, so a small window is what bounds a stream, and
+//! not the link. A large one has a price: whoever opens streams and stops reading fills it, in our memory. So windows are
+//! as large as the link is long, as long as readers keep up, and small for all once there is too much that nobody has read.
 //!
 //! HTTP/2 has one setting for the windows of all streams of a connection, which holds for open ones too (RFC 9113 section
 //! 6.9.2).
@@ -61,17 +61,12 @@ impl Window {
 
     fn change(&mut self) -> Option<u32> {
         let (trips, arrived) = (self.link.trips_made(), self.link.arrived());
-        let is_large = self.size > STREAM_WINDOW;
-        let has_arrived = is_large && arrived - self.arrived >= COUNTED_EACH;
+        let has_arrived = self.size > STREAM_WINDOW && arrived - self.arrived >= COUNTED_EACH;
         if trips == self.trips && !has_arrived {
             return None;
         }
         (self.trips, self.arrived) = (trips, arrived);
         let reaching = stream_window(self.link.shortest_trip()?);
-        if !is_large && reaching == STREAM_WINDOW && self.ours == 0 {
-            // As it is with most: there is nothing to count.
-            return None;
-        }
         let all = self.count();
         self.is_held = all > if self.is_held { UNREAD / 2 } else { UNREAD };
         let wanted = if self.is_held { STREAM_WINDOW } else { reaching };

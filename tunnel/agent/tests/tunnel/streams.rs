@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use tunnel_agent::{Handler, TunnelStream};
 use tunnel_hub::{Figures, OpenError, Room};
 use tunnel_protocol::Target;
-use tunnel_protocol::limits::{HUB_STREAMS, STREAM_WINDOW, STREAMS, Timing, UNREAD};
+use tunnel_protocol::limits::{
+    FAR_STREAM_WINDOW, HUB_STREAMS, NEAR_STREAM_WINDOW, STREAM_WINDOW, STREAMS, Timing, UNREAD,
+};
 
 use crate::support::*;
 
@@ -171,12 +173,14 @@ async fn a_far_end_that_takes_nothing_is_seen() {
     hub.connected("one").await;
     let mut stream = hub.open("one").await;
     let untaken = || hub.sessions.snapshots()[0].figures.untaken;
-    let much = vec![0; 2 * STREAM_WINDOW as usize];
+    let much = vec![0; 2 * FAR_STREAM_WINDOW as usize];
+    let sent = || hub.sessions.snapshots()[0].figures.sent;
     tokio::select! {
         written = stream.write_all(&much) => panic!("{written:?}"),
-        () = wait_for(|| untaken() == 1) => {}
+        () = wait_for(|| untaken() == 1 && sent() >= u64::from(NEAR_STREAM_WINDOW)) => {}
     }
-    assert_eq!(hub.sessions.snapshots()[0].figures.sent, u64::from(STREAM_WINDOW));
+    // On a busy machine the link is a long one at first.
+    assert!(sent() <= u64::from(FAR_STREAM_WINDOW), "{}", sent());
     drop(stream);
     assert_eq!(untaken(), 0);
 }

@@ -7,9 +7,6 @@ use acp_agent::{Agent, process};
 use clap::Parser;
 use tokio::runtime::Builder;
 
-/// More would only hold memory: it takes two to seal and open what passes at a gigabyte a second.
-const THREADS: usize = 2;
-
 #[derive(Parser)]
 #[command(name = "acp-agent", version, about)]
 struct Arguments {
@@ -22,6 +19,8 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
+    // One thread carries some hundred megabytes a second. With another, each piece would wait for one to wake the other, and
+    // both would hold memory.
+    let runtime = Builder::new_current_thread().enable_all().build();
     process::run(&arguments.log, runtime, arguments.agent.run())
 }

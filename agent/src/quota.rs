@@ -134,7 +134,7 @@ pub async fn enforce(client: Client, config: Config, found: watch::Sender<Webhoo
 }
 
 async fn prepare(client: &Client, config: &Config) -> Result<(TcpListener, Installer), install::Error> {
-    let bound = TcpListener::bind(config.listen).await;
+    let bound = lib_listen::listen(config.listen).await;
     let listener = bound.map_err(|source| install::Error::Listen { address: config.listen, source })?;
     let installer = Installer::prepare(client, config, &listener).await?;
     Ok((listener, installer))

@@ -134,7 +134,7 @@ impl Invitation<'_> {
                                 "args": [
                                     format!("--hub={}", self.hub), format!("--cluster={}", self.cluster),
                                     format!("--token-file={mount}/token"), format!("--ca-file={mount}/ca.crt"),
-                                    format!("--probe-listen=0.0.0.0:{PROBES}"),
+                                    format!("--probe-listen=[::]:{PROBES}"),
                                 ],
                                 "env": [
                                     environment("HTTPS_PROXY", "url"), environment("NO_PROXY", "no-proxy"),
@@ -332,7 +332,7 @@ mod tests {
         assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], "admission");
         let ports: Vec<_> = container["ports"].as_array().unwrap().iter().map(|port| &port["containerPort"]).collect();
         assert_eq!(ports, [9443, 9440]);
-        let listens = format!("--probe-listen=0.0.0.0:{}", ports[1]);
+        let listens = format!("--probe-listen=[::]:{}", ports[1]);
         assert!(container["args"].as_array().unwrap().iter().any(|word| *word == listens), "{container}");
     }
 

@@ -81,7 +81,7 @@ pub(crate) async fn accept(
                 drain.spawn(async move {
                     let _place = place;
                     chain.metrics.connections.inc();
-                    serve(stream, peer, &handshakes, &chain, &owner).await;
+                    serve(stream, lib_listen::peer(peer), &handshakes, &chain, &owner).await;
                     chain.metrics.connections.dec();
                 });
             }

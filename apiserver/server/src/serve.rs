@@ -46,9 +46,9 @@ pub(crate) async fn accept(listener: TcpListener, tls: Arc<ServerConfig>, servic
         match accepted {
             Ok((stream, address)) => {
                 let (acceptor, service, owner) = (acceptor.clone(), service.clone(), drain.clone());
-                drain.spawn(
-                    async move { connection(stream, RemoteAddress(address.ip()), acceptor, service, owner).await },
-                );
+                drain.spawn(async move {
+                    connection(stream, RemoteAddress(lib_listen::peer(address).ip()), acceptor, service, owner).await
+                });
             }
             Err(error) => {
                 // Out of descriptors, most likely: wait for some to come back.

@@ -17,7 +17,6 @@ use clap::Args;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::{SpkiPin, Trust};
-use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use egress::Egress;
@@ -56,7 +55,7 @@ pub struct Agent {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Where the cluster's API server asks the agent about quotas of projects.
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443")]
+    #[arg(long, value_name = "ADDR", default_value = "[::]:9443")]
     admission_listen: SocketAddr,
     /// Where to answer a kubelet that asks, at /livez, whether the agent lives; by default nowhere.
     #[arg(long, value_name = "ADDR")]
@@ -120,9 +119,9 @@ impl Agent {
     async fn probes(&self) -> anyhow::Result<impl Future<Output = Infallible> + use<>> {
         let listener = match self.probe_listen {
             None => None,
-            Some(at) => {
-                Some(TcpListener::bind(at).await.with_context(|| format!("--probe-listen: could not listen at {at}"))?)
-            }
+            Some(at) => Some(
+                lib_listen::listen(at).await.with_context(|| format!("--probe-listen: could not listen at {at}"))?,
+            ),
         };
         Ok(async {
             match listener {

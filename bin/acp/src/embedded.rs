@@ -122,7 +122,7 @@ impl Embedded {
 
 /// Opens the listener, and says which address it was when it cannot.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
+    lib_listen::listen(address)
         .await
         .with_context(|| format!("could not listen on {address}; choose another with --listen, or stop what holds it"))
 }

@@ -70,7 +70,7 @@ pub(crate) struct HubCommand {
     #[arg(long)]
     allow_loopback: bool,
     /// Where the API server of the hub's own cluster asks the hub about quotas of projects, with --admission-url or in a Pod.
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9443")]
+    #[arg(long, value_name = "ADDR", default_value = "[::]:9443")]
     admission_listen: SocketAddr,
     /// How that API server reaches the hub; not needed for the embedded one, nor in a Pod, where it is by a Service.
     #[arg(long, value_name = "URL", requires = "kubeconfig")]

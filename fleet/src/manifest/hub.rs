@@ -76,8 +76,8 @@ impl HubManifest<'_> {
                             // The kubelet puts them in.
                             "env": [field("POD_NAME", "metadata.name"), field("POD_IP", "status.podIP")],
                             "args": [
-                                format!("--listen=0.0.0.0:{DOOR}"), format!("--public-address={}", self.address),
-                                format!("--admission-listen=0.0.0.0:{ADMISSION}"), format!("--agent-image={}", self.image),
+                                format!("--listen=[::]:{DOOR}"), format!("--public-address={}", self.address),
+                                format!("--admission-listen=[::]:{ADMISSION}"), format!("--agent-image={}", self.image),
                                 format!("--replica=$(POD_NAME)=$(POD_IP):{DOOR}"),
                             ],
                             "ports": [

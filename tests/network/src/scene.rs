@@ -281,7 +281,7 @@ pub struct Snapshots {
 }
 
 async fn start_hub(host: &Host, clock: Option<&Clock>) -> Platform {
-    let (port, public) = (format!("0.0.0.0:{HUB_PORT}"), format!("{HUB}:{HUB_PORT}"));
+    let (port, public) = (format!("[::]:{HUB_PORT}"), format!("{HUB}:{HUB_PORT}"));
     let server = start(host, clock, &["hub", "--listen", &port, "--public-address", &public]).await;
     Platform::of(server, &data(host), Some((host.address(), HUB_PORT).into())).await
 }

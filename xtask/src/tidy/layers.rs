@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "lib-tls",
     "lib-fetch",
     "lib-drain",
+    "lib-listen",
     "lib-admission",
     "lib-rest",
     "lib-yaml",

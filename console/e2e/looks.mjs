@@ -3,7 +3,7 @@
 //   npm run e2e:states                          large and small, light and dark, the languages in turn
 //   ACP_EVERY_LOOK=1 npm run e2e:states         the other language in the other theme, too
 //   ACP_STATES='^sign-in' npm run e2e:states    only the states of such names
-//   ACP_PART=0/3 npm run e2e:states             each third state from the first one on; with it what is looked at once
+//   ACP_PART=0/6 npm run e2e:states             each sixth state from the first one on; with it what is looked at once
 //
 // It needs a build and no hub: every answer is invented. Screenshots go where those of console.mjs go.
 import assert from "node:assert/strict";

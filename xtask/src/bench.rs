@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 
+use crate::image;
 use crate::process::{cargo, path_with, program};
 use crate::tools;
 use crate::workspace::Workspace;
@@ -38,6 +39,11 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&
         let packages = ["--package", "acp", "--package", "acp-agent", "--package", "ac", "--package", "bench"];
         cargo(&workspace.root).args(["build", "--release", "--locked"]).args(packages).run()?;
     }
+    // As members have it.
+    let agent = match names.contains(&"fleet") {
+        true => image::build(workspace, "acp-agent")?,
+        false => workspace.built("release").join("acp-agent"),
+    };
     // It is read in another folder than the one in which it was named.
     let reference = reference.map(std::path::absolute).transpose()?;
     for name in names {
@@ -47,6 +53,7 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&
             name => program(workspace.built("release").join("bench"), &workspace.root)
                 .args([name.as_ref()].into_iter().chain(reference.as_deref().map(Path::as_os_str)))
                 .env("ACP_TEST_BINARIES", workspace.built("release"))
+                .env("ACP_TEST_AGENT", &agent)
                 .env("ACP_TEST_ETCD", tools::etcd(workspace)?)
                 .env("PATH", path_with(&tools::clients::kubectl(workspace)?)?)
                 .run()?,

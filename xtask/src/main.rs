@@ -6,6 +6,7 @@
 mod bench;
 mod codegen;
 mod dependencies;
+mod image;
 mod process;
 mod report;
 mod test;
@@ -48,6 +49,8 @@ enum Command {
         #[arg(long, value_name = "KUBECONFIG")]
         reference: Option<std::path::PathBuf>,
     },
+    /// Build the programs of the platform's images, and say how images are made of them
+    Image,
     /// Check what no compiler checks: dependency direction, headers, links, licences, generated files
     Tidy,
     /// Write the files that are generated from the platform's types
@@ -75,6 +78,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Test => test::run(&workspace),
         Command::Tools => tools::for_building(&workspace).and_then(|()| tools::for_testing(&workspace)),
         Command::Bench { name, reference } => bench::run(&workspace, name.as_deref(), reference.as_deref()),
+        Command::Image => image::run(&workspace),
         Command::Tidy => dependencies::run(&workspace).and(tidy::run(&workspace)),
         Command::Codegen { check } => codegen::run(&workspace, check),
     }

@@ -10,7 +10,7 @@ mod paced;
 mod step;
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,11 @@ async fn both_ways(
     Ok((Ways { url, ca_pem, token, direct, tunnel }, agent))
 }
 
+/// The program that members have.
+fn agent() -> PathBuf {
+    std::env::var_os("ACP_TEST_AGENT").map_or_else(|| binary("acp-agent"), PathBuf::from)
+}
+
 /// Runs the command that the hub gives for it, by the program that members have, with another address of the hub if one
 /// is said.
 pub(crate) async fn register(
@@ -145,7 +150,7 @@ pub(crate) async fn register(
     let mut words: Vec<&str> = line.split(' ').skip(2).collect();
     let said = words.iter().position(|word| *word == "--hub").context("the command names the hub")?;
     words[said + 1] = hub.unwrap_or(words[said + 1]);
-    let child = Command::new(binary("acp-agent"))
+    let child = Command::new(agent())
         .args(words)
         .arg("--kubeconfig")
         .arg(kubeconfig)

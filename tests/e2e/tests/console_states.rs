@@ -8,7 +8,7 @@ use e2e::results;
 use tokio::process::Command;
 
 /// As many as look at a part each: all of them would take one test too long.
-const PARTS: usize = 3;
+const PARTS: usize = 6;
 
 #[tokio::test]
 async fn the_states_of_the_console() {
@@ -23,6 +23,21 @@ async fn the_states_of_the_console_second_part() {
 #[tokio::test]
 async fn the_states_of_the_console_third_part() {
     look(2).await;
+}
+
+#[tokio::test]
+async fn the_states_of_the_console_fourth_part() {
+    look(3).await;
+}
+
+#[tokio::test]
+async fn the_states_of_the_console_fifth_part() {
+    look(4).await;
+}
+
+#[tokio::test]
+async fn the_states_of_the_console_sixth_part() {
+    look(5).await;
 }
 
 /// The answers are invented inside the browser. The screenshots are kept beside those of the console's other test.

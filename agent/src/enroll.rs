@@ -12,10 +12,11 @@ use lib_telemetry::chain;
 use lib_tls::{Credential, SigningRequest, Subject, Trust};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
-use tunnel_agent::{HubAddress, Network};
+use tunnel_agent::Network;
 use tunnel_protocol::registration::{CertificateRequest, REGISTER_PATH, RENEW_PATH};
 use tunnel_protocol::{AGENTS_GROUP, agent_user};
 
+use crate::address::HubAddresses;
 use crate::hub_client::{Hub, HubError, Proof};
 use crate::trust::HubTrust;
 use crate::{CredentialStore, StoreError};
@@ -86,7 +87,7 @@ const COME_BACK_AGAIN: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct Enroller {
     pub(crate) cluster: ClusterName,
-    pub(crate) address: HubAddress,
+    pub(crate) addresses: Arc<HubAddresses>,
     pub(crate) network: Network,
     pub(crate) trust: Arc<HubTrust>,
     pub(crate) store: Arc<dyn CredentialStore>,
@@ -95,7 +96,7 @@ pub(crate) struct Enroller {
 impl Enroller {
     /// The hub, as one that these authorities vouch for.
     pub(crate) fn hub(&self, trust: Trust) -> Hub {
-        Hub { address: self.address.clone(), network: self.network.clone(), trust }
+        Hub { addresses: self.addresses.to_ask(), network: self.network.clone(), trust }
     }
 
     fn subject(&self) -> Subject {

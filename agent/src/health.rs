@@ -52,6 +52,7 @@ pub(crate) fn unknown() -> Health {
         unix_time: unix_now(),
         certificate_expires: None,
         trust: None,
+        address: None,
         api: ApiHealth { message: Some("the agent has not looked yet".into()), ..ApiHealth::default() },
         quota: None,
         ratio: None,

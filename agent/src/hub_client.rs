@@ -19,9 +19,9 @@ use tunnel_protocol::registration::{CertificateRequest, IssuedCertificate, MAX_B
 use crate::Token;
 use lib_kubernetes::BoxError;
 
-/// For the whole exchange.
+/// For an answer.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// For a connection. It ends before the whole does, so that whoever is in the way is named.
+/// For a connection, and for agreeing on TLS.
 const DIAL: Duration = Duration::from_secs(10);
 
 /// Why the hub gave no certificate. Nothing here holds the token.
@@ -121,7 +121,8 @@ pub(crate) enum Proof<'a> {
 /// Where the hub is, and whom to take for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
-    pub(crate) address: HubAddress,
+    /// The first at which it is counts.
+    pub(crate) addresses: Vec<HubAddress>,
     pub(crate) network: Network,
     pub(crate) trust: Trust,
 }
@@ -133,74 +134,85 @@ impl Hub {
         proof: &Proof<'_>,
         asked: &CertificateRequest,
     ) -> Result<IssuedCertificate, HubError> {
-        let request = self.request(path, proof, asked)?;
-        timeout(DEADLINE, self.exchange(proof, request)).await.map_err(|_| HubError::Deadline(self.address.clone()))?
+        let (address, stream) = self.connect(proof).await?;
+        let request = request(address, path, proof, asked)?;
+        timeout(DEADLINE, exchange(address, stream, request)).await.map_err(|_| HubError::Deadline(address.clone()))?
     }
 
     /// Whether the hub is there, and trusted.
     pub(crate) async fn reach(&self) -> Result<(), HubError> {
-        let reached = timeout(DEADLINE, self.connect(&Proof::Key)).await;
-        reached.map_err(|_| HubError::Deadline(self.address.clone()))?.map(drop)
+        self.connect(&Proof::Key).await.map(drop)
     }
 
-    fn request(
-        &self,
-        path: &'static str,
-        proof: &Proof<'_>,
-        asked: &CertificateRequest,
-    ) -> Result<Request<Full<bytes::Bytes>>, HubError> {
-        let body = serde_json::to_vec(asked).map_err(HubError::Decode)?;
-        let mut request = Request::post(path)
-            .header(header::HOST, self.address.to_string())
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::ACCEPT, "application/json")
-            .body(Full::from(body))
-            .map_err(|_| HubError::Malformed("address"))?;
-        if let Proof::Token(token) = proof {
-            let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.secret()))
-                .map_err(|_| HubError::Malformed("token"))?;
-            bearer.set_sensitive(true);
-            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    /// A connection to the first address at which the hub is. Nothing is said to anybody before that.
+    async fn connect(&self, proof: &Proof<'_>) -> Result<(&HubAddress, TlsStream<Link>), HubError> {
+        let mut failed = HubError::Malformed("address");
+        for address in &self.addresses {
+            match self.connect_to(address, proof).await {
+                Ok(stream) => return Ok((address, stream)),
+                Err(error) => failed = error,
+            }
         }
-        Ok(request)
+        Err(failed)
     }
 
-    async fn exchange(
-        &self,
-        proof: &Proof<'_>,
-        request: Request<Full<bytes::Bytes>>,
-    ) -> Result<IssuedCertificate, HubError> {
-        let stream = self.connect(proof).await?;
-        let broken = |source: BoxError| HubError::Exchange { hub: self.address.clone(), source };
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.into()))?;
-        let answer = async {
-            let response = sender.send_request(request).await.map_err(|error| broken(error.into()))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(broken)?;
-            decode(status, &body.to_bytes())
-        };
-        tokio::pin!(answer);
-        // Driven here and not by a task: it ends with us. When the connection is done first, the answer is there.
-        tokio::select! {
-            answer = &mut answer => answer,
-            _ = connection => answer.await,
-        }
-    }
-
-    async fn connect(&self, proof: &Proof<'_>) -> Result<TlsStream<Link>, HubError> {
+    async fn connect_to(&self, address: &HubAddress, proof: &Proof<'_>) -> Result<TlsStream<Link>, HubError> {
         let credential = match proof {
             Proof::Token(_) | Proof::Key => None,
             Proof::Certificate(credential) => Some(*credential),
         };
         let config = client_config(&self.trust, credential, &[b"http/1.1"]).map_err(HubError::Config)?;
-        let name = ServerName::try_from(self.address.host.clone()).map_err(|_| HubError::Malformed("address"))?;
-        let link = self.address.connect(&self.network, DIAL).await?;
-        let connected = TlsConnector::from(Arc::new(config)).connect(name, link).await;
-        connected.map_err(|source| match is_stranger(&source) {
-            true => HubError::Stranger { hub: self.address.clone(), source },
-            false => HubError::Tls { hub: self.address.clone(), source },
+        let name = ServerName::try_from(address.host.clone()).map_err(|_| HubError::Malformed("address"))?;
+        let link = address.connect(&self.network, DIAL).await?;
+        let connected = timeout(DIAL, TlsConnector::from(Arc::new(config)).connect(name, link)).await;
+        connected.map_err(|_| HubError::Deadline(address.clone()))?.map_err(|source| match is_stranger(&source) {
+            true => HubError::Stranger { hub: address.clone(), source },
+            false => HubError::Tls { hub: address.clone(), source },
         })
+    }
+}
+
+fn request(
+    address: &HubAddress,
+    path: &'static str,
+    proof: &Proof<'_>,
+    asked: &CertificateRequest,
+) -> Result<Request<Full<bytes::Bytes>>, HubError> {
+    let body = serde_json::to_vec(asked).map_err(HubError::Decode)?;
+    let mut request = Request::post(path)
+        .header(header::HOST, address.to_string())
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::ACCEPT, "application/json")
+        .body(Full::from(body))
+        .map_err(|_| HubError::Malformed("address"))?;
+    if let Proof::Token(token) = proof {
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {}", token.secret())).map_err(|_| HubError::Malformed("token"))?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
+    Ok(request)
+}
+
+async fn exchange(
+    address: &HubAddress,
+    stream: TlsStream<Link>,
+    request: Request<Full<bytes::Bytes>>,
+) -> Result<IssuedCertificate, HubError> {
+    let broken = |source: BoxError| HubError::Exchange { hub: address.clone(), source };
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.into()))?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(|error| broken(error.into()))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_BODY).collect().await.map_err(broken)?;
+        decode(status, &body.to_bytes())
+    };
+    tokio::pin!(answer);
+    // Driven here and not by a task: it ends with us. When the connection is done first, the answer is there.
+    tokio::select! {
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
     }
 }
 

@@ -16,7 +16,10 @@
 //! - The private key is made here and never leaves.
 //! - The hub is known by the authorities that the agent was given, and by those that a hub so known has told it of through the
 //!   tunnel. One is given up only when the hub was reached without it.
+//! - It is reached by the address that the agent was given, or by one that it has told of itself, if it is there. No address
+//!   that leads nowhere, or to somebody else, costs the agent its hub.
 
+mod address;
 pub mod alive;
 mod enroll;
 mod forward;
@@ -36,6 +39,6 @@ pub use hub_client::HubError;
 pub use lib_admission::{AdmissionUrl, BadUrl};
 pub use lib_kubernetes::{Body, ClusterApi};
 pub use run::{Agent, Config, Error};
-pub use store::{CredentialStore, DirectoryStore, SecretStore, StoreError, Told};
+pub use store::{CredentialStore, DirectoryStore, KeptAddress, SecretStore, StoreError, Told};
 pub use tunnel_agent::{BadProxy, BadProxyUrl, HubAddress, Network, Proxy, ProxyUrl, State};
 pub use tunnel_protocol::{AGENT, Webhooks};

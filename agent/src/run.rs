@@ -13,6 +13,7 @@ use tunnel_agent::{HubAddress, Network, State};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{ALPN, Survey, Webhooks};
 
+use crate::address::HubAddresses;
 use crate::enroll::Enroller;
 use crate::forward::Forward;
 use crate::inventory::Inventory;
@@ -33,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(60);
 pub struct Config {
     /// The name of its cluster on the hub.
     pub cluster: ClusterName,
-    /// Where the hub is.
+    /// Where the hub is, until it tells another address.
     pub hub: HubAddress,
     /// The way there.
     pub network: Network,
@@ -108,8 +109,10 @@ impl Agent {
             drain.spawn(quota::enforce(member.client(), quota, served, drain.clone()));
         }
         let trust = HubTrust::load(config.trust, store.clone()).await.map_err(EnrollError::from)?;
-        let (address, network) = (config.hub.clone(), config.network.clone());
-        let enroller = Enroller { cluster: config.cluster, address, network, trust: trust.clone(), store };
+        let addresses = HubAddresses::load(config.hub, store.clone()).await.map_err(EnrollError::from)?;
+        let network = config.network.clone();
+        let hubs = addresses.changes();
+        let enroller = Enroller { cluster: config.cluster, addresses, network, trust: trust.clone(), store };
         let credential = tokio::select! {
             enrolled = enroller.enroll(config.token.as_ref()) => enrolled?,
             () = drain.finishing() => return Ok(()),
@@ -129,8 +132,19 @@ impl Agent {
 
         let inventory = Inventory::new(member.clone(), drain.clone());
         let (forward, credential) = (Forward::new(member, drain.clone()), renewed.clone());
-        let door = Arc::new(Door { forward, health, inventory, webhooks, survey, asked, credential, enroller });
-        let tunnel_config = tunnel_agent::Config { hub: config.hub, network: config.network, timing: config.timing };
+        let watched = state.subscribe();
+        let door = Arc::new(Door {
+            forward,
+            health,
+            inventory,
+            webhooks,
+            survey,
+            asked,
+            credential,
+            enroller,
+            state: watched,
+        });
+        let tunnel_config = tunnel_agent::Config { network: config.network, timing: config.timing };
         let upkeep = async {
             let mut told = trust.changes();
             loop {
@@ -148,7 +162,8 @@ impl Agent {
         let tunnels = async {
             let mut was_told = false;
             loop {
-                let tunnel = tunnel_agent::Agent::new(tunnel_config.clone(), tls_receiver.clone(), door.clone());
+                let (config, tls) = (tunnel_config.clone(), tls_receiver.clone());
+                let tunnel = tunnel_agent::Agent::new(config, hubs.clone(), tls, door.clone());
                 let farewell = known.farewell(tunnel.state(), &state);
                 let words = tokio::select! {
                     () = tunnel.run(drain.clone()) => return Ok(()),
@@ -156,7 +171,7 @@ impl Agent {
                 };
                 // Once: whoever reads it has to act, and until then nothing changes.
                 if !std::mem::replace(&mut was_told, true) {
-                    tracing::error!(hub = %tunnel_config.hub, reason = %words, "the hub lets this agent in no more");
+                    tracing::error!(reason = %words, "the hub lets this agent in no more");
                 }
                 state.send_replace(State::Waiting { reason: words, denied: true });
                 tokio::select! {
@@ -189,7 +204,10 @@ impl Known {
             }
             let state = tunnel.borrow_and_update().clone();
             let is_denied = matches!(state, State::Waiting { denied: true, .. });
-            told.send_replace(state);
+            told.send_replace(state.clone());
+            if let State::Connected { hub, .. } = state {
+                self.enroller.addresses.stands(&hub).await;
+            }
             if !is_denied || asked.is_some_and(|at| at.elapsed() < ASK_AGAIN) {
                 continue;
             }

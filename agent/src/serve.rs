@@ -13,9 +13,10 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, watch};
-use tunnel_agent::{Handler, TunnelStream};
-use tunnel_protocol::{Authorities, Health, Survey, Target, Trusted, Webhooks};
+use tunnel_agent::{Handler, State, TunnelStream};
+use tunnel_protocol::{Address, Authorities, Health, Reached, Survey, Target, Trusted, Webhooks};
 
 use crate::enroll::Enroller;
 use crate::forward::{Forward, answer_json, answer_status};
@@ -40,6 +41,8 @@ pub(crate) struct Door {
     pub(crate) asked: Arc<Notify>,
     pub(crate) credential: watch::Receiver<Credential>,
     pub(crate) enroller: Enroller,
+    /// How the tunnel is.
+    pub(crate) state: watch::Receiver<State>,
 }
 
 #[async_trait]
@@ -51,6 +54,7 @@ impl Handler for Door {
                 Target::AgentStatus if request.uri().path() == Authorities::PATH => {
                     self.take_authorities(request).await
                 }
+                Target::AgentStatus if request.uri().path() == Address::PATH => self.take_address(request).await,
                 Target::AgentStatus => self.answer_for_itself(&request),
                 Target::Inventory => self.inventory.answer(&request).await,
             })
@@ -77,16 +81,9 @@ impl Handler for Door {
 impl Door {
     /// The hub tells whom to take for it. Only a hub that the agent knows has a stream to here.
     async fn take_authorities(&self, request: Request<Incoming>) -> Response<Body> {
-        if request.method() != Method::PUT {
-            return answer_status(&Status::method_not_allowed());
-        }
-        let body = match Limited::new(request.into_body(), Authorities::MAX_BYTES).collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(error) => return answer_status(&Status::bad_request(error.to_string())),
-        };
-        let told: Authorities = match serde_json::from_slice(&body) {
+        let told: Authorities = match read_put(request, Authorities::MAX_BYTES).await {
             Ok(told) => told,
-            Err(error) => return answer_status(&Status::bad_request(error.to_string())),
+            Err(refused) => return answer_status(&refused),
         };
         let prove = |trust| {
             let hub = self.enroller.hub(trust);
@@ -95,6 +92,20 @@ impl Door {
         // How that went is part of the answer.
         let _ = self.enroller.trust.take(&told.certificates, prove).await;
         json(&self.trusted())
+    }
+
+    /// The hub tells by which address it is to be reached.
+    async fn take_address(&self, request: Request<Incoming>) -> Response<Body> {
+        let told: Address = match read_put(request, Address::MAX_BYTES).await {
+            Ok(told) => told,
+            Err(refused) => return answer_status(&refused),
+        };
+        self.enroller.addresses.tell(told.platform_url);
+        json(&self.reached())
+    }
+
+    fn reached(&self) -> Reached {
+        self.enroller.addresses.reached(&self.state.borrow())
     }
 
     fn trusted(&self) -> Trusted {
@@ -116,8 +127,19 @@ impl Door {
         self.asked.notify_one();
         health.survey = Some(self.survey.borrow().clone());
         health.trust = Some(self.trusted());
+        health.address = Some(self.reached());
         json(&health)
     }
+}
+
+/// What the hub tells.
+async fn read_put<T: DeserializeOwned>(request: Request<Incoming>, limit: usize) -> Result<T, Status> {
+    if request.method() != Method::PUT {
+        return Err(Status::method_not_allowed());
+    }
+    let body = Limited::new(request.into_body(), limit).collect().await;
+    let body = body.map_err(|error| Status::bad_request(error.to_string()))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 fn json(answer: &impl Serialize) -> Response<Body> {

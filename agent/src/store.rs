@@ -1,4 +1,4 @@
-//! Where an agent keeps its key and certificate, and whom it takes for the hub.
+//! Where an agent keeps its key and certificate, whom it takes for the hub, and where that is.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use lib_tls::{Credential, create_private_dir, write_private};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tunnel_protocol::PlatformUrl;
 
 /// Keeps one credential: the key and the chain together, so that they cannot come apart.
 #[async_trait]
@@ -28,6 +29,12 @@ pub trait CredentialStore: Send + Sync + 'static {
     /// Replaces it.
     async fn save_told(&self, told: &Told) -> Result<(), StoreError>;
 
+    /// By which address the hub has told to reach it, if it has.
+    async fn load_address(&self) -> Result<Option<KeptAddress>, StoreError>;
+
+    /// Replaces it.
+    async fn save_address(&self, kept: &KeptAddress) -> Result<(), StoreError>;
+
     /// Saves this one if there is none, and returns what is kept then.
     async fn load_or_save(&self, credential: Credential) -> Result<Credential, StoreError> {
         match self.load().await? {
@@ -43,6 +50,15 @@ pub struct Told {
     /// Their certificates, in PEM.
     pub certificates: String,
     /// The pins of those that the agent was given when it was told. Whoever gives it others has the last word.
+    pub given: String,
+}
+
+/// By which address the hub is reached, as the hub has told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAddress {
+    /// Nothing for the one that the agent was given.
+    pub url: Option<PlatformUrl>,
+    /// The one that it was given then. Whoever gives it another has the last word.
     pub given: String,
 }
 
@@ -94,6 +110,7 @@ struct Kept {
 
 /// Beside the credential.
 const TOLD: &str = "authorities.json";
+const ADDRESS: &str = "address.json";
 
 impl DirectoryStore {
     /// In this directory.
@@ -138,6 +155,14 @@ impl CredentialStore for DirectoryStore {
     async fn save_told(&self, told: &Told) -> Result<(), StoreError> {
         self.write(&self.dir.join(TOLD), told)
     }
+
+    async fn load_address(&self) -> Result<Option<KeptAddress>, StoreError> {
+        Self::read(self.dir.join(ADDRESS))
+    }
+
+    async fn save_address(&self, kept: &KeptAddress) -> Result<(), StoreError> {
+        self.write(&self.dir.join(ADDRESS), kept)
+    }
 }
 
 /// Keeps the credential in a secret of the member, so that the agent finds it wherever it runs next.
@@ -152,6 +177,8 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const AUTHORITIES: &str = "ca.crt";
 const GIVEN: &str = "ca.given";
+const URL: &str = "hub.url";
+const URL_GIVEN: &str = "hub.given";
 
 fn entry(key: &str, text: &str) -> (String, ByteString) {
     (key.to_owned(), ByteString(text.as_bytes().to_vec()))
@@ -223,6 +250,20 @@ impl CredentialStore for SecretStore {
 
     async fn save_told(&self, told: &Told) -> Result<(), StoreError> {
         self.patch(Some([entry(AUTHORITIES, &told.certificates), entry(GIVEN, &told.given)].into())).await
+    }
+
+    async fn load_address(&self) -> Result<Option<KeptAddress>, StoreError> {
+        let secret = self.api.get_opt(&self.name).await.map_err(self.failed("read"))?;
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default();
+        let text = |key: &str| data.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
+        let Some(given) = text(URL_GIVEN) else { return Ok(None) };
+        let url = text(URL).filter(|url| !url.is_empty()).map(|url| url.parse().map_err(|_| StoreError::Damaged(None)));
+        Ok(Some(KeptAddress { url: url.transpose()?, given }))
+    }
+
+    async fn save_address(&self, kept: &KeptAddress) -> Result<(), StoreError> {
+        let url = kept.url.as_ref().map(PlatformUrl::to_string).unwrap_or_default();
+        self.patch(Some([entry(URL, &url), entry(URL_GIVEN, &kept.given)].into())).await
     }
 
     /// Of several that start at once, all get the same.

@@ -22,18 +22,16 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use http::{Method, Request, StatusCode, header};
-use lib_kubernetes::{BoxError, collect, full};
+use lib_kubernetes::BoxError;
 use lib_names::ClusterName;
 use lib_telemetry::chain;
 use lib_tls::{Authorities, Authority, Step, StepError};
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
-use tunnel_hub::Room;
-use tunnel_protocol::{Authorities as ToldAuthorities, Target, Trusted};
+use tunnel_protocol::{Authorities as ToldAuthorities, Trusted};
 
 use crate::error::Error;
-use crate::{Caller, Fleet, Inner};
+use crate::{Caller, Fleet, Inner, probe};
 
 pub use progress::{AgentProgress, AuthorityStatus, KnownAuthority, Lacking};
 pub(crate) use progress::{Lack, Wanted, written};
@@ -229,29 +227,15 @@ pub(crate) async fn tell(inner: &Inner, cluster: &ClusterName, has: Trusted) -> 
     if has.authorities == written(&now.pins()) {
         return has;
     }
-    match timeout(TELL, ask(inner, cluster, now.bundle_pem())).await {
-        Ok(Ok(mut answer)) => {
+    let (path, told) = (ToldAuthorities::PATH, ToldAuthorities { certificates: now.bundle_pem() });
+    match timeout(TELL, probe::tell_agent(inner, cluster, path, &told, ToldAuthorities::MAX_BYTES)).await {
+        Ok(Ok(answer)) => {
+            let mut answer: Trusted = answer;
             answer.tame();
             answer
         }
         Ok(Err(error)) => Trusted { message: Some(error.to_string()), ..has },
         Err(_) => Trusted { message: Some("the agent did not answer in time".to_owned()), ..has },
-    }
-}
-
-async fn ask(inner: &Inner, cluster: &ClusterName, certificates: String) -> Result<Trusted, BoxError> {
-    let body = serde_json::to_vec(&ToldAuthorities { certificates })?;
-    let request = Request::builder()
-        .method(Method::PUT)
-        .uri(ToldAuthorities::PATH)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(full(body))?;
-    let response = inner.through_tunnel(cluster, Room::Hub, Target::AgentStatus, request).await?;
-    let status = response.status();
-    let answer = collect(response.into_body(), ToldAuthorities::MAX_BYTES).await?;
-    match status {
-        StatusCode::OK => Ok(serde_json::from_slice(&answer)?),
-        other => Err(format!("the agent answered {other}").into()),
     }
 }
 

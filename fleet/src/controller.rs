@@ -48,6 +48,7 @@ use crate::authority::Wanted;
 use crate::error::Error;
 use crate::plan::authority::Rotation;
 use crate::plan::identity::is_another_now;
+use crate::plan::platform::is_moving;
 use crate::plan::{Heard, Known, Observed, is_due, is_ready, plan, removal};
 use crate::registration::known_key;
 use crate::{Fleet, Inner, MANAGER, NAMESPACE, inventory, survey};
@@ -126,6 +127,7 @@ fn upsert(fleet: &Fleet, workers: &mut HashMap<String, Worker>, cluster: &Cluste
         drop_worker(&fleet.inner, workers, &name);
     }
     fleet.inner.identities().note(cluster);
+    let is_elsewhere = fleet.inner.hosts.note(cluster);
     // Another one was approved, here or by another replica.
     if let (Ok(name), Some(key)) = (name.parse(), known_key(cluster)) {
         fleet.inner.sessions.end_others(&name, key);
@@ -139,7 +141,8 @@ fn upsert(fleet: &Fleet, workers: &mut HashMap<String, Worker>, cluster: &Cluste
         Worker { uid, wake, linked, drain }
     });
     // A status that we wrote ourselves comes back here too; the look it causes is only needed for what others changed.
-    let changed = cluster.metadata.deletion_timestamp.is_some()
+    let changed = is_elsewhere
+        || cluster.metadata.deletion_timestamp.is_some()
         || cluster.status.as_ref().and_then(|status| status.observed_generation) != cluster.metadata.generation;
     if changed {
         started.wake.notify_one();
@@ -170,6 +173,7 @@ fn drop_worker(inner: &Inner, workers: &mut HashMap<String, Worker>, name: &str)
     inner.strangers.forget(name);
     inner.identities().forget(name);
     inner.inventory.forget(name);
+    inner.hosts.forget(name);
     // The object is gone, by us or by somebody who removed the finalizer: either way it is no longer managed.
     if let Ok(name) = name.parse::<ClusterName>() {
         inner.sessions.forget(&name);
@@ -274,8 +278,10 @@ async fn look(inner: &Inner, name: &str, uid: &str, heard: &mut Heard, rights: &
     let is_behind =
         observed.told_mut().and_then(|told| told.trust.as_ref()).is_some_and(|has| wanted.lacks(has).is_some());
     let rotation = Rotation { wanted, is_under_way: inner.authorities.now().other().is_some() };
-    let known =
-        Known { indexed, ratio, removing, key_request: inner.key_request(&cluster).await, rotation: Some(rotation) };
+    let address = inner.wanted_address(&cluster);
+    let is_behind = is_behind || is_moving(&address, observed.told_mut().and_then(|told| told.address.as_ref()));
+    let key_request = inner.key_request(&cluster).await;
+    let known = Known { indexed, ratio, removing, key_request, rotation: Some(rotation), address };
     let now = Timestamp::now();
     heard.note(&observed, now);
     let next = plan(&old, cluster.metadata.generation, &observed, known, *heard, now);

@@ -20,6 +20,7 @@ mod kubeconfig;
 mod manifest;
 mod nodes;
 mod plan;
+mod platform;
 mod probe;
 mod registration;
 mod removal;
@@ -63,7 +64,7 @@ pub use lib_kubernetes::{Answer, Body, BodyError, BoxError, ClusterApi, boxed, c
 pub use manifest::{Egress, HUB, HUB_ADMISSION, HubManifest, Invitation, member_objects};
 pub use nodes::{DrainError, DrainRequest, Progress, Remaining, Why};
 pub use probe::Probe;
-pub use registration::{Registration, RegistrationRequest};
+pub use registration::{Registration, RegistrationAgain, RegistrationRequest};
 pub use removal::{Removal, RemovalRequest};
 pub use replicas::{BadReplica, Replica};
 pub use summary::{Expiring, Failing, FleetSummary, Group, Named, Readiness, Summary, Versions};
@@ -136,6 +137,7 @@ struct Inner {
     identities: Mutex<Noted>,
     inventory: Inventory,
     surveys: survey::Surveys,
+    hosts: platform::Hosts,
     looks: controller::Looks,
     replicas: Replicas,
     repairs: Semaphore,
@@ -171,6 +173,7 @@ impl Fleet {
             identities: Mutex::default(),
             inventory: Inventory::default(),
             surveys: survey::Surveys::default(),
+            hosts: platform::Hosts::default(),
             looks: controller::Looks::default(),
             replicas,
             repairs: Semaphore::new(grant::REPAIRS),

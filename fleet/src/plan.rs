@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod certificates;
 pub(crate) mod clock;
 pub(crate) mod identity;
+pub(crate) mod platform;
 mod program;
 pub(crate) mod removal;
 mod survey;
@@ -13,7 +14,7 @@ use api_types::support::{self, Origin};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::SubjectRulesReviewStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth, Survey};
+use tunnel_protocol::{NodeCount, QuotaHealth, RatioHealth, Reached, Survey};
 
 use self::authority::Rotation;
 use self::certificates::Holds;
@@ -22,7 +23,7 @@ use crate::FLEET_USER;
 use crate::approval::{Decision, KeyRequest};
 
 /// The conditions, in the order in which people read them.
-pub(crate) const CONDITIONS: [&str; 16] = [
+pub(crate) const CONDITIONS: [&str; 17] = [
     removal::KIND,
     "Ready",
     "Connected",
@@ -39,6 +40,7 @@ pub(crate) const CONDITIONS: [&str; 16] = [
     "RatioApplied",
     "AgentKeyApproved",
     authority::KIND,
+    platform::KIND,
 ];
 /// Those that only the agent knows, so that nobody knows when it is silent.
 const BY_AGENTS: [&str; 2] = ["QuotaEnforced", "RatioApplied"];
@@ -141,6 +143,8 @@ pub(crate) struct Told {
     pub(crate) survey: Option<Survey>,
     /// Whom its agent takes for the hub.
     pub(crate) trust: Option<AgentTrust>,
+    /// By which address its agent reaches the hub.
+    pub(crate) address: Option<Reached>,
 }
 
 /// What a working link is called.
@@ -179,6 +183,8 @@ pub(crate) struct Known {
     pub(crate) key_request: Option<KeyRequest>,
     /// How far it is that one authority of the hub takes the place of another.
     pub(crate) rotation: Option<Rotation>,
+    /// By which address its agent is to reach the hub.
+    pub(crate) address: platform::Wanted,
 }
 
 /// The next status.
@@ -193,6 +199,7 @@ pub(crate) fn plan(
     let mut next = ClusterStatus { observed_generation: generation, ..old.clone() };
     next.last_heartbeat_time = heard.last.map(Time).or(next.last_heartbeat_time);
     let mut set = Setter { old: &old.conditions, now, said: Vec::new() };
+    let mut is_silent = false;
     match observed {
         Observed::Waiting { reason, message } => {
             next.phase = Some("Pending".into());
@@ -202,7 +209,7 @@ pub(crate) fn plan(
         Observed::Lost { reason, message } => {
             set.put("Connected", "False", reason, message);
             let last = next.last_heartbeat_time.as_ref().map(|last| last.0.max(heard.since));
-            lost(&mut set, old, last, now);
+            is_silent = lost(&mut set, old, last, now);
         }
         Observed::Sick { link, message, told } => {
             let (reason, text) = link.condition();
@@ -262,6 +269,7 @@ pub(crate) fn plan(
     if let Some(rotation) = &known.rotation {
         authority::judge(&mut set, rotation, next.agent_trust.as_ref());
     }
+    platform::judge(&mut set, &known.address, observed, is_silent);
     next.conditions = set.finish();
     next
 }
@@ -301,8 +309,8 @@ fn tell(set: &mut Setter<'_>, next: &mut ClusterStatus, told: &Told, now: Timest
     another
 }
 
-/// For a while the last known state is the best guess; then it is none.
-fn lost(set: &mut Setter<'_>, old: &ClusterStatus, last: Option<Timestamp>, now: Timestamp) {
+/// For a while the last known state is the best guess; then it is none, and that is returned.
+fn lost(set: &mut Setter<'_>, old: &ClusterStatus, last: Option<Timestamp>, now: Timestamp) -> bool {
     let silent = last.is_none_or(|last| now.duration_since(last) >= SILENCE);
     let message = "No heartbeat; the last known state may no longer hold.";
     for kind in ["Ready", "APIServerHealthy"] {
@@ -320,6 +328,7 @@ fn lost(set: &mut Setter<'_>, old: &ClusterStatus, last: Option<Timestamp>, now:
             false => set.keep(kind),
         }
     }
+    silent
 }
 
 /// Where quotas are not enforced, they cannot be written in the namespaces of projects. The cluster is well without that.

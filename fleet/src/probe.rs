@@ -10,7 +10,8 @@ use http::response::Parts;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use jiff::{SignedDuration, Timestamp};
 use lib_names::ClusterName;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tunnel_hub::Room;
 use tunnel_protocol::{Health, NodeCount, Target};
@@ -18,7 +19,7 @@ use tunnel_protocol::{Health, NodeCount, Target};
 use crate::Inner;
 use crate::error::ProbeError;
 use crate::plan::clock;
-use lib_kubernetes::{Body, ClusterApi, collect, full};
+use lib_kubernetes::{Body, BoxError, ClusterApi, collect, full};
 
 const SMALL: usize = 64 * 1024;
 const PAGE: usize = 8 * 1024 * 1024;
@@ -56,6 +57,28 @@ pub(crate) async fn ask(api: &ClusterApi, deadline: Duration) -> Result<Probe, P
     })
     .await
     .map_err(|_| ProbeError::Deadline)?
+}
+
+/// Tells a cluster's agent something, and returns its answer, of which no text is harmless yet.
+pub(crate) async fn tell_agent<A: DeserializeOwned>(
+    inner: &Inner,
+    cluster: &ClusterName,
+    path: &'static str,
+    told: &impl Serialize,
+    limit: usize,
+) -> Result<A, BoxError> {
+    let request = Request::builder()
+        .method(Method::PUT)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(full(serde_json::to_vec(told)?))?;
+    let response = inner.through_tunnel(cluster, Room::Hub, Target::AgentStatus, request).await?;
+    let status = response.status();
+    let answer = collect(response.into_body(), limit).await?;
+    match status {
+        StatusCode::OK => Ok(serde_json::from_slice(&answer)?),
+        other => Err(format!("the agent answered {other}").into()),
+    }
 }
 
 /// As [`ask`], for a cluster that is to be imported: a version outside the gate is an error.

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use api_types::cluster::{AGENT_KEY, Cluster, ClusterSpec, Connection};
+use api_types::cluster::{AGENT_KEY, Cluster, ClusterSpec, Connection, PLATFORM_URL};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -23,12 +23,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tunnel_protocol::registration::{CERTIFICATE_LIFE, CertificateRequest, IssuedCertificate};
-use tunnel_protocol::{AGENTS_GROUP, agent_user, cluster_of_agent};
+use tunnel_protocol::{AGENTS_GROUP, PlatformUrl, agent_user, cluster_of_agent};
 
 use crate::authority::written;
 use crate::error::{AgentRefused, Cause, Error};
 use crate::import::{cluster_name, display_name, object, owned_secret};
-use crate::{Caller, Fleet, Inner, manifest};
+use crate::{Caller, Fleet, Inner, manifest, platform};
 
 /// Of a token: the pins of the authorities that were given with it.
 const AUTHORITIES: &str = "authorities";
@@ -37,7 +37,7 @@ const AUTHORITIES: &str = "authorities";
 const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What somebody wants to register.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistrationRequest {
     /// The cluster's name on the hub.
@@ -45,6 +45,16 @@ pub struct RegistrationRequest {
     pub name: String,
     /// Its name for people.
     pub display_name: Option<String>,
+    /// Where the hub is for the cluster's network, if that is not the hub's own address: `https://host:port`.
+    pub platform_url: Option<String>,
+}
+
+/// What may change when a cluster is registered again.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrationAgain {
+    /// As in [`RegistrationRequest`]; by default it stays.
+    pub platform_url: Option<String>,
 }
 
 /// What they need for it. The token is in it, and is not said again.
@@ -68,7 +78,11 @@ impl Fleet {
     pub async fn register(&self, caller: &Caller, request: RegistrationRequest) -> Result<Registration, Error> {
         let name = cluster_name(&request.name)?;
         let display_name = display_name(request.display_name)?;
-        let object = object(&name, display_name.as_deref(), Connection::Tunnel, ClusterSpec::default());
+        let url = platform::read(request.platform_url.as_deref())?;
+        url.as_ref().map_or(Ok(()), |url| self.check_room(url))?;
+        let mut object = object(&name, display_name.as_deref(), Connection::Tunnel, ClusterSpec::default());
+        let notes = url.iter().map(|url| (PLATFORM_URL.to_owned(), url.to_string()));
+        object.metadata.annotations.get_or_insert_default().extend(notes);
         let cluster = self.create(caller, &name, &object, false).await?;
         let token = match self.issue_token(&cluster).await {
             Ok(token) => token,
@@ -78,13 +92,20 @@ impl Fleet {
             }
         };
         tracing::info!(cluster = %name, user = caller.name(), "a cluster may register");
-        Ok(self.registration(&name, token))
+        Ok(self.registration(&name, url.as_ref(), token))
     }
 
     /// Another token for a cluster that is there; the one before is worth nothing from then on. Who may register a cluster
     /// may do so again. If it has an agent with another key than the one that brings the token, somebody has to approve that.
-    pub async fn register_again(&self, caller: &Caller, name: &str) -> Result<Registration, Error> {
+    pub async fn register_again(
+        &self,
+        caller: &Caller,
+        name: &str,
+        request: RegistrationAgain,
+    ) -> Result<Registration, Error> {
         let name = cluster_name(name)?;
+        let url = platform::read(request.platform_url.as_deref())?;
+        url.as_ref().map_or(Ok(()), |url| self.check_room(url))?;
         let fresh = object(&name, None, Connection::Tunnel, ClusterSpec::default());
         match self.create(caller, &name, &fresh, true).await {
             Err(Error::Exists(_)) => {}
@@ -97,17 +118,35 @@ impl Fleet {
             let message = format!("cluster {name} has no agent: it is the hub itself, imported, or on its way out");
             return Err(Cause::new("name", message).into());
         }
+        let url = match (url, platform::url_of(&cluster)) {
+            (Some(url), _) => {
+                self.set_platform_url(caller, &cluster, &url).await?;
+                Some(url)
+            }
+            (None, Some(Err(bad))) => {
+                let message =
+                    format!("the annotation {PLATFORM_URL} of cluster {name}: {bad}, or say another URL here");
+                return Err(Cause::new("platformUrl", message).into());
+            }
+            (None, kept) => kept.and_then(Result::ok),
+        };
         let token = self.issue_token(&cluster).await?;
         tracing::info!(cluster = %name, user = caller.name(), "a cluster may register again");
-        Ok(self.registration(&name, token))
+        Ok(self.registration(&name, url.as_ref(), token))
     }
 
-    fn registration(&self, name: &ClusterName, (token, expires): (String, Timestamp)) -> Registration {
-        let (hub, authorities) = (&self.inner.config.hub_address, self.inner.authorities.now());
+    fn registration(
+        &self,
+        name: &ClusterName,
+        url: Option<&PlatformUrl>,
+        (token, expires): (String, Timestamp),
+    ) -> Registration {
+        let hub = url.map_or_else(|| self.inner.config.hub_address.clone(), PlatformUrl::authority);
+        let authorities = self.inner.authorities.now();
         let invitation = manifest::Invitation {
             cluster: name,
             token: &token,
-            hub,
+            hub: &hub,
             authority_pem: &authorities.bundle_pem(),
             image: &self.inner.config.agent_image,
             rights: &self.inner.config.member_rights,

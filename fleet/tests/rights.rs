@@ -153,7 +153,7 @@ async fn the_controllers_can_do_their_work() {
     assert!(bindings.get_opt(fleet::ADMINS_BINDING).await.unwrap().is_some());
 
     let administrator = Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap();
-    let request = RegistrationRequest { name: "branch".into(), display_name: None };
+    let request = RegistrationRequest { name: "branch".into(), ..RegistrationRequest::default() };
     let registration = fleet.register(&administrator, request).await.unwrap();
     let name = "branch".parse().unwrap();
     let (request, _key) = SigningRequest::generate(&Subject::new(agent_user(&name), [AGENTS_GROUP])).unwrap();

@@ -1,5 +1,6 @@
 //! The way of a request, in the order in which it goes.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,6 +15,7 @@ use lib_drain::Drain;
 use lib_names::ClusterName;
 use lib_tls::PeerIdentity;
 use serde_json::json;
+use tokio::sync::watch;
 
 use ::tenancy::rights::Person;
 
@@ -59,6 +61,8 @@ pub(crate) struct Chain {
     pub(crate) issuing: Turns,
     /// As `Host` says them.
     hosts: Vec<String>,
+    /// The same, of clusters that reach the door by other hosts.
+    platform_hosts: watch::Receiver<Arc<BTreeSet<String>>>,
 }
 
 /// Who asks.
@@ -111,10 +115,11 @@ impl Who {
 impl Chain {
     pub(crate) fn new(hub: Hub, drain: Drain) -> Self {
         let hosts = hub.names.iter().map(|name| name.trim_matches(['[', ']']).to_owned()).collect();
+        let platform_hosts = hub.fleet.platform_hosts();
         let rights = Rights::new(hub.fleet.clone(), hub.ask_rights, drain.clone());
         let metrics = Metrics::new(hub.sessions.clone());
         let issuing = Turns::on_half_the_processors();
-        Self { hub, metrics, drain, rights, shares: Shares::default(), issuing, hosts }
+        Self { hub, metrics, drain, rights, shares: Shares::default(), issuing, hosts, platform_hosts }
     }
 
     /// Answers one request. Never fails: what goes wrong is an answer too.
@@ -155,12 +160,18 @@ impl Chain {
         (route, self.dispatch(route, connection, request, kind, &path).await)
     }
 
+    /// Whether that is a name of the door.
+    fn is_named(&self, host: &str) -> bool {
+        let own = self.hosts.iter().any(|name| name.eq_ignore_ascii_case(host));
+        own || self.platform_hosts.borrow().contains(&host.to_ascii_lowercase())
+    }
+
     /// What has only one reading, and claims nothing.
     fn check(&self, connection: &Connection, parts: &Parts) -> Result<(Kind, CanonicalPath), Refusal> {
         if connection.framing.is_ambiguous() {
             return Err(Refusal::ambiguous_length());
         }
-        let kind = headers::check(parts, &self.hosts)?;
+        let kind = headers::check(parts, |host| self.is_named(host))?;
         let path = CanonicalPath::of(&parts.uri).map_err(|error| Refusal::malformed(error.to_string()))?;
         Ok((kind, path))
     }

@@ -1,8 +1,9 @@
 //! `/platform/fleet.cpaas.io/v1/`: what takes more than writing one object. All of it happens in the caller's name.
 
 use api_types::support;
-use fleet::{Body, Caller, Import, ImportRequest, RegistrationRequest, Removal, RemovalRequest};
+use fleet::{Body, Caller, Import, ImportRequest, RegistrationAgain, RegistrationRequest, Removal, RemovalRequest};
 use http::{Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use serde_json::json;
 
 use crate::chain::{BODY_LIMIT, Chain, Who};
@@ -63,7 +64,11 @@ pub(crate) async fn answer(
         | "/platform/fleet.cpaas.io/v1/removals" => Err(Refusal::method_not_allowed()),
         _ => match path.strip_prefix("/platform/fleet.cpaas.io/v1/registrations/") {
             Some(name) if post => {
-                let registration = chain.hub.fleet.register_again(caller, name).await?;
+                let again = match request.body().is_end_stream() {
+                    true => RegistrationAgain::default(),
+                    false => read_json(request, BODY_LIMIT).await?,
+                };
+                let registration = chain.hub.fleet.register_again(caller, name, again).await?;
                 Ok(respond::answer(StatusCode::CREATED, &registration))
             }
             Some(_) => Err(Refusal::method_not_allowed()),

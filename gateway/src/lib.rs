@@ -32,6 +32,7 @@ mod tunnels;
 mod turns;
 mod until;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +61,8 @@ pub struct Hub {
     pub tenancy: Arc<Service>,
     /// The tunnels.
     pub sessions: Sessions,
-    /// The names and addresses under which the door is known: in its certificate, and in the `Host` of requests.
+    /// The names and addresses under which the door is known, besides those that clusters reach it by: in its certificate, and
+    /// in the `Host` of requests.
     pub names: Vec<String>,
     /// The console.
     pub assets: Arc<dyn Assets>,
@@ -85,9 +87,10 @@ impl Hub {
     pub fn serve(self, listener: TcpListener, drain: &Drain) -> Result<SocketAddr, Error> {
         let address = listener.local_addr().map_err(Error::Listen)?;
         let authorities = self.fleet.authorities().changes();
-        let now = Arc::new(tls(&authorities.borrow(), &self.names)?);
+        let hosts = self.fleet.platform_hosts();
+        let now = Arc::new(tls(&authorities.borrow(), &self.names, &hosts.borrow())?);
         let (tls, shown) = watch::channel(now);
-        drain.spawn(follow_authorities(authorities, self.names.clone(), tls, drain.clone()));
+        drain.spawn(follow(authorities, hosts, self.names.clone(), tls, drain.clone()));
         drain.spawn(close_tunnels(self.sessions.clone(), drain.clone()));
         let chain = Arc::new(chain::Chain::new(self, drain.clone()));
         drain.spawn(listener::accept(listener, shown, chain, drain.clone()));
@@ -96,14 +99,16 @@ impl Hub {
 }
 
 /// The authorities have signed the door's certificate, and agents' and administrators'.
-fn tls(authorities: &Authorities, names: &[String]) -> Result<ServerConfig, lib_tls::Error> {
-    let names = names.iter().cloned().chain([replica::DOOR.to_owned()]).collect();
+fn tls(authorities: &Authorities, names: &[String], hosts: &BTreeSet<String>) -> Result<ServerConfig, lib_tls::Error> {
+    let names = names.iter().chain(hosts).cloned().chain([replica::DOOR.to_owned()]).collect();
     rotating_server_config(authorities, names, &[ALPN, replica::ALPN, b"h2", b"http/1.1"])
 }
 
-/// Has the next handshake be by the authorities that there are then. Nothing that was agreed with others before is resumed.
-async fn follow_authorities(
+/// Has the next handshake be by the authorities that there are then, and with the names. Nothing that was agreed with others
+/// before is resumed; what was agreed goes on.
+async fn follow(
     mut authorities: watch::Receiver<Arc<Authorities>>,
+    mut hosts: watch::Receiver<Arc<BTreeSet<String>>>,
     names: Vec<String>,
     shown: watch::Sender<Arc<ServerConfig>>,
     drain: Drain,
@@ -112,11 +117,12 @@ async fn follow_authorities(
         tokio::select! {
             () = drain.finishing() => return,
             changed = authorities.changed() => if changed.is_err() { return },
+            changed = hosts.changed() => if changed.is_err() { return },
         }
-        match tls(&authorities.borrow_and_update(), &names) {
+        match tls(&authorities.borrow_and_update(), &names, &hosts.borrow_and_update()) {
             Ok(config) => drop(shown.send_replace(Arc::new(config))),
             Err(error) => {
-                tracing::error!(error = %lib_telemetry::chain(&error), "the door could not take the hub's authorities");
+                tracing::error!(error = %lib_telemetry::chain(&error), "the door could not take another certificate");
             }
         }
     }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use agent::{ClusterApi, CredentialStore, SecretStore, Told};
+use agent::{ClusterApi, CredentialStore, KeptAddress, SecretStore, StoreError, Told};
 use apiserver_access::{MASTERS, User};
 use apiserver_server::{ApiServer, Running};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::Api;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use serde_json::json;
 use tunnel_hub::Room;
 use tunnel_protocol::Target;
 
@@ -66,6 +67,7 @@ async fn a_secret_keeps_the_credential() {
         ..Namespace::default()
     };
     Api::all(client.clone()).create(&PostParams::default(), &object).await.unwrap();
+    let member_client = client.clone();
     let store = SecretStore::new(client, namespace, name);
     assert!(store.load().await.unwrap().is_none());
     let hub = Hub::start(&[]).await;
@@ -80,4 +82,16 @@ async fn a_secret_keeps_the_credential() {
         store.save(&credential).await.unwrap();
         assert_eq!(store.load_told().await.unwrap(), Some(told));
     }
+    // So does where the hub is.
+    assert_eq!(store.load_address().await.unwrap(), None);
+    for url in [Some("https://hub.branch:8443"), None, Some("https://hub")] {
+        let kept = KeptAddress { url: url.map(|url| url.parse().unwrap()), given: "hub:443".to_owned() };
+        store.save_address(&kept).await.unwrap();
+        assert_eq!(store.load_address().await.unwrap(), Some(kept));
+    }
+    assert_eq!(store.load_told().await.unwrap().unwrap().certificates, "another");
+    let damaged = json!({"data": {"hub.url": k8s_openapi::ByteString(b"hub".to_vec())}});
+    let secrets: Api<Secret> = Api::namespaced(member_client, namespace);
+    secrets.patch(name, &PatchParams::default(), &Patch::Merge(&damaged)).await.unwrap();
+    assert!(matches!(store.load_address().await, Err(StoreError::Damaged(None))));
 }

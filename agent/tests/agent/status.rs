@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full};
 use tokio::time::timeout;
 use tunnel_hub::Room;
-use tunnel_protocol::{Health, NodeCount, Target};
+use tunnel_protocol::{Address, Health, NodeCount, Reached, Target};
 
 use crate::support::*;
 
@@ -153,4 +153,43 @@ async fn a_member_that_is_down_is_reported_as_such() {
     let health = await_health(&hub, reached).await;
     assert!(!health.api.ready);
     assert_eq!(health.api.nodes, None);
+}
+
+#[tokio::test]
+async fn an_agent_takes_an_address_of_its_hub_and_says_which_one_it_uses() {
+    let hub = Hub::start(&["token"]).await;
+    let agent = connect(&hub, RawMember::start(b"").await.api()).await;
+    let used = Some(hub.address.to_string());
+    let tell = async |method: &str, body: &str| {
+        let body = Full::<Bytes>::from(body.to_owned());
+        let request = Request::builder().method(method).uri(Address::PATH).body(body).unwrap();
+        let sent = hub.sessions.send(&cluster(), Room::Hub, Target::AgentStatus, request, DEADLINES).await.unwrap();
+        (sent.status().as_u16(), sent.into_body().collect().await.unwrap().to_bytes())
+    };
+    let long = format!(r#"{{"platformUrl":"https://{}"}}"#, "a".repeat(Address::MAX_BYTES));
+    for (method, body, code) in [
+        ("GET", "", 405),
+        ("POST", "{}", 405),
+        ("PUT", "", 400),
+        ("PUT", r#"{"platformUrl":"http://hub"}"#, 400),
+        ("PUT", r#"{"platformUrl":"https://hub/path"}"#, 400),
+        ("PUT", r#"{"platformURL":"https://hub"}"#, 400),
+        ("PUT", &long, 400),
+    ] {
+        assert_eq!(tell(method, body).await.0, code, "{method} {body}");
+    }
+    let said = await_health(&hub, |health| health.address.is_some()).await.address.unwrap();
+    assert_eq!(said, Reached { used: used.clone(), ..Reached::default() });
+
+    let (code, answer) = tell("PUT", r#"{"platformUrl":"https://127.0.0.1:1"}"#).await;
+    let answer: Reached = serde_json::from_slice(&answer).unwrap();
+    assert_eq!((code, answer.told.as_deref(), &answer.used), (200, Some("https://127.0.0.1:1"), &used));
+    let missed = |health: &Health| health.address.as_ref().is_some_and(|address| address.message.is_some());
+    let said = await_health(&hub, missed).await.address.unwrap();
+    assert_eq!(said.used, used);
+    assert!(said.message.unwrap().contains("could not connect to 127.0.0.1:1"));
+    let (_, answer) = tell("PUT", r#"{"platformUrl":null}"#).await;
+    assert_eq!(serde_json::from_slice::<Reached>(&answer).unwrap().told, None);
+    await_health(&hub, |health| health.address == Some(Reached { used: used.clone(), ..Reached::default() })).await;
+    let _ = agent.drain.drain(SOON).await;
 }

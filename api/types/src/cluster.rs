@@ -30,6 +30,8 @@ pub const ACCEPTED_UID: &str = "fleet.cpaas.io/cluster-uid";
 pub const CONFIRM_REMOVAL: &str = "fleet.cpaas.io/confirm-removal";
 /// Annotation: the cluster's name, by somebody who wants it removed although it does not answer.
 pub const FORCE_REMOVAL: &str = "fleet.cpaas.io/force-removal";
+/// Annotation: where the hub is for the cluster's network, as `https://host:port`, if that is not the hub's own address.
+pub const PLATFORM_URL: &str = "cpaas.io/platform-url";
 /// Label: the cluster's name, on everything that belongs to it.
 pub const CLUSTER_NAME: &str = "cpaas.io/cluster-name";
 /// Finalizer: the hub forgets the cluster before its object goes.
@@ -134,7 +136,7 @@ pub struct Endpoint {
 pub struct ClusterStatus {
     /// Ready, Connected, APIServerHealthy, ComponentsHealthy, VersionSupported, IdentityConfirmed, CertificatesValid,
     /// ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved,
-    /// AuthorityTrusted.
+    /// AuthorityTrusted, PlatformURLUsed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// Pending, Provisioned, Deleting.

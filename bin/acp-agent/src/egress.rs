@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use agent::{HubAddress, Proxy, ProxyUrl};
+use agent::{Network, Proxy, ProxyUrl};
 use anyhow::Context;
 use clap::Args;
 use lib_tls::Trust;
@@ -31,13 +31,12 @@ pub(crate) struct Egress {
 }
 
 impl Egress {
-    /// The proxy to take to this hub, if one is to be taken.
-    pub(crate) fn proxy(
+    /// The way to the hub, whichever its address is: through a proxy, if one is to be taken there.
+    pub(crate) fn network(
         &self,
-        hub: &HubAddress,
         text: impl Fn(&Path) -> anyhow::Result<String>,
         variable: impl Fn(&str) -> Option<String>,
-    ) -> anyhow::Result<Option<Proxy>> {
+    ) -> anyhow::Result<Network> {
         let from = |names: &[&'static str]| {
             names.iter().find_map(|name| Some((*name, variable(name)?)).filter(|(_, value)| !value.trim().is_empty()))
         };
@@ -46,11 +45,8 @@ impl Egress {
             (None, Some(path)) => Some(("--proxy-file", text(path)?)),
             (None, None) => from(&PROXY),
         };
-        let Some((name, url)) = told else { return Ok(None) };
+        let Some((name, url)) = told else { return Ok(Network::default()) };
         let exempt = self.no_proxy.clone().or_else(|| from(&NO_PROXY).map(|(_, list)| list));
-        if exempt.is_some_and(|list| hub.is_exempt(&list)) {
-            return Ok(None);
-        }
         let url: ProxyUrl = url.trim().parse().with_context(|| format!("could not use {name}"))?;
         let trust = match &self.proxy_ca_file {
             None => None,
@@ -60,7 +56,11 @@ impl Egress {
             ),
         };
         let proxy = Proxy::new(url, trust.as_ref()).with_context(|| format!("{name}: see --proxy-ca-file"))?;
-        Ok(Some(proxy))
+        let network = Network::default().through(proxy);
+        Ok(match exempt {
+            Some(list) => network.except(&list),
+            None => network,
+        })
     }
 }
 
@@ -80,9 +80,11 @@ mod tests {
             Some("/empty") => Ok("\n".to_owned()),
             _ => bail!("could not read {}", path.display()),
         };
-        let chosen =
-            egress.proxy(&hub.parse().unwrap(), text, |name| variables.get(name).map(|text| (*text).to_owned()));
-        chosen.map(|proxy| proxy.map(|proxy| proxy.to_string())).map_err(|error| format!("{error:#}"))
+        let chosen = egress.network(text, |name| variables.get(name).map(|text| (*text).to_owned()));
+        let hub = hub.parse().unwrap();
+        chosen
+            .map(|network| network.proxy_to(&hub).map(|proxy| proxy.to_string()))
+            .map_err(|error| format!("{error:#}"))
     }
 
     #[track_caller]

@@ -28,7 +28,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// What an agent is told.
 #[derive(Args, Clone)]
 pub struct Agent {
-    /// Where the hub is: host:port.
+    /// Where the hub is: host:port. The hub may tell another address, which comes first then.
     #[arg(long, value_name = "HOST:PORT")]
     hub: HubAddress,
     /// The name of this cluster on the hub.
@@ -98,7 +98,7 @@ impl Agent {
                 (secret(SecretStore::DEFAULT), secret(SecretStore::ADMISSION))
             }
         };
-        let through = config.network.proxy().map(|proxy| format!(" through the proxy {proxy}"));
+        let through = config.network.proxy_to(&self.hub).map(|proxy| format!(" through the proxy {proxy}"));
         let agent = config.build(member, store);
         let agent = match self.reach() {
             Some(reach) => agent.enforcing(quota::Config::new(self.admission_listen, reach, kept)),
@@ -174,9 +174,7 @@ impl Agent {
         };
         let mut config = Config::new(self.cluster.clone(), self.hub.clone(), trust);
         config.token = token.filter(|t| !t.is_empty()).map(Token::new);
-        if let Some(proxy) = self.egress.proxy(&self.hub, text, variable)? {
-            config.network = config.network.through(proxy);
-        }
+        config.network = self.egress.network(text, variable)?;
         Ok(config)
     }
 }

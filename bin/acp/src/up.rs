@@ -86,7 +86,7 @@ impl Joined for Hub {
 
     async fn register(&self, name: &str) -> anyhow::Result<String> {
         let administrator = Caller::certificate("kubernetes-admin", &[MASTERS.to_owned()])?;
-        let request = RegistrationRequest { name: name.to_owned(), display_name: None };
+        let request = RegistrationRequest { name: name.to_owned(), ..RegistrationRequest::default() };
         Ok(self.fleet.register(&administrator, request).await?.manifest)
     }
 

@@ -553,6 +553,9 @@ pub struct RegisterCluster {
     /// Get the command again for a registered cluster; the one before is worth nothing from then on
     #[arg(long, conflicts_with = "display_name")]
     pub again: bool,
+    /// Where the platform is for the cluster's network, when that is another address than its own: https://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub platform_url: Option<String>,
     /// Output format: yaml prints the manifest instead of the command
     #[arg(long, short)]
     pub output: Option<String>,

@@ -277,10 +277,17 @@ pub struct Registration {
 }
 
 /// Prepares a registration.
-pub async fn register(endpoint: &Endpoint, name: &str, display_name: Option<&str>) -> Result<Registration> {
+pub async fn register(
+    endpoint: &Endpoint,
+    name: &str,
+    display_name: Option<&str>,
+    platform_url: Option<&str>,
+) -> Result<Registration> {
     let mut body = json!({"name": name});
-    if let Some(display_name) = display_name {
-        body["displayName"] = display_name.into();
+    for (field, text) in [("displayName", display_name), ("platformUrl", platform_url)] {
+        if let Some(text) = text {
+            body[field] = text.into();
+        }
     }
     let ask = Ask::new(http::Method::POST, "/platform/fleet.cpaas.io/v1/registrations").json(&body);
     decode(&endpoint.send(&ask).await?.json()?)
@@ -310,9 +317,14 @@ pub async fn remove(endpoint: &Endpoint, removal: &Removal<'_>, dry_run: bool) -
 }
 
 /// The same for a cluster that is registered.
-pub async fn register_again(endpoint: &Endpoint, name: &str) -> Result<Registration> {
+pub async fn register_again(endpoint: &Endpoint, name: &str, platform_url: Option<&str>) -> Result<Registration> {
     let path = format!("/platform/fleet.cpaas.io/v1/registrations/{}", segment(name));
-    decode(&endpoint.send(&Ask::new(http::Method::POST, path)).await?.json()?)
+    let ask = Ask::new(http::Method::POST, path);
+    let ask = match platform_url {
+        Some(url) => ask.json(&json!({"platformUrl": url})),
+        None => ask,
+    };
+    decode(&endpoint.send(&ask).await?.json()?)
 }
 
 /// The path of a cluster's object on the hub.

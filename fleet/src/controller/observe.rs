@@ -17,6 +17,7 @@ use crate::error::ProbeError;
 use crate::plan::certificates::{Holds, Whose};
 use crate::plan::identity::Claim;
 use crate::plan::{Link, Observed, Told, clock, follows_rights};
+use crate::platform;
 use crate::probe::{self, Probe};
 use crate::registration::known_key;
 use crate::{Caller, Inner, NAMESPACE};
@@ -94,6 +95,9 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
             if let Some(has) = health.trust.take() {
                 health.trust = Some(authority::tell(inner, name, has).await);
             }
+            if let Some(has) = health.address.take() {
+                health.address = Some(platform::tell(inner, name, &inner.wanted_address(cluster), has).await);
+            }
             Ok(health)
         }
         failed => failed,
@@ -104,6 +108,7 @@ async fn through_tunnel(inner: &Inner, cluster: &Cluster, name: &ClusterName) ->
             issuer,
             message,
         }),
+        address: health.address.clone(),
         clock: clock::offset(health.unix_time, sent, answered),
         agent: Some(health.agent_version.clone()),
         identity: claim(health.api.uid.clone()),

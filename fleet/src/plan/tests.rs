@@ -7,7 +7,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn well(version: &str) -> Observed {
+pub(super) fn well(version: &str) -> Observed {
     let nodes = Some(NodeCount { total: 3, ready: 2 });
     Observed::Well {
         link: Link::Tunnel,
@@ -19,11 +19,11 @@ fn well(version: &str) -> Observed {
     }
 }
 
-fn gone() -> Observed {
+pub(super) fn gone() -> Observed {
     Observed::Lost { reason: "TunnelClosed", message: "The agent is not connected.".into() }
 }
 
-fn waiting() -> Observed {
+pub(super) fn waiting() -> Observed {
     Observed::Waiting { reason: "WaitingForAgent", message: "No agent has connected yet.".into() }
 }
 
@@ -32,7 +32,7 @@ fn next(old: &ClusterStatus, observed: &Observed, seconds: i64) -> ClusterStatus
 }
 
 /// By a hub that has listened for long, and has heard what stands on record.
-fn planned(old: &ClusterStatus, observed: &Observed, known: Known, seconds: i64) -> ClusterStatus {
+pub(super) fn planned(old: &ClusterStatus, observed: &Observed, known: Known, seconds: i64) -> ClusterStatus {
     let last = old.last_heartbeat_time.as_ref().map(|last| last.0);
     let mut heard = Heard { since: at(-10_000), last };
     heard.note(observed, at(seconds));

@@ -107,7 +107,7 @@ impl Hub {
 
     /// Makes a cluster that an agent may speak for, and the certificate for it.
     pub(crate) async fn register(&self, name: &str) -> Credential {
-        let request = RegistrationRequest { name: name.into(), display_name: None };
+        let request = RegistrationRequest { name: name.into(), ..RegistrationRequest::default() };
         let registration = self.fleet.register(&administrator(), request).await.unwrap();
         let cluster = name.parse().unwrap();
         let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&cluster), [AGENTS_GROUP])).unwrap();

@@ -23,6 +23,7 @@ mod lost;
 #[expect(dead_code, reason = "what only the relying party's own tests need is there too")]
 mod peer;
 mod people;
+mod platform;
 mod providers;
 mod published;
 mod refusals;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use agent::{ClusterApi, Config, CredentialStore, HubAddress, StoreError, Told};
+use agent::{ClusterApi, Config, CredentialStore, HubAddress, KeptAddress, StoreError, Told};
 use apiserver_access::User;
 use async_trait::async_trait;
 use fleet::{AddressPolicy, Body, SystemResolver, full};
@@ -69,6 +69,14 @@ impl CredentialStore for Kept {
     }
 
     async fn save_told(&self, _: &Told) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn load_address(&self) -> Result<Option<KeptAddress>, StoreError> {
+        Ok(None)
+    }
+
+    async fn save_address(&self, _: &KeptAddress) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-/// How the last attempt, or the last connection, ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the last attempt, or the last connection, ended; first those after which it is worth to come back soonest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Failure {
     /// Somebody is there and hangs up at once, as a machine does while the hub on it restarts: for all agents.
     Refused,

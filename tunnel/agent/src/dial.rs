@@ -8,22 +8,28 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use rustls_pki_types::ServerName;
 use tokio::net::lookup_host;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::{self, CertificateError, ClientConfig};
-use tunnel_protocol::ALPN;
+use tunnel_protocol::{ALPN, PlatformUrl};
 
 use crate::backoff::Failure;
 use crate::network::{Network, Socket};
-use crate::proxy::{self, Link, ProxyError};
+use crate::proxy::{Link, ProxyError};
 use crate::race::{by_turns, race};
 
 /// How long a name may take to be found again. Where the way to the hub is cut, so is the way to names, more often than
 /// not; what the name meant before is tried then.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long an address of the hub is tried before the next one is tried beside it. That the first one leads nowhere costs no
+/// more.
+const AHEAD: Duration = Duration::from_secs(1);
 
 /// The addresses that the hub's name, and its proxy's, had when they were last found.
 #[derive(Debug, Default)]
@@ -70,17 +76,17 @@ impl FromStr for HubAddress {
     }
 }
 
+impl From<&PlatformUrl> for HubAddress {
+    fn from(url: &PlatformUrl) -> Self {
+        Self { host: url.host().to_owned(), port: url.port() }
+    }
+}
+
 impl HubAddress {
     /// Connects to the first of its addresses that answers, or through the network's proxy. Finding addresses takes no longer
     /// than `limit`, and each is asked again every second for a while; nor does it take longer through a proxy.
     pub async fn connect(&self, network: &Network, limit: Duration) -> Result<Link, DialError> {
         self.connect_with(&Known::default(), network, limit).await
-    }
-
-    /// Whether a list as in `NO_PROXY` names it: hosts, which stand for all below them, addresses, networks, or `*`, each with
-    /// a port or without.
-    pub fn is_exempt(&self, list: &str) -> bool {
-        proxy::is_exempt(list, self)
     }
 
     /// The same for whoever has been there before.
@@ -90,7 +96,7 @@ impl HubAddress {
         network: &Network,
         limit: Duration,
     ) -> Result<Link, DialError> {
-        match network.proxy() {
+        match network.proxy_to(self) {
             None => {
                 let reached = reach(&self.host, self.port, known, network, limit).await;
                 reached.map(Link::Left).map_err(|source| DialError::Connect { hub: self.clone(), source })
@@ -228,10 +234,49 @@ pub(crate) async fn dial(
     }
 }
 
+/// The same at the first of several addresses where the hub is. Each has its turn a moment after the one before it.
+///
+/// # Errors
+/// The one after which it is worth to come back soonest.
+pub(crate) async fn dial_one_of(
+    hubs: &[HubAddress],
+    known: &Known,
+    network: &Network,
+    tls: &Arc<ClientConfig>,
+    limit: Duration,
+) -> Result<(HubAddress, TlsStream<Link>), DialError> {
+    let mut left = hubs.iter();
+    let mut dials = FuturesUnordered::new();
+    let mut failed: Option<DialError> = None;
+    loop {
+        if let Some(hub) = left.next() {
+            let dialled = dial(hub, known, network, tls.clone(), limit);
+            dials.push(async move { (hub, dialled.await) });
+        }
+        let is_last = left.len() == 0;
+        tokio::select! {
+            biased;
+            dialled = dials.next() => match dialled {
+                Some((hub, Ok(stream))) => return Ok((hub.clone(), stream)),
+                Some((_, Err(error))) => {
+                    tracing::debug!(error = %lib_telemetry::chain(&error), "an address of the hub led nowhere");
+                    if failed.as_ref().is_none_or(|failed| error.failure() < failed.failure()) {
+                        failed = Some(error);
+                    }
+                }
+                None => return Err(failed.unwrap_or_else(|| DialError::Address(String::new()))),
+            },
+            () = sleep(AHEAD), if !is_last => {}
+        }
+    }
+}
+
 /// Whether a handshake failed as nobody whom we trust vouches for the other end.
 pub fn is_stranger(error: &io::Error) -> bool {
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
-    matches!(cause, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
+    // An authority that is called as ours is has signed it with another key.
+    let untrusted = [CertificateError::UnknownIssuer, CertificateError::BadSignature];
+    matches!(cause, Some(rustls::Error::InvalidCertificate(why)) if untrusted.contains(why))
 }
 
 #[cfg(test)]

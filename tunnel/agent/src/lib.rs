@@ -9,6 +9,8 @@
 //! # Guarantees
 //!
 //! - The hub is verified against the given trust, and nothing falls back to less.
+//! - An agent with several addresses of its hub works to use the first of them, and leaves no connection for another before
+//!   that stands. An address that leads nowhere, or to somebody else, costs a second.
 //! - Every step of dialling has a deadline. A dead link is noticed within 13 seconds.
 //! - A way to the hub that comes back is used within 3 seconds: all its addresses are asked, each again every second. How
 //!   long a proxy takes to see that its own way is back, only the proxy knows.

@@ -15,13 +15,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::Proxy;
+use crate::{HubAddress, Proxy, proxy};
 
 /// The way to the hub; cheap to clone. [`Network::default`] is the machine's network, which only the world can cut.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     simulated: Option<Arc<Simulated>>,
     proxy: Option<Arc<Proxy>>,
+    /// Where the proxy does not lead.
+    exempt: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -43,9 +45,16 @@ impl Network {
         Self { proxy: Some(Arc::new(proxy)), ..self }
     }
 
-    /// The proxy, if there is one.
-    pub fn proxy(&self) -> Option<&Proxy> {
-        self.proxy.as_deref()
+    /// The same network, whose proxy does not lead to what a list as in `NO_PROXY` names: hosts, which stand for all below
+    /// them, addresses, networks, or `*`, each with a port or without.
+    pub fn except(self, list: &str) -> Self {
+        Self { exempt: Some(list.into()), ..self }
+    }
+
+    /// The proxy on the way to that address, if there is one.
+    pub fn proxy_to(&self, hub: &HubAddress) -> Option<&Proxy> {
+        let is_exempt = self.exempt.as_deref().is_some_and(|list| proxy::is_exempt(list, hub));
+        self.proxy.as_deref().filter(|_| !is_exempt)
     }
 
     /// Loses everything from now on. The machine's network stays as it is.

@@ -92,27 +92,16 @@ impl<IO> Tunnel<IO>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    /// Answers streams until the connection ends, or the hub asks us to find another replica: then it goes on as a task of
-    /// `drain`. `proven` is called once the hub has answered a ping: only then has it accepted us, for with TLS 1.3 a
-    /// refused certificate shows after the handshake.
-    ///
-    /// When `drain` finishes, the hub is told, and streams may end until their owner drops them.
-    pub(crate) async fn run<H: Handler>(
+    /// Waits until the hub has answered a ping: only then has it accepted us, for with TLS 1.3 a refused certificate shows
+    /// after the handshake. Streams are answered meanwhile.
+    pub(crate) async fn prove<H: Handler>(
         self,
         handler: &Arc<H>,
         drain: &Drain,
         unread: &Unread,
         timing: Timing,
-        proven: impl FnOnce(),
-    ) -> Ended {
+    ) -> Result<Proven<IO, H>, Ended> {
         let Self { connection, mut pings, link } = self;
-        let first = async {
-            let is_answered = alive::round_trip(&mut pings, &link, timing.handshake).await;
-            if is_answered {
-                proven();
-            }
-            is_answered
-        };
         let meter = Arc::<Meter>::default();
         let mut streams = Streams {
             connection,
@@ -123,9 +112,37 @@ where
             finishing: false,
         };
         tokio::select! {
-            is_proven = first => if !is_proven { return Ended::Silent },
-            ended = streams.answer_all() => return ended,
+            is_answered = alive::round_trip(&mut pings, &link, timing.handshake) => match is_answered {
+                true => Ok(Proven { streams, pings, link, timing }),
+                false => Err(Ended::Silent),
+            },
+            ended = streams.answer_all() => Err(ended),
         }
+    }
+}
+
+/// A connection to a hub that has accepted us.
+pub(crate) struct Proven<IO, H>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    streams: Streams<IO, H>,
+    pings: h2::PingPong,
+    link: Link,
+    timing: Timing,
+}
+
+impl<IO, H> Proven<IO, H>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    /// Answers streams until the connection ends, or the hub asks us to find another replica: then it goes on as a task of
+    /// the drain.
+    ///
+    /// When the drain finishes, the hub is told, and streams may end until their owner drops them.
+    pub(crate) async fn serve(self) -> Ended {
+        let Self { mut streams, pings, link, timing } = self;
         let mut silence = Box::pin(alive::watch(pings, link, timing.ping_interval, timing.ping_timeout));
         let ended = tokio::select! {
             // A round trip that has just been measured counts for the windows.
@@ -134,6 +151,7 @@ where
             ended = streams.answer_all() => ended,
         };
         if matches!(ended, Ended::HandedOver) {
+            let drain = streams.drain.clone();
             drain.spawn(async move {
                 tokio::select! {
                     () = silence => {}

@@ -5,9 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Trusted;
 use crate::plain::tame;
 use crate::survey::Survey;
+use crate::{Reached, Trusted};
 
 /// How an agent and its cluster are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Health {
     /// Whom the agent takes for the hub; `None` from agents that do not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<Trusted>,
+    /// By which address the agent reaches the hub; `None` from agents that do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Reached>,
     /// What the agent sees of its cluster's API.
     pub api: ApiHealth,
     /// Whether the quotas of projects are enforced; `None` from agents that do not see to it.
@@ -135,6 +138,7 @@ impl Health {
         let mut health: Self = serde_json::from_slice(bytes).map_err(BadHealth::Decode)?;
         tame(&mut health.agent_version, Self::VERSION_CHARS);
         health.trust.iter_mut().for_each(Trusted::tame);
+        health.address.iter_mut().for_each(Reached::tame);
         let api = &mut health.api;
         let (mut no_quota, mut no_ratio) = (None, None);
         let quota = health.quota.as_mut().map_or(&mut no_quota, |quota| &mut quota.message);
@@ -171,6 +175,7 @@ mod tests {
             unix_time: 1_800_000_000,
             certificate_expires: Some(1_802_592_000),
             trust: Some(Trusted { authorities: vec!["sha256:00".into()], ..Trusted::default() }),
+            address: Some(Reached { used: Some("hub:443".into()), ..Reached::default() }),
             api: ApiHealth {
                 ready: true,
                 version: Some("v1.34.1".into()),
@@ -230,6 +235,8 @@ mod tests {
             components: Some(Components { named, message: Some("x".repeat(512)) }),
         });
         full.api.message = Some("x".repeat(512));
+        let text = |chars| Some("x".repeat(chars));
+        full.address = Some(Reached { told: text(272), used: text(272), message: text(512) });
         assert_eq!(Health::decode(&serde_json::to_vec(&full).unwrap()).unwrap(), full);
     }
 

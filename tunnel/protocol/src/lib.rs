@@ -8,6 +8,7 @@
 //!
 //! What comes from the other machine is decoded here, and every decoder is total: any bytes give a value or an error.
 
+mod address;
 mod agent;
 mod authority;
 mod health;
@@ -21,6 +22,7 @@ pub mod replica;
 mod survey;
 mod target;
 
+pub use address::{Address, BadPlatformUrl, PlatformUrl, Reached};
 pub use agent::{AGENT, AGENTS_GROUP, NotAnAgent, agent_user, cluster_of_agent};
 pub use authority::{Authorities, Trusted};
 pub use health::{ApiHealth, BadHealth, Health, NodeCount, QuotaHealth, RatioHealth, Webhooks};

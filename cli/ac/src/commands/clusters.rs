@@ -106,9 +106,10 @@ pub async fn register(cx: &Cx, args: &RegisterCluster) -> Result<i32> {
     let timeout = duration(&args.timeout).ok_or_else(bad)?;
     let session = cx.connector.session()?;
     let endpoint = cx.connector.platform(&session).await?;
+    let url = args.platform_url.as_deref();
     let registration = match args.again {
-        true => platform::register_again(&endpoint, &args.name).await?,
-        false => platform::register(&endpoint, &args.name, args.display_name.as_deref()).await?,
+        true => platform::register_again(&endpoint, &args.name, url).await?,
+        false => platform::register(&endpoint, &args.name, args.display_name.as_deref(), url).await?,
     };
     if manifest {
         cx.ui.out(&registration.manifest)?;

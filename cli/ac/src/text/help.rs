@@ -257,6 +257,10 @@ const HELP: &[(&str, &str)] = &[
         "重新获取已注册集群的命令；之前的命令随即失效",
     ),
     (
+        "Where the platform is for the cluster's network, when that is another address than its own: https://HOST:PORT",
+        "集群所在网络访问平台的地址（与平台自身地址不同时）：https://HOST:PORT",
+    ),
+    (
         "Show by which certificate authority the platform is known, or have another one take its place, step by step",
         "显示平台所用的证书颁发机构，或分步更换为另一个",
     ),

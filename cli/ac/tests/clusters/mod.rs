@@ -1,6 +1,6 @@
 //! Clusters come and go, and their agents' requests are decided about.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Machine;
 use crate::simulated::Platform;
@@ -86,6 +86,18 @@ fn clusters_are_imported_registered_and_removed() {
     assert_eq!(machine.ok(&["register", "cluster", "east", "--wait", "-q"]), "acp agent --token once\n");
     assert_eq!(machine.ok(&["register", "cluster", "edge", "--again"]), "acp agent --token twice\n");
     assert_eq!(machine.run(&["register", "cluster", "none", "--again"]).code, 1);
+    let address = "https://hub.branch:8443";
+    let asked = |args: &[&str]| {
+        machine.ok(args);
+        let state = platform.state.lock().unwrap();
+        serde_json::from_str::<Value>(&state.requests.last().unwrap().1).unwrap()
+    };
+    let first = asked(&["register", "cluster", "edge", "--platform-url", address]);
+    assert_eq!(first, json!({"name": "edge", "platformUrl": address}));
+    let again = asked(&["register", "cluster", "edge", "--again", "--platform-url", address]);
+    assert_eq!(again, json!({"platformUrl": address}));
+    let refused = machine.run(&["register", "cluster", "edge", "--platform-url", "hub"]);
+    assert!(refused.code != 0 && refused.err.contains("platformUrl: \"hub\" is no URL"), "{}", refused.err);
 
     let refused = machine.run(&["delete", "cluster", "west"]);
     assert_eq!((refused.code, refused.err.contains("--yes")), (2, true), "{}", refused.err);

@@ -360,6 +360,13 @@ fn platform(
         }
         ("POST", "/platform/fleet.cpaas.io/v1/registrations") => {
             let sent: Value = serde_json::from_str(body).unwrap();
+            if sent["platformUrl"].as_str().is_some_and(|url| !url.starts_with("https://")) {
+                return refuse(
+                    422,
+                    "Invalid",
+                    "Cluster is invalid: platformUrl: \"hub\" is no URL; write it as https://hub",
+                );
+            }
             reply(
                 201,
                 &json!({"name": sent["name"], "token": "once", "expirationTimestamp": "2099-01-01T00:00:00Z",

@@ -83,7 +83,7 @@ export interface ClusterStatus {
     /** As `kube-apiserver` or `coredns`. */
     name: string;
   }>;
-  /** Ready, Connected, APIServerHealthy, ComponentsHealthy, VersionSupported, IdentityConfirmed, CertificatesValid, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved, AuthorityTrusted. */
+  /** Ready, Connected, APIServerHealthy, ComponentsHealthy, VersionSupported, IdentityConfirmed, CertificatesValid, ClockSynchronised, AgentCurrent, RightsFollowed, Indexed, QuotaEnforced, RatioApplied, AgentKeyApproved, AuthorityTrusted, PlatformURLUsed. */
   conditions?: Array<{
     /** lastTransitionTime is the last time the condition transitioned from one status to another. */
     lastTransitionTime: string;

@@ -142,7 +142,7 @@ impl Hub {
             maps.create(&PostParams::default(), &map(&format!("{name}-old-{object}"))?).await?;
         }
         let administrator = Caller::certificate("admin", &[MASTERS.to_owned()])?;
-        let request = RegistrationRequest { name: name.clone(), display_name: None };
+        let request = RegistrationRequest { name: name.clone(), ..RegistrationRequest::default() };
         let token = self.fleet.register(&administrator, request).await?.token;
         let parsed: lib_names::ClusterName = name.parse()?;
         let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&parsed), [AGENTS_GROUP]))?;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
 
+mod addresses;
 mod ahead;
 mod far;
 mod hostile;

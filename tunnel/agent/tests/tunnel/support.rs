@@ -193,10 +193,22 @@ pub(crate) fn start_over(
     handler: impl Handler,
     timing: Timing,
 ) -> Running {
-    let tls = client_config(trust, Some(credential), &[ALPN]).unwrap();
     let hub = HubAddress { host: address.ip().to_string(), port: address.port() };
+    start_among(network, watch::channel(vec![hub]).1, trust, credential, handler, timing)
+}
+
+/// The same of a hub with several addresses, which may change.
+pub(crate) fn start_among(
+    network: &Network,
+    hubs: watch::Receiver<Vec<HubAddress>>,
+    trust: &Trust,
+    credential: &Credential,
+    handler: impl Handler,
+    timing: Timing,
+) -> Running {
+    let tls = client_config(trust, Some(credential), &[ALPN]).unwrap();
     let (_, tls) = watch::channel(Arc::new(tls));
-    let agent = Agent::new(Config { hub, network: network.clone(), timing }, tls, Arc::new(handler));
+    let agent = Agent::new(Config { network: network.clone(), timing }, hubs, tls, Arc::new(handler));
     let (drain, state) = (Drain::new(), agent.state());
     drain.spawn(agent.run(drain.clone()));
     Running { drain, state }

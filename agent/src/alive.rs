@@ -1,4 +1,4 @@
-//! Answers the kubelet that asks whether the agent lives: that it runs, and nothing else.
+//! Answers the kubelet that asks whether the agent lives - that it runs, and nothing else - and whether it is [`Ready`].
 //!
 //! It is asked over HTTP, on a port of its own: the port of the webhooks is there only once the cluster's API has given what
 //! they are served with, and an agent whose cluster or hub is away lives. To be killed for that would help nobody.
@@ -19,8 +19,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-/// Where to ask.
+use crate::Ready;
+
+/// Where to ask whether it lives.
 pub const LIVEZ: &str = "/livez";
+/// Where to ask whether it may take the place of another.
+pub const READYZ: &str = "/readyz";
 /// At once; more wait to be accepted.
 const CONNECTIONS: usize = 16;
 /// For a question and its answer.
@@ -29,13 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const HEAD: usize = 8 * 1024;
 
 /// Answers for ever.
-pub async fn answer(listener: TcpListener) -> Infallible {
+pub async fn answer(listener: TcpListener, ready: Ready) -> Infallible {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             Some(_) = open.join_next() => {}
             accepted = listener.accept(), if open.len() < CONNECTIONS => match accepted {
-                Ok((stream, _)) => drop(open.spawn(timeout(PATIENCE, converse(stream)))),
+                Ok((stream, _)) => drop(open.spawn(timeout(PATIENCE, converse(stream, ready.clone())))),
                 // Out of descriptors, most likely: wait for some to come back.
                 Err(error) => {
                     tracing::warn!(error = %error, "could not accept a connection of a kubelet");
@@ -46,19 +50,26 @@ pub async fn answer(listener: TcpListener) -> Infallible {
     }
 }
 
-async fn converse(stream: TcpStream) {
-    let service = service_fn(|request: Request<Incoming>| async move { Ok::<_, Infallible>(say(&request)) });
+async fn converse(stream: TcpStream, ready: Ready) {
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = say(&request, &ready);
+        async move { Ok::<_, Infallible>(answer) }
+    });
     let mut server = http1::Builder::new();
     server.timer(TokioTimer::new()).keep_alive(false).max_buf_size(HEAD);
     // Whoever breaks off gets no answer.
     let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
-fn say(request: &Request<Incoming>) -> Response<Full<Bytes>> {
+fn say(request: &Request<Incoming>, ready: &Ready) -> Response<Full<Bytes>> {
     let (status, words) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, LIVEZ) => (StatusCode::OK, "ok"),
-        (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, "there is /livez"),
-        _ => (StatusCode::METHOD_NOT_ALLOWED, "there is GET /livez"),
+        (&Method::GET | &Method::HEAD, LIVEZ) => (StatusCode::OK, "ok".to_owned()),
+        (&Method::GET | &Method::HEAD, READYZ) => match ready.waits_for() {
+            None => (StatusCode::OK, "ok".to_owned()),
+            Some(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("the agent waits for {what}")),
+        },
+        (&Method::GET | &Method::HEAD, _) => (StatusCode::NOT_FOUND, "there are /livez and /readyz".to_owned()),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, "there are GET /livez and /readyz".to_owned()),
     };
     let mut response = Response::new(Full::from(words));
     *response.status_mut() = status;
@@ -70,15 +81,21 @@ mod tests {
     use std::net::SocketAddr;
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::sync::watch;
 
     use super::*;
 
     const SOON: Duration = Duration::from_secs(10);
 
     async fn start() -> SocketAddr {
+        let (listening, met) = (watch::Sender::new(false), watch::Sender::new(false));
+        start_as(Ready { listening: Some(listening.subscribe()), met: met.subscribe() }).await
+    }
+
+    async fn start_as(ready: Ready) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(answer(listener));
+        tokio::spawn(answer(listener, ready));
         address
     }
 
@@ -104,6 +121,24 @@ mod tests {
             let said = ask(address, question).await;
             assert!(said.starts_with(expect), "{question:?}: {said}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_kubelet_is_told_what_the_agent_waits_for_until_it_is_ready() {
+        let (listening, met) = (watch::Sender::new(false), watch::Sender::new(true));
+        let address = start_as(Ready { listening: Some(listening.subscribe()), met: met.subscribe() }).await;
+        let readyz = || ask(address, "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n");
+        let said = readyz().await;
+        assert!(said.starts_with("HTTP/1.1 503") && said.contains("the agent waits for the cluster's API"), "{said}");
+        listening.send_replace(true);
+        met.send_replace(false);
+        let said = readyz().await;
+        assert!(said.starts_with("HTTP/1.1 503") && said.contains("the agent waits for the hub"), "{said}");
+        met.send_replace(true);
+        assert!(readyz().await.starts_with("HTTP/1.1 200"));
+        // One that serves no webhooks waits for none.
+        let alone = start_as(Ready { listening: None, met: met.subscribe() }).await;
+        assert!(ask(alone, "GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test]

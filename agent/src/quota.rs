@@ -90,12 +90,14 @@ pub struct Config {
     pub store: Arc<dyn CredentialStore>,
     /// How long things take.
     pub timing: Timing,
+    /// Whether it is served.
+    pub listening: watch::Sender<bool>,
 }
 
 impl Config {
     /// With usual timing.
     pub fn new(listen: SocketAddr, reach: Reach, store: Arc<dyn CredentialStore>) -> Self {
-        Self { listen, reach, store, timing: Timing::default() }
+        Self { listen, reach, store, timing: Timing::default(), listening: watch::Sender::new(false) }
     }
 }
 
@@ -118,6 +120,7 @@ pub async fn enforce(client: Client, config: Config, found: watch::Sender<Webhoo
         let ratios = Arc::new(Ratios::new(client.clone()));
         let Installed { server, tls } = installer.server(ledger.clone(), ratios.clone());
         drain.spawn(server.serve(listener, tls, drain.clone()));
+        config.listening.send_replace(true);
         let Timing { look, recount, .. } = config.timing;
         tokio::join!(
             installer.keep(look, &found),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_names::ClusterName;
+use lib_telemetry::chain;
 use lib_tls::{Credential, Trust, client_config};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep};
@@ -17,6 +18,7 @@ use crate::address::HubAddresses;
 use crate::enroll::Enroller;
 use crate::forward::Forward;
 use crate::inventory::Inventory;
+use crate::ready::{PROGRAM, Ready};
 use crate::serve::Door;
 use crate::trust::HubTrust;
 use crate::{ClusterApi, CredentialStore, EnrollError, Token, health, quota};
@@ -64,7 +66,14 @@ impl Config {
 
     /// An agent that does nothing yet.
     pub fn build(self, member: ClusterApi, store: Arc<dyn CredentialStore>) -> Agent {
-        Agent { config: self, member, store, quota: None, state: watch::Sender::new(State::Dialling) }
+        Agent {
+            config: self,
+            member,
+            store,
+            quota: None,
+            state: watch::Sender::new(State::Dialling),
+            met: watch::Sender::new(false),
+        }
     }
 }
 
@@ -87,12 +96,19 @@ pub struct Agent {
     store: Arc<dyn CredentialStore>,
     quota: Option<quota::Config>,
     state: watch::Sender<State>,
+    met: watch::Sender<bool>,
 }
 
 impl Agent {
     /// How the tunnel is, now and later.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.subscribe()
+    }
+
+    /// Whether it may take the place of the one before it, now and later.
+    pub fn ready(&self) -> Ready {
+        let listening = self.quota.as_ref().map(|quota| quota.listening.subscribe());
+        Ready { listening, met: self.met.subscribe() }
     }
 
     /// Enforces the quotas of projects besides.
@@ -102,13 +118,15 @@ impl Agent {
 
     /// Enrolls and serves until `drain` finishes. Ends early only when the agent cannot enroll.
     pub async fn run(self, drain: Drain) -> Result<(), Error> {
-        let Self { config, member, store, quota, state } = self;
+        let Self { config, member, store, quota, state, met } = self;
         // First of all, for it needs no hub.
         let (served, webhooks) = watch::channel(Webhooks::unserved(UNSERVED));
         if let Some(quota) = quota {
             drain.spawn(quota::enforce(member.client(), quota, served, drain.clone()));
         }
         let trust = HubTrust::load(config.trust, store.clone()).await.map_err(EnrollError::from)?;
+        met.send_replace(store.load_met().await.map_err(EnrollError::from)?.as_deref() == Some(PROGRAM));
+        let meeting = meet(state.subscribe(), met, store.clone());
         let addresses = HubAddresses::load(config.hub, store.clone()).await.map_err(EnrollError::from)?;
         let network = config.network.clone();
         let hubs = addresses.changes();
@@ -155,7 +173,7 @@ impl Agent {
                 }
                 match tls(&renewed.borrow_and_update()) {
                     Ok(config) => drop(tls_sender.send_replace(config)),
-                    Err(error) => tracing::warn!(error = %lib_telemetry::chain(&error), "kept the old certificate"),
+                    Err(error) => tracing::warn!(error = %chain(&error), "kept the old certificate"),
                 }
             }
         };
@@ -183,8 +201,20 @@ impl Agent {
         tokio::select! {
             ended = tunnels => ended,
             never = upkeep => never,
+            never = meeting => never,
         }
     }
+}
+
+/// Notes that this program has reached the hub, when it has. Never completes.
+async fn meet(mut state: watch::Receiver<State>, met: watch::Sender<bool>, store: Arc<dyn CredentialStore>) -> ! {
+    if !*met.borrow() && state.wait_for(|state| matches!(state, State::Connected { .. })).await.is_ok() {
+        met.send_replace(true);
+        if let Err(error) = store.save_met(PROGRAM).await {
+            tracing::warn!(error = %chain(&error), "the next start of this program is not ready before it has reached the hub");
+        }
+    }
+    std::future::pending().await
 }
 
 /// Who the agent is, for when the hub does not want it.

@@ -35,6 +35,12 @@ pub trait CredentialStore: Send + Sync + 'static {
     /// Replaces it.
     async fn save_address(&self, kept: &KeptAddress) -> Result<(), StoreError>;
 
+    /// The version of the program that has reached the hub, if one has.
+    async fn load_met(&self) -> Result<Option<String>, StoreError>;
+
+    /// Replaces it.
+    async fn save_met(&self, program: &str) -> Result<(), StoreError>;
+
     /// Saves this one if there is none, and returns what is kept then.
     async fn load_or_save(&self, credential: Credential) -> Result<Credential, StoreError> {
         match self.load().await? {
@@ -111,6 +117,7 @@ struct Kept {
 /// Beside the credential.
 const TOLD: &str = "authorities.json";
 const ADDRESS: &str = "address.json";
+const MET: &str = "met.json";
 
 impl DirectoryStore {
     /// In this directory.
@@ -163,6 +170,14 @@ impl CredentialStore for DirectoryStore {
     async fn save_address(&self, kept: &KeptAddress) -> Result<(), StoreError> {
         self.write(&self.dir.join(ADDRESS), kept)
     }
+
+    async fn load_met(&self) -> Result<Option<String>, StoreError> {
+        Self::read(self.dir.join(MET))
+    }
+
+    async fn save_met(&self, program: &str) -> Result<(), StoreError> {
+        self.write(&self.dir.join(MET), &program)
+    }
 }
 
 /// Keeps the credential in a secret of the member, so that the agent finds it wherever it runs next.
@@ -179,6 +194,7 @@ const AUTHORITIES: &str = "ca.crt";
 const GIVEN: &str = "ca.given";
 const URL: &str = "hub.url";
 const URL_GIVEN: &str = "hub.given";
+const PROGRAM: &str = "program";
 
 fn entry(key: &str, text: &str) -> (String, ByteString) {
     (key.to_owned(), ByteString(text.as_bytes().to_vec()))
@@ -246,6 +262,16 @@ impl CredentialStore for SecretStore {
         let text = |key: &str| data.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok());
         let told = text(AUTHORITIES).zip(text(GIVEN));
         Ok(told.map(|(certificates, given)| Told { certificates, given }))
+    }
+
+    async fn load_met(&self) -> Result<Option<String>, StoreError> {
+        let secret = self.api.get_opt(&self.name).await.map_err(self.failed("read"))?;
+        let kept = secret.and_then(|secret| secret.data?.remove(PROGRAM));
+        Ok(kept.and_then(|program| String::from_utf8(program.0).ok()))
+    }
+
+    async fn save_met(&self, program: &str) -> Result<(), StoreError> {
+        self.patch(Some([entry(PROGRAM, program)].into())).await
     }
 
     async fn save_told(&self, told: &Told) -> Result<(), StoreError> {

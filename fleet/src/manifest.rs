@@ -50,6 +50,8 @@ pub(crate) const EGRESS: &str = "acp-agent-proxy";
 
 /// Where the kubelet asks an agent whether it lives.
 const PROBES: u16 = 9440;
+/// How long another Pod of an agent may take, in seconds: for its image, mostly.
+const PROGRESS: u32 = 180;
 
 impl Invitation<'_> {
     /// How to run the agent elsewhere. It trusts whoever has the key of that pin.
@@ -115,9 +117,12 @@ impl Invitation<'_> {
                 "apiVersion": "apps/v1", "kind": "Deployment",
                 "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app.kubernetes.io/name": name}},
                 "spec": {
-                    // The newest session of a key wins, so a second one would only take turns with the first.
+                    // The newest session of a key wins, and who had the tunnel before leaves it alone for a while.
                     "replicas": 1,
-                    "strategy": {"type": "Recreate"},
+                    // The one that serves goes when its successor does: an image that does not start, or does not reach the
+                    // hub, takes nothing away.
+                    "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                    "minReadySeconds": 10, "progressDeadlineSeconds": PROGRESS,
                     "selector": {"matchLabels": {"app.kubernetes.io/name": name}},
                     "template": {
                         "metadata": {
@@ -145,13 +150,16 @@ impl Invitation<'_> {
                                 "ports": [
                                     {"name": "admission", "containerPort": 9443}, {"name": "probes", "containerPort": PROBES},
                                 ],
-                                // It lives while it runs, whoever is away: the hub, or the cluster's own API. The cluster asks
-                                // it while it listens, with a hub or without.
+                                // It lives while it runs, whoever is away: the hub, or the cluster's own API. It is ready when it
+                                // listens to the cluster, and its version is one that has reached the hub.
                                 "livenessProbe": {
                                     "httpGet": {"path": "/livez", "port": "probes"},
                                     "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 3,
                                 },
-                                "readinessProbe": {"tcpSocket": {"port": "admission"}, "periodSeconds": 5},
+                                "readinessProbe": {
+                                    "httpGet": {"path": "/readyz", "port": "probes"},
+                                    "periodSeconds": 2, "timeoutSeconds": 5,
+                                },
                                 "securityContext": pod::container_security(),
                                 "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}},
                                 "volumeMounts": [
@@ -327,9 +335,12 @@ mod tests {
             (&security["readOnlyRootFilesystem"], &security["allowPrivilegeEscalation"]),
             (&json!(true), &json!(false))
         );
-        // Of its own process and of nobody else; and where the cluster asks, where it is asked.
+        // Of its own process and of nobody else; and no other Pod takes its place before that one is ready.
         assert_eq!(container["livenessProbe"]["httpGet"], json!({"path": "/livez", "port": "probes"}));
-        assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], "admission");
+        assert_eq!(container["readinessProbe"]["httpGet"], json!({"path": "/readyz", "port": "probes"}));
+        let spec = &found(&objects, "Deployment", AGENT).unwrap()["spec"];
+        let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
+        assert_eq!((&spec["strategy"], &spec["replicas"]), (&rolling, &json!(1)));
         let ports: Vec<_> = container["ports"].as_array().unwrap().iter().map(|port| &port["containerPort"]).collect();
         assert_eq!(ports, [9443, 9440]);
         let listens = format!("--probe-listen=[::]:{}", ports[1]);

@@ -7,5 +7,6 @@ mod forwarding;
 mod inventory;
 mod member;
 mod proxies;
+mod ready;
 mod status;
 mod support;

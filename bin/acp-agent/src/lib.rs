@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agent::quota::{self, Reach};
-use agent::{AdmissionUrl, ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, SecretStore, Token, alive};
+use agent::{
+    AdmissionUrl, ClusterApi, Config, CredentialStore, DirectoryStore, HubAddress, Ready, SecretStore, Token, alive,
+};
 use anyhow::{Context, bail};
 use clap::Args;
 use lib_drain::Drain;
@@ -57,7 +59,7 @@ pub struct Agent {
     /// Where the cluster's API server asks the agent about quotas of projects.
     #[arg(long, value_name = "ADDR", default_value = "[::]:9443")]
     admission_listen: SocketAddr,
-    /// Where to answer a kubelet that asks, at /livez, whether the agent lives; by default nowhere.
+    /// Where to answer a kubelet that asks, at /livez and /readyz, whether the agent lives and is ready; by default nowhere.
     #[arg(long, value_name = "ADDR")]
     probe_listen: Option<SocketAddr>,
     /// How the API server reaches that, for an agent outside of its cluster; inside, the Service acp-agent.
@@ -104,7 +106,7 @@ impl Agent {
             Some(reach) => agent.enforcing(quota::Config::new(self.admission_listen, reach, kept)),
             None => agent,
         };
-        let probes = self.probes().await?;
+        let probes = self.probes(agent.ready()).await?;
         println!("agent of {} for {}{}", self.cluster, self.hub, through.unwrap_or_default());
         let mut stopped = Ok(());
         let work = serve(agent, async { stopped = asked_to_stop().await }, DRAIN);
@@ -116,7 +118,7 @@ impl Agent {
     }
 
     /// Answers kubelets for ever, if any are to ask.
-    async fn probes(&self) -> anyhow::Result<impl Future<Output = Infallible> + use<>> {
+    async fn probes(&self, ready: Ready) -> anyhow::Result<impl Future<Output = Infallible> + use<>> {
         let listener = match self.probe_listen {
             None => None,
             Some(at) => Some(
@@ -125,7 +127,7 @@ impl Agent {
         };
         Ok(async {
             match listener {
-                Some(listener) => alive::answer(listener).await,
+                Some(listener) => alive::answer(listener, ready).await,
                 None => std::future::pending().await,
             }
         })

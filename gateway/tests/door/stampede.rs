@@ -79,6 +79,14 @@ impl CredentialStore for Kept {
     async fn save_address(&self, _: &KeptAddress) -> Result<(), StoreError> {
         Ok(())
     }
+
+    async fn load_met(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+
+    async fn save_met(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// The API of a member that has nothing, and what is asked of all of them.

@@ -12,6 +12,8 @@ pub(crate) enum Failure {
     Unreachable,
     /// The hub said goodbye to a connection that had held: to all agents, most likely.
     Closed,
+    /// Another process with our key has the tunnel. It is about to take our place for good, most likely.
+    Replaced,
     /// The hub was reached and one of us refused the other. That takes a person to repair.
     Denied,
 }
@@ -50,6 +52,8 @@ impl Backoff {
     /// A way that is back is used within this time.
     const UNREACHABLE: Duration = Duration::from_secs(1);
     const DENIED: Duration = Duration::from_secs(15);
+    /// By then a Pod that was to go has gone. If it is the other one that has failed, its cluster is back within this time.
+    const REPLACED: Duration = Duration::from_secs(30);
 
     /// The wait after a failure. `chance` lies between 0 and 1.
     pub(crate) fn after(&mut self, failure: Failure, chance: f64) -> Duration {
@@ -59,6 +63,8 @@ impl Backoff {
             // Nothing has failed yet, and whoever takes over is to be met by few at a time.
             Failure::Closed => lib_backoff::Backoff::new(Self::SPREAD).anywhere(Self::SPREAD, chance),
             Failure::Denied => self.0.after(Self::DENIED, chance),
+            // However long ours has held: two that take it from each other would both be of no use.
+            Failure::Replaced => lib_backoff::Backoff::new(Self::REPLACED).after(Self::REPLACED, chance),
         }
     }
 
@@ -88,6 +94,7 @@ mod tests {
         check(Failure::Refused, &[100, 200, 400, 800, 1600, 2500, 2500]);
         check(Failure::Unreachable, &[100, 200, 400, 800, 1000, 1000]);
         check(Failure::Closed, &[2500, 2500]);
+        check(Failure::Replaced, &[30_000, 30_000]);
         check(Failure::Denied, &[100, 200, 400, 800, 1600, 3200, 6400, 12_800, 15_000, 15_000]);
     }
 
@@ -140,6 +147,7 @@ mod tests {
                 (Failure::Refused, Backoff::SPREAD),
                 (Failure::Unreachable, Backoff::UNREACHABLE),
                 (Failure::Closed, Backoff::SPREAD),
+                (Failure::Replaced, Backoff::REPLACED),
                 (Failure::Denied, Backoff::DENIED),
             ] {
                 let mut backoff = Backoff::default();

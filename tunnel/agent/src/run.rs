@@ -259,6 +259,7 @@ fn ended_by(hub: &HubAddress, ended: &Ended, connected: Option<Instant>) -> Outc
     let held = connected.map(|since| since.elapsed());
     let failure = match ended {
         Ended::Silent => Failure::Unreachable,
+        Ended::Replaced => Failure::Replaced,
         // It took our connection and let us go before a word: it does not want us.
         _ if held.is_none() => Failure::Denied,
         Ended::HandedOver => Failure::Closed,

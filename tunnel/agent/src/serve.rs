@@ -11,7 +11,7 @@ use lib_drain::Drain;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tunnel_protocol::limits::{self, Timing};
-use tunnel_protocol::{HAND_OVER, Refusal, Target};
+use tunnel_protocol::{HAND_OVER, REPLACED, Refusal, Target};
 use tunnel_stream::alive::{self, Link, Listened};
 use tunnel_stream::{Meter, TunnelStream, Unread, Window, connect};
 
@@ -41,6 +41,9 @@ pub enum Ended {
     /// The hub asked us to find another replica. What is open on this connection goes on.
     #[error("the hub stops, and another replica of it is to be found")]
     HandedOver,
+    /// The hub has a newer connection of our key. What is open on this one may go on.
+    #[error("another process of this agent serves the cluster now")]
+    Replaced,
     /// We were asked to finish.
     #[error("the agent finished")]
     Drained,
@@ -150,12 +153,13 @@ where
             () = &mut silence => Ended::Silent,
             ended = streams.answer_all() => ended,
         };
-        if matches!(ended, Ended::HandedOver) {
+        if is_farewell(&ended) {
             let drain = streams.drain.clone();
             drain.spawn(async move {
                 tokio::select! {
                     () = silence => {}
-                    _ = streams.answer_all() => {}
+                    // Of a connection that was left already: whoever is in its place is known.
+                    () = async { while is_farewell(&streams.answer_all().await) {} } => {}
                 }
             });
         }
@@ -181,7 +185,7 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler,
 {
-    /// Until the connection ends, or the hub hands us over.
+    /// Until the connection ends, or the hub says that it counts no more.
     async fn answer_all(&mut self) -> Ended {
         loop {
             tokio::select! {
@@ -197,10 +201,10 @@ where
                     None => return Ended::ByHub,
                     Some(Err(error)) => return Ended::Broken(error),
                     Some(Ok((request, mut respond))) => {
-                        if connect::authority(&request) == Some(HAND_OVER) {
+                        if let Some(ended) = connect::authority(&request).and_then(farewell) {
                             // There is nothing more to say. If the hub is gone already, it is to be left all the same.
                             let _ = respond.send_response(status(200), true);
-                            return Ended::HandedOver;
+                            return ended;
                         }
                         self.answer(request, respond);
                     }
@@ -231,6 +235,20 @@ where
         let handler = self.handler.clone();
         self.drain.spawn(async move { handler.serve(target, stream).await });
     }
+}
+
+/// What the hub says by a name that leads nowhere.
+fn farewell(authority: &str) -> Option<Ended> {
+    match authority {
+        HAND_OVER => Some(Ended::HandedOver),
+        REPLACED => Some(Ended::Replaced),
+        _ => None,
+    }
+}
+
+/// Whether the connection goes on, and another one is to be what counts.
+fn is_farewell(ended: &Ended) -> bool {
+    matches!(ended, Ended::HandedOver | Ended::Replaced)
 }
 
 fn judge(request: &Request<RecvStream>) -> Result<Target, Refusal> {

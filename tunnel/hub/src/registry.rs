@@ -144,7 +144,7 @@ impl Registry {
             if current.key != session.key {
                 return Err(in_use());
             }
-            current.end(Ended::Replaced);
+            current.displace(Ended::Replaced);
         }
         entries.here.insert(session.cluster.clone(), Entry::Live(session.clone()));
         self.announce(&entries, &session.cluster);
@@ -229,8 +229,7 @@ impl Registry {
             && session.key == key
             && session.since < since
         {
-            // What is open on it may go on: it was handed over, or is dead and will be found to be.
-            session.retire();
+            session.displace(Ended::Closed);
             entries.here.insert(cluster.clone(), Entry::Gone(Gone::on_its_way(since)));
         }
         entries.there.insert(cluster.clone(), Elsewhere { replica: replica.clone(), since, key });

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::{Connection, ResponseFuture, SendRequest};
+use http::StatusCode;
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tunnel_protocol::{HAND_OVER, Target, limits};
+use tunnel_protocol::{HAND_OVER, REPLACED, Target, limits};
 use tunnel_stream::alive::{self, Link, Listened};
 use tunnel_stream::{Meter, TunnelStream, Unread, Window, connect};
 
@@ -20,6 +21,9 @@ use crate::opening::{Answer, Awaited, Opening};
 use crate::registry::Snapshot;
 use crate::room::Rooms;
 use crate::{OpenError, Peer, Refused, Room};
+
+/// How long an agent may take to hear that another session has taken its place.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// How a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,8 @@ pub(crate) struct Session {
     rooms: Rooms,
     meter: Arc<Meter>,
     link: Link,
+    /// Another one has taken its place.
+    displaced: CancellationToken,
     /// Takes no new streams.
     retired: CancellationToken,
     end: CancellationToken,
@@ -94,6 +100,7 @@ where
         rooms,
         meter,
         link: link.clone(),
+        displaced: CancellationToken::new(),
         retired: CancellationToken::new(),
         end: CancellationToken::new(),
         ended: OnceLock::new(),
@@ -143,10 +150,35 @@ impl Session {
     /// Asks the agent to find another replica of the hub. One that does not know of such a thing refuses, and is cut off
     /// later.
     pub(crate) async fn hand_over(&self) {
-        match self.request(HAND_OVER).await {
-            // Whatever it says, it is gone or it stays.
-            Ok((response, _outward)) => drop(response.await),
-            Err(error) => tracing::debug!(cluster = %self.cluster, ?error, "an agent was not handed over"),
+        if !self.say(HAND_OVER).await {
+            tracing::debug!(cluster = %self.cluster, "an agent was not handed over");
+        }
+    }
+
+    /// Tells the agent something by a name that leads nowhere. Returns whether it has understood.
+    async fn say(&self, word: &'static str) -> bool {
+        match self.request(word).await {
+            Ok((response, _outward)) => response.await.is_ok_and(|answer| answer.status() == StatusCode::OK),
+            Err(_) => false,
+        }
+    }
+
+    /// Another session has taken this one's place, which ends like that.
+    pub(crate) fn displace(&self, reason: Ended) {
+        let _ = self.ended.set(reason);
+        self.displaced.cancel();
+    }
+
+    /// Completes when this session was displaced and its agent has heard of it, if it still hears anything.
+    pub(crate) async fn make_way(&self) {
+        self.displaced.cancelled().await;
+        if timeout(LAST_WORD, self.say(REPLACED)).await != Ok(true) {
+            tracing::debug!(cluster = %self.cluster, "an agent does not know that another one has taken its place");
+        }
+        match self.ended.get() {
+            Some(Ended::Replaced) => self.end.cancel(),
+            // What is open on it may go on: it was handed over, or is dead and will be found to be.
+            _ => self.retire(),
         }
     }
 

@@ -91,6 +91,17 @@ impl Sessions {
         }
     }
 
+    /// Completes when a session takes no new streams: another one is in its place, or there is another replica.
+    async fn until_useless(&self, session: &Arc<Session>) {
+        tokio::select! {
+            () = session.make_way() => {}
+            () = self.hand_over(session) => {
+                self.registry.leave(session, Gone::on_its_way(SystemTime::now()));
+                session.retire();
+            }
+        }
+    }
+
     /// Serves an agent's connection until it ends. The caller has checked that this agent may connect at all.
     pub async fn serve<IO>(&self, peer: &Peer, io: IO) -> Result<Ended, Refused>
     where
@@ -303,14 +314,10 @@ where
         tokio::pin!(run);
         let ended = tokio::select! {
             ended = &mut run => ended,
-            () = sessions.hand_over(session) => {
-                sessions.registry.leave(session, Gone::on_its_way(SystemTime::now()));
-                session.retire();
-                tokio::select! {
-                    ended = run => ended,
-                    () = sessions.cut.cancelled() => Ended::Closed,
-                }
-            }
+            () = sessions.until_useless(session) => tokio::select! {
+                ended = run => ended,
+                () = sessions.cut.cancelled() => Ended::Closed,
+            },
         };
         tracing::info!(cluster = %session.cluster, ended = ?ended, "tunnel closed");
         leave.is_silent = ended == Ended::Silent;

@@ -38,3 +38,8 @@ pub const ALPN: &[u8] = b"acp-tunnel/1";
 /// The authority of a `CONNECT` that leads nowhere: the replica of the hub stops, and the agent is to find another one. Until
 /// it has, this connection serves as before. An agent that does not know the word refuses, and dials when it is cut off.
 pub const HAND_OVER: &str = "hand-over";
+
+/// The authority of a `CONNECT` that leads nowhere: a newer connection of the same key serves the cluster from now on. An
+/// agent that has not made it itself leaves the tunnel to whoever has, as a Pod does to the one that takes its place. One
+/// that does not know the word refuses, and dials again.
+pub const REPLACED: &str = "replaced";

@@ -57,12 +57,10 @@ async fn the_newest_session_of_a_key_wins() {
     let hub = Hub::start(Timing::default()).await;
     let trust = Trust::Pin(hub.authority.pin());
     let credential = credential(&hub.authority, "one");
-    let first = start_agent(hub.address, &trust, &credential, Flood, Timing::default());
+    let mut first = start_agent(hub.address, &trust, &credential, Flood, Timing::default());
     hub.connected("one").await;
     let mut old = hub.open("one").await;
     old.read_exact(&mut [0]).await.unwrap();
-    // The first agent would come back and displace the second one in its turn, so it is stopped as by a crash.
-    first.drain.finish();
     let mut second = start_agent(hub.address, &trust, &credential, Echo, Timing::default());
     second.await_state(|state| matches!(state, State::Connected { .. })).await;
     assert!(hub.ended(1).await[0].contains("Replaced"));
@@ -70,6 +68,14 @@ async fn the_newest_session_of_a_key_wins() {
     echo_once(&mut hub.open("one").await, b"second").await;
     let cut = timeout(SOON, tokio::io::copy(&mut old, &mut tokio::io::sink())).await.unwrap();
     assert!(cut.is_err(), "{cut:?}");
+    // It leaves the tunnel to the second one.
+    first
+        .await_state(
+            |state| matches!(state, State::Waiting { denied: false, reason } if reason.contains("another process")),
+        )
+        .await;
+    assert_eq!(hub.sessions.count(), 1);
+    echo_once(&mut hub.open("one").await, b"second").await;
 }
 
 #[tokio::test]

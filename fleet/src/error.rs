@@ -6,6 +6,7 @@ use lib_tls::StepError;
 
 use crate::authority::{KeepError, Lacking};
 use crate::caller::Unspeakable;
+use crate::upgrade::UpgradeError;
 use lib_kubernetes::{BodyError, BoxError};
 
 /// One field of a request that is wrong.
@@ -60,6 +61,9 @@ pub enum Error {
     /// The hub's authorities could not be read or replaced.
     #[error(transparent)]
     Keep(KeepError),
+    /// Agents are not upgraded.
+    #[error(transparent)]
+    Upgrade(UpgradeError),
     /// The clusters' kind did not come up.
     #[error("the hub's API did not serve clusters in time")]
     NotServed,

@@ -398,6 +398,6 @@ struct Said {
 }
 
 /// One short line that a terminal shows as it is.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(512).collect()
 }

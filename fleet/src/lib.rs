@@ -30,6 +30,7 @@ mod summary;
 mod survey;
 mod tombstone;
 mod traces;
+mod upgrade;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -43,6 +44,7 @@ use kube::runtime::reflector;
 use lib_drain::Drain;
 use lib_names::ClusterName;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::time::Instant;
 use tunnel_hub::Sessions;
 use tunnel_protocol::Webhooks;
 
@@ -69,6 +71,10 @@ pub use removal::{Removal, RemovalRequest};
 pub use replicas::{BadReplica, Replica};
 pub use summary::{Expiring, Failing, FleetSummary, Group, Named, Readiness, Summary, Versions};
 pub use traces::{REMOVAL_USER, Traces, removal_objects};
+pub use upgrade::{
+    Member, Phase, Skipped, Stage, State, UPGRADE_SECRET, Upgrade, UpgradeAction, UpgradeError, UpgradeRequest,
+    UpgradeStatus,
+};
 
 /// Where the fleet's objects are.
 pub const NAMESPACE: &str = api_types::PLATFORM_NAMESPACE;
@@ -78,6 +84,8 @@ pub const CONTROLLERS: &str = "acp:hub:controllers";
 pub const FLEET_USER: &str = "acp:hub:fleet";
 /// The user as whom it is read which objects clusters have.
 pub const INVENTORY_USER: &str = tunnel_protocol::inventory::USER;
+/// The user as whom the hub upgrades agents in members.
+pub const UPGRADE_USER: &str = "acp:hub:upgrade";
 /// The user as whom the hub enforces the quotas of projects in its own cluster.
 pub const QUOTA_USER: &str = "acp:hub:quota";
 /// The binding that makes the platform's administrators the cluster's.
@@ -148,6 +156,7 @@ struct Inner {
     drain: Drain,
     webhooks: OnceLock<watch::Receiver<Webhooks>>,
     ratios: OnceLock<watch::Receiver<HandedDown>>,
+    began: Instant,
     this: Weak<Inner>,
 }
 
@@ -183,6 +192,7 @@ impl Fleet {
             drain: drain.child(),
             webhooks: OnceLock::new(),
             ratios: OnceLock::new(),
+            began: Instant::now(),
             this: this.clone(),
         });
         inner.ensure_global().await?;
@@ -191,6 +201,7 @@ impl Fleet {
         fleet.inner.drain.spawn(controller::run(fleet.clone(), writer));
         fleet.inner.drain.spawn(replicas::run(fleet.inner.clone()));
         fleet.inner.drain.spawn(follow_authorities(fleet.inner.clone()));
+        fleet.inner.drain.spawn(upgrade::run(fleet.inner.clone()));
         match tokio::time::timeout(Duration::from_secs(30), listed.wait_for(|listed| *listed)).await {
             Ok(Ok(_)) => Ok(fleet),
             _ => Err(Error::NotServed),

@@ -11,7 +11,7 @@ use tunnel_protocol::AGENT;
 
 use crate::registration::hash;
 use crate::traces::{ENFORCING, removal_objects};
-use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE};
+use crate::{ADMINS_BINDING, FLEET_USER, INVENTORY_USER, NAMESPACE, UPGRADE_USER};
 
 pub use hub::{HUB, HUB_ADMISSION, HubManifest};
 
@@ -231,7 +231,27 @@ pub fn member_objects() -> Vec<Value> {
         binding(FLEET_USER, user(FLEET_USER)),
     ];
     objects.extend(inventory_objects());
+    objects.extend(upgrade_objects());
     objects
+}
+
+/// The right to give the agent another image, and to see what becomes of that. Whoever changes the agent's Deployment runs
+/// what they like in the agent's name; nobody has this right but a part of the hub, for which the agent speaks already.
+fn upgrade_objects() -> [Value; 2] {
+    let metadata = json!({"name": UPGRADE_USER, "namespace": NAMESPACE});
+    [
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata,
+            "rules": [
+                {"apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [AGENT], "verbs": ["get", "patch"]},
+                {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+            ],
+        }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": metadata,
+            "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": UPGRADE_USER}, "subjects": [user(UPGRADE_USER)],
+        }),
+    ]
 }
 
 /// The right to read which objects there are: in members and on the hub. Of nearly all of them only the metadata is asked

@@ -61,7 +61,7 @@ pub(crate) async fn answer(chain: &Chain, caller: &Caller, request: Request<Body
         let status = chain.hub.fleet.authority_status().await?;
         return Ok(respond::answer(StatusCode::OK, &status));
     }
-    if !review::may_replace_authority(chain, caller).await? {
+    if !review::may_update_secret(chain, caller, fleet::AUTHORITY_SECRET).await? {
         let message = format!(
             "the hub's authority is replaced by whoever may update the Secret {}/{} on the hub",
             fleet::NAMESPACE,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::chain::{BODY_LIMIT, Chain, Who};
 use crate::respond::{self, Refusal, read_json};
-use crate::{authority, nodes, summary};
+use crate::{agent_upgrade, authority, nodes, summary};
 
 async fn import(chain: &Chain, caller: &Caller, request: Request<Body>) -> Result<Response<Body>, Refusal> {
     let dry_run = dry_run(request.uri().query())?;
@@ -59,6 +59,7 @@ pub(crate) async fn answer(
         "/platform/fleet.cpaas.io/v1/removals" if post => remove(chain, caller, request).await,
         "/platform/fleet.cpaas.io/v1/support-matrix" => Ok(respond::answer(StatusCode::OK, support::matrix())),
         authority::PATH => Box::pin(authority::answer(chain, caller, request)).await,
+        agent_upgrade::PATH => Box::pin(agent_upgrade::answer(chain, caller, request)).await,
         "/platform/fleet.cpaas.io/v1/imports"
         | "/platform/fleet.cpaas.io/v1/registrations"
         | "/platform/fleet.cpaas.io/v1/removals" => Err(Refusal::method_not_allowed()),
@@ -78,7 +79,7 @@ pub(crate) async fn answer(
 }
 
 /// As everywhere in Kubernetes: a dry run only when it is asked for.
-fn dry_run(query: Option<&str>) -> Result<bool, Refusal> {
+pub(crate) fn dry_run(query: Option<&str>) -> Result<bool, Refusal> {
     let mut values = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
     match (values.next(), values.next()) {
         (None, _) => Ok(false),

@@ -4,6 +4,7 @@
 //! asking; whether they may, the cluster says that they ask. It holds no rules of its own: where it has to know, it asks
 //! the hub's API server in the caller's name.
 
+mod agent_upgrade;
 mod agents;
 mod assets;
 mod authority;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fleet::{AgentRefused, Body, BodyError, Cause, SendError, collect, full};
+use fleet::{AgentRefused, Body, BodyError, Cause, SendError, UpgradeError, collect, full};
 use http::{HeaderValue, Response, StatusCode, header};
 use lib_telemetry::chain;
 use serde::Serialize;
@@ -178,6 +178,10 @@ impl From<fleet::Error> for Refusal {
             | fleet::Error::Keep(fleet::KeepError::Changed) => {
                 Self::new(StatusCode::CONFLICT, "Conflict", error.to_string())
             }
+            fleet::Error::Upgrade(UpgradeError::Bad(message)) => Self::bad_request(message),
+            fleet::Error::Upgrade(
+                error @ (UpgradeError::UnderWay { .. } | UpgradeError::OutOfTurn { .. } | UpgradeError::Changed),
+            ) => Self::new(StatusCode::CONFLICT, "Conflict", error.to_string()),
             fleet::Error::Caller(_) => Self::unauthorized(),
             other => {
                 tracing::error!(error = %chain(&other), "a change of the fleet failed");

@@ -1,6 +1,6 @@
 //! Questions about rights, put to the hub's API server in the caller's name.
 
-use fleet::{AUTHORITY_SECRET, Caller, NAMESPACE};
+use fleet::{Caller, NAMESPACE};
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -31,14 +31,14 @@ pub(crate) async fn may(chain: &Chain, caller: &Caller, verb: &str, cluster: Opt
         .await
 }
 
-/// Whether the caller may decide by whom the hub is known.
-pub(crate) async fn may_replace_authority(chain: &Chain, caller: &Caller) -> Result<bool, Refusal> {
+/// Whether the caller may change what the hub keeps in a Secret of that name, which stands for what is decided by it.
+pub(crate) async fn may_update_secret(chain: &Chain, caller: &Caller, name: &str) -> Result<bool, Refusal> {
     let attributes = ResourceAttributes {
         version: Some("v1".to_owned()),
         resource: Some("secrets".to_owned()),
         namespace: Some(NAMESPACE.to_owned()),
         verb: Some("update".to_owned()),
-        name: Some(AUTHORITY_SECRET.to_owned()),
+        name: Some(name.to_owned()),
         ..Default::default()
     };
     ask(chain, caller, SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() })

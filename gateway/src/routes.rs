@@ -28,6 +28,8 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/platform/fleet.cpaas.io/v1/support-matrix"),
     ("GET", "/platform/fleet.cpaas.io/v1/authority"),
     ("POST", "/platform/fleet.cpaas.io/v1/authority"),
+    ("GET", "/platform/fleet.cpaas.io/v1/agent-upgrade"),
+    ("POST", "/platform/fleet.cpaas.io/v1/agent-upgrade"),
     ("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain"),
     // Projects, roles and rights.
     ("GET", "/auth/v1/projects"),

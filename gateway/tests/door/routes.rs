@@ -92,6 +92,8 @@ fn lines(others: &Others) -> Vec<Line> {
         line("GET", "/platform/fleet.cpaas.io/v1/support-matrix", [401, 200, 200]),
         line("GET", "/platform/fleet.cpaas.io/v1/authority", [401, 403, 200]),
         line("POST", "/platform/fleet.cpaas.io/v1/authority", [401, 403, 403]).with(json!({"step": "introduce"})),
+        line("GET", "/platform/fleet.cpaas.io/v1/agent-upgrade", [401, 403, 200]),
+        line("POST", "/platform/fleet.cpaas.io/v1/agent-upgrade", [401, 403, 403]).with(json!({"action": "start", "image": "a"})),
         // The cluster says.
         line("POST", "/platform/fleet.cpaas.io/v1/clusters/{}/nodes/{}/drain", [401, 403, 403])
             .at("/platform/fleet.cpaas.io/v1/clusters/eu/nodes/n/drain").with(json!({})),

@@ -29,8 +29,8 @@ pub(super) enum Pull {
 impl Turn<'_> {
     /// Says whether the container can be created now.
     pub(super) fn pull(&mut self, container: &Container) -> bool {
-        let broken = self.has_fault(container, FaultKind::ImagePullError);
         let image = container.image.clone().unwrap_or_default();
+        let broken = self.has_fault(container, FaultKind::ImagePullError) || unresolved(&image).is_some();
         let present = self.world.inside.has_image(&image);
         let now = self.world.now;
         let since = match self.memory(container).pull {
@@ -91,7 +91,7 @@ impl Turn<'_> {
         let run = self.memory(container);
         run.pull_back_off = Some(BackOff::next(run.pull_back_off, first, now, now));
         run.pull = Pull::Failed { at: now, told: false };
-        let why = not_found(image);
+        let why = why_not(image);
         self.warn_of(container, "Failed", format!("Failed to pull image {image:?}: {why}"));
         self.warn_of(container, "Failed", "Error: ErrImagePull".to_owned());
         self.builder.wait(&container.name, "ErrImagePull", why);
@@ -112,7 +112,7 @@ impl Turn<'_> {
             self.memory(container).pull = Pull::Failed { at: failed, told: true };
             self.tell_of(container, "BackOff", format!("Back-off pulling image {image:?}"));
             self.warn_of(container, "Failed", "Error: ImagePullBackOff".to_owned());
-            let text = format!("Back-off pulling image {image:?}: ErrImagePull: {}", not_found(image));
+            let text = format!("Back-off pulling image {image:?}: ErrImagePull: {}", why_not(image));
             self.builder.wait(&container.name, "ImagePullBackOff", text);
         }
         self.look_again(rest);
@@ -125,12 +125,22 @@ fn shown(first: Duration) -> Duration {
     first / 10
 }
 
-/// What containerd says of an image that the registry does not know.
-fn not_found(image: &str) -> String {
+/// The host of an image whose registry nobody has: a name that is never given away (RFC 2606).
+fn unresolved(image: &str) -> Option<&str> {
+    let (host, _) = image.split_once('/')?;
+    let name = host.split(':').next().unwrap_or(host);
+    name.ends_with(".invalid").then_some(name)
+}
+
+/// What containerd says of an image that the registry does not know, or whose registry is not there.
+fn why_not(image: &str) -> String {
     let full = normalized(image);
+    let (code, why) = match unresolved(image) {
+        None => ("NotFound", format!("{full}: not found")),
+        Some(host) => ("Unknown", format!("failed to do request: dial tcp: lookup {host}: no such host")),
+    };
     format!(
-        "rpc error: code = NotFound desc = failed to pull and unpack image {full:?}: failed to resolve reference {full:?}: \
-         {full}: not found"
+        "rpc error: code = {code} desc = failed to pull and unpack image {full:?}: failed to resolve reference {full:?}: {why}"
     )
 }
 

@@ -90,6 +90,17 @@ fn an_image_cannot_be_pulled_until_it_can() {
 }
 
 #[test]
+fn an_image_of_a_registry_that_nobody_has_cannot_be_pulled() {
+    let mut bench = Bench::new(one(json!({"image": "registry.invalid:5000/app:1"})));
+    bench.until("failed", |bench| bench.state("main") == "ErrImagePull");
+    let message = bench.status("main").state.unwrap().waiting.unwrap().message.unwrap();
+    assert!(message.ends_with("dial tcp: lookup registry.invalid: no such host"), "{message}");
+    bench.until("held back", |bench| bench.state("main") == "ImagePullBackOff");
+    let mut other = Bench::new(one(json!({"image": "registry.invalid.example/app:1"})));
+    other.until("running", |bench| bench.state("main") == "running");
+}
+
+#[test]
 fn a_running_container_needs_no_image() {
     let mut bench = Bench::new(one(json!({})));
     bench.run(10);

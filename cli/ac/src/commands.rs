@@ -27,6 +27,7 @@ pub mod session;
 pub mod sign_in;
 pub mod sort;
 pub mod support;
+pub mod upgrade;
 pub mod version;
 pub mod watch;
 

@@ -165,6 +165,7 @@ async fn administer(cx: &Cx, command: &args::Adm) -> Result<i32> {
         Adm::Certificate(command) => commands::certificates::decide(cx, command, jiff::Timestamp::now()).await,
         Adm::Fleet(args) => commands::fleet::fleet(cx, args, jiff::Timestamp::now()).await,
         Adm::RotateAuthority(args) => commands::authority::rotate(cx, args, jiff::Timestamp::now()).await,
+        Adm::UpgradeAgents(args) => commands::upgrade::upgrade(cx, args, jiff::Timestamp::now()).await,
         Adm::SupportMatrix(list) => commands::support::matrix(cx, list, jiff::Timestamp::now()).await,
         Adm::Cordon(nodes) => commands::nodes::cordon(cx, nodes, true).await,
         Adm::Uncordon(nodes) => commands::nodes::cordon(cx, nodes, false).await,

@@ -159,6 +159,15 @@ catalogue! {
         "下一步：将两者的证书分发给所有验证平台的一方，然后执行 ac adm rotate-authority --step switch（撤销：--step back）";
     AuthoritySwitched {} "next: ac adm rotate-authority --step retire, which cannot be taken back (back: --step back)"
         "下一步：ac adm rotate-authority --step retire，该步骤不可撤销（撤销上一步：--step back）";
+    PromptUpgradeAgents { count, image } "Give {count} agents the image {image}? [y/N]" "将 {count} 个代理升级到镜像 {image}？[y/N]";
+    UpgradeNeedsYes {} "agents would be given another image: run this in a terminal, or give --yes" "将更换代理的镜像：请在终端中运行，或指定 --yes";
+    NoUpgrade { image } "there was no upgrade yet; clusters that register now get the image {image}" "尚未进行过升级；当前新注册的集群使用镜像 {image}";
+    UpgradeStands { image, phase, done, total, failed, skipped }
+        "upgrade to {image}: {phase}; {done} of {total} done, {failed} failed, {skipped} left out"
+        "升级到 {image}：{phase}；{total} 个中已完成 {done} 个，失败 {failed} 个，跳过 {skipped} 个";
+    UpgradeStopped {} "next: mend what failed, then ac adm upgrade-agents --resume, which tries it again; or --cancel"
+        "下一步：排除故障后执行 ac adm upgrade-agents --resume 重试；或执行 --cancel 终止";
+    UpgradePaused {} "next: ac adm upgrade-agents --resume, or --cancel" "下一步：ac adm upgrade-agents --resume 继续，或 --cancel 终止";
     PromptDeleteProject { name } "Project \"{name}\" is deleted in all its clusters, and with it all rights in it. Type its name to confirm:"
         "项目 \"{name}\" 将从其所有集群中删除，其中的所有权限也随之失效。请输入项目名称以确认：";
     PromptRemoveProjectCluster { project, clusters } "Take {clusters} from project \"{project}\"? [y/N]" "从项目 \"{project}\" 移除集群 {clusters}？[y/N]";

@@ -16,8 +16,8 @@ pub(super) fn judge(set: &mut Setter<'_>, agent: &str) {
         }
         Some(Ordering::Less) => {
             let message = format!(
-                "The agent is of version {agent}, the hub of {HUB}. Give the Deployment acp-agent in the cluster's \
-                 namespace cpaas-system the image of {HUB}, or restart the agent with that program."
+                "The agent is of version {agent}, the hub of {HUB}. Upgrade it from the hub with ac adm \
+                 upgrade-agents --image IMAGE; one that is no Deployment acp-agent in cpaas-system, restart with that program."
             );
             set.put("AgentCurrent", "False", "AgentOlder", &message);
         }

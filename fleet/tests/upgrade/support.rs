@@ -111,7 +111,7 @@ impl Hub {
 
     /// Makes a cluster that an agent may speak for: the manifest for it, and a certificate as its agent would get it.
     pub(crate) async fn register(&self, name: &str) -> (Vec<Value>, Credential) {
-        let request = RegistrationRequest { name: name.into(), display_name: None };
+        let request = RegistrationRequest { name: name.into(), ..Default::default() };
         let registration = self.fleet.register(&administrator(), request).await.unwrap();
         let cluster = name.parse().unwrap();
         let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&cluster), [AGENTS_GROUP])).unwrap();

@@ -187,6 +187,8 @@ pub enum Adm {
     Fleet(FleetSummary),
     /// Show by which certificate authority the platform is known, or have another one take its place, step by step
     RotateAuthority(RotateAuthority),
+    /// Show how far the upgrade of the clusters' agents is, or begin and steer one, stage by stage
+    UpgradeAgents(UpgradeAgents),
     /// Show which versions of Kubernetes which release of the platform works with
     SupportMatrix(ListOutput),
     /// Let nodes of the cluster have no new Pods
@@ -256,6 +258,45 @@ pub struct RotateAuthority {
     /// Cut them off without asking
     #[arg(long, requires = "force")]
     pub yes: bool,
+    #[command(flatten)]
+    pub list: ListOutput,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct UpgradeAgents {
+    /// Image to give to agents; without it, how far the last upgrade is is shown
+    #[arg(long, value_name = "IMAGE", group = "step")]
+    pub image: Option<String>,
+    /// Only the clusters with these labels
+    #[arg(long, short = 'l', value_name = "SELECTOR", requires = "image")]
+    pub selector: Option<String>,
+    /// How many clusters a stage has: a number, or a share as 10%; once for each stage, and the rest is one more
+    #[arg(long, value_name = "SIZE", requires = "image")]
+    pub stage: Vec<String>,
+    /// How many clusters at once, at most
+    #[arg(long, value_name = "NUMBER", requires = "image")]
+    pub max_unavailable: Option<u32>,
+    /// How many clusters may fail before it stops; none unless this says so
+    #[arg(long, value_name = "NUMBER", requires = "image")]
+    pub max_failures: Option<u32>,
+    /// Only say which clusters would be upgraded in which stage, and which would be left out
+    #[arg(long, requires = "image")]
+    pub dry_run: bool,
+    /// Begin without asking
+    #[arg(long, requires = "image")]
+    pub yes: bool,
+    /// Begin no more clusters for now
+    #[arg(long, group = "step")]
+    pub pause: bool,
+    /// Go on; clusters that have failed are tried again
+    #[arg(long, group = "step")]
+    pub resume: bool,
+    /// Begin no more clusters; those that were begun come to their end
+    #[arg(long, group = "step")]
+    pub cancel: bool,
+    /// Stay until it has come to its end, and say what happens
+    #[arg(long, visible_alias = "follow", conflicts_with = "dry_run")]
+    pub wait: bool,
     #[command(flatten)]
     pub list: ListOutput,
 }

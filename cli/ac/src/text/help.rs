@@ -271,6 +271,30 @@ const HELP: &[(&str, &str)] = &[
     ),
     ("Cut them off without asking", "断开时不再询问"),
     (
+        "Show how far the upgrade of the clusters' agents is, or begin and steer one, stage by stage",
+        "显示集群代理的升级进度，或分批启动和控制升级",
+    ),
+    (
+        "Image to give to agents; without it, how far the last upgrade is is shown",
+        "代理要使用的镜像；不指定则显示最近一次升级的进度",
+    ),
+    ("Only the clusters with these labels", "仅限带有这些标签的集群"),
+    (
+        "How many clusters a stage has: a number, or a share as 10%; once for each stage, and the rest is one more",
+        "每一批的集群数：数量，或 10% 这样的比例；每批指定一次，其余集群为最后一批",
+    ),
+    ("How many clusters at once, at most", "同时升级的集群数上限"),
+    ("How many clusters may fail before it stops; none unless this says so", "停止前允许失败的集群数；默认不允许失败"),
+    (
+        "Only say which clusters would be upgraded in which stage, and which would be left out",
+        "仅显示各批次将升级的集群以及将跳过的集群",
+    ),
+    ("Begin without asking", "开始前不再询问"),
+    ("Begin no more clusters for now", "暂不开始新的集群"),
+    ("Go on; clusters that have failed are tried again", "继续；重试失败的集群"),
+    ("Begin no more clusters; those that were begun come to their end", "不再开始新的集群；已开始的会执行完毕"),
+    ("Stay until it has come to its end, and say what happens", "等待其结束，并显示过程"),
+    (
         "Decide about requests for certificates, as of agents that have another key",
         "审批证书请求，例如密钥已更换的代理的请求",
     ),

@@ -203,3 +203,79 @@ fn another_authority_takes_the_place_of_the_platforms_step_by_step() {
         ]
     );
 }
+
+#[test]
+fn agents_are_upgraded_stage_by_stage_and_it_is_seen_how_far_that_is() {
+    let (platform, machine) = (Platform::start(), Machine::new());
+    machine.login(&platform);
+    let upgrade = |args: &[&str]| machine.run(&[&["adm", "upgrade-agents"], args].concat());
+    let none = upgrade(&[]);
+    assert_eq!((none.code, &*none.out), (0, ""));
+    assert_eq!(none.err, "there was no upgrade yet; clusters that register now get the image acp/agent:2\n");
+    assert_eq!(upgrade(&["--pause"]).code, 1);
+
+    let planned = upgrade(&["--image", "acp/agent:2", "--stage", "1", "--dry-run"]);
+    assert_eq!(
+        (planned.code, &*planned.out),
+        (
+            0,
+            "CLUSTER   STAGE      STATE     SINCE   MESSAGE\n\
+             edge      1 (1)      Waiting           \n\
+             far       2 (rest)   Waiting           \n\
+             old       -          Skipped           its agent is not connected\n"
+        )
+    );
+    assert_eq!(planned.err, "upgrade to acp/agent:2: Planned; 0 of 2 done, 0 failed, 1 left out\n");
+    // Nobody is there to say yes: what would be done is shown all the same.
+    let refused = upgrade(&["--image", "acp/agent:2"]);
+    assert_eq!((refused.code, &refused.out, refused.err.contains("--yes")), (2, &planned.out, true), "{}", refused.err);
+    let bad = upgrade(&["--image", "no image", "--yes"]);
+    assert!(bad.code == 1 && bad.err.contains("image: must be an image"), "{}", bad.err);
+    for args in [
+        &["-l", "a=b"][..],
+        &["--dry-run"],
+        &["--yes"],
+        &["--stage", "1"],
+        &["--pause", "--resume"],
+        &["--image", "a", "--cancel"],
+        &["--image", "a", "--dry-run", "--wait"],
+        &["--image", "a", "--max-unavailable", "x"],
+    ] {
+        assert_eq!(upgrade(args).code, 3, "{args:?}");
+    }
+
+    let begun = upgrade(&[
+        "--image",
+        "acp/agent:2",
+        "-l",
+        "env=prod",
+        "--stage",
+        "1",
+        "--max-unavailable",
+        "3",
+        "--yes",
+        "--wait",
+    ]);
+    assert_eq!(begun.code, 0, "{}", begun.err);
+    assert!(begun.err.contains("edge: Upgrading waits for Pod p\nedge: Done agent 0.2.0\n"), "{}", begun.err);
+    assert!(begun.err.ends_with("upgrade to acp/agent:2: Done; 2 of 2 done, 0 failed, 1 left out\n"), "{}", begun.err);
+    {
+        let requests = &platform.state.lock().unwrap().requests;
+        let (_, body) = requests
+            .iter()
+            .rfind(|(line, _)| line.starts_with("POST /platform/fleet.cpaas.io/v1/agent-upgrade"))
+            .unwrap();
+        assert_eq!(
+            *body,
+            r#"{"action":"start","image":"acp/agent:2","labelSelector":"env=prod","maxFailures":null,"maxUnavailable":3,"stages":["1"]}"#
+        );
+    }
+
+    let stopped = upgrade(&["--image", "acp/agent:broken", "--yes", "--follow"]);
+    assert_eq!(stopped.code, 1, "{}", stopped.err);
+    assert!(stopped.err.contains("1 have failed, and 0 may. edge: Pod p: ImagePullBackOff"), "{}", stopped.err);
+    assert!(stopped.err.contains("--resume"), "{}", stopped.err);
+    assert_eq!(upgrade(&["-o", "jsonpath={.upgrade.phase}"]).out, "Stopped");
+    let cancelled = upgrade(&["--cancel"]);
+    assert!(cancelled.code == 0 && cancelled.err.contains("Cancelled"), "{}", cancelled.err);
+}

@@ -4,6 +4,7 @@
 
 pub(crate) mod identity;
 pub(crate) mod tenancy;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -46,6 +47,8 @@ pub(crate) struct State {
     pub(crate) drains: BTreeMap<String, String>,
     /// What it knows of projects and rights.
     pub(crate) tenancy: tenancy::Tenancy,
+    /// What it knows of the last upgrade of agents.
+    pub(crate) upgrade: upgrade::Upgrade,
     version: u64,
 }
 
@@ -322,6 +325,13 @@ fn platform(
         ("GET", "/platform/fleet.cpaas.io/v1/support-matrix") => {
             let matrix = include_str!("../../../../api/types/src/support/matrix.json");
             reply(200, &serde_json::from_str::<Value>(matrix).unwrap())
+        }
+        (method, "/platform/fleet.cpaas.io/v1/agent-upgrade") => {
+            let (is_post, dry_run) = (method == "POST", query.get("dryRun").is_some_and(|value| value == "true"));
+            match upgrade::answer(&mut state.upgrade, is_post, dry_run, body) {
+                Ok(status) => reply(200, &status),
+                Err((code, message)) => refuse(code, "Refused", message),
+            }
         }
         (method, "/platform/fleet.cpaas.io/v1/authority") => {
             let asked = serde_json::from_str::<Value>(body).unwrap_or_default();

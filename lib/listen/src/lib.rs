@@ -54,8 +54,6 @@ pub fn peer(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
-
     use std::net::IpAddr;
 
     use tokio::net::TcpStream;

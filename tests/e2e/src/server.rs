@@ -51,6 +51,11 @@ impl Printed {
         lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n")
     }
 
+    fn errors(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.iter().filter(|(stream, _)| *stream == Stream::Errors).map(|(_, line)| line.clone()).collect()
+    }
+
     /// An error may name an address too, and that is of another.
     fn url(&self) -> Option<String> {
         let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,5 +139,16 @@ impl Server {
     /// When it cannot be killed.
     pub async fn crash(&mut self) {
         self.child.kill().await.expect("a child can be killed");
+    }
+}
+
+impl Drop for Server {
+    /// A test that fails is often explained by what the server said of it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for line in self.printed.errors() {
+                eprintln!("acp {}: {line}", self.url);
+            }
+        }
     }
 }

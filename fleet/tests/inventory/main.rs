@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
 
+#[path = "../hub/mod.rs"]
+mod hub;
 mod support;
 
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use kube::api::{Api, DeleteParams, PostParams};
 use lib_drain::Drained;
 use serde_json::json;
 
+use crate::hub::Hub;
 use crate::support::*;
 
 fn maps(cluster: &TestCluster) -> Api<ConfigMap> {

@@ -1,17 +1,14 @@
-//! A hub with a door for tunnels, and agents.
+//! Agents, and what the index has of their clusters.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use agent::{Agent, CredentialStore, DirectoryStore, HubAddress};
+use agent::{Agent, CredentialStore, DirectoryStore};
 use api_types::Cluster;
 use apiserver_access::{MASTERS, User};
 use bytes::Bytes;
-use fleet::{
-    AddressPolicy, Caller, ClusterApi, FeedState, Fleet, Import, NAMESPACE, RegistrationRequest, Removal,
-    RemovalRequest, SystemResolver,
-};
+use fleet::{ClusterApi, FeedState, Import, NAMESPACE, Removal, RemovalRequest};
 use fleet_index::{Kind, Query, Reach, Sight};
 use harness::TestCluster;
 use http::Response;
@@ -19,16 +16,14 @@ use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use lib_drain::Drain;
-use lib_tls::{
-    Authority, ClientVerification, Credential, Leaf, SigningRequest, Subject, Trust, client_config, server_config,
-};
+use lib_tls::{Credential, Trust, client_config};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
-use tunnel_hub::{Peer, Sessions};
-use tunnel_protocol::registration::CertificateRequest;
-use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
+use tokio_rustls::TlsConnector;
+use tunnel_protocol::ALPN;
+
+use crate::hub::{Hub, administrator};
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
@@ -44,14 +39,6 @@ pub(crate) static LONG_LINE: [u8; 300_000] = {
     bytes
 };
 
-pub(crate) struct Hub {
-    pub(crate) cluster: TestCluster,
-    pub(crate) fleet: Fleet,
-    authority: Arc<Authority>,
-    address: HubAddress,
-    drain: Drain,
-}
-
 struct All;
 
 impl Sight for All {
@@ -60,63 +47,10 @@ impl Sight for All {
     }
 }
 
-fn administrator() -> Caller {
-    Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap()
-}
-
 impl Hub {
-    pub(crate) async fn start() -> Self {
-        let cluster = TestCluster::start().await;
-        let installer = ClusterApi::in_process(cluster.server.service_as(User::new("installer", [MASTERS])));
-        fleet::install(&installer).await.unwrap();
-        fleet::allow_impersonation(&installer, "acp:hub:gateway").await.unwrap();
-        let (drain, authority) = (Drain::new(), Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address: HubAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
-        let sessions = Sessions::new(tunnel_hub::Config::default());
-        let parts = fleet::Parts {
-            hub: ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0]))),
-            sessions: sessions.clone(),
-            authorities: fleet::Keeper::of(authority.clone()),
-            resolver: Arc::new(SystemResolver),
-        };
-        let config = fleet::Config {
-            hub_address: "hub.example.org:8443".into(),
-            agent_image: "acp/agent".into(),
-            addresses: AddressPolicy { allow_loopback: true, ..Default::default() },
-            member_rights: Vec::new(),
-            member_traces: fleet::Traces::default(),
-            replica: None,
-        };
-        let fleet = Fleet::start(config, parts, &drain).await.unwrap();
-        let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
-        let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
-        let acceptor = TlsAcceptor::from(Arc::new(server_config(&credential, &clients, &[ALPN]).unwrap()));
-        let owner = drain.clone();
-        drain.spawn(async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let (acceptor, sessions) = (acceptor.clone(), sessions.clone());
-                owner.spawn(async move {
-                    let Ok(stream) = acceptor.accept(tcp).await else { return };
-                    let _ = sessions.serve(&Peer::of(&stream).unwrap(), stream).await;
-                });
-            }
-        });
-        Self { cluster, fleet, authority, address, drain }
-    }
-
     /// Makes a cluster that an agent may speak for, and the certificate for it.
     pub(crate) async fn register(&self, name: &str) -> Credential {
-        let request = RegistrationRequest { name: name.into(), ..RegistrationRequest::default() };
-        let registration = self.fleet.register(&administrator(), request).await.unwrap();
-        let cluster = name.parse().unwrap();
-        let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&cluster), [AGENTS_GROUP])).unwrap();
-        let issued = self
-            .fleet
-            .redeem(&registration.token, &CertificateRequest { cluster, request }, "192.0.2.1")
-            .await
-            .unwrap();
-        Credential::from_pem(issued.certificate, key).unwrap()
+        self.invite(name).await.1
     }
 
     /// An agent that has registered, and its tunnel.
@@ -178,9 +112,8 @@ impl Hub {
     }
 
     pub(crate) async fn remove(&self, name: &str) {
-        let administrator = Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap();
         let request = RemovalRequest { name: name.into(), confirm: name.into(), uid: None, force: false };
-        self.fleet.remove(&administrator, &Removal::read(request).unwrap(), false).await.unwrap();
+        self.fleet.remove(&administrator(), &Removal::read(request).unwrap(), false).await.unwrap();
     }
 
     pub(crate) fn state(&self, cluster: &str) -> Option<FeedState> {

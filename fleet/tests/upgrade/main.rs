@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it fails, in its helpers too")]
 
+#[path = "../hub/mod.rs"]
+mod hub;
 mod support;
 
 use std::sync::Arc;
@@ -13,7 +15,8 @@ use fleet::{Error, Phase, Skipped, State, UPGRADE_USER, UpgradeAction, UpgradeEr
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, DeleteParams};
 
-use crate::support::{BROKEN, Hub, NEW, OLD, administrator, state, until};
+use crate::hub::{AGENT_IMAGE, Hub, administrator};
+use crate::support::{BROKEN, NEW, state, until};
 
 fn is_upgrading(state: &State) -> bool {
     matches!(state, State::Upgrading { .. })
@@ -34,7 +37,10 @@ async fn a_good_image_goes_through_all_stages_one_after_the_other() {
     for member in &members {
         assert_eq!(member.image().await, NEW);
         let done = state(&upgrade, &member.name);
-        assert!(matches!(done, State::Done { from, version, .. } if from == OLD && !version.is_empty()), "{done:?}");
+        assert!(
+            matches!(done, State::Done { from, version, .. } if from == AGENT_IMAGE && !version.is_empty()),
+            "{done:?}"
+        );
         // The old one does not come back for the tunnel that the new one has.
         assert!(hub.is_connected(&member.name));
     }
@@ -58,7 +64,7 @@ async fn a_bad_image_stops_in_the_first_cluster_is_set_back_and_goes_nowhere_els
     assert!(message.contains("no such host") && message.contains("It was set back to acp/agent"), "{message}");
     assert!(matches!(state(&upgrade, "a"), State::Failed { .. }));
     assert_eq!(*state(&upgrade, "b"), State::Waiting);
-    assert_eq!((canary.image().await, other.image().await), (OLD.to_owned(), OLD.to_owned()));
+    assert_eq!((canary.image().await, other.image().await), (AGENT_IMAGE.to_owned(), AGENT_IMAGE.to_owned()));
     assert_eq!(other.deployment().await.metadata.generation, Some(1), "nobody has touched it");
     assert!(hub.is_connected("a") && hub.is_connected("b"));
 
@@ -76,7 +82,7 @@ async fn a_hub_that_is_killed_in_the_middle_goes_on_where_it_was() {
     hub.start_upgrade(NEW, &["1"]).await;
     until("one is under way", async || is_upgrading(state(&hub.upgrade().await, "a")).then_some(())).await;
     let hub = hub.restart().await;
-    let request = UpgradeRequest { image: OLD.to_owned(), ..UpgradeRequest::default() };
+    let request = UpgradeRequest { image: AGENT_IMAGE.to_owned(), ..UpgradeRequest::default() };
     let refused = hub.fleet.upgrade_agents(&administrator(), &request, false).await.unwrap_err();
     assert!(matches!(refused, Error::Upgrade(UpgradeError::UnderWay { .. })), "{refused}");
     let upgrade = hub.ends(Phase::Done, |_| {}).await;
@@ -123,7 +129,7 @@ async fn a_right_that_is_taken_away_on_the_way_is_a_failure_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_cannot_be_upgraded_is_left_out_with_a_reason() {
     let hub = Hub::start().await;
-    let (_objects, credential) = hub.register("by-hand").await;
+    let (_manifest, credential) = hub.invite("by-hand").await;
     let member = harness::TestCluster::start().await;
     for object in fleet::member_objects() {
         support::lay(&member, object).await;

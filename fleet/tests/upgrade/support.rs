@@ -1,33 +1,26 @@
-//! A hub with a door for tunnels, and members whose simulated kubelets run real agents.
+//! Members whose simulated kubelets run real agents.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use agent::{CredentialStore, HubAddress, SecretStore};
+use agent::{CredentialStore, SecretStore};
 use apiserver_access::{MASTERS, User};
-use fleet::{
-    AddressPolicy, Caller, ClusterApi, Fleet, NAMESPACE, Phase, RegistrationRequest, State, SystemResolver, Upgrade,
-    UpgradeRequest,
-};
+use fleet::{ClusterApi, NAMESPACE, Phase, State, Upgrade, UpgradeRequest};
 use harness::TestCluster;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use lib_drain::Drain;
-use lib_tls::{Authority, ClientVerification, Credential, Leaf, SigningRequest, Subject, Trust, server_config};
+use lib_tls::Trust;
 use sandbox::{Clock, ControlPlaneConfig, Program, ProgramContext, Programs, Sandbox, SandboxConfig};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tunnel_hub::{Connection, Peer, Sessions};
-use tunnel_protocol::registration::CertificateRequest;
-use tunnel_protocol::{AGENTS_GROUP, ALPN, agent_user};
+use tunnel_hub::Connection;
+
+use crate::hub::{AGENT_IMAGE, Hub, administrator};
 
 pub(crate) const SOON: Duration = Duration::from_secs(100);
-/// What members have when they join.
-pub(crate) const OLD: &str = "acp/agent";
 /// As good.
 pub(crate) const NEW: &str = "acp/agent:2";
 /// Nobody can pull it.
@@ -35,28 +28,7 @@ pub(crate) const BROKEN: &str = "registry.invalid/acp/agent:2";
 /// How fast a member's Deployments, Pods and deadlines are.
 const SPEED: u32 = 30;
 
-pub(crate) struct Hub {
-    pub(crate) cluster: TestCluster,
-    pub(crate) fleet: Fleet,
-    authority: Arc<Authority>,
-    address: HubAddress,
-    drain: Drain,
-}
-
-pub(crate) fn administrator() -> Caller {
-    Caller::certificate("admin", &[MASTERS.to_owned()]).unwrap()
-}
-
 impl Hub {
-    pub(crate) async fn start() -> Self {
-        let cluster = TestCluster::start().await;
-        let installer = ClusterApi::in_process(cluster.server.service_as(User::new("installer", [MASTERS])));
-        fleet::install(&installer).await.unwrap();
-        fleet::allow_impersonation(&installer, "acp:hub:gateway").await.unwrap();
-        let authority = Arc::new(Authority::generate("test hub", SystemTime::now()).unwrap());
-        Self::over(cluster, authority, "127.0.0.1:0").await
-    }
-
     /// Ends without a goodbye, as a process that was killed, and begins anew with what its cluster keeps.
     pub(crate) async fn restart(self) -> Self {
         let _ = self.drain.drain(Duration::ZERO).await;
@@ -66,65 +38,14 @@ impl Hub {
         Self::over(cluster, authority, &address).await
     }
 
-    async fn over(cluster: TestCluster, authority: Arc<Authority>, address: &str) -> Self {
-        let drain = Drain::new();
-        let listener = TcpListener::bind(address).await.unwrap();
-        let address: HubAddress = listener.local_addr().unwrap().to_string().parse().unwrap();
-        let sessions = Sessions::new(tunnel_hub::Config::default());
-        let parts = fleet::Parts {
-            hub: ClusterApi::in_process(cluster.server.service_as(User::new("acp:hub:gateway", [""; 0]))),
-            sessions: sessions.clone(),
-            authorities: fleet::Keeper::of(authority.clone()),
-            resolver: Arc::new(SystemResolver),
-        };
-        let config = fleet::Config {
-            hub_address: "hub.example.org:8443".into(),
-            agent_image: OLD.into(),
-            addresses: AddressPolicy { allow_loopback: true, ..Default::default() },
-            member_rights: Vec::new(),
-            member_traces: fleet::Traces::default(),
-            replica: None,
-        };
-        let fleet = Fleet::start(config, parts, &drain).await.unwrap();
-        let credential = authority.issue(&Leaf::Server(vec!["127.0.0.1".into()])).unwrap();
-        let clients = ClientVerification::Optional(authority.certificate_pem().to_owned());
-        let acceptor = TlsAcceptor::from(Arc::new(server_config(&credential, &clients, &[ALPN]).unwrap()));
-        let owner = drain.clone();
-        let door = async move {
-            while let Ok((tcp, _)) = listener.accept().await {
-                let (acceptor, sessions) = (acceptor.clone(), sessions.clone());
-                owner.spawn(async move {
-                    let Ok(stream) = acceptor.accept(tcp).await else { return };
-                    let _ = sessions.serve(&Peer::of(&stream).unwrap(), stream).await;
-                });
-            }
-        };
-        let finishing = drain.clone();
-        drain.spawn(async move {
-            tokio::select! {
-                () = door => {}
-                () = finishing.finishing() => {}
-            }
-        });
-        Self { cluster, fleet, authority, address, drain }
-    }
-
-    /// Makes a cluster that an agent may speak for: the manifest for it, and a certificate as its agent would get it.
-    pub(crate) async fn register(&self, name: &str) -> (Vec<Value>, Credential) {
-        let request = RegistrationRequest { name: name.into(), ..Default::default() };
-        let registration = self.fleet.register(&administrator(), request).await.unwrap();
-        let cluster = name.parse().unwrap();
-        let (request, key) = SigningRequest::generate(&Subject::new(agent_user(&cluster), [AGENTS_GROUP])).unwrap();
-        let request = CertificateRequest { cluster, request };
-        let issued = self.fleet.redeem(&registration.token, &request, "192.0.2.1").await.unwrap();
-        let objects = registration.manifest.split("---\n").filter(|text| !text.is_empty());
-        let objects = objects.map(|text| serde_json::from_str(text).unwrap()).collect();
-        (objects, Credential::from_pem(issued.certificate, key).unwrap())
-    }
-
     /// A member that has joined by the manifest, all of it that passes.
     pub(crate) async fn join(&self, name: &str, passes: impl Fn(&Value) -> bool) -> Member {
-        let (objects, credential) = self.register(name).await;
+        let (manifest, credential) = self.invite(name).await;
+        let objects: Vec<Value> = manifest
+            .split("---\n")
+            .filter(|text| !text.is_empty())
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect();
         let cluster = TestCluster::start().await;
         for object in objects.iter().filter(|object| object["kind"] != "Deployment" && passes(object)) {
             lay(&cluster, object.clone()).await;
@@ -231,7 +152,7 @@ struct Images(Program);
 impl Programs for Images {
     fn find(&self, image: &str) -> Option<Program> {
         match image {
-            OLD | NEW => Some(self.0.clone()),
+            AGENT_IMAGE | NEW => Some(self.0.clone()),
             _ => None,
         }
     }

@@ -41,9 +41,10 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, reference: Option<&
     }
     // As members have it.
     let agent = match names.contains(&"fleet") {
-        true => image::build(workspace, "acp-agent")?,
-        false => workspace.built("release").join("acp-agent"),
-    };
+        true => image::build(workspace, &["acp-agent"])?,
+        false => workspace.built("release"),
+    }
+    .join("acp-agent");
     // It is read in another folder than the one in which it was named.
     let reference = reference.map(std::path::absolute).transpose()?;
     for name in names {

@@ -17,11 +17,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     println!("Builds `acp` and `acp-agent` as their images hold them.");
     tools::for_building(workspace)?;
     tools::console(workspace)?;
-    let mut folder = PathBuf::new();
-    for name in ["acp-agent", "acp"] {
-        let built = build(workspace, name)?;
-        folder = built.parent().map(Into::into).unwrap_or_default();
-    }
+    let folder = build(workspace, &["acp-agent", "acp"])?;
     println!("  built in {}. For images of them:", folder.display());
     for (target, tag) in [("hub", "acp"), ("agent", "acp-agent")] {
         println!("  buildah build --target {target} --tag {tag} --file deploy/Containerfile {}", folder.display());
@@ -29,21 +25,24 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Builds one, and says where it is. Alone: beside another, cargo would put in what that one wants of what both use.
-pub(crate) fn build(workspace: &Workspace, name: &str) -> anyhow::Result<PathBuf> {
+/// Builds some of them, and says in which folder they are. Each alone: beside another, cargo would put in what that one wants
+/// of what both use.
+pub(crate) fn build(workspace: &Workspace, names: &[&str]) -> anyhow::Result<PathBuf> {
     let target = host(workspace)?;
     ensure!(
         target.ends_with("-linux-gnu"),
         "an image holds programs for Linux with the GNU C library, and this is {target}: build images in a container of such"
     );
-    cargo(&workspace.root)
-        .args(["build", "--release", "--locked", "--target", &target, "--package", name, "--bin", name])
-        .env("RUSTFLAGS", FLAGS)
-        .run()?;
-    let built = workspace.target.join(target).join("release").join(name);
-    // An older library of the machine would make programs that do not start.
-    program(&built, &workspace.root).args(["--version"]).run()?;
-    Ok(built)
+    let folder = workspace.target.join(&target).join("release");
+    for name in names {
+        cargo(&workspace.root)
+            .args(["build", "--release", "--locked", "--target", &target, "--package", name, "--bin", name])
+            .env("RUSTFLAGS", FLAGS)
+            .run()?;
+        // An older library of the machine would make programs that do not start.
+        program(folder.join(name), &workspace.root).args(["--version"]).run()?;
+    }
+    Ok(folder)
 }
 
 fn host(workspace: &Workspace) -> anyhow::Result<String> {

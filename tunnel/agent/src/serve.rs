@@ -140,8 +140,8 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler,
 {
-    /// Answers streams until the connection ends, or the hub asks us to find another replica: then it goes on as a task of
-    /// the drain.
+    /// Answers streams until the connection ends, or the hub says that it counts no more: then it goes on as a task of the
+    /// drain.
     ///
     /// When the drain finishes, the hub is told, and streams may end until their owner drops them.
     pub(crate) async fn serve(self) -> Ended {

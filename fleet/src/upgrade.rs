@@ -88,7 +88,7 @@ impl From<UpgradeError> for Error {
 /// What is done with an upgrade that there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpgradeAction {
-    /// Begin no more clusters for now.
+    /// Begin no more clusters until it is resumed.
     Pause,
     /// Go on.
     Resume,

@@ -83,6 +83,7 @@ impl FromStr for PlatformUrl {
     }
 }
 
+/// Piece by piece: `http::Uri` drops what follows a `#`, takes a port that is no number, and does not say which part is wrong.
 fn read(text: &str) -> Result<PlatformUrl, &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("is no URL")?;
     if !scheme.eq_ignore_ascii_case("https") {

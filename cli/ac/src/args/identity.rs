@@ -285,7 +285,7 @@ pub struct UpgradeAgents {
     /// Begin without asking
     #[arg(long, requires = "image")]
     pub yes: bool,
-    /// Begin no more clusters for now
+    /// Begin no more clusters until --resume
     #[arg(long, group = "step")]
     pub pause: bool,
     /// Go on; clusters that have failed are tried again

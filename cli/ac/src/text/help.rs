@@ -290,7 +290,7 @@ const HELP: &[(&str, &str)] = &[
         "仅显示各批次将升级的集群以及将跳过的集群",
     ),
     ("Begin without asking", "开始前不再询问"),
-    ("Begin no more clusters for now", "暂不开始新的集群"),
+    ("Begin no more clusters until --resume", "在 --resume 之前不再开始新的集群"),
     ("Go on; clusters that have failed are tried again", "继续；重试失败的集群"),
     ("Begin no more clusters; those that were begun come to their end", "不再开始新的集群；已开始的会执行完毕"),
     ("Stay until it has come to its end, and say what happens", "等待其结束，并显示过程"),

@@ -157,7 +157,11 @@ impl Enroller {
         let proof = Proof::Token(token);
         let hub = self.hub(self.trust.now());
         let ask = || hub.ask(REGISTER_PATH, &proof, &asked).map_err(EnrollError::from);
-        let issued = patiently("could not register yet", ask).await?;
+        let issued = match patiently("could not register yet", ask).await {
+            // A certificate that was lost on its way has spent the token all the same. Then the hub knows the key.
+            Err(refused) => hub.ask(RENEW_PATH, &Proof::Key, &asked).await.map_err(|_| refused)?,
+            Ok(issued) => issued,
+        };
         let credential = Credential::from_pem(issued.certificate, key).map_err(EnrollError::Certificate)?;
         self.check_subject(&credential)?;
         self.store.save(&credential).await?;

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use api_types::cluster::{AGENT_KEY, Cluster, ClusterSpec, Connection, PLATFORM_URL};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -165,7 +165,7 @@ impl Fleet {
     async fn issue_token(&self, cluster: &Cluster) -> Result<(String, Timestamp), Error> {
         let mut bytes = [0; 32];
         SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
-        let token = URL_SAFE_NO_PAD.encode(bytes);
+        let token = token_text(bytes);
         let life = jiff::SignedDuration::try_from(LIFE).unwrap_or(jiff::SignedDuration::ZERO);
         let expires = Timestamp::now().checked_add(life).unwrap_or(Timestamp::MAX);
         let mut secret = owned_secret(cluster, token_name(&cluster.name_any()), "fleet.cpaas.io/registration-token");
@@ -395,6 +395,11 @@ fn expiry(secret: &Secret) -> Option<Timestamp> {
     text(secret, "expires")?.parse().ok()
 }
 
+/// Without a `-`, which a command line would take for an option where a token begins with it.
+fn token_text(bytes: [u8; 32]) -> String {
+    STANDARD_NO_PAD.encode(bytes)
+}
+
 fn token_name(cluster: &str) -> String {
     format!("{cluster}-registration")
 }
@@ -410,6 +415,11 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_token_is_taken_for_an_option() {
+        assert!((0..=255).all(|byte| !token_text([byte; 32]).contains('-')));
+    }
 
     #[test]
     fn case_18_a_token_is_good_for_its_time_only() {

@@ -1,6 +1,6 @@
 //! A hub's door, and members that are observed.
 
-use std::convert::Infallible;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -57,6 +57,10 @@ pub(crate) struct Hub {
     pub(crate) keys: Arc<Mutex<Vec<String>>>,
     /// How often whoever registers is told that nobody has decided.
     pub(crate) undecided: Arc<Mutex<usize>>,
+    /// How many certificates are lost on their way to who registers.
+    pub(crate) lost: Arc<Mutex<usize>>,
+    /// The keys of those who registered, and whether they had a good token when they first asked.
+    registered: Arc<Mutex<HashMap<String, bool>>>,
     tokens: Arc<Mutex<Vec<String>>>,
     knows_agents: Arc<Mutex<bool>>,
     drain: Drain,
@@ -74,6 +78,8 @@ impl Hub {
             shown_for_renewal: Arc::default(),
             keys: Arc::default(),
             undecided: Arc::default(),
+            lost: Arc::default(),
+            registered: Arc::default(),
             tokens: Arc::new(Mutex::new(tokens.iter().map(|token| (*token).to_owned()).collect())),
             knows_agents: Arc::new(Mutex::new(true)),
             drain: Drain::new(),
@@ -108,12 +114,13 @@ impl Hub {
         let peer = stream.get_ref().1.peer_certificates().map(|chain| PeerIdentity::of(&chain[0]).unwrap().subject());
         let service = hyper::service::service_fn(|request| {
             let (hub, peer) = (self.clone(), peer.clone());
-            async move { Ok::<_, Infallible>(hub.answer(peer, request).await) }
+            async move { hub.answer(peer, request).await.ok_or("the answer is lost") }
         });
         let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
     }
 
-    async fn answer(&self, peer: Option<Subject>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    /// None if the answer is lost on its way.
+    async fn answer(&self, peer: Option<Subject>, request: Request<Incoming>) -> Option<Response<Full<Bytes>>> {
         let path = request.uri().path().to_owned();
         self.asked.lock().unwrap().push(path.clone());
         let bearer = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap().to_owned());
@@ -121,23 +128,27 @@ impl Hub {
         let asked: CertificateRequest = serde_json::from_slice(&body).unwrap();
         assert_eq!(asked.cluster, cluster());
         let request = SigningRequest::from_pem(&asked.request).unwrap();
-        self.keys.lock().unwrap().push(request.pin().to_string());
-        if path == REGISTER_PATH && self.is_undecided() {
+        let key = request.pin().to_string();
+        self.keys.lock().unwrap().push(key.clone());
+        if path == REGISTER_PATH && counts_down(&self.undecided) {
             let status =
                 json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "message": "somebody has to approve"});
             let mut later = Response::new(Full::from(status.to_string()));
             *later.status_mut() = StatusCode::ACCEPTED;
-            return later;
+            return Some(later);
         }
         let allowed = match path.as_str() {
             REGISTER_PATH => {
                 let good = bearer.is_some_and(|bearer| self.spend(bearer.strip_prefix("Bearer ").unwrap()));
                 *self.knows_agents.lock().unwrap() |= good;
+                self.registered.lock().unwrap().entry(key).or_insert(good);
                 good
             }
             RENEW_PATH => {
                 self.shown_for_renewal.lock().unwrap().push(peer.is_some());
-                bearer.is_none() && peer.is_none_or(|peer| peer == subject()) && *self.knows_agents.lock().unwrap()
+                let is_stranger = self.registered.lock().unwrap().get(&key) == Some(&false);
+                let is_known = *self.knows_agents.lock().unwrap() && !is_stranger;
+                bearer.is_none() && peer.is_none_or(|peer| peer == subject()) && is_known
             }
             _ => false,
         };
@@ -145,18 +156,15 @@ impl Hub {
             let status = api_meta::Status::failure(401, api_meta::Reason::Unauthorized, "the token is spent");
             let mut refused = Response::new(Full::from(status.to_value().to_string()));
             *refused.status_mut() = StatusCode::UNAUTHORIZED;
-            return refused;
+            return Some(refused);
+        }
+        if path == REGISTER_PATH && counts_down(&self.lost) {
+            return None;
         }
         let certificate =
             self.authority.sign_client(&request, &subject(), CERTIFICATE_LIFE, SystemTime::now()).unwrap();
-        Response::new(Full::from(serde_json::to_vec(&IssuedCertificate { certificate, authorities: None }).unwrap()))
-    }
-
-    fn is_undecided(&self) -> bool {
-        let mut left = self.undecided.lock().unwrap();
-        let undecided = *left > 0;
-        *left = left.saturating_sub(1);
-        undecided
+        let issued = IssuedCertificate { certificate, authorities: None };
+        Some(Response::new(Full::from(serde_json::to_vec(&issued).unwrap())))
     }
 
     fn spend(&self, token: &str) -> bool {
@@ -204,6 +212,14 @@ impl Hub {
 }
 
 /// An agent that has registered, with a directory of its own.
+/// Whether there is one left, which is taken.
+fn counts_down(left: &Mutex<usize>) -> bool {
+    let mut left = left.lock().unwrap();
+    let some = *left > 0;
+    *left = left.saturating_sub(1);
+    some
+}
+
 pub(crate) struct Running {
     pub(crate) drain: Drain,
     pub(crate) dir: tempfile::TempDir,

@@ -1,6 +1,5 @@
 //! What simulated kubelets really run: the agent, when its manifest is applied to a sandbox member.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -43,7 +42,21 @@ pub(crate) fn agent_program(member: &Member) -> Arc<dyn Programs> {
             }
         })
     });
-    Arc::new(BTreeMap::from([(AGENT_IMAGE.to_owned(), program)]))
+    Arc::new(AgentImages(program))
+}
+
+/// The agent by any tag and digest: what runs is this very program.
+struct AgentImages(Program);
+
+impl Programs for AgentImages {
+    fn find(&self, image: &str) -> Option<Program> {
+        is_agent(image).then(|| self.0.clone())
+    }
+}
+
+fn is_agent(image: &str) -> bool {
+    let rest = image.strip_prefix(AGENT_IMAGE);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
 }
 
 #[derive(Parser)]
@@ -131,6 +144,16 @@ mod tests {
             () = telling => {}
         }
         seen.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_agent_runs_by_any_tag_and_nothing_else_does() {
+        for image in ["acp/agent", "acp/agent:0.4.0", "acp/agent@sha256:00", "acp/agent:0.4.0@sha256:00"] {
+            assert!(is_agent(image), "{image}");
+        }
+        for image in ["acp/agents", "acp/agent/tools:1", "example/acp/agent", "acp-agent:1", ""] {
+            assert!(!is_agent(image), "{image}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,14 +8,13 @@ use apiserver_server::{ApiServer, Running as Server};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use tunnel_hub::Room;
+use tunnel_hub::{ResponseBody, Room};
 use tunnel_protocol::Target;
 use tunnel_protocol::inventory::{Decoder, Line, PATH, USER};
 
@@ -46,13 +45,13 @@ async fn lay_role(member: &Server) {
     Api::all(admin(member)).create(&PostParams::default(), &binding).await.unwrap();
 }
 
-async fn ask(hub: &Hub, method: Method, path: &str) -> Response<Incoming> {
+async fn ask(hub: &Hub, method: Method, path: &str) -> Response<ResponseBody> {
     let request = Request::builder().method(method).uri(path).body(Empty::<Bytes>::new()).unwrap();
     hub.sessions.send(&cluster(), Room::People, Target::Inventory, request, DEADLINES).await.unwrap()
 }
 
 /// A feed, once the agent gives one.
-async fn open(hub: &Hub) -> Incoming {
+async fn open(hub: &Hub) -> ResponseBody {
     let open = async {
         loop {
             let answer = ask(hub, Method::GET, PATH).await;
@@ -66,7 +65,7 @@ async fn open(hub: &Hub) -> Incoming {
     timeout(SOON, open).await.unwrap()
 }
 
-async fn until(feed: &mut Incoming, what: &str, is_it: impl Fn(&Line) -> bool) {
+async fn until(feed: &mut ResponseBody, what: &str, is_it: impl Fn(&Line) -> bool) {
     let mut decoder = Decoder::default();
     let read = async {
         loop {

@@ -24,6 +24,7 @@ mod proxy;
 mod race;
 mod run;
 mod serve;
+mod ungranted;
 
 pub use dial::{DialError, HubAddress, is_stranger};
 pub use network::{Network, Socket};

@@ -1,5 +1,7 @@
 //! Keeps one connection to the hub.
 
+use std::panic::resume_unwind;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -7,9 +9,11 @@ use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_telemetry::chain;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
+use tokio_util::task::AbortOnDropHandle;
 use tunnel_protocol::limits::Timing;
 use tunnel_stream::Unread;
 
@@ -171,7 +175,7 @@ impl<H: Handler> Agent<H> {
             let connected = Instant::now();
             self.state.send_replace(State::Connected { since: SystemTime::now(), hub: hub.clone(), missed: None });
             tracing::info!(hub = %hub, "tunnel opened");
-            let mut serving = Box::pin(proven.serve());
+            let mut serving = apart(proven.serve());
             let mut hubs = self.hubs.clone();
             let mut backoff = lib_backoff::Backoff::new(FIRST_WAIT);
             (proven, hub) = loop {
@@ -267,6 +271,19 @@ fn ended_by(hub: &HubAddress, ended: &Ended, connected: Option<Instant>) -> Outc
         Ended::ByHub | Ended::Broken(_) | Ended::Drained => Failure::Refused,
     };
     Outcome { failure, held, reason, by: Some(hub.clone()) }
+}
+
+/// Drives a connection in a task of its own: what happens there would wake everything else that waits beside it.
+fn apart(serving: impl Future<Output = Ended> + Send + 'static) -> Pin<Box<dyn Future<Output = Ended> + Send>> {
+    let task = AbortOnDropHandle::new(tokio::spawn(serving));
+    Box::pin(async move {
+        match task.await.map_err(JoinError::try_into_panic) {
+            Ok(ended) => ended,
+            Err(Ok(panic)) => resume_unwind(panic),
+            // The runtime is about to end.
+            Err(Err(_)) => Ended::Drained,
+        }
+    })
 }
 
 fn not_dialled(error: &DialError) -> Outcome {

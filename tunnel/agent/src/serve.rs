@@ -15,6 +15,8 @@ use tunnel_protocol::{HAND_OVER, REPLACED, Refusal, Target};
 use tunnel_stream::alive::{self, Link, Listened};
 use tunnel_stream::{Meter, TunnelStream, Unread, Window, connect};
 
+use crate::ungranted::Ungranted;
+
 /// What is at the end of streams.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
@@ -112,6 +114,7 @@ where
             drain: drain.clone(),
             window: Window::new(link.clone(), meter.clone(), unread.clone()),
             meter,
+            ungranted: Ungranted::default(),
             finishing: false,
         };
         tokio::select! {
@@ -177,6 +180,7 @@ where
     drain: Drain,
     meter: Arc<Meter>,
     window: Window,
+    ungranted: Ungranted,
     finishing: bool,
 }
 
@@ -193,6 +197,7 @@ where
                     self.finishing = true;
                     self.connection.graceful_shutdown();
                 }
+                () = self.ungranted.overdue() => self.ungranted.grant(),
                 size = self.window.changed() => if self.connection.set_initial_window_size(size).is_ok() {
                     self.window.told(size);
                 },
@@ -214,7 +219,7 @@ where
     }
 
     /// Answers one request for a stream. Whoever is not led to a target gets a status and nothing else.
-    fn answer(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn answer(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let target = match judge(&request) {
             Ok(_) if self.finishing => Err(Refusal::Draining),
             judged => judged,
@@ -228,12 +233,14 @@ where
                 return;
             }
         };
-        let Ok(outward) = respond.send_response(status(200), false) else {
+        let Ok((stream, owed)) = TunnelStream::asked(respond, request.into_body(), self.meter.clone()) else {
             return;
         };
-        let stream = TunnelStream::new(outward, request.into_body(), self.meter.clone());
         let handler = self.handler.clone();
-        self.drain.spawn(async move { handler.serve(target, stream).await });
+        if !owed.is_granted() {
+            self.ungranted.push(owed.clone());
+        }
+        self.drain.spawn(async move { owed.serve(handler.serve(target, stream)).await });
     }
 }
 

@@ -29,10 +29,12 @@ mod request;
 mod room;
 mod session;
 mod sessions;
+mod turn;
 
 pub use error::{OpenError, Refused, SendError};
 pub use peer::{Peer, ReplicaPeer};
 pub use registry::{Change, Connection, Snapshot};
+pub use request::ResponseBody;
 pub use room::Room;
 pub use session::Ended;
 pub use sessions::{Config, Deadlines, Entered, Sessions};

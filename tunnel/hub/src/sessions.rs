@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use lib_drain::{Drain, Drained};
 use lib_names::ClusterName;
 use lib_tls::SpkiPin;
@@ -23,7 +22,7 @@ use tunnel_stream::{TunnelStream, Unread};
 use crate::opening::{Answer, Opening};
 use crate::registry::{Change, Connection, Gone, Registry, Snapshot, Way};
 use crate::session::{Driver, Ended, Session, begin};
-use crate::{OpenError, Peer, Refused, Room, SendError, replica, request};
+use crate::{OpenError, Peer, Refused, ResponseBody, Room, SendError, replica, request};
 
 /// As agents do: they dial within two and a half seconds.
 const COMEBACK: Duration = Duration::from_secs(3);
@@ -230,7 +229,7 @@ impl Sessions {
         target: Target,
         request: Request<B>,
         deadlines: Deadlines,
-    ) -> Result<Response<Incoming>, SendError>
+    ) -> Result<Response<ResponseBody>, SendError>
     where
         B: Body + Send + 'static,
         B::Data: Send,

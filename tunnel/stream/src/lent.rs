@@ -28,6 +28,11 @@ impl TunnelStream {
 }
 
 impl Returned {
+    /// The stream, if it was dropped already.
+    pub fn try_taken(&mut self) -> Option<TunnelStream> {
+        self.0.try_recv().ok()
+    }
+
     /// Waits until the stream is dropped, and takes it.
     pub async fn taken(self) -> Option<TunnelStream> {
         self.0.await.ok()

@@ -9,17 +9,19 @@ pub mod connect;
 mod grant;
 mod lent;
 mod meter;
+mod owed;
 mod window;
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use h2::{Reason, RecvStream, SendStream};
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream, StreamId};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
@@ -29,10 +31,15 @@ pub use grant::Grant;
 use grant::Receiving;
 pub use lent::{Lent, Returned};
 pub use meter::{Figures, Meter};
+pub use owed::Owed;
+use owed::Sending;
 pub use window::{Unread, Window};
 
 /// The most bytes that one write hands to h2: a frame.
 const CHUNK: usize = FRAME as usize;
+
+/// The most bytes that go ahead with the question for a stream.
+const FIRST: usize = 16 * 1024;
 
 /// The most bytes that are taken from a stream which is being closed. Who has more to say than the end of an answer is
 /// cut off.
@@ -40,11 +47,14 @@ const LAST_WORDS: usize = 1024;
 
 /// A stream of bytes inside a tunnel.
 pub struct TunnelStream {
-    send: SendStream<Bytes>,
+    id: StreamId,
+    send: Sending,
     receive: Receiving,
     /// What h2 gave us and the reader has not taken.
     unread: Bytes,
     finished: bool,
+    /// Whether nothing was written yet of what goes ahead.
+    is_ahead: bool,
     /// Whether a write waits for credit.
     waits: bool,
     meter: Arc<Meter>,
@@ -54,7 +64,7 @@ pub struct TunnelStream {
 
 impl std::fmt::Debug for TunnelStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TunnelStream").field("id", &self.send.stream_id()).finish_non_exhaustive()
+        f.debug_struct("TunnelStream").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -62,17 +72,52 @@ impl TunnelStream {
     /// Joins the two directions of an h2 stream.
     pub fn new(send: SendStream<Bytes>, mut receive: RecvStream, meter: Arc<Meter>) -> Self {
         meter.enter(receive.stream_id(), receive.flow_control().clone());
-        Self::of(send, Receiving::Granted(receive), meter)
+        Self::of(send.stream_id(), Sending::Ours(send), Receiving::Granted(receive), meter)
+    }
+
+    /// One that the far end has asked for. If it has said something already, it waits for an answer and for no grant, and
+    /// gets both together; otherwise it is granted the stream at once. Whoever serves the stream is driven by what comes
+    /// with it.
+    ///
+    /// # Errors
+    /// When the far end has gone.
+    pub fn asked(
+        respond: SendResponse<Bytes>,
+        mut receive: RecvStream,
+        meter: Arc<Meter>,
+    ) -> Result<(Self, Owed), h2::Error> {
+        let id = respond.stream_id();
+        meter.enter(id, receive.flow_control().clone());
+        let first = receive.poll_data(&mut Context::from_waker(Waker::noop()));
+        let owed = Owed::new(respond);
+        let mut stream = Self::of(id, Sending::Theirs(owed.clone()), Receiving::Granted(receive), meter);
+        match first {
+            Poll::Ready(Some(Ok(first))) => stream.unread = first,
+            _ => owed.grant()?,
+        }
+        Ok((stream, owed))
     }
 
     /// One that the far end has not granted yet. What is written goes ahead, and reads wait for the grant.
     pub fn ahead(send: SendStream<Bytes>, meter: Arc<Meter>) -> (Self, Grant) {
         let (grant, receiving) = Grant::new(meter.clone());
-        (Self::of(send, receiving, meter), grant)
+        let mut stream = Self::of(send.stream_id(), Sending::Ours(send), receiving, meter);
+        stream.is_ahead = true;
+        (stream, grant)
     }
 
-    fn of(send: SendStream<Bytes>, receive: Receiving, meter: Arc<Meter>) -> Self {
-        Self { send, receive, unread: Bytes::new(), finished: false, waits: false, meter, _held: None }
+    fn of(id: StreamId, send: Sending, receive: Receiving, meter: Arc<Meter>) -> Self {
+        Self {
+            id,
+            send,
+            receive,
+            unread: Bytes::new(),
+            finished: false,
+            is_ahead: false,
+            waits: false,
+            meter,
+            _held: None,
+        }
     }
 
     /// Keeps `held` until the stream is dropped.
@@ -85,6 +130,14 @@ impl TunnelStream {
     pub async fn reset(&mut self) {
         // The reason makes no difference to a caller who only wants to stop.
         let _ = poll_fn(|cx| self.send.poll_reset(cx)).await;
+    }
+
+    /// Whether both ends have said all they had to say.
+    pub fn is_over(&mut self) -> bool {
+        let mut rest = [0; 1];
+        let mut rest = ReadBuf::new(&mut rest);
+        let read = Pin::new(&mut *self).poll_read(&mut Context::from_waker(Waker::noop()), &mut rest);
+        self.finished && matches!(read, Poll::Ready(Ok(()))) && rest.filled().is_empty()
     }
 
     /// Drops the stream, but not before the far end has ended it too, if it does so within `patience` and has next to
@@ -169,13 +222,14 @@ impl AsyncWrite for TunnelStream {
         if self.finished {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        self.send.reserve_capacity(length.min(CHUNK));
-        let granted = loop {
-            let capacity = self.send.poll_capacity(cx);
-            self.wait(capacity.is_pending());
-            match ready!(capacity) {
-                Some(Ok(0)) => {}
-                Some(Ok(granted)) => break granted,
+        let granted = if std::mem::take(&mut self.is_ahead) {
+            // There is no credit before the question for the stream has gone out, and this is to go with it.
+            FIRST
+        } else {
+            let room = self.send.poll_room(cx, length.min(CHUNK));
+            self.wait(room.is_pending());
+            match ready!(room) {
+                Some(Ok(granted)) => granted,
                 Some(Err(error)) => return Poll::Ready(Err(into_io(error))),
                 None => return Poll::Ready(Err(self.broken(cx))),
             }
@@ -186,7 +240,7 @@ impl AsyncWrite for TunnelStream {
             let rest = take - piece.len();
             piece.extend_from_slice(&slice[..rest.min(slice.len())]);
         }
-        self.send.send_data(piece.freeze(), false).map_err(into_io)?;
+        self.send.send(piece.freeze()).map_err(into_io)?;
         self.meter.sent(take);
         Poll::Ready(Ok(take))
     }
@@ -196,15 +250,15 @@ impl AsyncWrite for TunnelStream {
         true
     }
 
-    /// The connection's own task writes; there is nothing to push.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    /// The connection's own task writes.
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.send.flush().map_err(into_io))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.finished {
             self.finished = true;
-            self.send.send_data(Bytes::new(), true).map_err(into_io)?;
+            self.send.end().map_err(into_io)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -214,11 +268,11 @@ impl Drop for TunnelStream {
     fn drop(&mut self) {
         self.wait(false);
         self.receive.close();
-        self.meter.leave(self.send.stream_id());
+        self.meter.leave(self.id);
         // A reset overtakes what waits to be sent. Where we have said all, h2 sends it by itself, behind the last byte, if
         // the far end has more to say.
         if !self.finished {
-            self.send.send_reset(Reason::CANCEL);
+            self.send.reset(Reason::CANCEL);
         }
     }
 }

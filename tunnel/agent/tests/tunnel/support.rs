@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use http_body_util::Empty;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Bytes;
 use hyper::{Request, Response};
 use lib_drain::Drain;
 use lib_names::ClusterName;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tunnel_agent::{Agent, Config, Handler, HubAddress, Network, State, TunnelStream};
-use tunnel_hub::{Change, Connection, Deadlines, Ended, Peer, Refused, ReplicaPeer, Room, Sessions};
+use tunnel_hub::{Change, Connection, Deadlines, Ended, Peer, Refused, ReplicaPeer, ResponseBody, Room, Sessions};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{AGENTS_GROUP, ALPN, Target, agent_user, replica};
 
@@ -117,7 +117,7 @@ impl Hub {
     }
 
     /// A TLS connection to the door, as an agent would make it.
-    pub(crate) async fn send(&self, name: &str, request: Request<Empty<Bytes>>) -> Response<Incoming> {
+    pub(crate) async fn send(&self, name: &str, request: Request<Empty<Bytes>>) -> Response<ResponseBody> {
         let deadlines = Deadlines { open: SOON, head: SOON };
         self.sessions.send(&cluster(name), Room::People, Target::KubernetesApi, request, deadlines).await.unwrap()
     }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use e2e::{ApiServer, Door, Members, PATIENCE, Platform};
+use futures::future::select_all;
 use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -55,7 +56,11 @@ pub(crate) async fn run(members: Option<&str>) -> anyhow::Result<()> {
         let (name, size) = (format!("fleet{first}"), TOGETHER.min(count - first));
         fleet.push(Members::start_as(&hub, &folder.path().join(&name), &name, size).await);
     }
-    timeout(JOINING, sight.ready(count)).await.context("not all members became ready")?;
+    let ended = select_all(fleet.iter_mut().map(|members| Box::pin(members.server.ended())));
+    tokio::select! {
+        ready = timeout(JOINING, sight.ready(count)) => ready.context("not all members became ready")?,
+        (exited, ..) = ended => bail!("members have ended: {}", exited.printed),
+    }
     println!("{count} members ready after {}", shown(began.elapsed()));
     sleep(IDLE).await;
     memory(&hub, base, count).await?;

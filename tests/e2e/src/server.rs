@@ -116,6 +116,15 @@ impl Server {
         self.child.id().expect("it has not been waited for")
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    pub async fn ended(&mut self) -> Exited {
+        let status = self.child.wait().await.expect("a child can be waited for");
+        Exited { status, printed: self.printed.text() }
+    }
+
     /// Asks it to end, as Ctrl-C does, and waits until it has.
     ///
     /// # Panics

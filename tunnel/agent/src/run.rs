@@ -9,11 +9,10 @@ use lib_backoff::chance;
 use lib_drain::Drain;
 use lib_telemetry::chain;
 use tokio::sync::watch;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
-use tokio_util::task::AbortOnDropHandle;
 use tunnel_protocol::limits::Timing;
 use tunnel_stream::Unread;
 
@@ -275,13 +274,14 @@ fn ended_by(hub: &HubAddress, ended: &Ended, connected: Option<Instant>) -> Outc
 
 /// Drives a connection in a task of its own: what happens there would wake everything else that waits beside it.
 fn apart(serving: impl Future<Output = Ended> + Send + 'static) -> Pin<Box<dyn Future<Output = Ended> + Send>> {
-    let task = AbortOnDropHandle::new(tokio::spawn(serving));
+    let mut task = JoinSet::new();
+    task.spawn(serving);
     Box::pin(async move {
-        match task.await.map_err(JoinError::try_into_panic) {
-            Ok(ended) => ended,
-            Err(Ok(panic)) => resume_unwind(panic),
+        match task.join_next().await.map(|joined| joined.map_err(JoinError::try_into_panic)) {
+            Some(Ok(ended)) => ended,
+            Some(Err(Ok(panic))) => resume_unwind(panic),
             // The runtime is about to end.
-            Err(Err(_)) => Ended::Drained,
+            Some(Err(Err(_))) | None => Ended::Drained,
         }
     })
 }

@@ -211,7 +211,6 @@ impl Hub {
     }
 }
 
-/// An agent that has registered, with a directory of its own.
 /// Whether there is one left, which is taken.
 fn counts_down(left: &Mutex<usize>) -> bool {
     let mut left = left.lock().unwrap();
@@ -220,6 +219,7 @@ fn counts_down(left: &Mutex<usize>) -> bool {
     some
 }
 
+/// An agent that has registered, with a directory of its own.
 pub(crate) struct Running {
     pub(crate) drain: Drain,
     pub(crate) dir: tempfile::TempDir,

@@ -267,3 +267,54 @@ fn status(code: u16) -> Response<()> {
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(1);
+
+    /// Answers after so long.
+    struct After(Duration);
+
+    #[async_trait]
+    impl Handler for After {
+        async fn serve(&self, _: Target, mut stream: TunnelStream) {
+            sleep(self.0).await;
+            stream.write_all(b"an answer").await.unwrap();
+            stream.shutdown().await.unwrap();
+        }
+    }
+
+    /// When a hub that sends a request ahead hears that its stream is granted.
+    async fn granted(answer: Duration) -> Duration {
+        let (near, far) = duplex(64 * 1024);
+        tokio::spawn(async move {
+            let (drain, timing) = (Drain::new(), Timing::default());
+            let tunnel = begin(near, timing).await.unwrap();
+            let proven = tunnel.prove(&Arc::new(After(answer)), &drain, &Unread::default(), timing).await;
+            proven.ok().unwrap().serve().await
+        });
+        let (client, connection) = h2::client::handshake(far).await.unwrap();
+        tokio::spawn(connection);
+        let mut client = client.ready().await.unwrap();
+        let asked = Instant::now();
+        let (response, mut outward) = client.send_request(connect::request("kubernetes-api"), false).unwrap();
+        outward.send_data(Bytes::from_static(b"GET"), false).unwrap();
+        response.await.unwrap();
+        asked.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_is_granted_with_its_answer_or_long_before_a_slow_one() {
+        let soon = Duration::from_millis(5);
+        let taken = granted(soon).await;
+        assert!((soon..2 * soon).contains(&taken), "{taken:?}");
+        assert!(granted(LONG).await < LONG / 10);
+    }
+}

@@ -26,21 +26,22 @@ pub(crate) enum Sending {
 pub struct Owed(Arc<Mutex<Outward>>);
 
 struct Outward {
-    grant: Grant,
+    asked: Asked,
     /// Bytes for which there is room, and which may be the last.
     held: Option<Bytes>,
     /// Whether whoever serves the stream is at it. What is held goes out when they pause.
     is_served: bool,
 }
 
-enum Grant {
-    Owed(SendResponse<Bytes>),
-    Given(SendStream<Bytes>),
+/// Whoever has asked for the stream.
+enum Asked {
+    Waiting(SendResponse<Bytes>),
+    Granted(SendStream<Bytes>),
 }
 
 impl Owed {
     pub(crate) fn new(respond: SendResponse<Bytes>) -> Self {
-        let outward = Outward { grant: Grant::Owed(respond), held: None, is_served: false };
+        let outward = Outward { asked: Asked::Waiting(respond), held: None, is_served: false };
         Self(Arc::new(Mutex::new(outward)))
     }
 
@@ -61,7 +62,7 @@ impl Owed {
 
     /// Whether the far end has its grant.
     pub fn is_granted(&self) -> bool {
-        matches!(self.lock().grant, Grant::Given(_))
+        matches!(self.lock().asked, Asked::Granted(_))
     }
 
     /// Grants the stream alone, if that has not happened yet.
@@ -79,16 +80,22 @@ impl Owed {
 
 impl Outward {
     fn granted(&mut self) -> Result<&mut SendStream<Bytes>, h2::Error> {
-        if let Grant::Owed(respond) = &mut self.grant {
-            self.grant = Grant::Given(respond.send_response(Response::new(()), false)?);
+        if let Asked::Waiting(respond) = &mut self.asked {
+            self.asked = Asked::Granted(respond.send_response(Response::new(()), false)?);
         }
-        match &mut self.grant {
-            Grant::Given(stream) => Ok(stream),
-            Grant::Owed(_) => Err(Reason::INTERNAL_ERROR.into()),
+        match &mut self.asked {
+            Asked::Granted(stream) => Ok(stream),
+            Asked::Waiting(_) => Err(Reason::INTERNAL_ERROR.into()),
         }
     }
 
-    /// Sends what is held, and the end.
+    /// With nothing held: what is held has room of its own.
+    fn settled(&mut self) -> Result<&mut SendStream<Bytes>, h2::Error> {
+        self.let_go(false)?;
+        self.granted()
+    }
+
+    /// Sends what is held, and the end if this is it.
     fn let_go(&mut self, is_end: bool) -> Result<(), h2::Error> {
         match self.held.take() {
             None if !is_end => Ok(()),
@@ -111,27 +118,19 @@ impl Sending {
         };
         match self {
             Self::Ours(stream) => poll(stream, cx),
-            Self::Theirs(owed) => {
-                let mut outward = owed.lock();
-                if let Err(error) = outward.let_go(false) {
-                    return Poll::Ready(Some(Err(error)));
-                }
-                match outward.granted() {
-                    Ok(stream) => poll(stream, cx),
-                    Err(error) => Poll::Ready(Some(Err(error))),
-                }
-            }
+            Self::Theirs(owed) => match owed.lock().settled() {
+                Ok(stream) => poll(stream, cx),
+                Err(error) => Poll::Ready(Some(Err(error))),
+            },
         }
     }
 
-    /// Sends bytes for which there is room.
+    /// Sends bytes for which there is room, as was just asked.
     pub(crate) fn send(&mut self, bytes: Bytes) -> Result<(), h2::Error> {
         match self {
             Self::Ours(stream) => stream.send_data(bytes, false),
             Self::Theirs(owed) => {
-                let mut outward = owed.lock();
-                outward.let_go(false)?;
-                outward.held = Some(bytes);
+                owed.lock().held = Some(bytes);
                 Ok(())
             }
         }
@@ -158,9 +157,9 @@ impl Sending {
     pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
         match self {
             Self::Ours(stream) => stream.poll_reset(cx),
-            Self::Theirs(owed) => match &mut owed.lock().grant {
-                Grant::Owed(respond) => respond.poll_reset(cx),
-                Grant::Given(stream) => stream.poll_reset(cx),
+            Self::Theirs(owed) => match &mut owed.lock().asked {
+                Asked::Waiting(respond) => respond.poll_reset(cx),
+                Asked::Granted(stream) => stream.poll_reset(cx),
             },
         }
     }
@@ -171,9 +170,9 @@ impl Sending {
             Self::Theirs(owed) => {
                 let mut outward = owed.lock();
                 outward.held = None;
-                match &mut outward.grant {
-                    Grant::Owed(respond) => respond.send_reset(reason),
-                    Grant::Given(stream) => stream.send_reset(reason),
+                match &mut outward.asked {
+                    Asked::Waiting(respond) => respond.send_reset(reason),
+                    Asked::Granted(stream) => stream.send_reset(reason),
                 }
             }
         }

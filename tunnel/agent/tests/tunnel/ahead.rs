@@ -3,17 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use lib_drain::Drain;
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Notify;
 use tokio::time::timeout;
-use tunnel_agent::{Handler, TunnelStream};
 use tunnel_hub::{Deadlines, OpenError, ResponseBody, Room, SendError};
 use tunnel_protocol::limits::Timing;
 use tunnel_protocol::{ALPN, Refusal, Target};
@@ -123,33 +120,5 @@ async fn a_grant_that_comes_as_nobody_waits_any_more_leaves_nothing() {
     });
     let all = futures::future::join_all(exchanges);
     timeout(SOON, all).await.unwrap();
-    left(&hub).await;
-}
-
-/// Answers when it is told to.
-struct Slow(Arc<Notify>);
-
-#[async_trait]
-impl Handler for Slow {
-    async fn serve(&self, _: Target, mut stream: TunnelStream) {
-        self.0.notified().await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate").await.unwrap();
-        stream.shutdown().await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_stream_is_granted_long_before_a_slow_answer() {
-    let hub = Hub::start(Timing::default()).await;
-    let told = Arc::new(Notify::new());
-    let _agent = agent_of(&hub, "one", Slow(told.clone()), Timing::default());
-    hub.connected("one").await;
-    let open = Duration::from_secs(1);
-    let answer = async {
-        tokio::time::sleep(open + Duration::from_millis(200)).await;
-        told.notify_one();
-    };
-    let (answer, ()) = tokio::join!(send(&hub, "patient", open), answer);
-    assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes(), "late");
     left(&hub).await;
 }
